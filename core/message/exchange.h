@@ -1,0 +1,49 @@
+// Requests with replies between a listener (any plugin) and the application, free of any protocol.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace viaduct {
+
+using Attributes = std::vector<std::pair<std::string, std::string>>;  // Names in lower case.
+
+// Where a request came from. Credentials are what the plugin found; the host decides what they
+// prove.
+struct Peer {
+  std::string instance;    // Name of the listener instance, "" for gRPC on the node.
+  std::string address;     // "127.0.0.1:51123", "unix:", "mqtt:<client id>"
+  Attributes credentials;  // {"api_key", ...}, {"bearer", ...}, {"user", ...}
+};
+
+struct CallRequest {
+  std::string protocol;   // "http", "socketio", "mqtt": how the reply will be worded, nothing else.
+  std::string method;     // "GET", "POST"; "" where the protocol has none.
+  std::string path;       // "/api/detection", or an event name or a topic.
+  std::string query;      // Raw, without '?', still percent-encoded.
+  Attributes attributes;  // Headers or their like.
+  std::string body;
+  Peer peer;
+};
+
+struct CallReply {
+  int status = 200;       // HTTP status numbers are the application's vocabulary in every protocol.
+  Attributes attributes;  // "content-type", "retry-after", "allow", ...
+  std::string body;
+};
+
+using ReplyFn = std::function<void(CallReply)>;
+
+// Thread-safe. `Handle` never blocks on I/O of its own accord for reads longer than one query;
+// `reply` is called exactly once, on any thread, possibly before Handle returns.
+class CallHandler {
+ public:
+  virtual ~CallHandler() = default;
+  virtual void Handle(CallRequest request, ReplyFn reply) = 0;
+};
+
+}  // namespace viaduct
