@@ -1,0 +1,555 @@
+#include "core/message/json_scanner.h"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/charconv.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+
+namespace viaduct {
+namespace {
+
+constexpr size_t kLinearKeys = 24;         // Objects larger than this get a hash set of their keys.
+constexpr size_t kMaxQuotedKeyBytes = 64;  // Of the sender's text in an error.
+constexpr size_t kMaxNumberBytes = 1024;   // No sane sender writes a longer number.
+
+constexpr uint64_t kOnes = 0x0101010101010101ULL;
+constexpr uint64_t kHighs = 0x8080808080808080ULL;
+
+uint64_t LoadHead(std::string_view text) {
+  uint64_t head = 0;
+  std::memcpy(&head, text.data(), text.size() < 8 ? text.size() : 8);
+  return head;
+}
+
+// High bit set in every byte of `word` that needs a look: below 0x20, '"', '\\' or not ASCII. May
+// flag a byte above a flagged one wrongly, which only costs the look.
+uint64_t Special(uint64_t word) {
+  const uint64_t control = word - kOnes * 0x20;
+  const uint64_t quote = (word ^ (kOnes * 0x22)) - kOnes;
+  const uint64_t backslash = (word ^ (kOnes * 0x5c)) - kOnes;
+  return (control | quote | backslash | word) & kHighs;
+}
+
+// Length of the valid UTF-8 sequence that starts at data[0] >= 0x80; 0 when invalid.
+size_t Utf8Length(const unsigned char* data, size_t size) {
+  const unsigned char c = data[0];
+  const auto tail = [&](size_t i) { return i < size && (data[i] & 0xc0) == 0x80; };
+  if (c < 0xc2) return 0;
+  if (c < 0xe0) return tail(1) ? 2 : 0;
+  if (c < 0xf0) {
+    if (!tail(1) || !tail(2)) return 0;
+    if (c == 0xe0 && data[1] < 0xa0) return 0;
+    if (c == 0xed && data[1] >= 0xa0) return 0;
+    return 3;
+  }
+  if (c > 0xf4 || !tail(1) || !tail(2) || !tail(3)) return 0;
+  if (c == 0xf0 && data[1] < 0x90) return 0;
+  if (c == 0xf4 && data[1] >= 0x90) return 0;
+  return 4;
+}
+
+const unsigned char* Bytes(std::string_view text, size_t offset) {
+  return reinterpret_cast<const unsigned char*>(text.data()) + offset;
+}
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// Four hexadecimal digits at text[pos]; -1 when they are not there.
+int HexQuad(std::string_view text, size_t pos) {
+  if (pos + 4 > text.size()) return -1;
+  int value = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    const int digit = HexValue(text[pos + i]);
+    if (digit < 0) return -1;
+    value = value * 16 + digit;
+  }
+  return value;
+}
+
+bool IsHighSurrogate(int unit) { return unit >= 0xd800 && unit < 0xdc00; }
+bool IsLowSurrogate(int unit) { return unit >= 0xdc00 && unit < 0xe000; }
+
+void AppendUtf8(uint32_t code, std::string* out) {
+  const auto put = [out](uint32_t byte) { out->push_back(static_cast<char>(byte)); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0 | (code >> 6));
+    put(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    put(0xe0 | (code >> 12));
+    put(0x80 | ((code >> 6) & 0x3f));
+    put(0x80 | (code & 0x3f));
+  } else {
+    put(0xf0 | (code >> 18));
+    put(0x80 | ((code >> 12) & 0x3f));
+    put(0x80 | ((code >> 6) & 0x3f));
+    put(0x80 | (code & 0x3f));
+  }
+}
+
+char UnescapedChar(char c) {
+  switch (c) {
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    default:
+      return c;  // '"', '\\', '/'
+  }
+}
+
+}  // namespace
+
+std::string_view JsonTypeName(JsonType type) {
+  switch (type) {
+    case JsonType::kObject:
+      return "an object";
+    case JsonType::kArray:
+      return "an array";
+    case JsonType::kString:
+      return "a string";
+    case JsonType::kNumber:
+      return "a number";
+    case JsonType::kTrue:
+    case JsonType::kFalse:
+      return "a boolean";
+    case JsonType::kNull:
+      return "null";
+  }
+  return "unknown";
+}
+
+JsonScanner::JsonScanner(std::string_view text, const JsonScanLimits& limits)
+    : text_(text), limits_(limits) {}
+
+absl::Status JsonScanner::ErrorAt(size_t offset, std::string_view what) const {
+  return absl::InvalidArgumentError(absl::StrCat("at byte ", offset, ": ", AbslView(what)));
+}
+
+absl::Status JsonScanner::Error(std::string_view what) const {
+  if (AtEnd()) return ErrorAt(pos_, absl::StrCat(AbslView(what), ", the text ends here"));
+  const std::string shown = absl::CHexEscape(AbslView(text_.substr(pos_, 1)));
+  return ErrorAt(pos_, absl::StrCat(AbslView(what), ", found '", shown, "'"));
+}
+
+void JsonScanner::SkipSpace() {
+  while (pos_ < text_.size()) {
+    const char c = text_[pos_];
+    if (c != ' ' && c != '\n' && c != '\r' && c != '\t') return;
+    ++pos_;
+  }
+}
+
+char JsonScanner::Peek() {
+  SkipSpace();
+  return AtEnd() ? '\0' : Current();
+}
+
+absl::Status JsonScanner::Expect(char c) {
+  if (AtEnd() || Current() != c) return Error(absl::StrCat("expected '", std::string(1, c), "'"));
+  ++pos_;
+  return absl::OkStatus();
+}
+
+absl::Status JsonScanner::Begin() {
+  if (text_.size() > limits_.max_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("too large, ", text_.size(), " bytes, limit ", limits_.max_bytes));
+  }
+  SkipSpace();
+  return AtEnd() ? absl::InvalidArgumentError("at byte 0: empty, expected JSON") : absl::OkStatus();
+}
+
+absl::Status JsonScanner::End() {
+  SkipSpace();
+  return AtEnd() ? absl::OkStatus() : Error("expected the end of the text");
+}
+
+absl::Status JsonScanner::ScanDocument(JsonSlice* value) {
+  VD_RETURN_IF_ERROR(Begin());
+  VD_RETURN_IF_ERROR(ScanValue(value));
+  return End();
+}
+
+absl::Status JsonScanner::ScanObject(std::vector<JsonMember>* members) {
+  VD_RETURN_IF_ERROR(Begin());
+  if (Current() != '{') return Error("expected an object");
+  ++pos_;
+  depth_ = 1;
+  Frame frame{true, keys_.size(), nullptr};
+  SkipSpace();
+  if (!AtEnd() && Current() == '}') {
+    ++pos_;
+    return End();
+  }
+  while (true) {
+    SkipSpace();
+    std::string_view key;
+    VD_RETURN_IF_ERROR(ScanKey(&frame, &key));
+    members->emplace_back();
+    members->back().key = std::string(key);
+    VD_RETURN_IF_ERROR(ScanValue(&members->back().value));
+    SkipSpace();
+    if (!AtEnd() && Current() == '}') break;
+    if (AtEnd() || Current() != ',') return Error("expected ',' or '}'");
+    ++pos_;
+  }
+  ++pos_;
+  return End();
+}
+
+absl::Status JsonScanner::ScanArray(size_t max_elements, std::vector<JsonSlice>* elements) {
+  VD_RETURN_IF_ERROR(Begin());
+  if (Current() != '[') return Error("expected an array");
+  ++pos_;
+  depth_ = 1;
+  SkipSpace();
+  if (!AtEnd() && Current() == ']') {
+    ++pos_;
+    return End();
+  }
+  while (true) {
+    SkipSpace();
+    if (elements->size() >= max_elements) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("at byte ", pos_, ": too many elements, limit ", max_elements));
+    }
+    elements->emplace_back();
+    VD_RETURN_IF_ERROR(ScanValue(&elements->back()));
+    SkipSpace();
+    if (!AtEnd() && Current() == ']') break;
+    if (AtEnd() || Current() != ',') return Error("expected ',' or ']'");
+    ++pos_;
+  }
+  ++pos_;
+  return End();
+}
+
+absl::Status JsonScanner::ScanValue(JsonSlice* value) {
+  SkipSpace();
+  if (AtEnd()) return Error("expected a value");
+  const size_t start = pos_;
+  if (Current() == '{' || Current() == '[') {
+    value->type = Current() == '{' ? JsonType::kObject : JsonType::kArray;
+    VD_RETURN_IF_ERROR(ScanNested(value->type));
+  } else {
+    VD_RETURN_IF_ERROR(ScanScalar(&value->type));
+  }
+  value->text = text_.substr(start, pos_ - start);
+  value->offset = start;
+  return absl::OkStatus();
+}
+
+// Enters the object or array at the cursor.
+absl::Status JsonScanner::Open(std::vector<Frame>* frames) {
+  if (depth_ + static_cast<int>(frames->size()) >= limits_.max_depth) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("at byte ", pos_, ": nested too deep, limit ", limits_.max_depth));
+  }
+  frames->push_back(Frame{Current() == '{', keys_.size(), nullptr});
+  ++pos_;
+  return absl::OkStatus();
+}
+
+// Moves to the next member of the innermost object or array, or closes it.
+absl::Status JsonScanner::OpenMember(std::vector<Frame>* frames, bool first, bool* closed) {
+  Frame& frame = frames->back();
+  const char close = frame.object ? '}' : ']';
+  *closed = false;
+  SkipSpace();
+  if (!AtEnd() && Current() == close) {
+    ++pos_;
+    keys_.resize(frame.first_key);
+    frames->pop_back();
+    *closed = true;
+    return absl::OkStatus();
+  }
+  if (!first) {
+    if (AtEnd() || Current() != ',')
+      return Error(absl::StrCat("expected ',' or '", std::string(1, close), "'"));
+    ++pos_;
+    SkipSpace();
+  }
+  if (!frame.object) return absl::OkStatus();
+  std::string_view key;
+  return ScanKey(&frame, &key);
+}
+
+absl::Status JsonScanner::ScanNested(JsonType) {
+  std::vector<Frame> frames;  // Iterative: a hostile text must not choose our stack depth.
+  frames.reserve(8);
+  VD_RETURN_IF_ERROR(Open(&frames));
+  bool first = true;
+  while (!frames.empty()) {
+    bool closed = false;
+    VD_RETURN_IF_ERROR(OpenMember(&frames, first, &closed));
+    first = false;
+    if (closed) continue;
+    SkipSpace();
+    if (AtEnd()) return Error("expected a value");
+    if (Current() == '{' || Current() == '[') {
+      VD_RETURN_IF_ERROR(Open(&frames));
+      first = true;
+      continue;
+    }
+    JsonType type;
+    VD_RETURN_IF_ERROR(ScanScalar(&type));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JsonScanner::ScanScalar(JsonType* type) {
+  switch (Current()) {
+    case '"': {
+      *type = JsonType::kString;
+      bool escaped;
+      return ScanString(&escaped);
+    }
+    case 't':
+      *type = JsonType::kTrue;
+      return ScanLiteral("true");
+    case 'f':
+      *type = JsonType::kFalse;
+      return ScanLiteral("false");
+    case 'n':
+      *type = JsonType::kNull;
+      return ScanLiteral("null");
+    default:
+      *type = JsonType::kNumber;
+      return ScanNumber();
+  }
+}
+
+absl::Status JsonScanner::ScanLiteral(std::string_view literal) {
+  if (text_.substr(pos_, literal.size()) != literal) return Error("expected a value");
+  pos_ += literal.size();
+  return absl::OkStatus();
+}
+
+absl::Status JsonScanner::ScanString(bool* escaped) {
+  *escaped = false;
+  ++pos_;  // The opening quote.
+  while (true) {
+    uint64_t word;
+    while (pos_ + sizeof(word) <= text_.size()) {
+      std::memcpy(&word, text_.data() + pos_, sizeof(word));
+      if (Special(word) != 0) break;
+      pos_ += sizeof(word);
+    }
+    while (!AtEnd()) {
+      const auto c = static_cast<unsigned char>(Current());
+      if (c < 0x20 || c == '"' || c == '\\' || c >= 0x80) break;
+      ++pos_;
+    }
+    if (AtEnd()) return Error("unterminated string");
+    const auto c = static_cast<unsigned char>(Current());
+    if (c == '"') {
+      ++pos_;
+      return absl::OkStatus();
+    }
+    if (c == '\\') {
+      *escaped = true;
+      VD_RETURN_IF_ERROR(ScanEscape());
+    } else if (c >= 0x80) {
+      VD_RETURN_IF_ERROR(ScanUtf8());
+    } else {
+      return Error("control character in a string");
+    }
+  }
+}
+
+absl::Status JsonScanner::ScanUtf8() {
+  while (!AtEnd() && static_cast<unsigned char>(Current()) >= 0x80) {
+    const size_t length = Utf8Length(Bytes(text_, pos_), text_.size() - pos_);
+    if (length == 0) return Error("invalid UTF-8");
+    pos_ += length;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JsonScanner::ScanEscape() {
+  ++pos_;  // The backslash.
+  if (AtEnd()) return Error("unterminated string");
+  const char c = Current();
+  if (c != 'u') {
+    if (std::string_view("\"\\/bfnrt").find(c) == std::string_view::npos) {
+      return Error("unknown escape");
+    }
+    ++pos_;
+    return absl::OkStatus();
+  }
+  const int unit = HexQuad(text_, pos_ + 1);
+  if (unit < 0) return Error("expected four hexadecimal digits after \\u");
+  if (IsLowSurrogate(unit)) return Error("lone surrogate in an escape");
+  if (IsHighSurrogate(unit)) {
+    const bool pair =
+        text_.substr(pos_ + 5, 2) == "\\u" && IsLowSurrogate(HexQuad(text_, pos_ + 7));
+    if (!pair) return Error("lone surrogate in an escape");
+    pos_ += 6;
+  }
+  pos_ += 5;
+  return absl::OkStatus();
+}
+
+absl::Status JsonScanner::ScanNumber() {
+  const size_t start = pos_;
+  const auto digits = [this] {
+    const size_t first = pos_;
+    while (!AtEnd() && IsDigit(Current())) ++pos_;
+    return pos_ > first;
+  };
+  if (Current() == '-') ++pos_;
+  if (AtEnd() || !IsDigit(Current())) return Error("expected a value");
+  if (Current() == '0') {
+    ++pos_;
+  } else {
+    digits();
+  }
+  if (!AtEnd() && Current() == '.') {
+    ++pos_;
+    if (!digits()) return Error("expected a digit");
+  }
+  bool exponent = false;
+  if (!AtEnd() && (Current() == 'e' || Current() == 'E')) {
+    exponent = true;
+    ++pos_;
+    if (!AtEnd() && (Current() == '+' || Current() == '-')) ++pos_;
+    if (!digits()) return Error("expected a digit");
+  }
+  const std::string_view number = text_.substr(start, pos_ - start);
+  if (number.size() > kMaxNumberBytes) return ErrorAt(start, "number too long");
+  if (exponent || number.size() > 300) {
+    double value = 0;
+    absl::from_chars(number.data(), number.data() + number.size(), value);
+    if (!std::isfinite(value) || std::abs(value) > 1.7976931348623157e308) {
+      return ErrorAt(start, "number out of range");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JsonScanner::ScanKey(Frame* frame, std::string_view* key) {
+  if (AtEnd() || Current() != '"') return Error("expected a member name");
+  const size_t start = pos_;
+  bool escaped = false;
+  VD_RETURN_IF_ERROR(ScanString(&escaped));
+  *key = text_.substr(start + 1, pos_ - start - 2);
+  if (escaped) {
+    decoded_.push_back(DecodeJsonString(text_.substr(start, pos_ - start)));
+    *key = decoded_.back();
+  }
+  VD_RETURN_IF_ERROR(NoteKey(frame, *key, start));
+  SkipSpace();
+  return Expect(':');
+}
+
+absl::Status JsonScanner::NoteKey(Frame* frame, std::string_view key, size_t offset) {
+  if (keys_.size() >= limits_.max_members) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("at byte ", offset, ": too many members, limit ", limits_.max_members));
+  }
+  bool duplicate = false;
+  const Key noted{LoadHead(key), key};
+  if (frame->set != nullptr) {
+    duplicate = !frame->set->insert(key).second;
+  } else {
+    for (size_t i = frame->first_key; i < keys_.size() && !duplicate; ++i) {
+      duplicate = keys_[i].head == noted.head && keys_[i].text == key;
+    }
+  }
+  if (duplicate) {
+    const std::string shown = absl::Utf8SafeCHexEscape(AbslView(key.substr(0, kMaxQuotedKeyBytes)));
+    return ErrorAt(offset, absl::StrCat("duplicate member, \"", shown, "\""));
+  }
+  keys_.push_back(noted);
+  if (frame->set == nullptr && keys_.size() - frame->first_key > kLinearKeys) {
+    frame->set = std::make_unique<absl::flat_hash_set<std::string_view>>();
+    for (size_t i = frame->first_key; i < keys_.size(); ++i) frame->set->insert(keys_[i].text);
+  }
+  return absl::OkStatus();
+}
+
+std::string DecodeJsonString(std::string_view quoted) {
+  const std::string_view body = quoted.substr(1, quoted.size() - 2);
+  std::string out;
+  out.reserve(body.size());
+  size_t pos = 0;
+  while (pos < body.size()) {
+    const size_t backslash = body.find('\\', pos);
+    out.append(body, pos, backslash == std::string_view::npos ? backslash : backslash - pos);
+    if (backslash == std::string_view::npos) break;
+    const char c = body[backslash + 1];
+    pos = backslash + 2;
+    if (c != 'u') {
+      out.push_back(UnescapedChar(c));
+      continue;
+    }
+    int unit = HexQuad(body, pos);
+    pos += 4;
+    auto code = static_cast<uint32_t>(unit);
+    if (IsHighSurrogate(unit)) {
+      const int low = HexQuad(body, pos + 2);
+      code = 0x10000u + ((code - 0xd800u) << 10) + (static_cast<uint32_t>(low) - 0xdc00u);
+      pos += 6;
+    }
+    AppendUtf8(code, &out);
+  }
+  return out;
+}
+
+void AppendJsonString(std::string_view text, std::string* out) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  out->push_back('"');
+  size_t start = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    out->append(text, start, i - start);
+    start = i + 1;
+    if (c == '"' || c == '\\') {
+      out->push_back('\\');
+      out->push_back(static_cast<char>(c));
+    } else {
+      out->append("\\u00");
+      out->push_back(kHex[c >> 4]);
+      out->push_back(kHex[c & 15]);
+    }
+  }
+  out->append(text, start, text.size() - start);
+  out->push_back('"');
+}
+
+bool IsValidUtf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    if (static_cast<unsigned char>(text[i]) < 0x80) {
+      ++i;
+      continue;
+    }
+    const size_t length = Utf8Length(Bytes(text, i), text.size() - i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
+}  // namespace viaduct
