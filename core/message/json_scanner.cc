@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/charconv.h"
@@ -440,8 +441,10 @@ absl::Status JsonScanner::ScanNumber() {
   if (number.size() > kMaxNumberBytes) return ErrorAt(start, "number too long");
   if (exponent || number.size() > 300) {
     double value = 0;
-    absl::from_chars(number.data(), number.data() + number.size(), value);
-    if (!std::isfinite(value) || std::abs(value) > 1.7976931348623157e308) {
+    const absl::from_chars_result result =
+        absl::from_chars(number.data(), number.data() + number.size(), value);
+    // Too small is read as zero; too large has no value that we could pass on.
+    if (result.ec == std::errc::result_out_of_range && std::abs(value) > 1) {
       return ErrorAt(start, "number out of range");
     }
   }
