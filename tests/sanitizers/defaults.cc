@@ -1,0 +1,38 @@
+// Options and suppressions of the sanitizers, compiled into every executable of a sanitizer build:
+// they hold however the program is started. One line of reason a suppression.
+
+#define VD_SANITIZER_HOOK extern "C" __attribute__((visibility("default"), used))
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+
+VD_SANITIZER_HOOK const char* __asan_default_options();
+const char* __asan_default_options() {
+  return "detect_stack_use_after_return=1:strict_string_checks=1:detect_invalid_pointer_pairs=0:"
+         "check_initialization_order=1";
+}
+
+VD_SANITIZER_HOOK const char* __ubsan_default_options();
+const char* __ubsan_default_options() { return "print_stacktrace=1"; }
+
+VD_SANITIZER_HOOK const char* __lsan_default_suppressions();
+const char* __lsan_default_suppressions() { return ""; }
+
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+
+VD_SANITIZER_HOOK const char* __tsan_default_options();
+const char* __tsan_default_options() {
+  return "second_deadlock_stack=1:history_size=4:detect_deadlocks=1";
+}
+
+VD_SANITIZER_HOOK const char* __tsan_default_suppressions();
+const char* __tsan_default_suppressions() { return ""; }
+
+#endif
