@@ -59,6 +59,7 @@ class ThreadPool final : public Executor {
  private:
   struct State;  // Shared with the threads, so that an abandoned one finds firm ground.
   static void Loop(const std::shared_ptr<State>& state, int index);
+  static bool StartThread(const std::shared_ptr<State>& state, int index);
 
   const std::shared_ptr<State> state_;
 };
