@@ -47,7 +47,9 @@ class Log {
  private:
   void Emit(LogLevel level, std::string_view component, std::string_view message,
             std::initializer_list<LogField> fields) {
-    if (Enabled(level, component)) Write(level, component, message, absl::MakeConstSpan(fields));
+    if (Enabled(level, component)) {
+      Write(level, component, message, absl::Span<const LogField>(fields.begin(), fields.size()));
+    }
   }
 };
 
