@@ -16,12 +16,18 @@
  *   [control; STATES]  one call at a time per instance, on a thread of the host; may block.
  *   [lane; STATES]     one call at a time per (instance, lane); different lanes run in parallel;
  *                      must return quickly (microseconds), never waits for a peer.
- *   [any; STATES]      any thread, also several at once; never blocks, and never calls back on the
- *                      same stack: neither party may call the other from inside an [any] call.
+ *   [any; STATES]      any thread, also several at once; never blocks.
  *
- *   STATES are the states of the instance (lifecycle.h) in which the call may be made: created,
- *   configured, started, draining, stopped, or "all" for from create to destroy. Calls that are
- *   tagged "module" concern no instance.
+ *   Who may call whom: a plugin may call [any] functions of the host from inside whatever the host
+ *   calls, and may hold a lock of its own while it does: the host never calls the plugin on that
+ *   same stack. The host holds no lock while it calls a plugin. The two functions of vd_buffer are
+ *   leaves: they call nobody, and both parties may call them from anywhere.
+ *
+ *   STATES are the states of the instance (lifecycle.h) in which the call may be made: none (before
+ *   create), created, configured, started, draining, stopped, or "all" for from the beginning of
+ *   create to the end of destroy. A state lasts until the call that ends it has returned; only
+ *   "started" begins already when start is entered. Calls that are tagged "module" concern no
+ *   instance.
  *
  *   Happens-before: what one party wrote before a call is visible to the other inside it.
  *
@@ -33,7 +39,8 @@
  *     the end. The reader looks at no more than the smaller of both sizes; fields beyond the
  *     writer's size read as zero, and zero always means the old behaviour. A larger struct than
  *     one's own is normal. Arrays of such structs are passed with a stride.
- *   - Value structs without struct_size (vd_str, vd_bytes, vd_attr, vd_buffer) are frozen for ever.
+ *   - Value structs without struct_size (vd_str, vd_bytes, vd_attr, vd_buffer, lists, vd_plane) are
+ *     frozen for ever.
  *   - Numbers once given are never given again.
  *
  * Ownership
@@ -69,6 +76,10 @@ typedef struct vd_str {
   uint64_t size;
 } vd_str;
 
+/* Initialises a vd_str with a string literal. */
+#define VD_STR_LITERAL(text) \
+  { (text), sizeof(text) - 1 }
+
 /* Borrowed octets. data may be NULL when size is 0. Frozen. */
 typedef struct vd_bytes {
   const uint8_t *data;
@@ -85,7 +96,8 @@ typedef struct vd_attr {
  * A counted block of memory, made by either party and kept by either party. Who receives one in a
  * call and wants to keep it calls ref before the call returns, and unref when done; the maker
  * frees it when the last reference goes. The octets do not change while somebody else holds a
- * reference. Frozen.
+ * reference. Of what the other party made, the host holds no reference any more when it calls
+ * destroy, and a plugin none when its destroy returns. Frozen.
  */
 typedef struct vd_buffer vd_buffer;
 struct vd_buffer {

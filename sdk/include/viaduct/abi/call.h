@@ -47,8 +47,8 @@ typedef struct vd_reply {
 #define VD_HOST_CALL_1 "viaduct.host.call/1"
 typedef struct vd_host_call_1 {
   /* Asks the application. All is borrowed. The answer comes by on_reply, exactly once, also after
-   * cancel. Does not block. VD_RESOURCE_EXHAUSTED: too many calls in flight, answer 503;
-   * VD_FAILED_PRECONDITION: stop has begun. Then no reply will come.
+   * cancel (unless stop comes first). Does not block. VD_RESOURCE_EXHAUSTED: too many calls in
+   * flight, answer 503; VD_FAILED_PRECONDITION: stop has begun. Then no reply will come.
    * [any; started, draining] */
   int32_t (*call)(const vd_host *host, const vd_call *call);
   /* The peer is gone: the answer is no longer wanted. It still comes (status 499 when the work was

@@ -9,7 +9,7 @@
  *
  * Credit: the plugin says how many messages it will hold at once. A batch may be taken in part: a
  * prefix; what is not taken stays the host's. Every taken message ends with exactly one completion,
- * in any order. Whoever completes a token twice or one that it does not hold is ignored and counted.
+ * in any order. A completion of a token twice, or of one that is not held, is ignored and counted.
  *
  * On a client the message goes to the one peer. On a listener it is published: `route` says to
  * whom ("room:dashboard", "topic:lpr/ack/CAM001", "session:<id>", "all").
@@ -42,7 +42,7 @@ typedef struct vd_message {
   vd_str message_id;
   vd_str device_id;       /* edge_device_id of the envelope */
   vd_str envelope;        /* the complete JSON envelope; "" with VD_DATA_NONE */
-  vd_str payload;         /* the JSON of its payload member (a part of `envelope`), or of the event */
+  vd_str payload;         /* JSON of its payload member (a part of `envelope`), or of the event */
   vd_str event;           /* name of the event, where published */
   vd_str route;           /* to whom, on a listener; "" on a client */
   int64_t timestamp_ns;   /* capture time, since 1970 UTC */

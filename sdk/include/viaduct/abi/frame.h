@@ -18,8 +18,9 @@ extern "C" {
 #define VD_MAX_PLANES 4
 
 /* Pixel formats are DRM FourCC codes (drm_fourcc.h); "JPEG" as FourCC for a compressed picture. */
-#define VD_FOURCC(a, b, c, d)                                                            \
-  ((uint32_t)(a) | ((uint32_t)(b) << 8) | ((uint32_t)(c) << 16) | ((uint32_t)(d) << 24))
+#define VD_FOURCC(a, b, c, d)                                                      \
+  ((UINT32_C(0x1) * (a)) | (UINT32_C(0x100) * (b)) | (UINT32_C(0x10000) * (c)) | \
+   (UINT32_C(0x1000000) * (d)))
 #define VD_FOURCC_JPEG VD_FOURCC('J', 'P', 'E', 'G')
 
 /* One plane inside the frame's memory. Frozen. */

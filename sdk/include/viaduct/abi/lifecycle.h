@@ -15,6 +15,11 @@
  * start had succeeded), shows the reason, and makes a new one later. Retries and back-off belong to
  * the host alone: a plugin that loses its peer says so (health, completions) and tries to connect
  * again only when the host delivers, probes or restarts it, or by the protocol's own keep-alive.
+ *
+ * Answers may overtake: what the other party calls in answer (a completion, on_done, on_reply, a
+ * posted task) may come, on another thread, before the call that it answers has returned, and
+ * therefore also while start is still running. What the host calls of its own accord (deliver,
+ * on_call, begin, probe, infer) comes after start has returned VD_OK.
  */
 #ifndef VIADUCT_ABI_LIFECYCLE_H_
 #define VIADUCT_ABI_LIFECYCLE_H_
@@ -42,7 +47,8 @@ typedef struct vd_lifecycle_1 {
   /* Opens: sockets, threads, connections that a listener or client needs at once. `lane_count` is
    * how many lanes the host will use, 1 to vd_module.max_lanes. A client does not wait for its
    * peer: a peer that is away is health, not failure. May block, for less than the host's start
-   * deadline (10 s unless configured). Errors: any; VD_UNAVAILABLE: try again later (port taken).
+   * deadline (10 s unless configured). A start that fails has undone everything, as stop would.
+   * Errors: any; VD_UNAVAILABLE: try again later (port taken).
    * [control; configured] */
   int32_t (*start)(vd_instance *instance, uint32_t lane_count, vd_error *error);
   /* Takes no new work from peers and finishes what is in flight, until `deadline_ns` (monotonic) at
@@ -51,8 +57,11 @@ typedef struct vd_lifecycle_1 {
    * [control; started] */
   int32_t (*drain)(vd_instance *instance, int64_t deadline_ns, vd_error *error);
   /* Ends: returns only when no thread, timer, descriptor or call of this instance is left, having
-   * completed every item it still held (VD_OUTCOME_CANCELLED). May block, but bounded by its own
-   * time-outs. Cannot fail.
+   * completed every item it still held (VD_OUTCOME_CANCELLED). Before, the host has refused new
+   * posts and submits, run the posts it had accepted and taken back the timers: no [lane] call is
+   * under way or comes while stop runs. What the host has not answered (on_done, on_reply,
+   * on_frame_done) when stop returns it does not answer any more: stop need not wait for it. May
+   * block, but bounded by its own time-outs. Cannot fail.
    * [control; started, draining] */
   void (*stop)(vd_instance *instance);
   /* Frees what create made. Does not block. Cannot fail.

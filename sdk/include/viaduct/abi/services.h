@@ -56,7 +56,7 @@ typedef struct vd_host_post_1 {
   /* Runs `task(user)` once on the given lane, after what was posted there before. Does not block.
    * VD_RESOURCE_EXHAUSTED: too many are waiting; VD_FAILED_PRECONDITION: stop has begun;
    * VD_OUT_OF_RANGE: no such lane. Then the task will not run. What was accepted runs before stop
-   * returns.
+   * is called.
    * [any; started, draining] */
   int32_t (*post)(const vd_host *host, uint32_t lane, vd_task_fn task, void *user);
 } vd_host_post_1;
@@ -64,7 +64,8 @@ typedef struct vd_host_post_1 {
 #define VD_HOST_TIMER_1 "viaduct.host.timer/1"
 typedef struct vd_host_timer_1 {
   /* Runs `task(user)` once on the given lane, not before `delay_ns` from now. *out names the timer,
-   * never 0. Does not block. Errors as for post.
+   * never 0; a negative delay counts as 0. What has not run when stop is called does not run any
+   * more. Does not block. Errors as for post.
    * [any; started, draining] */
   int32_t (*arm)(const vd_host *host, uint32_t lane, int64_t delay_ns, vd_task_fn task, void *user,
                  uint64_t *out);

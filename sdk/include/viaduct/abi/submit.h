@@ -37,8 +37,9 @@ typedef struct vd_inbound_list {
 #define VD_HOST_SUBMIT_1 "viaduct.host.submit/1"
 typedef struct vd_host_submit_1 {
   /* Hands over a batch; *taken says how long a prefix the host took. Each taken message ends with
-   * one on_done. All is borrowed. Does not block. VD_OK also when *taken is less than count: stop
-   * reading until on_room. VD_FAILED_PRECONDITION: stop has begun, nothing was taken.
+   * one on_done (unless stop comes first). All is borrowed. Does not block. VD_OK also when *taken
+   * is less than count: stop reading until on_room. VD_FAILED_PRECONDITION: stop has begun, nothing
+   * was taken.
    * [any; started, draining] */
   int32_t (*submit)(const vd_host *host, uint32_t lane, const vd_inbound_list *batch,
                     uint64_t *taken);
