@@ -1,0 +1,85 @@
+// The licence-plate application: the routes of docs/API.md over the sinks and the store, free of
+// any protocol.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/lpr/publisher.h"
+#include "core/lpr/sink.h"
+#include "core/message/envelope.h"
+#include "core/message/exchange.h"
+#include "core/observe/log.h"
+#include "core/store/image_folder.h"
+#include "core/store/store.h"
+
+namespace viaduct {
+
+struct ApplicationOptions {
+  std::string node_id;
+  std::string version = "0.1.0";
+  int port = 0;                                   // Shown at "/"; 0: not shown.
+  absl::TimeZone zone = absl::UTCTimeZone();      // Meaning of naive timestamps.
+  size_t max_body_bytes = 32u << 20;              // Larger ones are answered 413.
+  size_t max_query_bytes = 4096;                  // A longer query string is answered 414.
+  int max_batch = 10'000;                         // Envelopes in one array.
+  absl::Duration retry_after = absl::Seconds(2);  // In Retry-After of 503 and 507.
+  size_t max_inline_image_bytes = 8u << 20;       // Of all images in one reply of images=inline.
+};
+
+struct ComponentHealth {
+  std::string name;
+  std::string status;  // "healthy", "warning", "error"
+  std::string message;
+};
+
+struct NodeHealth {
+  std::string status;  // The worst of the components.
+  std::vector<ComponentHealth> components;
+};
+
+// Everything is borrowed and must outlive the application.
+struct ApplicationParts {
+  const Clock* clock = nullptr;    // Required.
+  Log* log = nullptr;              // Required.
+  Sink* sink = nullptr;            // Required.
+  Store* store = nullptr;          // Null on a node that has none: reading is answered 501.
+  ImageFolder* images = nullptr;   // Null: no images are served.
+  Publisher* publisher = nullptr;  // Null: nobody is told.
+  std::function<std::string()> metrics_text;   // Prometheus text of GET /metrics.
+  std::function<NodeHealth()> health;          // GET /api/health.
+  std::function<int64_t()> connected_clients;  // In the statistics; null: 0.
+};
+
+// Thread-safe. Handle is called by every listener with CallRequest::method and ::path in HTTP's
+// vocabulary; a listener of another protocol uses IngestEnvelopes. Replies to what is stored come
+// after it is durable.
+class Application final : public CallHandler {
+ public:
+  Application(ApplicationOptions options, ApplicationParts parts);
+  // Everything handed to the sink must have been answered.
+  ~Application() override;
+
+  void Handle(CallRequest request, ReplyFn reply) override;
+
+  // The same ingest for whoever has envelopes already (gRPC, viaduct.submit/1): valid or not, each
+  // is checked. `source` is shown in the communication log, `protocol` too.
+  void IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
+                       std::string_view source, Sink::AcceptFn done);
+
+ private:
+  struct Impl;
+  const std::unique_ptr<Impl> impl_;
+};
+
+// The document of GET /api/openapi.json.
+std::string_view OpenApiDocument();
+
+}  // namespace viaduct

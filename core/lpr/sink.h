@@ -1,0 +1,33 @@
+// Where accepted messages go: an edge node has the uplink (spool and gateway), a server the store,
+// a site hub both.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/message/envelope.h"
+
+namespace viaduct {
+
+struct AcceptResult {
+  absl::Status status;     // OK: durable. Otherwise as Store::Append; the text is for the sender.
+  bool duplicate = false;  // It was durable before this call; nothing changed.
+  std::string id;          // detection_id or health_id, the same on every node; "" when refused.
+};
+
+// Thread-safe.
+class Sink {
+ public:
+  using AcceptFn = std::function<void(std::vector<AcceptResult>)>;
+
+  virtual ~Sink() = default;
+
+  // Takes valid envelopes (ParseEnvelope, ValidateEnvelope or the application made them). `done`
+  // gets one result per envelope, in order, exactly once, when each is durable or refused; on any
+  // thread, possibly before Accept returns. It must not block. A bad envelope fails alone.
+  virtual void Accept(std::vector<Envelope> batch, AcceptFn done) = 0;
+};
+
+}  // namespace viaduct

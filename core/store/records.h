@@ -1,0 +1,214 @@
+// What is written into a store and what comes back. Plain data; see docs/STORE.md for the tables.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/store/message_key.h"
+
+namespace viaduct {
+
+// One plate as the camera read it.
+struct PlateRead {
+  std::string text;                  // UTF-8 as sent; never empty.
+  std::optional<double> confidence;  // 0..1.
+  std::string metadata_json = "{}";  // The object of that plate as sent.
+  std::string image_path;            // Below the image folder; "" without one.
+};
+
+// One detection. It becomes one `detections` row and one `lpr_events` row per plate (one row
+// without plate when there is none).
+struct DetectionRecord {
+  MessageKey key{};
+  std::string message_id;  // As sent or derived.
+  std::string camera_id;
+  std::string checkpoint_id;
+  std::string protocol;    // "rest", "websocket", "mqtt"
+  absl::Time captured_at;  // The camera's clock.
+  absl::Time arrived_at;   // This node's clock.
+  int32_t vehicles_count = 0;
+  int32_t plates_count = 0;
+  std::vector<PlateRead> plates;
+  std::string image_path;            // Annotated image below the image folder; "" without one.
+  std::string payload_json = "{}";   // As sent, without the image data.
+  std::string metadata_json = "{}";  // Of the envelope; "{}" for flat forms.
+  std::string note;                  // What was wrong with a part of it; "" when nothing was.
+};
+
+struct HealthRecord {
+  MessageKey key{};
+  std::string message_id;
+  std::string camera_id;
+  std::string checkpoint_id;
+  std::string protocol;
+  absl::Time captured_at;
+  absl::Time arrived_at;
+  std::string component;
+  std::string status;  // "healthy", "warning", "error"
+  std::string message;
+  std::string payload_json = "{}";
+};
+
+// A camera or edge device makes itself known, or somebody edits it. Unset members stay as they are.
+struct DeviceRecord {
+  enum class Mode : uint8_t { kUpsert, kUpdate };  // kUpdate: NOT_FOUND when it does not exist.
+  Mode mode = Mode::kUpsert;
+  std::string device_id;
+  absl::Time at;           // This node's clock.
+  bool seen = true;        // The device itself spoke: last_seen moves.
+  bool registers = false;  // It registered: registered_at is set when it is not yet.
+  std::optional<std::string> checkpoint_id;
+  std::optional<std::string> name;
+  std::optional<std::string> hostname;
+  std::optional<std::string> ip_address;
+  std::optional<std::string> status;
+  std::optional<double> latitude;
+  std::optional<double> longitude;
+};
+
+// Create, change or delete one lpr_events row. kCreate with a known event_id is a duplicate and
+// changes nothing; kUpdate and kDelete of an unknown one are NOT_FOUND.
+struct EventRecord {
+  enum class Action : uint8_t { kCreate, kUpdate, kDelete };
+  Action action = Action::kCreate;
+  std::string event_id;
+  absl::Time at;                             // This node's clock.
+  std::optional<std::string> device_id;      // Required by kCreate.
+  std::optional<std::string> license_plate;  // "" clears it.
+  std::optional<double> confidence;          // 0..1
+  std::optional<std::string> image_path;
+  std::optional<std::string> metadata_json;
+  std::optional<absl::Time> captured_at;
+};
+
+// One attempt to move something between this node and a peer.
+struct CommunicationRecord {
+  std::string protocol;
+  std::string source;
+  std::string destination;
+  std::string message_type;
+  bool success = true;
+  double latency_ms = 0;
+  std::string error_message;
+  absl::Time at;
+};
+
+// A configuration or control message that is kept as it came.
+struct MessageRecord {
+  MessageKey key{};
+  std::string message_id;
+  std::string camera_id;
+  std::string data_type;
+  std::string protocol;
+  absl::Time captured_at;
+  absl::Time arrived_at;
+  std::string payload_json = "{}";
+};
+
+using StoreRecord = std::variant<DetectionRecord, HealthRecord, DeviceRecord, EventRecord,
+                                 CommunicationRecord, MessageRecord>;
+
+struct AppendResult {
+  absl::Status status;
+  bool duplicate = false;  // It was stored before; nothing changed.
+  std::string id;  // detection_id, health_id, device_id or event_id, also of the first storing.
+};
+
+struct StoreStatistics {
+  int64_t total_detections = 0;
+  int64_t today_detections = 0;  // By arrival, in the node's zone.
+  int64_t total_health_checks = 0;
+  int64_t today_health_checks = 0;
+  int64_t unique_cameras = 0;  // That ever sent a detection.
+  int64_t total_cameras = 0;   // Known by registration or by data.
+  int64_t active_cameras = 0;  // Seen within StoreOptions::active_window.
+  int64_t blacklist_count = 0;
+  absl::Time last_update = absl::InfinitePast();  // Of the last record; InfinitePast: none yet.
+};
+
+struct DetectionRow {
+  std::string detection_id;
+  DetectionRecord record;  // `plates` have text, confidence, metadata_json and image_path.
+};
+
+struct RecordsQuery {
+  std::string camera_id;      // "" any
+  std::string checkpoint_id;  // "" any
+  int limit = 20;             // 1..kMaxPageRows
+};
+
+struct RecordsPage {
+  std::vector<DetectionRow> rows;  // Newest arrival first.
+  int64_t total = 0;               // Of all that match, exact.
+};
+
+struct DeviceRow {
+  std::string device_id;
+  std::string checkpoint_id;
+  std::string name;
+  std::string hostname;
+  std::string ip_address;
+  std::string status;         // "online", "offline" or what an operator set.
+  std::string health_status;  // Of its last report; "unknown" without one.
+  std::optional<double> latitude;
+  std::optional<double> longitude;
+  absl::Time created_at;
+  absl::Time registered_at = absl::InfinitePast();  // InfinitePast: never registered.
+  absl::Time last_seen = absl::InfinitePast();
+  int64_t detection_count = 0;
+};
+
+struct DevicesPage {
+  std::vector<DeviceRow> rows;  // By device_id.
+  int64_t total = 0;
+  std::string next_cursor;  // "" at the end.
+};
+
+struct EventRow {
+  std::string event_id;
+  std::string detection_id;  // "" for an event that was created by hand.
+  std::string device_id;
+  std::string license_plate;
+  std::optional<double> confidence;
+  std::string image_path;
+  std::string metadata_json;
+  absl::Time captured_at;
+  absl::Time created_at;
+  absl::Time updated_at;
+};
+
+struct EventsQuery {
+  std::string device_id;           // "" any
+  std::string plate;               // Substring, ASCII case ignored; "" any
+  std::optional<absl::Time> from;  // Capture time, inclusive.
+  std::optional<absl::Time> to;    // Exclusive.
+  std::optional<double> min_confidence;
+  int limit = 50;      // 1..kMaxPageRows
+  std::string cursor;  // next_cursor of the page before.
+};
+
+struct EventsPage {
+  std::vector<EventRow> rows;  // Newest capture first.
+  std::string next_cursor;     // "" at the end.
+};
+
+struct CommunicationQuery {
+  std::string protocol;  // "" any
+  std::optional<bool> success;
+  std::optional<absl::Time> from;
+  std::optional<absl::Time> to;
+  int limit = 50;
+  std::string cursor;
+};
+
+struct CommunicationPage {
+  std::vector<CommunicationRecord> rows;  // Newest first.
+  std::string next_cursor;
+};
+
+}  // namespace viaduct

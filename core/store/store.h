@@ -1,0 +1,72 @@
+// The server's database as the application sees it. Implementations: sqlite_store.h; every
+// implementation passes store_test.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/store/records.h"
+
+namespace viaduct {
+
+inline constexpr int kMaxPageRows = 1000;
+inline constexpr size_t kMaxAppendRecords = 20'000;  // In one call of Append.
+
+// What health and status show.
+struct StoreHealth {
+  enum class State : uint8_t { kOk, kDegraded, kFailed };
+  State state = State::kOk;
+  std::string reason;  // Why it is not kOk, and for kOk what happened before ("set aside ...").
+  int64_t schema_version = 0;
+  int64_t bytes = 0;             // Of the database on disk.
+  int64_t queued_records = 0;    // Accepted by Append, not yet committed.
+  int64_t committed_groups = 0;  // Transactions since start.
+  int64_t committed_records = 0;
+  int64_t failed_records = 0;
+};
+
+// Thread-safe. Writing goes through one writer with group commit: everything that waits is written
+// in one transaction, so a record waits for one sync of the disk and no timer.
+class Store {
+ public:
+  using AppendFn = std::function<void(std::vector<AppendResult>)>;
+
+  // Pending appends are completed (written or failed) before the destructor returns. No call may
+  // be in progress or come later.
+  virtual ~Store() = default;
+
+  // `done` gets one result per record, in order, exactly once, after the commit is synced; on the
+  // writer thread or, when the store refuses at once, before Append returns. It must not block.
+  // Records of one call may land in several transactions when there are very many; each record is
+  // whole or absent. A bad record fails alone. Per record:
+  //   OK                  it is durable (duplicate: it was before)
+  //   NOT_FOUND           an update or delete of something unknown
+  //   INVALID_ARGUMENT    it can never be stored
+  //   RESOURCE_EXHAUSTED  no space on disk; try again later
+  //   UNAVAILABLE         queue full, read-only or failing disk; try again later
+  virtual void Append(std::vector<StoreRecord> records, AppendFn done) = 0;
+
+  // Reading. Each call runs one bounded query on a connection of its own: UNAVAILABLE when all
+  // connections stay busy, DEADLINE_EXCEEDED when the query takes too long (narrow the filter),
+  // INVALID_ARGUMENT for a cursor that is none.
+  virtual absl::StatusOr<StoreStatistics> Statistics() = 0;
+  virtual absl::StatusOr<RecordsPage> ListRecords(const RecordsQuery& query) = 0;
+  virtual absl::StatusOr<DevicesPage> ListDevices(int limit, std::string_view cursor) = 0;
+  virtual absl::StatusOr<DeviceRow> GetDevice(std::string_view device_id) = 0;
+  virtual absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) = 0;
+  virtual absl::StatusOr<EventRow> GetEvent(std::string_view event_id) = 0;
+  virtual absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) = 0;
+  // True when a detection with this key is committed.
+  virtual absl::StatusOr<bool> HasDetection(const MessageKey& key) = 0;
+
+  virtual StoreHealth Health() const = 0;
+};
+
+}  // namespace viaduct
