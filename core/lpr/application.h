@@ -34,15 +34,15 @@ struct ApplicationOptions {
   size_t max_inline_image_bytes = 8u << 20;       // Of all images in one reply of images=inline.
 };
 
-struct ComponentHealth {
-  std::string name;
-  std::string status;  // "healthy", "warning", "error"
-  std::string message;
-};
-
-struct NodeHealth {
-  std::string status;  // The worst of the components.
-  std::vector<ComponentHealth> components;
+// What GET /api/health answers; the host fills it from its HealthTree.
+struct HealthReport {
+  struct Component {
+    std::string name;
+    std::string status;  // "healthy", "degraded", "unhealthy"
+    std::string message;
+  };
+  std::string status;  // Of the node as a whole.
+  std::vector<Component> components;
 };
 
 // Everything is borrowed and must outlive the application.
@@ -54,7 +54,7 @@ struct ApplicationParts {
   ImageFolder* images = nullptr;   // Null: no images are served.
   Publisher* publisher = nullptr;  // Null: nobody is told.
   std::function<std::string()> metrics_text;   // Prometheus text of GET /metrics.
-  std::function<NodeHealth()> health;          // GET /api/health.
+  std::function<HealthReport()> health;        // GET /api/health.
   std::function<int64_t()> connected_clients;  // In the statistics; null: 0.
 };
 

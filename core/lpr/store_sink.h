@@ -3,8 +3,7 @@
 
 #include <memory>
 
-#include "absl/container/flat_hash_set.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
 #include "core/lpr/sink.h"
