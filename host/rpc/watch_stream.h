@@ -1,0 +1,189 @@
+// A server stream that never costs unbounded memory: what a slow watcher does not take is merged
+// (messages with a key) or counted (messages without one).
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace viaduct::rpc {
+
+// One watcher. Made with Create(); owned by gRPC until OnDone and by whoever pushes to it.
+// Thread-safe.
+template <typename Response>
+class WatchStream final : public grpc::ServerWriteReactor<Response> {
+ public:
+  // Makes the message that tells the watcher how many it has missed.
+  using LaggedFn = std::function<Response(uint64_t missed)>;
+
+  static std::shared_ptr<WatchStream> Create(size_t max_pending, LaggedFn lagged = nullptr) {
+    auto stream = std::shared_ptr<WatchStream>(new WatchStream(max_pending, std::move(lagged)));
+    absl::MutexLock lock(&stream->mutex_);
+    stream->self_ = stream;
+    return stream;
+  }
+
+  // What undoes the subscription; runs once when the stream is over, at once when it is over
+  // already.
+  void SetOnDone(std::function<void()> on_done) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!done_) {
+        on_done_ = std::move(on_done);
+        return;
+      }
+    }
+    on_done();
+  }
+
+  // Queues a message. A message with a key takes the place of the one with the same key that is
+  // still waiting. Returns false when the stream is over.
+  bool Push(Response response, std::string_view key = {}) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (closing_) return false;
+      Enqueue(std::move(response), key);
+    }
+    Pump();
+    return true;
+  }
+
+  // Ends the stream after what is queued.
+  void Close(grpc::Status status) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (closing_) return;
+      closing_ = true;
+      final_status_ = std::move(status);
+    }
+    Pump();
+  }
+
+  size_t pending() const {
+    absl::MutexLock lock(&mutex_);
+    return queue_.size();
+  }
+
+  void OnWriteDone(bool ok) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      writing_ = false;
+      if (!ok) Abandon();
+    }
+    Pump();
+  }
+
+  void OnCancel() override {
+    {
+      absl::MutexLock lock(&mutex_);
+      Abandon();
+    }
+    Pump();
+  }
+
+  void OnDone() override {
+    std::function<void()> on_done;
+    std::shared_ptr<WatchStream> self;
+    {
+      absl::MutexLock lock(&mutex_);
+      done_ = true;
+      closing_ = true;
+      on_done = std::move(on_done_);
+      self = std::move(self_);
+    }
+    if (on_done) on_done();
+  }
+
+ private:
+  struct Item {
+    std::string key;
+    Response response;
+  };
+
+  WatchStream(size_t max_pending, LaggedFn lagged)
+      : max_pending_(max_pending), lagged_(std::move(lagged)) {}
+
+  void Enqueue(Response response, std::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!key.empty()) {
+      for (auto& item : queue_) {
+        if (item.key == key) {
+          item.response = std::move(response);
+          return;
+        }
+      }
+    }
+    if (queue_.size() >= max_pending_) {
+      queue_.pop_front();
+      ++missed_;
+    }
+    queue_.push_back({std::string(key), std::move(response)});
+  }
+
+  void Abandon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    queue_.clear();
+    missed_ = 0;
+    if (!closing_) final_status_ = grpc::Status::CANCELLED;
+    closing_ = true;
+  }
+
+  // Starts the next write, or the end. Never holds the lock while it calls gRPC, which may call
+  // back on the same stack.
+  void Pump() {
+    bool finish = false;
+    grpc::Status status;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (writing_ || finished_) return;
+      if (missed_ > 0 && lagged_) {
+        current_ = lagged_(std::exchange(missed_, 0));
+        writing_ = true;
+      } else if (!queue_.empty()) {
+        current_ = std::move(queue_.front().response);
+        queue_.pop_front();
+        writing_ = true;
+      } else if (closing_) {
+        finished_ = finish = true;
+        status = final_status_;
+      } else {
+        return;
+      }
+    }
+    if (finish) {
+      this->Finish(std::move(status));
+    } else {
+      this->StartWrite(&current_);
+    }
+  }
+
+  const size_t max_pending_;
+  const LaggedFn lagged_;
+  mutable absl::Mutex mutex_;
+  std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
+  uint64_t missed_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::Status final_status_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> on_done_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<WatchStream> self_ ABSL_GUARDED_BY(mutex_);
+  Response current_;  // Belongs to gRPC while writing_.
+};
+
+// A stream that only carries an error.
+template <typename Response>
+grpc::ServerWriteReactor<Response>* RejectWatch(grpc::Status status) {
+  auto stream = WatchStream<Response>::Create(1);
+  stream->Close(std::move(status));
+  return stream.get();  // gRPC owns it through the stream's own reference until OnDone.
+}
+
+}  // namespace viaduct::rpc
