@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# What the verbs share: messages, packages, configuring and building. Sourced by ./dev.
+
+mkdir -p build/logs
+export PATH="$PATH:/usr/sbin:/sbin:${HOME:-/root}/.cargo/bin"
+export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$ROOT}
+# A clone that belongs to somebody else (containers, CI) is still ours to read.
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+# shellcheck source=tools/dev.d/packages.sh
+source tools/dev.d/packages.sh
+
+say() { printf '\n== %s\n' "$*"; }
+
+fail() {
+  printf 'dev: %s\n' "$*" >&2
+  exit 1
+}
+
+# step TITLE COMMAND...: runs it and says how long it took.
+step() {
+  local title=$1 started=$SECONDS
+  shift
+  say "$title"
+  "$@" || fail "$title: failed"
+  printf -- '-- %s: %d s\n' "$title" "$((SECONDS - started))"
+}
+
+# quietly LOG COMMAND...: the output goes to build/logs/LOG and is shown only on failure.
+quietly() {
+  local log="build/logs/$1"
+  shift
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    return 1
+  fi
+}
+
+# One job a core, but no more than memory allows: the largest sources take about 1 GiB each.
+jobs_allowed() {
+  local cores memory_kib
+  cores=$(nproc)
+  memory_kib=$(awk '/^MemAvailable/ {print $2}' /proc/meminfo)
+  local by_memory=$((${memory_kib:-2097152} / 1048576))
+  ((by_memory < 1)) && by_memory=1
+  echo $((cores < by_memory ? cores : by_memory))
+}
+
+as_root() {
+  if [[ $(id -u) -eq 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo -n -- "$@"
+  else
+    fail "installing packages needs root, and there is no sudo: run as root once: $*"
+  fi
+}
+
+apt_get() {
+  as_root env DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none \
+    apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
+}
+
+# An entry of packages.sh is missing if its command is not found or its package not installed.
+entry_missing() {
+  local entry=$1
+  case $entry in
+    *=*) ! command -v "${entry%%=*}" >/dev/null ;;
+    *) [[ $(dpkg-query -W -f '${db:Status-Status}' "$entry" 2>/dev/null) != installed ]] ;;
+  esac
+}
+
+# need GROUP...: installs what is missing of these groups of packages.
+need() {
+  local group entry missing=()
+  for group in "$@"; do
+    local -n entries="PACKAGES_$group"
+    for entry in "${entries[@]}"; do
+      if entry_missing "$entry"; then missing+=("${entry#*=}"); fi
+    done
+  done
+  ((${#missing[@]} == 0)) && return
+  command -v apt-get >/dev/null ||
+    fail "these packages are missing and there is no apt-get to install them: ${missing[*]}"
+  step "Installing ${missing[*]}" install_packages "${missing[@]}"
+}
+
+install_packages() {
+  quietly apt-update.log apt_get update || fail "apt-get update: failed, is there a network?"
+  quietly apt-install.log apt_get install -y --no-install-recommends "$@"
+}
+
+# The npm tools of tests/support/npm, installed below build/npm when the lock file has changed.
+need_npm() {
+  need node
+  local source=tests/support/npm
+  if ! cmp -s "$source/package-lock.json" build/npm/package-lock.installed; then
+    mkdir -p build/npm
+    cp "$source/package.json" "$source/package-lock.json" build/npm/
+    quietly npm.log npm --prefix build/npm install --no-audit --no-fund --loglevel=error || return 1
+    cp "$source/package-lock.json" build/npm/package-lock.installed
+  fi
+  export PATH="$ROOT/build/npm/node_modules/.bin:$PATH"
+}
+
+# build PRESET [TARGET...]: configures and builds it below build/PRESET.
+build() {
+  local preset=$1
+  shift
+  # shellcheck disable=SC2310
+  quietly "configure-$preset.log" cmake --preset "$preset" || fail "configuring $preset failed"
+  cmake --build "build/$preset" -j "${JOBS:-$(jobs_allowed)}" ${1:+--target "$@"}
+}
