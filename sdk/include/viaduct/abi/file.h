@@ -65,7 +65,8 @@ typedef struct vd_file_1 {
 #define VD_HOST_FILE_1 "viaduct.host.file/1"
 typedef struct vd_host_file_1 {
   /* How far a transfer is: `moved` octets passed, those before `durable_offset` are durable on the
-   * receiving side. Not more often than needed; the host keeps the last. Does not block. Cannot fail.
+   * receiving side. Not more often than needed; the host keeps the last. Does not block. Cannot
+   * fail.
    * [any; started, draining] */
   void (*progress)(const vd_host *host, uint64_t token, uint64_t moved, uint64_t durable_offset);
   /* Ends a transfer. All is borrowed. Does not block. Cannot fail.
