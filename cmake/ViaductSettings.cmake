@@ -53,15 +53,5 @@ if(VIADUCT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${VIADUCT_CCACHE}")
 endif()
 
-# Every executable links this; it is empty unless a sanitizer is on (tests/sanitizers/README.md).
+# Every executable links this; tests/sanitizers fills it in a sanitizer build.
 add_library(viaduct_sanitizer_defaults INTERFACE)
-if(VIADUCT_SANITIZE)
-  add_library(viaduct_sanitizer_objects OBJECT "${CMAKE_SOURCE_DIR}/tests/sanitizers/defaults.cc")
-  target_sources(viaduct_sanitizer_defaults
-                 INTERFACE $<TARGET_OBJECTS:viaduct_sanitizer_objects>)
-  if(VIADUCT_SANITIZE MATCHES "thread")
-    target_sources(viaduct_sanitizer_objects
-                   PRIVATE "${CMAKE_SOURCE_DIR}/tests/sanitizers/tsan_absl.cc")
-    target_link_libraries(viaduct_sanitizer_defaults INTERFACE ${CMAKE_DL_LIBS})
-  endif()
-endif()
