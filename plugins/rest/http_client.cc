@@ -1,0 +1,326 @@
+#include "plugins/rest/http_client.h"
+
+#include <httplib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace viaduct::rest {
+namespace {
+
+constexpr absl::Duration kCutInterval = absl::Milliseconds(20);
+
+struct Url {
+  std::string origin;  // scheme://host[:port]
+  std::string path;    // Without a final slash; "" for none.
+};
+
+absl::StatusOr<Url> ParseUrl(const std::string& text) {
+  const size_t scheme_end = text.find("://");
+  const std::string scheme = scheme_end == std::string::npos ? "" : text.substr(0, scheme_end);
+  if (scheme != "http" && scheme != "https")
+    return absl::InvalidArgumentError(
+        absl::StrCat("base_url: expected http:// or https://, \"", text, "\""));
+  const size_t path = text.find('/', scheme_end + 3);
+  Url url;
+  url.origin = text.substr(0, path);
+  if (url.origin.size() == scheme_end + 3)
+    return absl::InvalidArgumentError(absl::StrCat("base_url: no host, \"", text, "\""));
+  if (url.origin.find('@') != std::string::npos)
+    return absl::InvalidArgumentError(
+        "base_url: credentials do not belong into a URL, use api_key or token");
+  if (path != std::string::npos) url.path = std::string(absl::StripSuffix(text.substr(path), "/"));
+  return url;
+}
+
+std::string JoinArray(const std::vector<Delivery>& batch) {
+  size_t size = 2;
+  for (const Delivery& delivery : batch) size += delivery.body.size() + 1;
+  std::string body;
+  body.reserve(size);
+  char separator = '[';
+  for (const Delivery& delivery : batch) {
+    body += separator;
+    body += delivery.body;
+    separator = ',';
+  }
+  body += ']';
+  return body;
+}
+
+}  // namespace
+
+// One kept-alive connection and its thread's use of it.
+class HttpClient::Connection {
+ public:
+  Connection(const HttpClientOptions& options, const std::string& origin) : client_(origin) {
+    client_.set_keep_alive(true);
+    client_.set_tcp_nodelay(true);
+    client_.set_follow_location(false);
+    SetTimeouts(options.connect_timeout, options.timeout);
+    if (!options.ca_file.empty()) client_.set_ca_cert_path(options.ca_file.c_str());
+    client_.enable_server_certificate_verification(true);
+    if (!options.api_key.empty()) headers_.emplace("X-API-Key", options.api_key);
+    if (!options.token.empty()) headers_.emplace("Authorization", "Bearer " + options.token);
+  }
+  void SetTimeouts(absl::Duration connect, absl::Duration transfer) {
+    const auto split = [](absl::Duration d) {
+      const int64_t us = std::max<int64_t>(1000, absl::ToInt64Microseconds(d));
+      return std::pair<time_t, time_t>(us / 1'000'000, us % 1'000'000);
+    };
+    const auto [c_s, c_us] = split(connect);
+    const auto [t_s, t_us] = split(transfer);
+    client_.set_connection_timeout(c_s, c_us);
+    client_.set_read_timeout(t_s, t_us);
+    client_.set_write_timeout(t_s, t_us);
+  }
+  httplib::Result Post(const std::string& path, const std::string& body) {
+    if (cut_) return httplib::Result(nullptr, httplib::Error::Canceled);
+    return client_.Post(path, headers_, body, "application/json");
+  }
+  httplib::Result Get(const std::string& path) { return client_.Get(path, headers_); }
+  // From any thread: ends the request under way, and lets no other begin. One that is just opening
+  // its socket is missed: repeat until the thread is back.
+  void Cut() {
+    cut_ = true;
+    client_.stop();
+  }
+
+ private:
+  std::atomic<bool> cut_{false};
+  httplib::Client client_;
+  httplib::Headers headers_;
+};
+
+HttpClient::HttpClient(HttpClientOptions options, DoneFn on_done, HealthFn on_health)
+    : options_(std::move(options)),
+      on_done_(std::move(on_done)),
+      on_health_(std::move(on_health)) {}
+
+HttpClient::~HttpClient() { Stop(); }
+
+absl::Status HttpClient::CheckUrl(const std::string& base_url) {
+  return ParseUrl(base_url).status();
+}
+
+void HttpClient::Start() {
+  const auto url = ParseUrl(options_.base_url);
+  if (!url.ok()) return;  // Checked by the owner.
+  path_prefix_ = url->path;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = false;
+    running_ = options_.connections;
+  }
+  probe_connection_ = std::make_unique<Connection>(options_, url->origin);
+  for (int i = 0; i < options_.connections; ++i) {
+    connections_.push_back(std::make_unique<Connection>(options_, url->origin));
+    workers_.emplace_back(
+        [this, connection = connections_.back().get()] { WorkerLoop(*connection); });
+  }
+}
+
+bool HttpClient::Drain(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  const auto empty = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return held_ == 0; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&empty), timeout);
+}
+
+void HttpClient::Stop() {
+  std::vector<Delivery> left;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    left.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+    queue_.clear();
+  }
+  CutAll();
+  for (std::thread& worker : workers_) worker.join();
+  if (prober_.joinable()) prober_.join();
+  workers_.clear();
+  connections_.clear();
+  probe_connection_.reset();
+  DeliveryResult cancelled;
+  cancelled.outcome = DeliveryOutcome::kCancelled;
+  cancelled.status = absl::CancelledError("client: stopped");
+  if (!left.empty()) Finish(left, std::vector<DeliveryResult>(left.size(), cancelled));
+}
+
+// Until every thread that uses a connection is back.
+void HttpClient::CutAll() {
+  bool all_back = false;
+  while (!all_back) {
+    for (const auto& connection : connections_) connection->Cut();
+    if (probe_connection_ != nullptr) probe_connection_->Cut();
+    absl::MutexLock lock(&mutex_);
+    const auto back = [this]()
+                          ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return running_ == 0 && !probing_; };
+    all_back = mutex_.AwaitWithTimeout(absl::Condition(&back), kCutInterval);
+  }
+}
+
+size_t HttpClient::credit() const {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_ || held_bytes_ >= options_.window_bytes) return 0;
+  return options_.window - std::min(held_, options_.window);
+}
+
+bool HttpClient::Take(Delivery delivery) {
+  absl::MutexLock lock(&mutex_);
+  // One message is always let in, however large.
+  const bool room = held_ < options_.window &&
+                    (held_ == 0 || held_bytes_ + delivery.body.size() <= options_.window_bytes);
+  if (stopping_ || !room) return false;
+  ++held_;
+  held_bytes_ += delivery.body.size();
+  queue_.push_back(std::move(delivery));
+  return true;
+}
+
+void HttpClient::Cancel(absl::Span<const uint64_t> tokens) {
+  std::vector<Delivery> taken_back;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto wanted = [&](const Delivery& delivery) {
+      return std::find(tokens.begin(), tokens.end(), delivery.token) != tokens.end();
+    };
+    const auto end = std::stable_partition(
+        queue_.begin(), queue_.end(), [&](const Delivery& delivery) { return !wanted(delivery); });
+    taken_back.assign(std::make_move_iterator(end), std::make_move_iterator(queue_.end()));
+    queue_.erase(end, queue_.end());
+  }
+  DeliveryResult cancelled;
+  cancelled.outcome = DeliveryOutcome::kCancelled;
+  cancelled.status = absl::CancelledError("client: taken back by the host");
+  if (!taken_back.empty())
+    Finish(taken_back, std::vector<DeliveryResult>(taken_back.size(), cancelled));
+}
+
+void HttpClient::WorkerLoop(Connection& connection) {
+  while (true) {
+    std::vector<Delivery> batch = NextBatch();
+    if (batch.empty()) break;
+    Send(connection, std::move(batch));
+  }
+  absl::MutexLock lock(&mutex_);
+  --running_;
+}
+
+// Waits for work and takes as much as fits one body; empty when the client stops.
+std::vector<Delivery> HttpClient::NextBatch() {
+  absl::MutexLock lock(&mutex_);
+  const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !queue_.empty();
+  };
+  mutex_.Await(absl::Condition(&ready));
+  std::vector<Delivery> batch;
+  if (stopping_) return batch;
+  const size_t most = options_.flat ? 1 : options_.max_batch;
+  size_t bytes = 0;
+  while (!queue_.empty() && batch.size() < most) {
+    bytes += queue_.front().body.size();
+    if (!batch.empty() && bytes > options_.max_batch_bytes) break;
+    batch.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return batch;
+}
+
+void HttpClient::Send(Connection& connection, std::vector<Delivery> batch) {
+  const std::string path = path_prefix_ + (!options_.flat       ? options_.endpoint
+                                           : batch[0].is_health ? "/api/health"
+                                                                : "/api/detection");
+  const httplib::Result answer =
+      connection.Post(path, batch.size() == 1 ? batch[0].body : JoinArray(batch));
+  if (!answer) {
+    const std::string problem =
+        absl::StrCat(options_.base_url, ": ", httplib::to_string(answer.error()));
+    ReportHealth(problem);
+    DeliveryResult retry;
+    retry.status = absl::UnavailableError(problem);
+    return Finish(batch, std::vector<DeliveryResult>(batch.size(), retry));
+  }
+  const Judgement judgement = JudgeStatus(answer->status, answer->get_header_value("Retry-After"),
+                                          answer->body, batch.size());
+  if (judgement.kind == Judgement::Kind::kSplit) {
+    for (Delivery& delivery : batch) {
+      std::vector<Delivery> single;
+      single.push_back(std::move(delivery));
+      Send(connection, std::move(single));
+    }
+    return;
+  }
+  std::vector<DeliveryResult> results(batch.size(), judgement.result);
+  if (judgement.kind == Judgement::Kind::kReadItems && options_.flat) {
+    results[0] = ReadFlatAnswer(answer->body);
+  } else if (judgement.kind == Judgement::Kind::kReadItems) {
+    std::vector<std::string_view> ids;
+    ids.reserve(batch.size());
+    for (const Delivery& delivery : batch) ids.push_back(delivery.message_id);
+    results = ReadEnvelopeAnswer(answer->body, ids);
+  }
+  const bool refused = results[0].outcome == DeliveryOutcome::kRetry;
+  ReportHealth(refused ? absl::StrCat(options_.base_url, ": ", results[0].status.message()) : "");
+  Finish(batch, std::move(results));
+}
+
+void HttpClient::Finish(const std::vector<Delivery>& batch, std::vector<DeliveryResult> results) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    results[i].token = batch[i].token;
+    bytes += batch[i].body.size();
+  }
+  {
+    // Before the completions: whoever hears of them may deliver again at once.
+    absl::MutexLock lock(&mutex_);
+    held_ -= batch.size();
+    held_bytes_ -= bytes;
+  }
+  on_done_(results);
+}
+
+void HttpClient::ReportHealth(const std::string& problem) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || problem == problem_) return;
+    problem_ = problem;
+  }
+  on_health_(problem);
+}
+
+bool HttpClient::Probe(absl::Duration timeout, ProbeFn on_result) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (probing_ || stopping_) return false;
+    probing_ = true;
+  }
+  if (prober_.joinable()) prober_.join();
+  prober_ = std::thread(
+      [this, timeout, on_result = std::move(on_result)] { RunProbe(timeout, on_result); });
+  return true;
+}
+
+void HttpClient::RunProbe(absl::Duration timeout, const ProbeFn& on_result) {
+  probe_connection_->SetTimeouts(timeout, timeout);
+  const auto begin = std::chrono::steady_clock::now();
+  const httplib::Result answer = probe_connection_->Get(path_prefix_ + "/api/test");
+  ProbeResult result;
+  result.round_trip = absl::FromChrono(std::chrono::steady_clock::now() - begin);
+  if (!answer)
+    result.status = absl::UnavailableError(httplib::to_string(answer.error()));
+  else if (answer->status >= 500)
+    result.status = absl::UnavailableError(absl::StrCat("HTTP ", answer->status));
+  {
+    absl::MutexLock lock(&mutex_);
+    probing_ = false;
+  }
+  on_result(result);
+}
+
+}  // namespace viaduct::rest

@@ -1,0 +1,117 @@
+// Carries messages to a server of our own kind (envelopes, many in one body) or of the old kind
+// (flat bodies, one at a time) over kept-alive HTTP connections, and says of each how it ended.
+//
+// There is no retry here: what could not be confirmed is given back at once with the reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "plugins/rest/http_reply.h"
+
+namespace httplib {
+class Client;
+}
+
+namespace viaduct::rest {
+
+struct HttpClientOptions {
+  std::string base_url = "http://127.0.0.1:8000";
+  std::string endpoint = "/api/lpr/data";  // For the envelope form.
+  bool flat = false;                       // Send payloads to /api/detection and /api/health.
+  int connections = 2;                     // Threads, one connection each.
+  size_t max_batch = 128;                  // Envelopes in one body.
+  size_t max_batch_bytes = 4u << 20;
+  size_t window = 1024;  // Messages held at once.
+  size_t window_bytes = 64u << 20;
+  absl::Duration timeout = absl::Seconds(30);  // For one request, from send to answer.
+  absl::Duration connect_timeout = absl::Seconds(5);
+  std::string api_key;  // X-API-Key
+  std::string token;    // Authorization: Bearer
+  std::string ca_file;  // For https; empty: the system's.
+};
+
+struct Delivery {
+  uint64_t token = 0;
+  bool is_health = false;  // Chooses the path of the flat form.
+  std::string message_id;
+  std::string body;  // The envelope, or the payload in the flat form.
+};
+
+struct ProbeResult {
+  absl::Status status;
+  absl::Duration round_trip;
+};
+
+// Thread-safe.
+class HttpClient {
+ public:
+  using DoneFn = std::function<void(absl::Span<const DeliveryResult>)>;
+  // `problem` is empty when the peer answers as it should. Called on changes only.
+  using HealthFn = std::function<void(const std::string& problem)>;
+  using ProbeFn = std::function<void(ProbeResult)>;
+
+  HttpClient(HttpClientOptions options, DoneFn on_done, HealthFn on_health);
+  ~HttpClient();  // Stops.
+
+  // INVALID_ARGUMENT: base_url is not http(s)://host[:port][/path].
+  static absl::Status CheckUrl(const std::string& base_url);
+
+  void Start();
+  // Waits until nothing is held or `timeout` has passed; says which.
+  bool Drain(absl::Duration timeout);
+  // Cuts connections, gives everything still held back as kCancelled, joins.
+  void Stop();
+
+  // How many more messages Take would accept now.
+  size_t credit() const;
+  // False: no room, the delivery was not taken.
+  bool Take(Delivery delivery);
+  // Lets go of a message that no connection has begun to send.
+  void Cancel(absl::Span<const uint64_t> tokens);
+  // Asks the peer for /api/test. False: one is under way.
+  bool Probe(absl::Duration timeout, ProbeFn on_result);
+
+ private:
+  class Connection;
+
+  void WorkerLoop(Connection& connection);
+  std::vector<Delivery> NextBatch();
+  void Send(Connection& connection, std::vector<Delivery> batch);
+  void Finish(const std::vector<Delivery>& batch, std::vector<DeliveryResult> results);
+  void CutAll();
+  void ReportHealth(const std::string& problem);
+  void RunProbe(absl::Duration timeout, const ProbeFn& on_result);
+
+  const HttpClientOptions options_;
+  const DoneFn on_done_;
+  const HealthFn on_health_;
+  std::string path_prefix_;  // Of base_url, without a final slash.
+
+  mutable absl::Mutex mutex_;
+  std::deque<Delivery> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;  // Queued and in flight.
+  size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;  // Workers.
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool probing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string problem_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<std::thread> workers_;
+  std::unique_ptr<Connection> probe_connection_;
+  std::thread prober_;
+};
+
+}  // namespace viaduct::rest

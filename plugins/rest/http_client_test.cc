@@ -1,0 +1,265 @@
+#include "plugins/rest/http_client.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "plugins/rest/http_server.h"
+
+namespace viaduct::rest {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr absl::Duration kDeadline = absl::Seconds(20);
+
+// A server node in small: says "stored" of every envelope, except of those it is told about.
+HttpReply StoreAll(const HttpRequest& request) {
+  const Json body = Json::parse(request.body, nullptr, false);
+  Json results = Json::array();
+  for (const Json& item : body.is_array() ? body : Json::array({body}))
+    results.push_back(
+        {{"message_id", item["message_id"]}, {"status", item.value("want", "stored")}});
+  return HttpReply{200, {{"content-type", "application/json"}}, Json{{"results", results}}.dump()};
+}
+
+class HttpClientTest : public testing::Test {
+ protected:
+  void Serve(HttpServer::Handler handler) {
+    HttpServerOptions options;
+    options.port = 0;
+    server_ = std::make_unique<HttpServer>(options, std::move(handler));
+    ASSERT_TRUE(server_->Start().ok());
+    client_options_.base_url = absl::StrCat("http://127.0.0.1:", server_->port());
+  }
+  void StartClient() {
+    client_ = std::make_unique<HttpClient>(
+        client_options_, [this](absl::Span<const DeliveryResult> results) { Record(results); },
+        [this](const std::string& problem) {
+          absl::MutexLock lock(&mutex_);
+          problem_ = problem;
+        });
+    client_->Start();
+  }
+  bool Send(uint64_t token, const std::string& want = "stored") {
+    Delivery delivery;
+    delivery.token = token;
+    delivery.message_id = absl::StrCat("m", token);
+    delivery.body = Json{{"message_id", delivery.message_id}, {"want", want}}.dump();
+    return client_->Take(std::move(delivery));
+  }
+  void Record(absl::Span<const DeliveryResult> results) {
+    absl::MutexLock lock(&mutex_);
+    for (const DeliveryResult& result : results) {
+      EXPECT_EQ(results_.count(result.token), 0u) << "completed twice: " << result.token;
+      results_[result.token] = result;
+    }
+  }
+  std::map<uint64_t, DeliveryResult> WaitFor(size_t count) {
+    absl::MutexLock lock(&mutex_);
+    const auto enough = [&]()
+                            ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return results_.size() >= count; };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&enough), kDeadline));
+    return results_;
+  }
+  std::string problem() {
+    absl::MutexLock lock(&mutex_);
+    return problem_;
+  }
+
+  // Before the server: its handlers may still be waiting when a test ends.
+  absl::Notification release_;
+  absl::Notification inside_;
+  absl::Mutex mutex_;
+  std::map<uint64_t, DeliveryResult> results_ ABSL_GUARDED_BY(mutex_);
+  std::string problem_ ABSL_GUARDED_BY(mutex_);
+  HttpClientOptions client_options_;
+  std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<HttpClient> client_;
+};
+
+TEST_F(HttpClientTest, DeliversManyInFewRequests) {
+  Serve(StoreAll);
+  client_options_.connections = 1;
+  StartClient();
+  for (uint64_t i = 1; i <= 500; ++i) ASSERT_TRUE(Send(i));
+  for (const auto& [token, result] : WaitFor(500))
+    EXPECT_EQ(result.outcome, DeliveryOutcome::kDurable) << token << result.status;
+  EXPECT_LT(server_->stats().requests, 100u);
+  EXPECT_EQ(server_->stats().connections, 1);
+  EXPECT_EQ(client_->credit(), client_options_.window);
+}
+
+TEST_F(HttpClientTest, TakesNoMoreThanItsWindow) {
+  Serve([this](const HttpRequest& request) {
+    release_.WaitForNotification();
+    return StoreAll(request);
+  });
+  client_options_.window = 10;
+  StartClient();
+  for (uint64_t i = 1; i <= 10; ++i) EXPECT_TRUE(Send(i));
+  EXPECT_FALSE(Send(11));
+  EXPECT_EQ(client_->credit(), 0u);
+  release_.Notify();
+  WaitFor(10);
+  EXPECT_TRUE(Send(11));
+  WaitFor(11);
+}
+
+TEST_F(HttpClientTest, OneBadMessageDoesNotTakeItsNeighboursAlong) {
+  Serve([](const HttpRequest& request) {
+    if (absl::StrContains(request.body, "poison"))
+      return HttpReply{400, {}, R"({"message":"bad item"})"};
+    return StoreAll(request);
+  });
+  StartClient();
+  for (uint64_t i = 1; i <= 20; ++i) ASSERT_TRUE(Send(i, i == 7 ? "poison" : "stored"));
+  for (const auto& [token, result] : WaitFor(20))
+    EXPECT_EQ(result.outcome, token == 7 ? DeliveryOutcome::kReject : DeliveryOutcome::kDurable)
+        << token << result.status;
+}
+
+TEST_F(HttpClientTest, ACaptivePortalStoresNothing) {
+  Serve([](const HttpRequest&) {
+    return HttpReply{200, {{"content-type", "text/html"}}, "<html>pay</html>"};
+  });
+  StartClient();
+  ASSERT_TRUE(Send(1));
+  EXPECT_EQ(WaitFor(1)[1].outcome, DeliveryOutcome::kRetry);
+  EXPECT_NE(problem(), "");
+}
+
+TEST_F(HttpClientTest, GivesBackWhatItCannotDeliverAndSaysWhy) {
+  client_options_.base_url = "http://127.0.0.1:1";  // Nobody listens there.
+  StartClient();
+  ASSERT_TRUE(Send(1));
+  const DeliveryResult result = WaitFor(1)[1];
+  EXPECT_EQ(result.outcome, DeliveryOutcome::kRetry);
+  EXPECT_TRUE(absl::IsUnavailable(result.status));
+  EXPECT_TRUE(absl::StrContains(problem(), "http://127.0.0.1:1")) << problem();
+}
+
+TEST_F(HttpClientTest, HealthFollowsTheServer) {
+  std::atomic<bool> full{true};
+  Serve([&](const HttpRequest& request) {
+    if (full) return HttpReply{507, {{"retry-after", "3"}}, R"({"message":"disk full"})"};
+    return StoreAll(request);
+  });
+  StartClient();
+  ASSERT_TRUE(Send(1));
+  const DeliveryResult refused = WaitFor(1)[1];
+  EXPECT_TRUE(absl::IsResourceExhausted(refused.status));
+  EXPECT_EQ(refused.retry_after, absl::Seconds(3));
+  EXPECT_TRUE(absl::StrContains(problem(), "disk full")) << problem();
+  full = false;
+  ASSERT_TRUE(Send(2));
+  EXPECT_EQ(WaitFor(2)[2].outcome, DeliveryOutcome::kDurable);
+  EXPECT_EQ(problem(), "");
+}
+
+TEST_F(HttpClientTest, StopGivesBackEveryMessageSoon) {
+  Serve([this](const HttpRequest& request) {
+    release_.WaitForNotification();
+    return StoreAll(request);
+  });
+  StartClient();
+  for (uint64_t i = 1; i <= 300; ++i) ASSERT_TRUE(Send(i));
+  EXPECT_FALSE(client_->Drain(absl::Milliseconds(1)));
+  client_->Stop();
+  for (const auto& [token, result] : WaitFor(300))
+    EXPECT_NE(result.outcome, DeliveryOutcome::kDurable) << token;
+  EXPECT_FALSE(Send(301));
+  release_.Notify();
+}
+
+TEST_F(HttpClientTest, SpeaksTheFlatFormOneByOne) {
+  absl::Mutex mutex;
+  std::map<std::string, int> paths;
+  Serve([&](const HttpRequest& request) {
+    absl::MutexLock lock(&mutex);
+    ++paths[request.path];
+    return HttpReply{200, {}, R"({"success":true})"};
+  });
+  client_options_.flat = true;
+  client_options_.base_url += "/site/";
+  StartClient();
+  for (uint64_t i = 1; i <= 4; ++i) {
+    Delivery delivery;
+    delivery.token = i;
+    delivery.is_health = i == 4;
+    delivery.body = "{}";
+    ASSERT_TRUE(client_->Take(std::move(delivery)));
+  }
+  for (const auto& [token, result] : WaitFor(4))
+    EXPECT_EQ(result.outcome, DeliveryOutcome::kDurable) << token;
+  absl::MutexLock lock(&mutex);
+  EXPECT_EQ(paths["/site/api/detection"], 3);
+  EXPECT_EQ(paths["/site/api/health"], 1);
+}
+
+TEST_F(HttpClientTest, SendsItsCredentials) {
+  std::atomic<bool> seen{false};
+  Serve([&](const HttpRequest& request) {
+    std::map<std::string, std::string> headers(request.headers.begin(), request.headers.end());
+    seen = headers["x-api-key"] == "k1" && headers["authorization"] == "Bearer t1";
+    return StoreAll(request);
+  });
+  client_options_.api_key = "k1";
+  client_options_.token = "t1";
+  StartClient();
+  ASSERT_TRUE(Send(1));
+  WaitFor(1);
+  EXPECT_TRUE(seen);
+}
+
+TEST_F(HttpClientTest, MeasuresTheRoad) {
+  Serve([](const HttpRequest& request) {
+    EXPECT_EQ(request.path, "/api/test");
+    return HttpReply{200, {}, "{}"};
+  });
+  StartClient();
+  absl::Notification done;
+  ProbeResult measured;
+  ASSERT_TRUE(client_->Probe(absl::Seconds(5), [&](ProbeResult result) {
+    measured = result;
+    done.Notify();
+  }));
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
+  EXPECT_TRUE(measured.status.ok()) << measured.status;
+  EXPECT_GT(measured.round_trip, absl::ZeroDuration());
+}
+
+TEST_F(HttpClientTest, CancelTakesBackWhatHasNotBegun) {
+  Serve([this](const HttpRequest& request) {
+    if (!inside_.HasBeenNotified()) inside_.Notify();
+    release_.WaitForNotification();
+    return StoreAll(request);
+  });
+  client_options_.connections = 1;
+  StartClient();
+  ASSERT_TRUE(Send(1));
+  inside_.WaitForNotification();
+  ASSERT_TRUE(Send(2));
+  const uint64_t tokens[] = {1, 2, 99};
+  client_->Cancel(tokens);
+  EXPECT_EQ(WaitFor(1)[2].outcome, DeliveryOutcome::kCancelled);
+  release_.Notify();
+  EXPECT_EQ(WaitFor(2)[1].outcome, DeliveryOutcome::kDurable);
+}
+
+TEST(HttpClientUrl, IsCheckedBeforeUse) {
+  EXPECT_TRUE(HttpClient::CheckUrl("http://server:8000").ok());
+  EXPECT_TRUE(HttpClient::CheckUrl("https://server/site/").ok());
+  for (const char* url : {"", "server:8000", "ftp://server", "http://", "http://user:pw@server"})
+    EXPECT_FALSE(HttpClient::CheckUrl(url).ok()) << url;
+}
+
+}  // namespace
+}  // namespace viaduct::rest

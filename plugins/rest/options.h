@@ -1,0 +1,28 @@
+// The configuration of a `rest` instance, as config.schema.json describes it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "plugins/rest/http_client.h"
+#include "plugins/rest/http_server.h"
+
+namespace viaduct::rest {
+
+struct Options {
+  bool is_server = true;
+  HttpServerOptions server;
+  absl::Duration answer_timeout = absl::Seconds(30);  // Of the server, for the node to answer.
+  HttpClientOptions client;
+};
+
+struct OptionsError {
+  std::string pointer;  // JSON pointer of the offending value.
+  std::string message;
+};
+
+// Reads a config that has passed the schema, defaults filled in. False: *error says what the schema
+// could not.
+bool ReadOptions(std::string_view config_json, Options* options, OptionsError* error);
+
+}  // namespace viaduct::rest

@@ -1,0 +1,134 @@
+#include "plugins/rest/request_scanner.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/string_view.h"
+
+namespace viaduct::rest {
+namespace {
+
+constexpr size_t kMaxChunkLineBytes = 128;
+constexpr size_t kMaxTrailerBytes = 8u << 10;
+
+absl::string_view View(const std::string& buffer, size_t begin, size_t end) {
+  return absl::string_view(buffer.data() + begin, end - begin);
+}
+
+}  // namespace
+
+void RequestScanner::Reset() {
+  looked_at_ = header_end_ = body_end_ = content_length_ = chunk_at_ = trailer_begin_ =
+      chunk_bytes_ = 0;
+  has_length_ = chunked_ = in_trailer_ = expects_continue_ = false;
+}
+
+bool RequestScanner::TakeExpectsContinue() { return std::exchange(expects_continue_, false); }
+
+ScanResult RequestScanner::Scan(std::string& buffer) {
+  if (header_end_ == 0) {
+    const ScanResult header = ScanHeader(buffer);
+    if (header != ScanResult::kComplete) return header;
+  }
+  if (chunked_) return ScanChunks(buffer);
+  body_end_ = header_end_ + content_length_;
+  return buffer.size() >= body_end_ ? ScanResult::kComplete : ScanResult::kNeedMore;
+}
+
+ScanResult RequestScanner::ScanHeader(std::string& buffer) {
+  const size_t from = looked_at_ > 3 ? looked_at_ - 3 : 0;
+  const size_t end = buffer.find("\r\n\r\n", from);
+  if (end == std::string::npos) {
+    looked_at_ = buffer.size();
+    return buffer.size() > limits_.max_header_bytes ? ScanResult::kHeaderTooBig
+                                                    : ScanResult::kNeedMore;
+  }
+  if (end > limits_.max_header_bytes) return ScanResult::kHeaderTooBig;
+  header_end_ = end + 4;
+  size_t line = buffer.find("\r\n");
+  // A bare NUL or CR inside the header is read differently by different programs: refuse it.
+  if (View(buffer, 0, end).find('\0') != absl::string_view::npos) return ScanResult::kBadRequest;
+  while (line < end) {
+    const size_t begin = line + 2;
+    line = buffer.find("\r\n", begin);
+    const ScanResult field = ReadField(buffer, begin, line);
+    if (field != ScanResult::kComplete) return field;
+  }
+  if (chunked_ && has_length_) return ScanResult::kBadRequest;
+  if (content_length_ > limits_.max_body_bytes) return ScanResult::kBodyTooBig;
+  chunk_at_ = header_end_;
+  return ScanResult::kComplete;
+}
+
+ScanResult RequestScanner::ReadField(std::string& buffer, size_t begin, size_t end) {
+  const absl::string_view line = View(buffer, begin, end);
+  if (line.empty() || line[0] == ' ' || line[0] == '\t') return ScanResult::kBadRequest;
+  const size_t colon = line.find(':');
+  if (colon == absl::string_view::npos || colon == 0) return ScanResult::kBadRequest;
+  const absl::string_view name = line.substr(0, colon);
+  if (absl::ascii_isspace(static_cast<unsigned char>(name.back()))) return ScanResult::kBadRequest;
+  const absl::string_view value = absl::StripAsciiWhitespace(line.substr(colon + 1));
+  if (absl::EqualsIgnoreCase(name, "content-length")) {
+    uint64_t length = 0;
+    const bool digits = !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
+      return absl::ascii_isdigit(static_cast<unsigned char>(c));
+    });
+    if (has_length_ || !digits) return ScanResult::kBadRequest;
+    if (!absl::SimpleAtoi(value, &length)) return ScanResult::kBodyTooBig;
+    has_length_ = true;
+    content_length_ = length;
+  } else if (absl::EqualsIgnoreCase(name, "transfer-encoding")) {
+    if (chunked_ || !absl::EqualsIgnoreCase(value, "chunked")) return ScanResult::kBadRequest;
+    chunked_ = true;
+  } else if (absl::EqualsIgnoreCase(name, "expect")) {
+    expects_continue_ = absl::EqualsIgnoreCase(value, "100-continue");
+    if (expects_continue_) buffer.replace(begin, 6, "X-Seen");
+  }
+  return ScanResult::kComplete;
+}
+
+ScanResult RequestScanner::ScanChunks(const std::string& buffer) {
+  // Many tiny chunks cost framing: that is bounded too.
+  if (buffer.size() - header_end_ > 2 * limits_.max_body_bytes + kMaxTrailerBytes)
+    return ScanResult::kBodyTooBig;
+  while (true) {
+    const size_t end = buffer.find("\r\n", chunk_at_);
+    if (end == std::string::npos) {
+      const size_t limit = in_trailer_ ? kMaxTrailerBytes : kMaxChunkLineBytes;
+      return buffer.size() - std::min(buffer.size(), chunk_at_) > limit ? ScanResult::kBadRequest
+                                                                        : ScanResult::kNeedMore;
+    }
+    const absl::string_view line = View(buffer, chunk_at_, end);
+    if (in_trailer_) {
+      chunk_at_ = end + 2;
+      if (chunk_at_ - trailer_begin_ > kMaxTrailerBytes) return ScanResult::kBadRequest;
+      if (!line.empty()) continue;
+      body_end_ = chunk_at_;
+      return ScanResult::kComplete;
+    }
+    const absl::string_view digits = line.substr(0, line.find_first_of("; \t"));
+    uint64_t size = 0;
+    if (line.size() > kMaxChunkLineBytes || digits.empty() || digits.size() > 15 ||
+        !absl::SimpleHexAtoi(digits, &size) || digits[0] == '+' || digits[0] == '-' ||
+        absl::StartsWithIgnoreCase(digits, "0x"))
+      return ScanResult::kBadRequest;
+    if (size > limits_.max_body_bytes || chunk_bytes_ + size > limits_.max_body_bytes)
+      return ScanResult::kBodyTooBig;
+    if (size == 0) {
+      in_trailer_ = true;
+      chunk_at_ = trailer_begin_ = end + 2;
+      continue;
+    }
+    const size_t next = end + 2 + size;
+    if (buffer.size() < next + 2) return ScanResult::kNeedMore;
+    if (buffer[next] != '\r' || buffer[next + 1] != '\n') return ScanResult::kBadRequest;
+    chunk_bytes_ += size;
+    chunk_at_ = next + 2;
+  }
+}
+
+}  // namespace viaduct::rest
