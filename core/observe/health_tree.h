@@ -71,9 +71,9 @@ class HealthTree {
   // the worst component.
   ComponentHealth Aggregate() const;
 
-  // `on_change` sees every change after the returned snapshot's versions. Two changes made by two
-  // threads may arrive in either order: keep the higher version per component.
-  // RESOURCE_EXHAUSTED: over kMaxSubscribers.
+  // `on_change` must be quick and must not change the tree. It sees every change after the returned
+  // snapshot's versions. Two changes made by two threads may arrive in either order: keep the
+  // higher version per component. RESOURCE_EXHAUSTED: over kMaxSubscribers.
   using ChangeFn = std::function<void(const ComponentHealth&)>;
   absl::StatusOr<std::unique_ptr<HealthSubscription>> Subscribe(
       ChangeFn on_change, std::vector<ComponentHealth>* snapshot);

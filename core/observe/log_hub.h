@@ -69,7 +69,8 @@ class LogSubscription {
   virtual std::vector<LogRecord> Take(uint64_t* missed) = 0;
 };
 
-// Thread-safe. Line sinks, ring and subscribers are fed in the order of the calls.
+// Thread-safe. Ring and subscribers see records in the order of their sequence; two lines written
+// by two threads at once may reach the stream in either order.
 class LogHub final : public Log {
  public:
   static constexpr size_t kMaxRingRecords = 1000;
