@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/config/config_view.h"
 
 namespace viaduct {
 
@@ -20,9 +21,12 @@ enum class StartFailurePolicy : uint8_t {
 };
 
 struct InstanceSpec {
-  std::string name;                // [a-z][a-z0-9_-]{0,63}, unique in the node.
-  std::string plugin;              // Name of the plugin.
-  std::string config_json = "{}";  // Validated, defaults filled in, secrets resolved.
+  std::string name;    // [a-z][a-z0-9_-]{0,63}, unique in the node.
+  std::string plugin;  // Name of the plugin.
+  // Validated, defaults filled in, secrets resolved. Never null.
+  std::shared_ptr<const ConfigView> config;
+  // Not empty: shown failed with this reason and never started (the plugin is not installed).
+  std::string unavailable_reason;
   StartPolicy start = StartPolicy::kAuto;
   StartFailurePolicy on_start_failure = StartFailurePolicy::kRetry;
   uint32_t lanes = 0;  // 0: as many as the plugin can use, at most InstanceLimits::max_lanes.

@@ -116,7 +116,7 @@ class Instances {
 
   std::vector<InstanceInfo> List() const;  // By name.
   absl::StatusOr<InstanceInfo> Get(std::string_view name) const;
-  absl::StatusOr<std::string> GetConfig(std::string_view name) const;  // With secrets: redact it.
+  absl::StatusOr<InstanceSpec> GetSpec(std::string_view name) const;  // With secrets: do not show.
 
   // OK when started already. The status is the reason where it did not start.
   absl::Status Start(std::string_view name);

@@ -10,16 +10,17 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "core/base/clock.h"
 #include "core/observe/log.h"
 
 namespace viaduct {
 
 class Plugin;        // plugin.h
+struct ModuleInfo;   // plugin.h
 class VerdictCache;  // verdict_cache.h
 
 enum class PluginState : uint8_t { kAvailable, kLoaded, kFailed };
@@ -57,7 +58,7 @@ class PluginRegistry {
   };
   static constexpr size_t kMaxPlugins = 256;
 
-  PluginRegistry(Options options, const Clock* clock, Log* log);
+  PluginRegistry(Options options, Log* log);
   ~PluginRegistry();
 
   // Looks through the folders. A file that is new or has changed is checked (in a child process
@@ -76,8 +77,7 @@ class PluginRegistry {
   absl::Status Unload(std::string_view name);
 
   std::vector<PluginInfo> List() const;  // By name.
-  // Loads the file where its schema is not known yet.
-  absl::StatusOr<PluginInfo> Describe(std::string_view name);
+  absl::StatusOr<PluginInfo> Describe(std::string_view name) const;
 
   // The library for an instance, loaded now if need be; held as long as the pointer is. NOT_FOUND
   // names the folders that were looked through; a failed file gives its reason.
@@ -89,10 +89,14 @@ class PluginRegistry {
     std::shared_ptr<const Plugin> plugin;  // Null when not loaded.
   };
 
-  void Examine(const std::string& path);
-  PluginInfo Check(const std::string& path);
+  void Scan(const std::string& name);
+  void Examine(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(loading_);
+  PluginInfo Check(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(loading_);
+  absl::StatusOr<ModuleInfo> Verdict(const std::string& path)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(loading_);
   absl::StatusOr<std::shared_ptr<const Plugin>> LoadFile(const std::string& name,
-                                                         const std::string& path);
+                                                         const std::string& path)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(loading_);
   absl::StatusOr<std::string> CopyForReload(const std::string& name, const std::string& path);
   absl::Status CheckBelowFolders(std::string_view path) const;
   absl::Status UnknownPlugin(std::string_view name) const;
@@ -100,7 +104,8 @@ class PluginRegistry {
   const Options options_;
   Log* const log_;
   const std::unique_ptr<VerdictCache> verdicts_;
-  absl::Mutex loading_;  // One load, reload or scan at a time; never held together with a call.
+  absl::Mutex loading_;  // One load, reload or scan at a time: the slow part, files and probes.
+  absl::flat_hash_set<std::string> loaded_paths_ ABSL_GUARDED_BY(loading_);  // Ever.
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(loading_);
   absl::btree_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
