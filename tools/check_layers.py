@@ -198,9 +198,10 @@ class Checker:
             line = text.count("\n", 0, match.start()) + 1
             call, words = match.group(1), match.group(2).split()
             if call != "target_link_libraries":
-                if "DEPS" not in words:
+                keyword = next((word for word in ("DEPS", "LIBS") if word in words), None)
+                if keyword is None:
                     continue
-                words = words[words.index("DEPS"):]
+                words = words[words.index(keyword):]
             is_product = call not in ("viaduct_test", "viaduct_fuzzer") and not (
                 words and re.search(r"_(test|benchmark|bench)$", match.group(2).split()[0]))
             for word in words[1:]:

@@ -127,6 +127,11 @@ class CheckLayersTest(unittest.TestCase):
                           "viaduct_library(plugin_rest SOURCES a.cc DEPS viaduct::core_base)\n",
                           "a plugin links")
 
+    def test_plugin_module_must_not_link_core(self):
+        self.assert_found("plugins/rest/CMakeLists.txt",
+                          "viaduct_add_plugin(rest SOURCES a.cc LIBS viaduct::core_base)\n",
+                          "a plugin links")
+
     def test_core_target_must_not_link_host(self):
         self.assert_found("core/spool/CMakeLists.txt",
                           "target_link_libraries(viaduct_core_spool PUBLIC viaduct::host_rpc)\n",

@@ -8,7 +8,7 @@ PACKAGES_build=(
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev
   libyaml-cpp-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
-  prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libjpeg-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Beside the build: what test scripts start, and the linters that run as tests.
