@@ -1,0 +1,320 @@
+// The rest plugin: the only file here that knows the plugin ABI.
+#include "viaduct/cpp/plugin.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "plugins/rest/answer_slots.h"
+#include "plugins/rest/http_client.h"
+#include "plugins/rest/http_server.h"
+#include "plugins/rest/options.h"
+#include "rest_config_schema.h"
+
+namespace viaduct::rest {
+namespace {
+
+using sdk::Host;
+using sdk::Status;
+
+constexpr int64_t kStatsIntervalNs = 2'000'000'000;
+
+sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
+
+HttpReply Problem(int status, const char* message) {
+  HttpReply reply;
+  reply.status = status;
+  reply.headers = {{"content-type", "application/json"}};
+  if (status == 503) reply.headers.emplace_back("retry-after", "1");
+  reply.body = std::string("{\"success\":false,\"message\":\"") + message + "\"}";
+  return reply;
+}
+
+// What a request carries beside its body, borrowed from it for the time of a call.
+struct CallFields {
+  std::vector<vd_attr> attributes;
+  std::vector<vd_attr> credentials;
+};
+
+CallFields SplitHeaders(const HeaderList& headers) {
+  CallFields fields;
+  fields.attributes.reserve(headers.size());
+  for (const auto& [name, value] : headers) {
+    if (name == "x-api-key") {
+      fields.credentials.push_back(sdk::Attr("api_key", value));
+    } else if (name != "authorization") {
+      fields.attributes.push_back(sdk::Attr(name, value));
+    } else if (absl::StartsWithIgnoreCase(value, "bearer ")) {
+      fields.credentials.push_back(sdk::Attr("bearer", std::string_view(value).substr(7)));
+    } else if (absl::StartsWithIgnoreCase(value, "basic ")) {
+      fields.credentials.push_back(sdk::Attr("basic", std::string_view(value).substr(6)));
+    }
+  }
+  return fields;
+}
+
+HttpReply ToHttp(const vd_reply& reply) {
+  HttpReply out;
+  out.status = reply.status;
+  out.body = std::string(sdk::Text(reply.body));
+  out.headers.reserve(static_cast<size_t>(reply.attribute_count));
+  for (uint64_t i = 0; i < reply.attribute_count; ++i)
+    out.headers.emplace_back(sdk::Text(reply.attributes[i].name),
+                             sdk::Text(reply.attributes[i].value));
+  return out;
+}
+
+// The listener: each request is a call to the host.
+class ServerRole {
+ public:
+  ServerRole(const Host& host, const Options& options)
+      : host_(host),
+        answer_timeout_(options.answer_timeout),
+        slots_(static_cast<size_t>(options.server.max_threads)),
+        server_(options.server, [this](HttpRequest request) { return Ask(std::move(request)); }) {}
+
+  const Host& host() const { return host_; }
+
+  Status Start() {
+    VIADUCT_RETURN_IF_ERROR(AddMetrics());
+    const absl::Status status = server_.Start();
+    if (!status.ok()) return Status(CodeOf(status), std::string(status.message()));
+    host_.Info("listening", {sdk::Attr("port", std::to_string(server_.port()))});
+    host_.SetHealth(sdk::Health::kHealthy);
+    PublishStats();
+    return {};
+  }
+  bool Drain(absl::Duration timeout) { return server_.Drain(timeout); }
+  void Stop() {
+    slots_.Close();
+    server_.Stop();
+  }
+  void OnReply(const vd_reply& reply) { slots_.Answer(reply.token, ToHttp(reply)); }
+
+  // Every kStatsIntervalNs, on the lane.
+  void PublishStats() {
+    const HttpServerStats& stats = server_.stats();
+    connections_.Set(static_cast<double>(stats.connections));
+    threads_.Set(static_cast<double>(stats.threads));
+    Grow(requests_, stats.requests, &last_requests_);
+    Grow(refused_, stats.bad_requests + stats.refused_connections, &last_refused_);
+    Grow(timed_out_, stats.timed_out, &last_timed_out_);
+    Grow(bytes_in_, stats.bytes_in, &last_bytes_in_);
+    Grow(bytes_out_, stats.bytes_out, &last_bytes_out_);
+    uint64_t timer = 0;
+    // Refused only when stop has begun, and then there is nothing more to say.
+    static_cast<void>(
+        host_.StartTimer<&ServerRole::PublishStats>(0, kStatsIntervalNs, this, &timer).ok());
+  }
+
+ private:
+  static void Grow(const sdk::Metric& counter, uint64_t now, uint64_t* last) {
+    counter.Increase(static_cast<double>(now - std::exchange(*last, now)));
+  }
+
+  Status AddMetrics() {
+    VIADUCT_RETURN_IF_ERROR(host_.AddGauge("connections_open", "Open connections", &connections_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddGauge("threads_running", "Worker threads", &threads_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter("requests_total", "Requests answered", &requests_));
+    VIADUCT_RETURN_IF_ERROR(
+        host_.AddCounter("refused_total", "Requests and connections refused unread", &refused_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
+        "timed_out_total", "Connections that were idle or slow too long", &timed_out_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter("received_bytes", "Octets received", &bytes_in_));
+    return host_.AddCounter("sent_bytes", "Octets sent", &bytes_out_);
+  }
+
+  // On a worker: asks the host and waits for its answer.
+  HttpReply Ask(HttpRequest request) {
+    const std::optional<uint64_t> token = slots_.Open();
+    if (!token) return Problem(503, "the server is stopping");
+    const CallFields fields = SplitHeaders(request.headers);
+    vd_call call = sdk::Record<vd_call>();
+    call.token = *token;
+    call.protocol = sdk::Str("http");
+    call.method = sdk::Str(request.method);
+    call.path = sdk::Str(request.path);
+    call.query = sdk::Str(request.query);
+    call.body = sdk::Octets(request.body);
+    call.peer = sdk::Str(request.peer);
+    call.deadline_ns = host_.MonotonicNs() + absl::ToInt64Nanoseconds(answer_timeout_);
+    call.attributes = fields.attributes.data();
+    call.attribute_count = fields.attributes.size();
+    call.credentials = fields.credentials.data();
+    call.credential_count = fields.credentials.size();
+    const Status status = host_.Call(call);
+    if (!status.ok()) {
+      slots_.Abandon(*token);
+      return Problem(503, status.code() == sdk::Code::kResourceExhausted
+                              ? "the server is busy"
+                              : "the server is stopping");
+    }
+    std::optional<HttpReply> reply = slots_.Wait(*token, answer_timeout_);
+    if (reply) return *std::move(reply);
+    host_.CancelCall(*token);
+    return Problem(504, "the answer took too long");
+  }
+
+  const Host host_;
+  const absl::Duration answer_timeout_;
+  AnswerSlots slots_;
+  HttpServer server_;
+  sdk::Metric connections_, threads_, requests_, refused_, timed_out_, bytes_in_, bytes_out_;
+  uint64_t last_requests_ = 0, last_refused_ = 0, last_timed_out_ = 0, last_bytes_in_ = 0,
+           last_bytes_out_ = 0;
+};
+
+vd_completion ToCompletion(const DeliveryResult& result) {
+  const absl::string_view message = result.status.message();
+  const std::string_view detail(message.data(), message.size());
+  switch (result.outcome) {
+    case DeliveryOutcome::kDurable:
+      return sdk::Durable(result.token, result.duplicate);
+    case DeliveryOutcome::kReject:
+      return sdk::Reject(result.token, CodeOf(result.status), detail);
+    case DeliveryOutcome::kCancelled:
+      return sdk::Cancelled(result.token);
+    case DeliveryOutcome::kRetry:
+      break;
+  }
+  return sdk::Retry(result.token, CodeOf(result.status), detail,
+                    absl::ToInt64Nanoseconds(result.retry_after));
+}
+
+// The road: each message is carried to the server.
+class ClientRole {
+ public:
+  ClientRole(const Host& host, const HttpClientOptions& options)
+      : host_(host),
+        flat_(options.flat),
+        client_(
+            options, [this](absl::Span<const DeliveryResult> results) { Complete(results); },
+            [this](const std::string& problem) {
+              host_.SetHealth(problem.empty() ? sdk::Health::kHealthy : sdk::Health::kUnhealthy,
+                              problem);
+            }) {}
+
+  void Start() {
+    client_.Start();
+    host_.SetHealth(sdk::Health::kHealthy);
+  }
+  bool Drain(absl::Duration timeout) { return client_.Drain(timeout); }
+  void Stop() { client_.Stop(); }
+  uint32_t Credit() const { return static_cast<uint32_t>(client_.credit()); }
+
+  void Deliver(const sdk::MessageList& batch, size_t* taken) {
+    for (const vd_message& message : batch) {
+      if (!Take(message)) return;
+      ++*taken;
+    }
+  }
+  void Cancel(const sdk::TokenList& tokens) { client_.Cancel({tokens.begin(), tokens.size()}); }
+
+  Status Probe(const vd_probe& probe) {
+    const int64_t left = std::max<int64_t>(probe.deadline_ns - host_.MonotonicNs(), 0);
+    const bool begun = client_.Probe(
+        absl::Nanoseconds(left), [host = host_, token = probe.token](const ProbeResult& measured) {
+          vd_probe_result result = sdk::Record<vd_probe_result>();
+          result.token = token;
+          result.code = measured.status.raw_code();
+          result.round_trip_ns = absl::ToInt64Nanoseconds(measured.round_trip);
+          const absl::string_view detail = measured.status.message();
+          result.detail = sdk::Str(std::string_view(detail.data(), detail.size()));
+          host.ProbeDone(result);
+        });
+    return begun ? Status() : sdk::ResourceExhausted("probe: one is under way");
+  }
+
+ private:
+  bool Take(const vd_message& message) {
+    const bool is_health = message.data_type == VD_DATA_HEALTH;
+    if (flat_ && !is_health && message.data_type != VD_DATA_DETECTION) {
+      host_.Complete(sdk::Reject(message.token, sdk::Code::kUnimplemented,
+                                 "flat: only detections and health reports have a flat form"));
+      return true;
+    }
+    Delivery delivery;
+    delivery.token = message.token;
+    delivery.is_health = is_health;
+    delivery.message_id = std::string(sdk::Text(message.message_id));
+    delivery.body = std::string(sdk::Text(flat_ ? message.payload : message.envelope));
+    return client_.Take(std::move(delivery));
+  }
+
+  void Complete(absl::Span<const DeliveryResult> results) {
+    std::vector<vd_completion> completions;
+    completions.reserve(results.size());
+    for (const DeliveryResult& result : results) completions.push_back(ToCompletion(result));
+    host_.Complete(completions);
+  }
+
+  const Host host_;
+  const bool flat_;
+  HttpClient client_;
+};
+
+class Rest final : public sdk::Plugin,
+                   public sdk::Deliver,
+                   public sdk::CallHandler,
+                   public sdk::Prober {
+ public:
+  using Plugin::Plugin;
+
+  Status Configure(const sdk::Config& config) override {
+    std::string json;
+    VIADUCT_RETURN_IF_ERROR(config.Json("", &json));
+    OptionsError error;
+    if (!ReadOptions(json, &options_, &error))
+      return sdk::InvalidConfig(error.pointer, error.message);
+    if (options_.is_server && !host().has_call())
+      return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
+    return {};
+  }
+  Status Start(uint32_t) override {
+    if (options_.is_server) {
+      server_ = std::make_unique<ServerRole>(host(), options_);
+      return server_->Start();
+    }
+    client_ = std::make_unique<ClientRole>(host(), options_.client);
+    client_->Start();
+    return {};
+  }
+  Status Drain(int64_t deadline_ns) override {
+    const absl::Duration left =
+        absl::Nanoseconds(std::max<int64_t>(deadline_ns - host().MonotonicNs(), 0));
+    const bool drained = server_ != nullptr ? server_->Drain(left) : client_->Drain(left);
+    return drained ? Status() : sdk::DeadlineExceeded("drain: requests are still under way");
+  }
+  void Stop() override {
+    if (server_ != nullptr) server_->Stop();
+    if (client_ != nullptr) client_->Stop();
+  }
+  bool Offers(std::string_view id) const override {
+    return options_.is_server == (id == VD_CALL_1);
+  }
+
+  void OnReply(const vd_reply& reply) override { server_->OnReply(reply); }
+  uint32_t Credit(uint32_t) override { return client_->Credit(); }
+  Status DeliverBatch(uint32_t, const sdk::MessageList& batch, size_t* taken) override {
+    client_->Deliver(batch, taken);
+    return {};
+  }
+  void CancelDelivery(uint32_t, const sdk::TokenList& tokens) override { client_->Cancel(tokens); }
+  Status Probe(uint32_t, const vd_probe& probe) override { return client_->Probe(probe); }
+
+ private:
+  Options options_;
+  std::unique_ptr<ServerRole> server_;
+  std::unique_ptr<ClientRole> client_;
+};
+
+}  // namespace
+}  // namespace viaduct::rest
+
+VIADUCT_PLUGIN(viaduct::rest::Rest, viaduct::sdk::Describe("rest", "1.0.0")
+                                        .Summary("HTTP/1.1 with JSON: listener and road")
+                                        .Licence("Apache-2.0")
+                                        .Schema(rest_config_schema))
