@@ -136,14 +136,17 @@ GrpcLoad::GrpcLoad(GrpcOptions grpc, LoadOptions load, MessageSource* source)
 std::shared_ptr<grpc::Channel> GrpcLoad::Channel() const { return MakeChannel(grpc_.target); }
 
 bool GrpcLoad::MayMake(int64_t now) const {
-  if (now >= make_until_ns_) return false;
+  if (now >= make_until_ns_ || StopRequested()) return false;
   return load_.max_messages == 0 || results_.made < load_.max_messages;
 }
 
-bool GrpcLoad::Finished(int64_t now) const {
-  if (MayMake(now)) return false;
+bool GrpcLoad::Finished(int64_t now) {
+  if (MayMake(now)) {
+    made_until_ns_ = now;
+    return false;
+  }
   if (outstanding_ == 0 && again_.empty()) return true;
-  return now > make_until_ns_ + static_cast<int64_t>(load_.drain_seconds * 1e9);
+  return now > made_until_ns_ + static_cast<int64_t>(load_.drain_seconds * 1e9);
 }
 
 GrpcLoad::PendingPtr GrpcLoad::Next(int64_t now) {
@@ -206,7 +209,7 @@ void GrpcLoad::Settle(PendingPtr pending, const pb::Result& result, int64_t now)
 
 // --- One stream at a time; when it breaks, everything without a result goes on the next one. ---
 
-bool GrpcLoad::FrameReady() const {
+bool GrpcLoad::FrameReady() {
   const int64_t now = NowNanos();
   if (stream_ended_ || Finished(now)) return true;
   if (outstanding_ + grpc_.frame > grpc_.window) return false;

@@ -79,7 +79,7 @@ class GrpcLoad {
   using PendingPtr = std::unique_ptr<Pending>;
 
   bool MayMake(int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Finished(int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Finished(int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The next message that is due, an old one first; null: none now.
   PendingPtr Next(int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Settle(PendingPtr pending, const gateway::v1::Result& result, int64_t now)
@@ -91,7 +91,7 @@ class GrpcLoad {
   // False: it broke.
   bool RunOneStream(gateway::v1::Gateway::Stub* stub);
   bool FillFrame(gateway::v1::SendMetadataStreamRequest* frame);
-  bool FrameReady() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool FrameReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReadResults(Stream* stream);
 
   void RunUnary();
@@ -116,6 +116,7 @@ class GrpcLoad {
   int64_t outstanding_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stream_ended_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t make_until_ns_ = 0;
+  int64_t made_until_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // When the last chance to make one was.
   int64_t last_answer_ns_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

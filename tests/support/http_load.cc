@@ -173,7 +173,7 @@ std::unique_ptr<HttpLoad::Request> HttpLoad::MakeRequest(int64_t due) {
 }
 
 bool HttpLoad::MayMake(int64_t now) const {
-  if (now >= make_until_ns_) return false;
+  if (now >= make_until_ns_ || StopRequested()) return false;
   return load_.max_messages == 0 || results_.made < load_.max_messages;
 }
 
@@ -360,10 +360,13 @@ void HttpLoad::Dispatch(const epoll_event* events, int count) {
   }
 }
 
-bool HttpLoad::Finished(int64_t now) const {
-  if (MayMake(now)) return false;
+bool HttpLoad::Finished(int64_t now) {
+  if (MayMake(now)) {
+    made_until_ns_ = now;
+    return false;
+  }
   if (outstanding_ == 0 && again_.empty()) return true;
-  return now > make_until_ns_ + static_cast<int64_t>(load_.drain_seconds * 1e9);
+  return now > made_until_ns_ + static_cast<int64_t>(load_.drain_seconds * 1e9);
 }
 
 absl::StatusOr<LoadResults> HttpLoad::Run() {

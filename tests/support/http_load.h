@@ -75,7 +75,7 @@ class HttpLoad {
   std::unique_ptr<Request> NextRequest(int64_t now);
   std::unique_ptr<Request> MakeRequest(int64_t due);
   bool MayMake(int64_t now) const;
-  bool Finished(int64_t now) const;
+  bool Finished(int64_t now);
   void Feed(int64_t now);
   int64_t WaitNanos(int64_t now) const;
   void Dispatch(const epoll_event* events, int count);
@@ -99,6 +99,7 @@ class HttpLoad {
   int64_t first_ns_ = 0;
   int64_t last_answer_ns_ = 0;
   int64_t make_until_ns_ = 0;
+  int64_t made_until_ns_ = 0;  // When the last chance to make one was.
   int64_t next_timeout_check_ns_ = 0;
 };
 

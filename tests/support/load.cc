@@ -1,7 +1,9 @@
 #include "tests/support/load.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -16,7 +18,19 @@ constexpr size_t kLogBufferBytes = 1 << 20;
 
 double Millis(int64_t nanos) { return static_cast<double>(nanos) / 1e6; }
 
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
+
 }  // namespace
+
+void StopOnSignals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested.store(true); };
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool StopRequested() { return stop_requested.load(std::memory_order_relaxed); }
 
 int64_t NowNanos() {
   timespec now{};

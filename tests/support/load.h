@@ -79,6 +79,11 @@ class Pace {
   uint64_t n_ = 0;
 };
 
+// After StopOnSignals, SIGTERM and SIGINT end the making of new messages; what is outstanding is
+// still waited for.
+void StopOnSignals();
+bool StopRequested();
+
 double ProcessCpuSeconds();
 
 }  // namespace viaduct::support

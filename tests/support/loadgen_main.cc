@@ -99,6 +99,7 @@ absl::Status Prepare(Common& c) {
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
+  StopOnSignals();
   prctl(PR_SET_TIMERSLACK, 1);  // Paced sends wake on time.
   return absl::OkStatus();
 }

@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Fault 5: no space, no inodes, a disk that turned read-only. In a mount namespace of its own: a
+16 MB tmpfs, a loop-mounted ext4 (as root), a tmpfs with few inodes.
+
+While there is no room, REST answers 507 or 503 with Retry-After and gRPC RESOURCE_EXHAUSTED or
+UNAVAILABLE; everything accepted before is kept; when room returns the node goes on without a
+restart.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import common_path  # noqa: F401
+from harness import Failure, main, say, wait_for
+
+FULL_HTTP = {"507", "503"}
+FULL_GRPC = {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
+
+
+def enter_namespace():
+    """Runs this script again where mounts are private; as a plain user with root of its own."""
+    if os.environ.get("VIADUCT_PRIVATE_MOUNTS") == "1":
+        return
+    flags = "-m" if os.geteuid() == 0 else "-Urm"
+    os.environ["VIADUCT_PRIVATE_MOUNTS"] = "1"
+    os.execvp("unshare", ["unshare", flags, "--propagation", "private", sys.executable,
+                          *sys.argv])
+
+
+def command(*words):
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def tmpfs(t, folder, options):
+    os.makedirs(folder, exist_ok=True)
+    command("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder)
+    t.cleanups.append(lambda: subprocess.run(["umount", "-l", folder], check=False))
+
+
+def ext4(t, folder, size):
+    image = os.path.join(t.folder, os.path.basename(folder) + ".ext4")
+    os.makedirs(folder, exist_ok=True)
+    command("truncate", "-s", size, image)
+    command("mkfs.ext4", "-q", "-F", "-m", "0", image)
+    mount_ext4(image, folder)
+    t.cleanups.append(lambda: subprocess.run(["umount", folder], check=False))
+    return image
+
+
+def mount_ext4(image, folder):
+    command("mount", "-o", "loop", image, folder)
+
+
+class Filler:
+    """Takes all the room there is, and gives it back."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "filler")
+
+    def fill(self):
+        with open(self.path, "wb", buffering=0) as f:
+            for size in (1 << 20, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        f.write(b"\0" * size)
+
+    def fill_inodes(self):
+        os.makedirs(self.path, exist_ok=True)
+        with contextlib.suppress(OSError):
+            for n in range(1 << 20):
+                os.close(os.open(f"{self.path}/{n}", os.O_CREAT | os.O_WRONLY))
+
+    def empty(self):
+        command("rm", "-rf", self.path)
+
+
+def must_refuse(t, node, form, **named):
+    """One short load each over REST and gRPC; both must have been told to come back later."""
+    http = t.http_load(node.http_port, form=form, connections=4, seconds=1, **named).result()
+    grpc = t.grpc_load(node, "--unary", seconds=1, threads=4, **named).result()
+    stream = t.grpc_load(node, seconds=1, frame=8, window=64, **named).result()
+    refused = set(http["answers"]) - {"200"}
+    if not refused or not refused <= FULL_HTTP:
+        raise Failure(f"{node.name} over REST without room: {http['answers']} {http['samples']}")
+    if http["without_retry_after"]:
+        raise Failure(f"{node.name}: {http['without_retry_after']} refusals without Retry-After")
+    good = {"RESULT_STATUS_STORED", "RESULT_STATUS_DUPLICATE"}
+    for result in (grpc, stream):
+        refused = set(result["answers"]) - good
+        if not refused or not refused <= FULL_GRPC:
+            raise Failure(f"{node.name} over gRPC without room: {result['answers']} "
+                          f"{result['samples']}")
+    return {"rest": http["answers"], "grpc": grpc["answers"], "stream": stream["answers"]}
+
+
+def must_take(t, node, form="envelope", messages=100, **named):
+    loads = [t.http_load(node.http_port, form=form, connections=2, messages=messages, seconds=20,
+                         drain_seconds=20, retry=True, **named),
+             t.grpc_load(node, messages=messages, seconds=20, drain_seconds=20, retry=True, **named)]
+    for load in loads:
+        result = load.result()
+        if result["accepted"] != messages:
+            raise Failure(f"{node.name} with room again: {load.name} {result}")
+
+
+def same_process(node, pid):
+    if not node.alive() or node.process.pid != pid:
+        raise Failure(f"{node.name} did not live through it\n{node.tail()}")
+
+
+def edge_full_of_traffic(t, disk):
+    """The server is away, the cameras fill the edge's disk, the server comes back and drains it."""
+    server = t.server(name="server1")
+    edge = t.edge(server.http_port, name="edge1", folder=disk)
+    edge.start()
+    pid = edge.process.pid
+    picture = t.picture("DF1", 60000, 640, 360)
+    filled = t.http_load(edge.http_port, connections=4, seconds=60, messages=2000, retry=False,
+                         image=picture).result()
+    if filled["refused"] == 0:
+        raise Failure(f"the disk did not fill: {filled}")
+    answers = must_refuse(t, edge, "envelope", image=picture)
+    same_process(edge, pid)
+    server.start()
+    t.await_stored(server, 60)
+    must_take(t, edge)
+    same_process(edge, pid)
+    t.conclude(server, [edge])
+    return {"accepted_before_full": filled["accepted"], "refusals": answers}
+
+
+def server_full_of_others(t, disk):
+    """Somebody else fills the server's disk and cleans up again; edge and cameras just wait."""
+    server = t.server(name="server2", folder=disk)
+    edge = t.edge(server.http_port, name="edge2")
+    server.start()
+    edge.start()
+    pid = server.process.pid
+    picture = t.picture("DF1", 60000, 640, 360)
+    must_take(t, server, image=picture, messages=10)
+    filler = Filler(disk)
+    filler.fill()
+    answers = must_refuse(t, server, "flat", image=picture)
+    must_take(t, edge, messages=50)  # The edge takes them and waits.
+    filler.empty()
+    same_process(server, pid)
+    t.await_stored(server, 30)
+    must_take(t, server)
+    same_process(server, pid)
+    t.conclude(server, [edge])
+    return {"refusals": answers}
+
+
+def edge_full_of_others(t, disk):
+    server = t.server(name="server3")
+    edge = t.edge(server.http_port, name="edge3", folder=disk)
+    edge.start()
+    pid = edge.process.pid
+    must_take(t, edge, messages=500)
+    filler = Filler(disk)
+    filler.fill()
+    answers = must_refuse(t, edge, "envelope")
+    server.start()
+    # What is spooled gets through although the disk is still full.
+    t.await_stored(server, 30)
+    filler.empty()
+    wait_for(lambda: edge.get("/api/test").status == 200, 5, "the edge to answer")
+    must_take(t, edge)
+    same_process(edge, pid)
+    t.conclude(server, [edge])
+    return {"refusals": answers}
+
+
+def server_without_inodes(t, disk):
+    """Images need inodes: detections with one are refused, without one they are stored."""
+    server = t.server(name="server4", folder=disk)
+    server.start()
+    pid = server.process.pid
+    picture = t.picture("DF2", 5000, 200, 112)
+    must_take(t, server, image=picture, messages=5)
+    filler = Filler(disk)
+    filler.fill_inodes()
+    answers = must_refuse(t, server, "flat", image=picture)
+    must_take(t, server, messages=20)
+    filler.empty()
+    must_take(t, server, image=picture, messages=5)
+    same_process(server, pid)
+    t.conclude(server)
+    return {"refusals": answers}
+
+
+def edge_read_only(t, disk, image):
+    """The kernel gives the file system up (errors=remount-ro); after repair all is there."""
+    server = t.server(name="server5")
+    edge = t.edge(server.http_port, name="edge5", folder=disk)
+    edge.start()
+    pid = edge.process.pid
+    must_take(t, edge, messages=500)
+    command("mount", "-o", "remount,abort", disk)
+    answers = must_refuse(t, edge, "envelope")
+    same_process(edge, pid)
+    edge.kill()
+    command("umount", disk)
+    subprocess.run(["e2fsck", "-fy", image], capture_output=True, check=False)
+    mount_ext4(image, disk)
+    server.start()
+    edge.start()
+    must_take(t, edge)
+    t.conclude(server, [edge])
+    return {"refusals": answers}
+
+
+def forget(t):
+    t.nodes.clear()
+    t.logs.clear()
+    return t.figures.pop("ledger")
+
+
+def run(t):
+    parts = {}
+
+    def part(name, function, *arguments):
+        say(name)
+        shown = function(t, *arguments)
+        parts[name] = {**shown, "ledger": forget(t)}
+
+    def disk(name):
+        return os.path.join(t.folder, name)
+
+    tmpfs(t, disk("t1"), "size=16m")
+    part("edge, tmpfs 16 MB, filled by traffic", edge_full_of_traffic, disk("t1"))
+    tmpfs(t, disk("t2"), "size=16m")
+    part("server, tmpfs 16 MB, filled by others", server_full_of_others, disk("t2"))
+    tmpfs(t, disk("t3"), "size=16m")
+    part("edge, tmpfs 16 MB, filled by others", edge_full_of_others, disk("t3"))
+    tmpfs(t, disk("t4"), "size=64m,nr_inodes=200")
+    part("server, tmpfs without inodes", server_without_inodes, disk("t4"))
+    if os.access("/dev/loop-control", os.W_OK):
+        ext4(t, disk("e1"), "16M")
+        part("edge, ext4 16 MB, filled by traffic", edge_full_of_traffic, disk("e1"))
+        ext4(t, disk("e2"), "24M")
+        part("server, ext4 24 MB, filled by others", server_full_of_others, disk("e2"))
+        image = ext4(t, disk("e3"), "24M")
+        part("edge, ext4 turned read-only", edge_read_only, disk("e3"), image)
+    else:
+        say("no loop devices for this user: the ext4 parts need root")
+    t.figure(parts=parts)
+
+
+enter_namespace()
+main(run, limit=170)

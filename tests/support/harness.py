@@ -1,0 +1,553 @@
+"""What every fault script, the demo and the benchmarks share: nodes on free ports in temporary
+folders, the generator, the relay, the judge. Python's standard library only.
+
+A script is a function run(t: Trial) handed to main(). It starts nodes, breaks them, and ends with
+t.judge(...). Waiting is always for something, with a deadline.
+"""
+
+import argparse
+import collections
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Everything under a sanitizer takes longer; the build says so.
+SLOW = float(os.environ.get("VIADUCT_TEST_SLOW", "1"))
+SHORT_LIMIT_S = 85 * SLOW
+LONG_LIMIT_S = 3 * 3600
+READY_LIMIT_S = 20 * SLOW
+STOP_LIMIT_S = 20 * SLOW
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """The trial has shown a fault of the system under test."""
+
+
+class CannotRun(Exception):
+    """The trial cannot be made here (no root, a program is missing)."""
+
+
+def say(text):
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+
+def monotonic():
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def die_with_parent():
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(check, seconds, what, interval=0.01):
+    """Looks until check() is true; what it returned, or Failure after the deadline."""
+    end = monotonic() + seconds * SLOW
+    while True:
+        value = check()
+        if value:
+            return value
+        if monotonic() > end:
+            raise Failure(f"waited {seconds} s for {what}")
+        time.sleep(interval)
+
+
+class Build:
+    """The programs of one build folder."""
+
+    def __init__(self, folder):
+        self.folder = os.path.abspath(folder)
+        self.plugins = os.path.join(self.folder, "plugins")
+
+    def program(self, name):
+        for sub in ("bin", "tests"):
+            path = os.path.join(self.folder, sub, name)
+            if os.access(path, os.X_OK):
+                return path
+        raise CannotRun(f"{name} is not built in {self.folder}")
+
+
+class Node:
+    """One viaduct-host process and its folder. The folder outlives the process."""
+
+    def __init__(self, trial, name, config, http_port=None, folder=None):
+        self.trial = trial
+        self.name = name
+        self.folder = folder or os.path.join(trial.folder, name)
+        self.data_dir = os.path.join(self.folder, "data")
+        self.http_port = http_port
+        self.config = config
+        self.config_path = os.path.join(trial.folder, f"{name}.yaml")
+        self.log_path = os.path.join(trial.folder, f"{name}.log")
+        self.process = None
+        self.starts = 0
+        self.exits = collections.Counter()
+        os.makedirs(self.data_dir, exist_ok=True)
+        self.write_config()
+
+    @property
+    def control(self):
+        return "unix:" + os.path.join(self.data_dir, "control.sock")
+
+    @property
+    def store_path(self):
+        return os.path.join(self.data_dir, "store.db")
+
+    def write_config(self):
+        # JSON is YAML; the standard library writes no other.
+        with open(self.config_path, "w") as f:
+            json.dump(self.config, f, indent=2)
+
+    def start(self, wait=True, env=None, prefix=(), ready_limit=READY_LIMIT_S):
+        """Starts the node; returns the milliseconds until it said READY=1."""
+        if self.alive():
+            raise RuntimeError(f"{self.name} runs already")
+        notify_path = os.path.join(self.trial.folder, f"{self.name}.notify")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(notify_path)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(notify_path)
+        full_env = dict(os.environ, NOTIFY_SOCKET=notify_path)
+        full_env.update(self.trial.node_env)
+        full_env.update(env or {})
+        command = [*prefix, self.trial.build.program("viaduct-host"), "--config", self.config_path]
+        begin = monotonic()
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=full_env,
+                                            stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        self.starts += 1
+        self.notify = notify
+        if not wait:
+            return None
+        self.await_ready(ready_limit)
+        return (monotonic() - begin) * 1000
+
+    def await_ready(self, limit=READY_LIMIT_S):
+        end = monotonic() + limit
+        self.notify.settimeout(0.05)
+        while True:
+            try:
+                if b"READY=1" in self.notify.recv(4096):
+                    return
+            except socket.timeout:
+                pass
+            if self.process.poll() is not None:
+                raise Failure(f"{self.name} ended with {self.process.returncode} before it was "
+                              f"ready\n{self.tail()}")
+            if monotonic() > end:
+                raise Failure(f"{self.name} not ready after {limit} s\n{self.tail()}")
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        if self.alive():
+            self.process.kill()
+        self.wait_exit(STOP_LIMIT_S)
+
+    def stop(self, limit=STOP_LIMIT_S):
+        """SIGTERM; the exit status, or Failure when it does not end."""
+        if self.alive():
+            self.process.terminate()
+        return self.wait_exit(limit)
+
+    def wait_exit(self, limit):
+        if self.process is None:
+            return None
+        try:
+            status = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} did not end within {limit} s\n{self.tail()}") from None
+        self.exits[status] += 1
+        return status
+
+    def tail(self, lines=25):
+        with open(self.log_path, errors="replace") as f:
+            return "".join(collections.deque(f, lines))
+
+    def get(self, path, timeout=10, headers=None):
+        return self.request("GET", path, None, timeout, headers)
+
+    def post(self, path, body, timeout=10):
+        text = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        return self.request("POST", path, text, timeout, {"Content-Type": "application/json"})
+
+    def request(self, method, path, body, timeout, headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Reply(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def total_detections(self):
+        try:
+            reply = self.get("/api/statistics")
+            return reply.json()["data"]["total_detections"] if reply.status == 200 else -1
+        except OSError:
+            return -1
+        except http.client.HTTPException:
+            return -1
+
+    def rss_kib(self):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Reply:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Load:
+    """A running loadgen; result() waits for its end."""
+
+    def __init__(self, trial, arguments, log_path, name):
+        self.log_path = log_path
+        self.name = name
+        self.arguments = arguments
+        self.process = subprocess.Popen(
+            [trial.build.program("loadgen"), *map(str, arguments)], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def stop(self):
+        """No new messages; result() still waits for what is outstanding."""
+        if self.running():
+            self.process.send_signal(signal.SIGTERM)
+
+    def result(self, limit=300):
+        try:
+            out, err = self.process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Failure(f"loadgen {self.name} did not end within {limit} s") from None
+        if self.process.returncode != 0:
+            raise Failure(f"loadgen {self.name}: {err.strip()}")
+        return json.loads(out)
+
+
+class Relay:
+    def __init__(self, trial, target_port):
+        self.process = subprocess.Popen(
+            [trial.build.program("relay"), "--target-port", str(target_port)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            preexec_fn=die_with_parent)
+        self.port = int(self.process.stdout.readline().split()[1])
+
+    def say(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if not answer.startswith("ok"):
+            raise RuntimeError(f"relay: {command}: {answer}")
+        return answer[3:]
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(STOP_LIMIT_S)
+
+
+class Trial:
+    def __init__(self, build, long, seed, name, keep=False):
+        self.build = Build(build)
+        self.long = long
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.name = name
+        self.keep = keep
+        # Short, because the path of a Unix socket may have no more than 107 letters.
+        self.folder = tempfile.mkdtemp(prefix="vd-", dir=os.environ.get("VIADUCT_TEST_TMP"))
+        self.nodes = []
+        self.relays = []
+        self.loads = []
+        self.logs = []
+        self.figures = {}
+        self.node_env = {}
+        self.cleanups = []
+        self.begin = monotonic()
+        self._log_number = 0
+        self._lock = threading.Lock()
+
+    # --- Nodes ---
+
+    def base_config(self, node_id, data_dir, port, sinks):
+        instances = []
+        if port is not None:
+            instances.append({"name": "http", "plugin": "rest",
+                              "config": {"role": "server", "listen": f"127.0.0.1:{port}"}})
+        return {"node": {"id": node_id, "data_dir": data_dir, "sinks": sinks},
+                "log": {"level": "info", "format": "text"},
+                "plugins": {"path": [self.build.plugins]},
+                "instances": instances}
+
+    def server(self, name="server", folder=None, port=None, **changes):
+        port = port or free_port()
+        folder = folder or os.path.join(self.folder, name)
+        config = self.base_config("SERVER1", os.path.join(folder, "data"), port, ["store"])
+        config["store"] = {"sqlite": {"path": "store.db"}, "images": "images"}
+        config.update(changes)
+        return self._add(Node(self, name, config, port, folder))
+
+    def edge(self, server_port, name="edge", folder=None, port=None, node_id="CAM001", **changes):
+        port = port or free_port()
+        folder = folder or os.path.join(self.folder, name)
+        config = self.base_config(node_id, os.path.join(folder, "data"), port, ["uplink"])
+        config["instances"].append(
+            {"name": "uplink", "plugin": "rest",
+             "config": {"role": "client", "base_url": f"http://127.0.0.1:{server_port}"}})
+        config["spool"] = {"path": "spool.db"}
+        config["gateway"] = {"retry": {"initial_delay": "50ms", "max_delay": "500ms"}}
+        config.update(changes)
+        return self._add(Node(self, name, config, port, folder))
+
+    def _add(self, node):
+        self.nodes.append(node)
+        return node
+
+    def relay(self, target_port):
+        relay = Relay(self, target_port)
+        self.relays.append(relay)
+        return relay
+
+    # --- Traffic ---
+
+    def _new_log(self, kind):
+        with self._lock:
+            self._log_number += 1
+            path = os.path.join(self.folder, f"{self._log_number:04d}-{kind}.ledger")
+            self.logs.append(path)
+            return path, f"{kind.upper()[0]}{self._log_number:04d}N"
+
+    def _start_load(self, kind, arguments, ledger):
+        path, prefix = self._new_log(kind)
+        extra = ["--prefix", prefix]
+        if ledger:
+            extra += ["--log", path]
+        else:
+            self.logs.remove(path)
+        load = Load(self, [*arguments, *extra], path, f"{kind} {prefix}")
+        self.loads.append(load)
+        return load
+
+    def http_load(self, port, *options, form="envelope", ledger=True, **named):
+        arguments = ["http", "--port", port, "--form", form, *options, *_options(named)]
+        return self._start_load(form, arguments, ledger)
+
+    def grpc_load(self, node, *options, ledger=True, **named):
+        arguments = ["grpc", "--target", node.control, *options, *_options(named)]
+        return self._start_load("grpc", arguments, ledger)
+
+    def mark(self, name):
+        path, _ = self._new_log("mark")
+        with open(path, "w") as f:
+            f.write(f"mark {name}\n")
+
+    def picture(self, text="VD123", size=150000, width=1280, height=720):
+        path = os.path.join(self.folder, f"{text}-{size}.jpg")
+        if not os.path.exists(path):
+            subprocess.run([self.build.program("make_jpeg"), "--out", path, "--text", text,
+                            "--bytes", str(size), "--width", str(width), "--height", str(height)],
+                           check=True, stdout=subprocess.DEVNULL)
+        return path
+
+    # --- The judge ---
+
+    def obligations(self):
+        """Ids whose OK was read, over all logs so far."""
+        ids = set()
+        for path in self.logs:
+            if not os.path.exists(path):
+                continue
+            with open(path) as f:
+                ids.update(line[9:-1] for line in f if line.startswith("accepted "))
+        return ids
+
+    def await_stored(self, server, seconds=60, lost=0):
+        """Waits until the server's own API counts as many detections as are owed."""
+        owed = len(self.obligations()) - lost
+        wait_for(lambda: server.total_detections() >= owed, seconds,
+                 f"{owed} detections on {server.name} (has {server.total_detections()})", 0.05)
+        return owed
+
+    def read_rest(self, server, source="rest"):
+        """Lists every event through the server's REST API."""
+        path, _ = self._new_log("stored")
+        cursor, count = "", 0
+        with open(path, "w") as out:
+            while True:
+                query = urllib.parse.urlencode(
+                    {"limit": 1000, **({"cursor": cursor} if cursor else {})})
+                reply = server.get("/api/lpr/events?" + query, timeout=30)
+                if reply.status != 200:
+                    raise Failure(f"GET /api/lpr/events: {reply.status} {reply.body[:300]}")
+                page = reply.json()
+                for event in page["events"]:
+                    out.write(f"stored {source} {event['license_plate'] or '?'} -\n")
+                    count += 1
+                cursor = page.get("next_cursor")
+                if not cursor:
+                    return count
+
+    def read_store(self, server, source="sqlite"):
+        """Reads the SQLite file of a stopped server, past the server."""
+        path, _ = self._new_log("stored")
+        data = server.data_dir
+        done = subprocess.run(
+            [self.build.program("ledger"), "read", "--db", server.store_path, "--images",
+             os.path.join(data, "images"), "--source", source, "--out", path],
+            capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failure(f"ledger read: {done.stderr.strip()}")
+
+    def judge(self, max_lost=0, fresh_mark="", min_stored=1):
+        logs = [p for p in self.logs if os.path.exists(p)]
+        command = [self.build.program("ledger"), "judge", *logs, "--json",
+                   "--max-lost", str(max_lost), "--min-stored", str(min_stored)]
+        if fresh_mark:
+            command += ["--fresh-mark", fresh_mark]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1):
+            raise Failure(f"ledger judge: {done.stderr.strip()}")
+        verdict = json.loads(done.stdout)
+        self.figures["ledger"] = {
+            "claimed": verdict["claimed"], "obligations": verdict["obligations"],
+            **{name: {k: v for k, v in s.items() if k != "named"}
+               for name, s in verdict["sources"].items()}}
+        if not verdict["ok"]:
+            named = {n: s["named"] for n, s in verdict["sources"].items() if s["named"]}
+            raise Failure(f"ledger: {verdict['mistakes']} {json.dumps(named)[:2000]}")
+        return verdict
+
+    def conclude(self, server, edges=(), fresh=True, seconds=60, lost=0):
+        """The usual end: fresh messages, wait, read the store in both ways, judge."""
+        if fresh:
+            self.mark("faults-over")
+            for edge in edges or (server,):
+                result = self.http_load(edge.http_port, connections=2, messages=50, seconds=20,
+                                        drain_seconds=20).result()
+                if result["accepted"] != 50:
+                    raise Failure(f"fresh messages to {edge.name}: {result}")
+        self.await_stored(server, seconds, lost)
+        self.read_rest(server)
+        for edge in edges:
+            edge.stop()
+        status = server.stop()
+        if status != 0:
+            raise Failure(f"server ended with {status} after SIGTERM\n{server.tail()}")
+        self.read_store(server)
+        return self.judge(max_lost=lost, fresh_mark="faults-over" if fresh else "")
+
+    # --- Housekeeping ---
+
+    def close(self, ok):
+        for load in self.loads:
+            if load.running():
+                load.process.kill()
+                load.process.wait()
+        for node in self.nodes:
+            if node.alive():
+                node.process.kill()
+                node.process.wait()
+        for relay in self.relays:
+            if relay.process.poll() is None:
+                relay.stop()
+        for cleanup in reversed(self.cleanups):
+            cleanup()
+        if ok and not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            say(f"left for you: {self.folder}")
+
+    def figure(self, **values):
+        self.figures.update(values)
+
+
+def _options(named):
+    out = []
+    for key, value in named.items():
+        flag = "--" + key.replace("_", "-")
+        if value is True:
+            out.append(flag)
+        elif value is not False and value is not None:
+            out += [flag, value]
+    return out
+
+
+def _out_of_time(_signal, _frame):
+    raise Failure("the trial did not end in its time")
+
+
+def run_trial(run, build, long, seed, name, keep=False, limit=None):
+    """0: shown; 1: a fault was found, or the trial cannot be run here."""
+    trial = Trial(build, long, seed, name, keep)
+    signal.signal(signal.SIGALRM, _out_of_time)
+    signal.alarm(int(LONG_LIMIT_S if long else (limit or SHORT_LIMIT_S)))
+    say(f"{name}: {'long' if long else 'short'}, seed {seed}, in {trial.folder}")
+    code = 1
+    try:
+        run(trial)
+        code = 0
+    except CannotRun as e:
+        say(f"{name}: cannot be run here: {e}")
+    except Failure as e:
+        say(f"{name}: FAILED: {e}")
+        for node in trial.nodes:
+            print(f"--- last lines of {node.name}\n{node.tail() if node.starts else ''}")
+    finally:
+        signal.alarm(0)
+        trial.close(code == 0)
+    trial.figure(trial=name, seconds=round(monotonic() - trial.begin, 1), seed=seed, ok=code == 0)
+    print("FIGURES " + json.dumps(trial.figures, sort_keys=True), flush=True)
+    if code == 0:
+        say(f"{name}: shown")
+    return code
+
+
+def main(run, name=None, limit=None):
+    parser = argparse.ArgumentParser(description=(sys.modules["__main__"].__doc__ or "").strip(),
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=os.environ.get("VIADUCT_BUILD_DIR",
+                                                          os.path.join(ROOT, "build", "dev")))
+    parser.add_argument("--long", action="store_true",
+                        default=os.environ.get("VIADUCT_TEST_LONG", "") not in ("", "0"),
+                        help="also by VIADUCT_TEST_LONG=1")
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("VIADUCT_SEED", "1")))
+    parser.add_argument("--keep", action="store_true", help="leave the folder of the trial")
+    args = parser.parse_args()
+    name = name or os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    sys.exit(run_trial(run, args.build, args.long, args.seed, name, args.keep, limit))
