@@ -7,6 +7,10 @@ export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$ROOT}
 # A clone that belongs to somebody else (containers, CI) is still ours to read.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+# Node.js trusts what the system trusts, also where a site has its own certificate authority.
+if [[ -r /etc/ssl/certs/ca-certificates.crt ]]; then
+  export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}
+fi
 # shellcheck source=tools/dev.d/packages.sh
 source tools/dev.d/packages.sh
 
@@ -23,7 +27,7 @@ step() {
   shift
   say "$title"
   "$@" || fail "$title: failed"
-  printf -- '-- %s: %d s\n' "$title" "$((SECONDS - started))"
+  echo "-- took $((SECONDS - started)) s"
 }
 
 # quietly LOG COMMAND...: the output goes to build/logs/LOG and is shown only on failure.
