@@ -30,6 +30,7 @@ struct OutboundMessage {
   std::string_view message_id;
   std::string_view edge_device_id;
   std::string_view envelope_json;  // Complete, as WriteEnvelope wrote it.
+  std::string_view payload_json;   // Its payload member: a slice of envelope_json.
   DataType data_type = DataType::kDetection;
   Priority priority = Priority::kNormal;
   uint32_t attempt = 1;

@@ -1,0 +1,219 @@
+// What the writer does besides writing: a full disk, damage, expiry, checkpoints, giving space
+// back.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/crash_point.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/spool/spool_impl.h"
+
+namespace viaduct {
+
+using spool_internal::FirstKey;
+using spool_internal::kClasses;
+using spool_internal::LastKey;
+
+namespace {
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+constexpr int kCheckpointPages = 4'096;         // 16 MiB of log: worth a checkpoint,
+constexpr int kForcedCheckpointPages = 12'288;  // and here readers have to wait for it.
+constexpr size_t kRemovalsWhenFull = 64;        // Fits into the reserve, whatever pages they touch.
+constexpr int kMaxRecoveries = 4;               // Then the disk, not the file, is broken.
+constexpr int64_t kMaintenanceNs = 60 * kSecondNs;
+constexpr int64_t kSweepRows = 2'000;
+constexpr int64_t kShrinkPages = 2'048;  // At once, and the least that is worth the work.
+
+}  // namespace
+
+void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status& status) {
+  const bool full = absl::IsResourceExhausted(status);
+  const bool news = full ? !disk_full_.exchange(true) : !work->appends.empty();
+  if (news) log_->Error("spool", "cannot write", {{"error", StdView(status.message())}});
+  const absl::Status answer =
+      full || absl::IsUnavailable(status) ? status : absl::UnavailableError(status.message());
+  // What was taken out to make room stays out; it is removed with the next transaction.
+  for (Removal& removal : effects->dropped) work->removals.push_back(std::move(removal));
+  Refuse(work, answer);
+  if (full && writer_ != nullptr) {
+    reserve_.Release();
+    RemoveInSmallGroups(work);
+    RegainSpace();
+  }
+  if (work->removals.empty() && work->attempts.empty()) return;
+  retry_at_ns_ = clock_->MonotonicNanos() + kSecondNs;
+  Requeue(std::move(work->removals), std::move(work->attempts));
+}
+
+// The reserve is back: there is room again.
+bool Spool::Impl::RegainSpace() {
+  if (!reserve_.Ensure()) return false;
+  if (disk_full_.exchange(false)) log_->Info("spool", "the disk has room again");
+  return true;
+}
+
+// Each group is followed by a checkpoint, so that the log starts anew and does not grow.
+void Spool::Impl::RemoveInSmallGroups(Work* work) {
+  std::vector<Removal> left = std::move(work->removals);
+  work->removals.clear();
+  size_t done = 0;
+  absl::Status status;
+  while (done < left.size() && status.ok()) {
+    const size_t count = std::min(kRemovalsWhenFull, left.size() - done);
+    Work group;
+    const auto first = left.begin() + static_cast<std::ptrdiff_t>(done);
+    group.removals.assign(first, first + static_cast<std::ptrdiff_t>(count));
+    Effects effects;
+    status = Transaction(&group, &effects);
+    if (!status.ok()) break;
+    Publish(&group, &effects);
+    done += count;
+    status = writer_->Checkpoint(/*restart=*/true);
+  }
+  if (done > 0 && status.ok()) {
+    status = writer_->Shrink(static_cast<int>(kShrinkPages));
+    if (status.ok()) status = writer_->Checkpoint(/*restart=*/true);
+  }
+  work->removals.assign(std::make_move_iterator(left.begin() + static_cast<std::ptrdiff_t>(done)),
+                        std::make_move_iterator(left.end()));
+}
+
+absl::Status Spool::Impl::Recover(const std::string& reason) {
+  const int64_t now = clock_->MonotonicNanos();
+  if (failed_) return absl::UnavailableError("spool: damaged again and again, given up");
+  if (now < next_recovery_ns_) return absl::UnavailableError("spool: damaged, not repaired yet");
+  if (++recoveries_ > kMaxRecoveries) {
+    failed_ = true;
+    log_->Error("spool", "damaged again and again, giving up", {{"error", reason}});
+    return absl::UnavailableError("spool: damaged again and again, given up");
+  }
+  log_->Error("spool", "file is damaged, salvaging", {{"error", reason}, {"path", options_.path}});
+  absl::MutexLock read(&read_mutex_);
+  reader_.reset();
+  writer_.reset();
+  const auto salvage = [&]() -> absl::StatusOr<spool_internal::OpenedSpool> {
+    VD_ASSIGN_OR_RETURN(DamageReport report,
+                        spool_internal::SalvageSpoolFile(options_.path, options_.vfs, reason));
+    VD_ASSIGN_OR_RETURN(spool_internal::OpenedSpool opened,
+                        spool_internal::OpenSpoolFile(options_.path, options_.vfs, log_));
+    opened.damages.push_back(std::move(report));
+    return opened;
+  };
+  absl::StatusOr<spool_internal::OpenedSpool> opened = salvage();
+  if (!opened.ok()) {
+    next_recovery_ns_ = now + kSecondNs;
+    // The old file is untouched or the new one complete: the next try starts where this one ended.
+    ReportDamage(reason);
+    return absl::UnavailableError(opened.status().message());
+  }
+  writer_ = std::move(opened->writer);
+  reader_ = std::move(opened->reader);
+  state_ = opened->state;
+  RestartIndex(state_);
+  absl::MutexLock lock(&mutex_);
+  published_ = state_;
+  for (DamageReport& report : opened->damages) {
+    log_->Warning("spool", "file was damaged and is replaced",
+                  {{"set_aside", report.set_aside},
+                   {"salvaged", absl::StrCat(report.salvaged)},
+                   {"lost", absl::StrCat(report.lost)}});
+    damages_.push_back(std::move(report));
+  }
+  return absl::OkStatus();
+}
+
+// What is out stays out; a row that did not make it becomes a ghost.
+void Spool::Impl::RestartIndex(const SpoolState& state) {
+  std::vector<int64_t> keys;
+  {
+    absl::MutexLock lock(&mutex_);
+    index_.ForEachOut([&keys](int64_t key, OutEntry*) { keys.push_back(key); });
+  }
+  std::vector<int64_t> ghosts;
+  for (const int64_t key : keys) {
+    const absl::StatusOr<absl::optional<StoredRow>> row = writer_->ReadRow(key);
+    if (!row.ok() || !row->has_value()) ghosts.push_back(key);
+  }
+  absl::MutexLock lock(&mutex_);
+  for (const int64_t key : ghosts) {
+    OutEntry* entry = index_.Find(key);
+    if (entry != nullptr) entry->ghost = true;
+  }
+  index_.Restart(state);
+}
+
+void Spool::Impl::CheckpointIfDue() {
+  const int pages = writer_->log_pages();
+  if (pages < kCheckpointPages) return;
+  VD_CRASH_POINT("spool.checkpoint.before");
+  absl::Status status;
+  if (pages >= kForcedCheckpointPages) {
+    absl::MutexLock read(&read_mutex_);
+    status = writer_->Checkpoint(/*restart=*/true);
+  } else {
+    status = writer_->Checkpoint(/*restart=*/false);
+  }
+  VD_CRASH_POINT("spool.checkpoint.after");
+  if (absl::IsDataLoss(status)) ReportDamage(std::string(status.message()));
+}
+
+void Spool::Impl::Maintain() {
+  next_maintenance_ns_ = clock_->MonotonicNanos() + kMaintenanceNs;
+  SweepExpired();
+  ShrinkFile();
+}
+
+// Walks a bounded part of the waiting messages, in turn through all of them. What is claimed is
+// checked when it is claimed; this is for what nobody comes for.
+void Spool::Impl::SweepExpired() {
+  const bool lives =
+      std::any_of(options_.time_to_live.begin(), options_.time_to_live.end(),
+                  [](absl::Duration life) { return life != absl::InfiniteDuration(); });
+  if (!lives) return;
+  const int64_t now_ms = SpoolNowMs();
+  for (int c = 0; c < kClasses; ++c) {
+    int64_t& cursor = sweep_cursor_[static_cast<size_t>(c)];
+    int64_t rows = 0;
+    std::vector<StoredRow> expired;
+    const absl::Status status =
+        writer_->ReadRowsBriefly({cursor, LastKey(c), kSweepRows}, [&](StoredRow stored) {
+          ++rows;
+          cursor = stored.row.key + 1;
+          if (stored.row.type > DataType::kControl) return true;  // Damaged; found when claimed.
+          const int64_t life_ms = TimeToLiveMs(stored.row.type);
+          if (life_ms > 0 && stored.row.spool_ms + life_ms <= now_ms) {
+            expired.push_back(std::move(stored));
+          }
+          return true;
+        });
+    if (absl::IsDataLoss(status)) return ReportDamage(std::string(status.message()));
+    if (rows < kSweepRows) {
+      cursor = FirstKey(c);
+    } else {
+      next_maintenance_ns_ = clock_->MonotonicNanos() + kSecondNs;
+    }
+    absl::MutexLock lock(&mutex_);
+    for (const StoredRow& stored : expired) {
+      const int64_t key = stored.row.key;
+      if (!index_.TakeWaiting(key, OutState::kClaimed, stored.bytes)) continue;
+      index_.Find(key)->has_attempt_row = true;
+      LeaveLocked(key, RemovalKind::kExpired, "");
+    }
+  }
+}
+
+// Gives space back to the file system once most of the file is free.
+void Spool::Impl::ShrinkFile() {
+  const absl::StatusOr<int64_t> free = writer_->FreePages();
+  if (!free.ok() || *free < kShrinkPages) return;
+  int64_t used_bytes = 0;
+  for (const int64_t bytes : state_.bytes) used_bytes += bytes;
+  if (used_bytes > *free * spool_internal::kPageBytes) return;
+  const absl::Status status = writer_->Shrink(static_cast<int>(kShrinkPages));
+  if (absl::IsDataLoss(status)) return ReportDamage(std::string(status.message()));
+  if (status.ok()) next_maintenance_ns_ = clock_->MonotonicNanos() + kSecondNs / 10;
+}
+
+}  // namespace viaduct

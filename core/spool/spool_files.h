@@ -1,0 +1,52 @@
+// Files beside the database: names, durable renames, the lock and the space reserve.
+// Internal to core/spool.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace viaduct::spool_internal {
+
+bool FileExists(const std::string& path);
+int64_t FileSize(const std::string& path);         // 0 when there is none.
+absl::Status RemoveFile(const std::string& path);  // OK when there is none.
+absl::Status SyncFile(const std::string& path);
+absl::Status SyncDirectoryOf(const std::string& path);
+// Replaces `to`. The directory is not synced: several renames share one sync.
+absl::Status RenameFile(const std::string& from, const std::string& to);
+
+// Holds `path` locked against other processes (and other spools of this one). Thread-compatible.
+class LockFile {
+ public:
+  // FAILED_PRECONDITION when somebody else has it.
+  static absl::StatusOr<LockFile> Acquire(const std::string& path);
+  LockFile() = default;
+  LockFile(LockFile&& other) noexcept;
+  LockFile& operator=(LockFile&& other) noexcept;
+  ~LockFile();
+
+ private:
+  explicit LockFile(int fd) : fd_(fd) {}
+  int fd_ = -1;
+};
+
+// Space that is given up when the disk is full, so that removing messages still works then.
+// Thread-compatible.
+class SpaceReserve {
+ public:
+  SpaceReserve(std::string path, int64_t bytes);
+  // True: the space is held. False: the disk has no room for it.
+  bool Ensure();
+  void Release();
+  bool held() const { return held_; }
+
+ private:
+  const std::string path_;
+  const int64_t bytes_;
+  bool held_ = false;
+};
+
+}  // namespace viaduct::spool_internal

@@ -1,0 +1,205 @@
+// The inside of Spool. Internal to core/spool; split over spool.cc (what callers do),
+// spool_writer.cc (the thread and its transactions), spool_care.cc (full disk, damage, expiry,
+// checkpoints) and spool_admin.cc (looking and throwing away).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "core/base/clock.h"
+#include "core/base/waker.h"
+#include "core/observe/log.h"
+#include "core/spool/spool.h"
+#include "core/spool/spool_database.h"
+#include "core/spool/spool_files.h"
+#include "core/spool/spool_index.h"
+#include "core/spool/spool_recovery.h"
+
+namespace viaduct {
+
+// Thread-safe. Lock order: read_mutex_ before mutex_. read_mutex_ guards the reading connection and
+// is the one lock that is held over I/O; mutex_ guards memory and is held for moments.
+class Spool::Impl {
+ public:
+  Impl(SpoolOptions options, Clock* clock, Log* log);
+  ~Impl();
+
+  absl::Status Open();
+  absl::Status Append(std::vector<Envelope> envelopes, AppendDone done);
+  size_t Claim(size_t max_messages, size_t max_bytes, std::vector<OutboxMessage>* out);
+  void Settle(absl::Span<const Settlement> settlements);
+  int64_t NextDueNanos() const;
+  void SetReadyHandler(std::function<void()> on_ready);
+  SpoolInfo Info();
+  std::vector<DamageReport> Damages() const;
+  absl::StatusOr<SpoolPage> List(const SpoolFilter& filter, size_t page_size,
+                                 const std::string& page_token, bool with_envelope);
+  absl::StatusOr<uint64_t> ChangeMatching(const SpoolFilter& filter, bool retry);
+  void NoteDropped(uint64_t count, const std::string& reason);
+  void RunMaintenance();
+  void Close();
+
+ private:
+  using LoadedMessage = spool_internal::LoadedMessage;
+  using OutEntry = spool_internal::OutEntry;
+  using OutState = spool_internal::OutState;
+  using SpoolDatabase = spool_internal::SpoolDatabase;
+  using SpoolIndex = spool_internal::SpoolIndex;
+  using SpoolRow = spool_internal::SpoolRow;
+  using SpoolState = spool_internal::SpoolState;
+  using StoredRow = spool_internal::StoredRow;
+
+  struct AppendGroup {
+    std::vector<SpoolRow> rows;
+    size_t bytes = 0;
+    std::vector<absl::Status> results;
+    AppendDone done;
+  };
+  enum class RemovalKind : uint8_t { kConfirmed, kExpired, kDropped, kRejected, kDamaged };
+  struct Removal {
+    int64_t key = 0;
+    RemovalKind kind = RemovalKind::kConfirmed;
+    bool has_attempt_row = false;
+    uint64_t bytes = 0;
+    std::string reason;
+  };
+  struct AttemptUpdate {
+    int64_t key = 0;
+    spool_internal::AttemptRecord record;
+  };
+  // A change that an administrator waits for.
+  struct AdminWork {
+    std::vector<int64_t> drop;       // Keys of waiting messages.
+    std::vector<int64_t> drop_dead;  // Keys of dead letters.
+    std::vector<int64_t> retry_dead;
+    uint64_t changed = 0;
+    std::function<void(absl::StatusOr<uint64_t>)> done;
+  };
+  struct Work {
+    std::vector<AppendGroup> appends;
+    std::vector<Removal> removals;
+    std::vector<AttemptUpdate> attempts;
+    std::vector<AdminWork> admin;
+    std::string damage;  // Not empty: somebody found the file damaged.
+    bool maintenance = false;
+    bool empty() const {
+      return appends.empty() && removals.empty() && attempts.empty() && admin.empty() &&
+             damage.empty() && !maintenance;
+    }
+  };
+  // What one transaction made besides what was asked.
+  struct Effects {
+    SpoolState state;
+    std::vector<LoadedMessage> loaded;  // Committed rows for the index.
+    std::vector<Removal> dropped;       // To make room, or by an administrator.
+  };
+
+  // spool.cc
+  void ClaimDue(int klass, size_t end, size_t max_bytes, size_t* bytes,
+                std::vector<OutboxMessage>* out);
+  void ClaimReady(int klass, size_t end, size_t max_bytes, size_t* bytes,
+                  std::vector<OutboxMessage>* out);
+  void ClaimUnread(int klass, size_t end, size_t max_bytes, size_t* bytes,
+                   std::vector<OutboxMessage>* out);
+  bool Deliverable(LoadedMessage* loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LeaveLocked(int64_t key, RemovalKind kind, std::string reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool SettleLocked(const Settlement& settlement) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReportDamage(const std::string& what);
+  int64_t SpoolNowMs() const;
+  int64_t TimeToLiveMs(DataType type) const;
+
+  // spool_writer.cc
+  void Run();
+  bool TakeWork(Work* work, int64_t* wait_ns);
+  void Process(Work* work);
+  absl::Status Transaction(Work* work, Effects* effects);
+  absl::Status ApplyRemoval(const Removal& removal, SpoolState* state);
+  absl::Status MoveToDead(const Removal& removal, const StoredRow& row, SpoolState* state);
+  absl::Status InsertGroup(AppendGroup* group, Effects* effects);
+  absl::Status MakeRoom(int klass, uint64_t bytes, Effects* effects, bool* made);
+  absl::Status ApplyAdmin(AdminWork* admin, Effects* effects);
+  absl::Status RetryDead(int64_t key, AdminWork* admin, Effects* effects);
+  absl::Status DropDead(int64_t key, AdminWork* admin, Effects* effects);
+  absl::Status DropWaiting(int64_t key, AdminWork* admin, Effects* effects);
+  bool Fits(const SpoolState& state, uint64_t bytes) const;
+  void Publish(Work* work, Effects* effects);
+  void Answer(Work* work);
+  void Refuse(Work* work, const absl::Status& status);
+  void Requeue(std::vector<Removal> removals, std::vector<AttemptUpdate> attempts);
+  void CallReady();
+
+  // spool_care.cc
+  void HandleFailure(Work* work, Effects* effects, const absl::Status& status);
+  bool RegainSpace();
+  void RemoveInSmallGroups(Work* work);
+  absl::Status Recover(const std::string& reason);
+  void RestartIndex(const SpoolState& state);
+  void CheckpointIfDue();
+  void Maintain();
+  void SweepExpired();
+  void ShrinkFile();
+
+  // spool_admin.cc
+  absl::Status ScanWaiting(const SpoolFilter& filter, int64_t* key, size_t* budget,
+                           size_t page_size, bool with_envelope, SpoolPage* page);
+  absl::Status ScanDead(const SpoolFilter& filter, int64_t* key, size_t* budget, size_t page_size,
+                        bool with_envelope, SpoolPage* page);
+  absl::StatusOr<uint64_t> RunAdmin(AdminWork work);
+
+  const SpoolOptions options_;
+  Clock* const clock_;
+  Log* const log_;
+  Waker waker_;
+
+  // Lives on the writer thread (and in Open, before it starts).
+  spool_internal::LockFile lock_;
+  spool_internal::SpaceReserve reserve_;
+  std::unique_ptr<SpoolDatabase> writer_;
+  SpoolState state_;         // As committed.
+  int64_t retry_at_ns_ = 0;  // No transaction of removals alone before.
+  int64_t next_recovery_ns_ = 0;
+  int64_t next_maintenance_ns_ = 0;
+  int recoveries_ = 0;
+  std::array<int64_t, spool_internal::kClasses> sweep_cursor_{};
+
+  absl::Mutex read_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  std::unique_ptr<SpoolDatabase> reader_ ABSL_GUARDED_BY(read_mutex_);
+
+  mutable absl::Mutex mutex_;
+  Work queue_ ABSL_GUARDED_BY(mutex_);
+  size_t queued_messages_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t first_removal_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool claim_was_full_ ABSL_GUARDED_BY(mutex_) = false;
+  SpoolIndex index_ ABSL_GUARDED_BY(mutex_);
+  SpoolState published_ ABSL_GUARDED_BY(mutex_);
+  std::vector<DamageReport> damages_ ABSL_GUARDED_BY(mutex_);
+  uint64_t commits_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t unknown_settled_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool over_bounds_ ABSL_GUARDED_BY(mutex_) = false;  // The latest append met the bounds.
+
+  std::atomic<bool> disk_full_{false};
+  std::atomic<bool> failed_{false};
+  // Spool time = base + monotonic time since.
+  std::atomic<int64_t> spool_base_ms_{0};
+  std::atomic<int64_t> opened_at_ns_{0};
+
+  absl::Mutex ready_mutex_;
+  std::shared_ptr<std::function<void()>> on_ready_ ABSL_GUARDED_BY(ready_mutex_);
+  int ready_calls_ ABSL_GUARDED_BY(ready_mutex_) = 0;
+
+  absl::Mutex close_mutex_;  // Serializes Close.
+  std::thread thread_;       // Started by Open, joined by Close.
+};
+
+}  // namespace viaduct
