@@ -4,6 +4,7 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -21,6 +22,9 @@ namespace viaduct::rpc {
 template <typename Response>
 class WatchStream final : public grpc::ServerWriteReactor<Response> {
  public:
+  // Of what waits to be sent; one message larger than this still goes, alone.
+  static constexpr size_t kMaxPendingBytes = 16u << 20;
+
   // Makes the message that tells the watcher how many it has missed.
   using LaggedFn = std::function<Response(uint64_t missed)>;
 
@@ -44,16 +48,26 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
     on_done();
   }
 
-  // Queues a message. A message with a key takes the place of the one with the same key that is
-  // still waiting. Returns false when the stream is over.
-  bool Push(Response response, std::string_view key = {}) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (closing_) return false;
-      Enqueue(std::move(response), key);
-    }
-    Pump();
-    return true;
+  // Queues a message without sending it yet: for callers that hold a lock. A message with a key
+  // takes the place of the one with the same key that is still waiting. Nothing happens when the
+  // stream is over.
+  void Queue(Response response, std::string_view key = {}) {
+    absl::MutexLock lock(&mutex_);
+    if (!closing_) Enqueue(std::move(response), key);
+  }
+
+  // Sends what is queued. Not with a lock held that a callback of the stream may want.
+  void Flush() { Pump(); }
+
+  void Push(Response response, std::string_view key = {}) {
+    Queue(std::move(response), key);
+    Flush();
+  }
+
+  // Counts messages that were lost before they came here.
+  void AddMissed(uint64_t count) {
+    absl::MutexLock lock(&mutex_);
+    if (!closing_) missed_ += count;
   }
 
   // Ends the stream after what is queued.
@@ -106,6 +120,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   struct Item {
     std::string key;
     Response response;
+    size_t bytes = 0;
   };
 
   WatchStream(size_t max_pending, LaggedFn lagged)
@@ -114,21 +129,34 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   void Enqueue(Response response, std::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (!key.empty()) {
       for (auto& item : queue_) {
-        if (item.key == key) {
-          item.response = std::move(response);
-          return;
-        }
+        if (item.key != key) continue;
+        pending_bytes_ -= item.bytes;
+        item.bytes = response.ByteSizeLong();
+        pending_bytes_ += item.bytes;
+        item.response = std::move(response);
+        return;
       }
     }
-    if (queue_.size() >= max_pending_) {
-      queue_.pop_front();
+    const size_t bytes = response.ByteSizeLong();
+    while (!queue_.empty() &&
+           (queue_.size() >= max_pending_ || pending_bytes_ + bytes > kMaxPendingBytes)) {
+      TakeFront();
       ++missed_;
     }
-    queue_.push_back({std::string(key), std::move(response)});
+    pending_bytes_ += bytes;
+    queue_.push_back({std::string(key), std::move(response), bytes});
+  }
+
+  Response TakeFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    Response response = std::move(queue_.front().response);
+    pending_bytes_ -= queue_.front().bytes;
+    queue_.pop_front();
+    return response;
   }
 
   void Abandon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     queue_.clear();
+    pending_bytes_ = 0;
     missed_ = 0;
     if (!closing_) final_status_ = grpc::Status::CANCELLED;
     closing_ = true;
@@ -146,8 +174,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
         current_ = lagged_(std::exchange(missed_, 0));
         writing_ = true;
       } else if (!queue_.empty()) {
-        current_ = std::move(queue_.front().response);
-        queue_.pop_front();
+        current_ = TakeFront();
         writing_ = true;
       } else if (closing_) {
         finished_ = finish = true;
@@ -167,6 +194,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   const LaggedFn lagged_;
   mutable absl::Mutex mutex_;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t pending_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t missed_ ABSL_GUARDED_BY(mutex_) = 0;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,0 +1,104 @@
+// One source, many watchers.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "host/rpc/watch_stream.h"
+
+namespace viaduct::rpc {
+
+// Every watcher sees what was published after its subscription, in the order of publishing. A tag
+// says what a watcher wants to see.
+// Thread-safe.
+template <typename Response, typename Tag = std::monostate>
+class Broadcast {
+ public:
+  static constexpr size_t kMaxWatchers = 128;
+  using Stream = WatchStream<Response>;
+  using StreamPtr = std::shared_ptr<Stream>;
+
+  Broadcast() = default;
+  Broadcast(const Broadcast&) = delete;
+  Broadcast& operator=(const Broadcast&) = delete;
+
+  // `fill` queues the present state; nothing is published between it and the subscription. The
+  // broadcast must outlive the stream. RESOURCE_EXHAUSTED: too many watchers.
+  template <typename Fill>
+  absl::Status Subscribe(const StreamPtr& stream, Tag tag, Fill fill) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (watchers_.size() >= kMaxWatchers) {
+        return absl::ResourceExhaustedError("watch: too many watchers, close one first");
+      }
+      fill(stream.get());
+      watchers_.push_back({stream, std::move(tag)});
+      count_.store(watchers_.size(), std::memory_order_relaxed);
+    }
+    stream->SetOnDone([this, raw = stream.get()] { Remove(raw); });
+    stream->Flush();
+    return absl::OkStatus();
+  }
+
+  // `wants` says by the tag whether a watcher gets it.
+  template <typename Wants>
+  void Publish(const Response& response, std::string_view key, Wants wants) {
+    if (watchers() == 0) return;
+    std::vector<StreamPtr> streams;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (const auto& watcher : watchers_) {
+        if (!wants(watcher.tag)) continue;
+        watcher.stream->Queue(response, key);
+        streams.push_back(watcher.stream);
+      }
+    }
+    for (const auto& stream : streams) stream->Flush();
+  }
+  void Publish(const Response& response, std::string_view key = {}) {
+    Publish(response, key, [](const Tag&) { return true; });
+  }
+
+  size_t watchers() const { return count_.load(std::memory_order_relaxed); }
+
+  // Ends every stream, at the stop of the node.
+  void CloseAll(const grpc::Status& status) {
+    std::vector<StreamPtr> streams;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (const auto& watcher : watchers_) streams.push_back(watcher.stream);
+    }
+    for (const auto& stream : streams) stream->Close(status);
+  }
+
+ private:
+  struct Watcher {
+    StreamPtr stream;
+    Tag tag;
+  };
+
+  void Remove(const Stream* stream) {
+    StreamPtr removed;  // Freed without the lock.
+    absl::MutexLock lock(&mutex_);
+    auto found = std::find_if(watchers_.begin(), watchers_.end(),
+                              [&](const Watcher& each) { return each.stream.get() == stream; });
+    if (found == watchers_.end()) return;
+    removed = std::move(found->stream);
+    watchers_.erase(found);
+    count_.store(watchers_.size(), std::memory_order_relaxed);
+  }
+
+  absl::Mutex mutex_;
+  std::vector<Watcher> watchers_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<size_t> count_{0};
+};
+
+}  // namespace viaduct::rpc

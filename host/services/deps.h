@@ -1,0 +1,57 @@
+// What the services of the control plane stand on. Everything outlives the gRPC server.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/executor.h"
+#include "core/base/executor_timer_queue.h"
+#include "core/observe/health_tree.h"
+#include "core/observe/log_hub.h"
+#include "core/observe/metrics.h"
+#include "core/plugin/instances.h"
+#include "core/plugin/registry.h"
+#include "core/spool/spool.h"
+#include "host/node/config_control.h"
+#include "host/node/state_hub.h"
+#include "host/rpc/peers.h"
+#include "viaduct/control/v1/node.pb.h"
+
+namespace viaduct {
+
+// The node as a whole, for the Node service.
+struct NodeActions {
+  struct Drained {
+    bool complete = false;
+    uint64_t spooled = 0;
+  };
+  std::function<control::v1::NodeInfo()> info;
+  std::function<Drained(absl::Duration)> drain;  // Blocks up to the time given.
+  std::function<void()> stop;                    // Returns at once.
+};
+
+struct ServiceDeps {
+  const Clock* clock = nullptr;
+  Executor* executor = nullptr;
+  TimerQueue* timers = nullptr;
+  const rpc::Peers* peers = nullptr;
+  StateHub* hub = nullptr;
+  Instances* instances = nullptr;
+  PluginRegistry* plugins = nullptr;
+  ConfigControl* config = nullptr;
+  LogHub* log_hub = nullptr;
+  Metrics* metrics = nullptr;
+  HealthTree* health = nullptr;
+  Spool* spool = nullptr;  // Null on a node without the sink uplink.
+  NodeActions node;
+};
+
+// Writes down a changing call: who, what, on which, and how it ended.
+void Audit(const ServiceDeps& deps, const std::string& author, std::string_view method,
+           std::string_view subject, const absl::Status& status);
+
+}  // namespace viaduct

@@ -1,0 +1,39 @@
+// gateway.v1.Envelope <-> Envelope.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/base/clock.h"
+#include "core/message/envelope.h"
+#include "host/rpc/status.h"
+#include "viaduct/gateway/v1/gateway.pb.h"
+
+namespace viaduct {
+
+// Thread-safe.
+class EnvelopeReader {
+ public:
+  EnvelopeReader(std::string node_id, const Clock* clock)
+      : node_id_(std::move(node_id)), clock_(clock) {}
+
+  // Moves the texts out of `message` and fills in what may be absent. Adds what cannot be converted
+  // to `violations`, with paths that begin with `field`. The texts themselves are not checked here:
+  // whoever takes the envelope does that, once.
+  Envelope Read(gateway::v1::Envelope* message, std::string_view field,
+                rpc::Violations* violations) const;
+
+ private:
+  const std::string node_id_;
+  const Clock* const clock_;
+};
+
+// The path of what a refusal of the core ("envelope: /metadata/priority: ...") is about, below
+// `field`.
+std::string FieldOfRefusal(std::string_view text, std::string_view field);
+
+// The payload goes out as text.
+gateway::v1::Envelope ToProto(const Envelope& envelope);
+
+}  // namespace viaduct

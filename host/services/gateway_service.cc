@@ -1,0 +1,124 @@
+#include "host/services/gateway_service.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/string_view.h"
+#include "host/rpc/call.h"
+#include "host/services/metadata_stream.h"
+
+namespace viaduct {
+namespace {
+
+namespace pb = gateway::v1;
+
+constexpr size_t kMaxFilterDevices = 1000;
+
+}  // namespace
+
+bool MessageFeed::Filter::Wants(const Envelope& envelope) const {
+  if (types != 0 && (types & (1u << static_cast<unsigned>(envelope.data_type))) == 0) return false;
+  return devices.empty() ||
+         std::find(devices.begin(), devices.end(), envelope.edge_device_id) != devices.end();
+}
+
+grpc::ServerWriteReactor<pb::SubscribeResponse>* MessageFeed::Subscribe(
+    const pb::SubscribeRequest& request) {
+  rpc::Violations violations;
+  Filter filter;
+  for (int i = 0; i < request.data_types_size(); ++i) {
+    const int type = request.data_types(i);
+    if (type <= pb::DATA_TYPE_UNSPECIFIED || type > pb::DATA_TYPE_CONTROL) {
+      violations.Add(
+          absl::StrCat("data_types[", i, "]"),
+          absl::StrCat("expected one of DETECTION, HEALTH, CONFIG and CONTROL, got ", type));
+      continue;
+    }
+    filter.types |= 1u << static_cast<unsigned>(type - 1);
+  }
+  if (static_cast<size_t>(request.edge_device_ids_size()) > kMaxFilterDevices) {
+    violations.Add("edge_device_ids", absl::StrCat("too many, at most ", kMaxFilterDevices,
+                                                   ", got ", request.edge_device_ids_size()));
+  }
+  if (!violations.empty()) {
+    return rpc::RejectWatch<pb::SubscribeResponse>(violations.ToStatus("Subscribe"));
+  }
+  filter.devices.assign(request.edge_device_ids().begin(), request.edge_device_ids().end());
+  auto stream = Feed::Stream::Create(kMaxPending, [](uint64_t missed) {
+    pb::SubscribeResponse response;
+    response.mutable_lagged()->set_missed(missed);
+    return response;
+  });
+  absl::Status status =
+      broadcast_.Subscribe(stream, std::move(filter), [](Feed::Stream* new_stream) {
+        pb::SubscribeResponse synced;
+        synced.mutable_synced();
+        new_stream->Queue(std::move(synced));
+      });
+  if (!status.ok()) stream->Close(rpc::ToGrpc(status));
+  return stream.get();
+}
+
+void MessageFeed::Publish(const Envelope& envelope) {
+  pb::SubscribeResponse response;
+  *response.mutable_envelope() = ToProto(envelope);
+  broadcast_.Publish(response, {}, [&](const Filter& filter) { return filter.Wants(envelope); });
+}
+
+void FeedSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
+  if (!feed_->wanted()) {
+    sink_->Accept(std::move(batch), std::move(done));
+    return;
+  }
+  auto copy = std::make_shared<const std::vector<Envelope>>(batch);
+  sink_->Accept(std::move(batch),
+                [this, copy, done = std::move(done)](std::vector<AcceptResult> results) {
+                  for (size_t i = 0; i < std::min(results.size(), copy->size()); ++i) {
+                    if (results[i].status.ok() && !results[i].duplicate) feed_->Publish((*copy)[i]);
+                  }
+                  done(std::move(results));
+                });
+}
+
+grpc::ServerUnaryReactor* GatewayService::SendMetadata(grpc::CallbackServerContext* context,
+                                                       const pb::SendMetadataRequest* request,
+                                                       pb::SendMetadataResponse* response) {
+  rpc::Violations violations;
+  if (!request->has_envelope()) violations.Add("envelope", "missing");
+  pb::Envelope message = request->envelope();
+  std::vector<Envelope> batch;
+  batch.push_back(reader_->Read(&message, "envelope", &violations));
+  if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("SendMetadata"));
+  response->mutable_result()->set_message_id(batch.front().message_id);
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  ingest_(std::move(batch), [reactor, response](std::vector<AcceptResult> results) {
+    if (results.size() != 1) {
+      reactor->Finish(rpc::ToGrpc(absl::InternalError("SendMetadata: no result came")));
+      return;
+    }
+    const absl::Status& status = results.front().status;
+    if (absl::IsInvalidArgument(status)) {
+      rpc::Violations refusal;
+      refusal.Add(FieldOfRefusal(StdView(status.message()), "envelope"),
+                  std::string(status.message()));
+      reactor->Finish(refusal.ToStatus("SendMetadata"));
+      return;
+    }
+    response->mutable_result()->set_status(results.front().duplicate ? pb::RESULT_STATUS_DUPLICATE
+                                                                     : pb::RESULT_STATUS_STORED);
+    reactor->Finish(rpc::ToGrpc(status));
+  });
+  return reactor;
+}
+
+grpc::ServerBidiReactor<pb::SendMetadataStreamRequest, pb::SendMetadataStreamResponse>*
+GatewayService::SendMetadataStream(grpc::CallbackServerContext* /*context*/) {
+  return MetadataStream::Start(ingest_, reader_);
+}
+
+grpc::ServerWriteReactor<pb::SubscribeResponse>* GatewayService::Subscribe(
+    grpc::CallbackServerContext* /*context*/, const pb::SubscribeRequest* request) {
+  return feed_->Subscribe(*request);
+}
+
+}  // namespace viaduct

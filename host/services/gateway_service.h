@@ -1,0 +1,83 @@
+// viaduct.gateway.v1.Gateway: what applications on the node use.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/lpr/sink.h"
+#include "core/message/envelope.h"
+#include "host/rpc/broadcast.h"
+#include "host/services/envelope_convert.h"
+#include "viaduct/gateway/v1/gateway.grpc.pb.h"
+
+namespace viaduct {
+
+// Subscribers to accepted messages. Thread-safe.
+class MessageFeed {
+ public:
+  static constexpr size_t kMaxPending = 1024;  // Of one subscriber.
+
+  grpc::ServerWriteReactor<gateway::v1::SubscribeResponse>* Subscribe(
+      const gateway::v1::SubscribeRequest& request);
+  // True when somebody listens: otherwise nothing need be copied.
+  bool wanted() const { return broadcast_.watchers() > 0; }
+  void Publish(const Envelope& envelope);
+  void CloseAll(const grpc::Status& status) { broadcast_.CloseAll(status); }
+
+ private:
+  struct Filter {
+    uint32_t types = 0;  // Bit by DataType; 0: all.
+    std::vector<std::string> devices;
+    bool Wants(const Envelope& envelope) const;
+  };
+  using Feed = rpc::Broadcast<gateway::v1::SubscribeResponse, Filter>;
+
+  Feed broadcast_;
+};
+
+// Tells the feed what a sink has made durable. Thread-safe.
+class FeedSink final : public Sink {
+ public:
+  // Both outlive it.
+  FeedSink(Sink* sink, MessageFeed* feed) : sink_(sink), feed_(feed) {}
+  void Accept(std::vector<Envelope> batch, AcceptFn done) override;
+
+ private:
+  Sink* const sink_;
+  MessageFeed* const feed_;
+};
+
+// Where envelopes go; checks each and answers as Sink::Accept does.
+using IngestFn = std::function<void(std::vector<Envelope> batch, Sink::AcceptFn done)>;
+
+// Thread-safe.
+class GatewayService final : public gateway::v1::Gateway::CallbackService {
+ public:
+  // What one stream may have without result before it is no longer read.
+  static constexpr size_t kWindow = 8192;
+  static constexpr size_t kWindowBytes = 32u << 20;
+  static constexpr int kMaxFrame = 4096;  // Envelopes of one frame.
+
+  // All outlive the service.
+  GatewayService(IngestFn ingest, const EnvelopeReader* reader, MessageFeed* feed)
+      : ingest_(std::move(ingest)), reader_(reader), feed_(feed) {}
+
+  grpc::ServerUnaryReactor* SendMetadata(grpc::CallbackServerContext* context,
+                                         const gateway::v1::SendMetadataRequest* request,
+                                         gateway::v1::SendMetadataResponse* response) override;
+  grpc::ServerBidiReactor<gateway::v1::SendMetadataStreamRequest,
+                          gateway::v1::SendMetadataStreamResponse>*
+  SendMetadataStream(grpc::CallbackServerContext* context) override;
+  grpc::ServerWriteReactor<gateway::v1::SubscribeResponse>* Subscribe(
+      grpc::CallbackServerContext* context, const gateway::v1::SubscribeRequest* request) override;
+
+ private:
+  const IngestFn ingest_;
+  const EnvelopeReader* const reader_;
+  MessageFeed* const feed_;
+};
+
+}  // namespace viaduct

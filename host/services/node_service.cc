@@ -1,0 +1,43 @@
+#include "host/services/node_service.h"
+
+#include "host/rpc/call.h"
+#include "host/rpc/convert.h"
+
+namespace viaduct {
+namespace {
+
+namespace pb = control::v1;
+
+}  // namespace
+
+grpc::ServerUnaryReactor* NodeService::GetInfo(grpc::CallbackServerContext* context,
+                                               const pb::NodeGetInfoRequest* /*request*/,
+                                               pb::NodeGetInfoResponse* response) {
+  *response->mutable_node() = deps_->node.info();
+  return rpc::Answer(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* NodeService::Drain(grpc::CallbackServerContext* context,
+                                             const pb::NodeDrainRequest* request,
+                                             pb::NodeDrainResponse* response) {
+  rpc::Violations violations;
+  const absl::Duration limit =
+      rpc::ReadDuration(request->has_deadline(), request->deadline(),
+                        {kDefaultDrain, absl::ZeroDuration(), kMaxDrain}, "deadline", &violations);
+  if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Node.Drain"));
+  return rpc::RunOn(deps_->executor, context, [this, context, request, response, limit] {
+    const NodeActions::Drained drained = deps_->node.drain(limit);
+    response->set_drained(drained.complete);
+    response->set_spooled(drained.spooled);
+    Audit(*deps_, deps_->peers->Describe(*context), "Node.Drain", "", absl::OkStatus());
+    if (request->stop()) deps_->node.stop();
+    return grpc::Status::OK;
+  });
+}
+
+grpc::ServerWriteReactor<pb::NodeWatchResponse>* NodeService::Watch(
+    grpc::CallbackServerContext* /*context*/, const pb::NodeWatchRequest* /*request*/) {
+  return deps_->hub->WatchNode(deps_->node.info());
+}
+
+}  // namespace viaduct

@@ -1,0 +1,101 @@
+#include "host/services/stats_service.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "host/rpc/call.h"
+#include "host/rpc/convert.h"
+#include "host/rpc/watch_stream.h"
+#include "host/services/snapshot.h"
+
+namespace viaduct {
+namespace {
+
+namespace pb = control::v1;
+using Stream = rpc::WatchStream<pb::StatsWatchResponse>;
+
+// Sends a snapshot each interval until the stream is over. Owned by the timer or task that comes
+// next. Thread-safe.
+class Ticker : public std::enable_shared_from_this<Ticker> {
+ public:
+  Ticker(const ServiceDeps* deps, SnapshotQuery query, absl::Duration interval,
+         std::shared_ptr<Stream> stream)
+      : deps_(deps), query_(std::move(query)), interval_(interval), stream_(std::move(stream)) {}
+
+  void Tick() {
+    if (over_.load()) return;
+    auto snapshot = TakeSnapshot(*deps_, query_);
+    if (!snapshot.ok()) {
+      stream_->Close(rpc::ToGrpc(snapshot.status()));
+      return;
+    }
+    pb::StatsWatchResponse response;
+    *response.mutable_snapshot() = *std::move(snapshot);
+    stream_->Push(std::move(response), "snapshot");  // An older one that waits is replaced.
+    Arm();
+  }
+
+  void End() { over_.store(true); }
+
+ private:
+  void Arm() {
+    const uint64_t timer = deps_->timers->ArmAfter(interval_, [self = shared_from_this()] {
+      // Pictures are taken by the pool; when it has no time there is none this time.
+      if (!self->deps_->executor->Submit([self] { self->Tick(); }) && !self->over_.load()) {
+        self->Arm();
+      }
+    });
+    if (timer == 0) {
+      stream_->Close(rpc::ToGrpc(absl::UnavailableError("stats: the node is stopping")));
+    }
+  }
+
+  const ServiceDeps* const deps_;
+  const SnapshotQuery query_;
+  const absl::Duration interval_;
+  const std::shared_ptr<Stream> stream_;
+  std::atomic<bool> over_{false};
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* StatsService::Snapshot(grpc::CallbackServerContext* context,
+                                                 const pb::StatsSnapshotRequest* request,
+                                                 pb::StatsSnapshotResponse* response) {
+  return rpc::RunOn(deps_->executor, context, [this, request, response] {
+    SnapshotQuery query{
+        {request->instances().begin(), request->instances().end()}, request->samples(), epoch_};
+    auto snapshot = TakeSnapshot(*deps_, query);
+    if (!snapshot.ok()) return rpc::ToGrpc(snapshot.status());
+    *response->mutable_snapshot() = *std::move(snapshot);
+    return grpc::Status::OK;
+  });
+}
+
+grpc::ServerWriteReactor<pb::StatsWatchResponse>* StatsService::Watch(
+    grpc::CallbackServerContext* /*context*/, const pb::StatsWatchRequest* request) {
+  rpc::Violations violations;
+  const absl::Duration interval =
+      rpc::ReadDuration(request->has_interval(), request->interval(),
+                        {kDefaultInterval, kMinInterval, kMaxInterval}, "interval", &violations);
+  if (!violations.empty()) {
+    return rpc::RejectWatch<pb::StatsWatchResponse>(violations.ToStatus("Stats.Watch"));
+  }
+  if (watches_->fetch_add(1) >= kMaxWatches) {
+    watches_->fetch_sub(1);
+    return rpc::RejectWatch<pb::StatsWatchResponse>(
+        rpc::ToGrpc(absl::ResourceExhaustedError("stats: too many watchers, close one first")));
+  }
+  SnapshotQuery query{
+      {request->instances().begin(), request->instances().end()}, request->samples(), epoch_};
+  auto stream = Stream::Create(1);
+  auto ticker = std::make_shared<Ticker>(deps_, std::move(query), interval, stream);
+  stream->SetOnDone([ticker, watches = watches_] {
+    ticker->End();
+    watches->fetch_sub(1);
+  });
+  ticker->Tick();
+  return stream.get();
+}
+
+}  // namespace viaduct
