@@ -149,6 +149,7 @@ size_t Spool::Impl::Claim(size_t max_messages, size_t max_bytes, std::vector<Out
   size_t bytes = 0;
   {
     absl::MutexLock lock(&mutex_);
+    if (closing_) return 0;
     index_.MoveDue(clock_->MonotonicNanos());
   }
   const size_t end = before + max_messages;

@@ -163,15 +163,32 @@ void Spool::Impl::Maintain() {
   next_maintenance_ns_ = clock_->MonotonicNanos() + kMaintenanceNs;
   SweepExpired();
   ShrinkFile();
+  PersistTime();
+}
+
+bool Spool::Impl::AnythingExpires() const {
+  return std::any_of(options_.time_to_live.begin(), options_.time_to_live.end(),
+                     [](absl::Duration life) { return life != absl::InfiniteDuration(); });
+}
+
+// Spool time is written with every transaction. Where there is none, age must not be forgotten.
+void Spool::Impl::PersistTime() {
+  const auto& messages = state_.messages;
+  const bool waiting =
+      std::any_of(messages.begin(), messages.end(), [](int64_t n) { return n > 0; });
+  if (writer_ == nullptr || disk_full_ || !AnythingExpires() || !waiting) return;
+  if (SpoolNowMs() == state_.spool_ms) return;
+  Work nothing;
+  Effects effects;
+  const absl::Status status = Transaction(&nothing, &effects);
+  if (status.ok()) Publish(&nothing, &effects);
+  if (absl::IsDataLoss(status)) ReportDamage(std::string(status.message()));
 }
 
 // Walks a bounded part of the waiting messages, in turn through all of them. What is claimed is
 // checked when it is claimed; this is for what nobody comes for.
 void Spool::Impl::SweepExpired() {
-  const bool lives =
-      std::any_of(options_.time_to_live.begin(), options_.time_to_live.end(),
-                  [](absl::Duration life) { return life != absl::InfiniteDuration(); });
-  if (!lives) return;
+  if (!AnythingExpires()) return;
   const int64_t now_ms = SpoolNowMs();
   for (int c = 0; c < kClasses; ++c) {
     int64_t& cursor = sweep_cursor_[static_cast<size_t>(c)];

@@ -145,6 +145,8 @@ class Spool::Impl {
   void CheckpointIfDue();
   void Maintain();
   void SweepExpired();
+  bool AnythingExpires() const;
+  void PersistTime();
   void ShrinkFile();
 
   // spool_admin.cc

@@ -46,9 +46,10 @@ void Spool::Impl::Run() {
       Process(&work);
       continue;
     }
-    if (wait_ns < 0) return;
+    if (wait_ns < 0) break;
     waker_.Wait(wait_ns);
   }
+  PersistTime();
 }
 
 // False: nothing to do for `wait_ns`; negative: for ever, closing.
