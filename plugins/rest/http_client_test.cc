@@ -11,7 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "plugins/rest/http_server.h"
+#include "plugins/rest/sync_server.h"
 
 namespace viaduct::rest {
 namespace {
@@ -32,12 +32,12 @@ HttpReply StoreAll(const HttpRequest& request) {
 
 class HttpClientTest : public testing::Test {
  protected:
-  void Serve(HttpServer::Handler handler) {
+  void Serve(SyncServer::Handler handler) {
     HttpServerOptions options;
     options.port = 0;
-    server_ = std::make_unique<HttpServer>(options, std::move(handler));
-    ASSERT_TRUE(server_->Start().ok());
-    client_options_.base_url = absl::StrCat("http://127.0.0.1:", server_->port());
+    server_ = std::make_unique<SyncServer>(options, std::move(handler));
+    ASSERT_TRUE((*server_)->Start().ok());
+    client_options_.base_url = absl::StrCat("http://127.0.0.1:", (*server_)->port());
   }
   void StartClient() {
     client_ = std::make_unique<HttpClient>(
@@ -81,7 +81,7 @@ class HttpClientTest : public testing::Test {
   std::map<uint64_t, DeliveryResult> results_ ABSL_GUARDED_BY(mutex_);
   std::string problem_ ABSL_GUARDED_BY(mutex_);
   HttpClientOptions client_options_;
-  std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<SyncServer> server_;
   std::unique_ptr<HttpClient> client_;
 };
 
@@ -92,8 +92,8 @@ TEST_F(HttpClientTest, DeliversManyInFewRequests) {
   for (uint64_t i = 1; i <= 500; ++i) ASSERT_TRUE(Send(i));
   for (const auto& [token, result] : WaitFor(500))
     EXPECT_EQ(result.outcome, DeliveryOutcome::kDurable) << token << result.status;
-  EXPECT_LT(server_->stats().requests, 100u);
-  EXPECT_EQ(server_->stats().connections, 1);
+  EXPECT_LT((*server_)->stats().requests, 100u);
+  EXPECT_EQ((*server_)->stats().connections, 1);
   EXPECT_EQ(client_->credit(), client_options_.window);
 }
 

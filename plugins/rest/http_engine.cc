@@ -8,13 +8,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
 
 namespace viaduct::rest {
 namespace {
 
 constexpr int kListenBacklog = 1024;
-constexpr size_t kMaxRequestsPerConnection = 1'000'000;
 
 // A complete request to read from, a buffer to write to: cpp-httplib never sees a socket.
 class MemoryStream final : public httplib::Stream {
@@ -66,33 +64,8 @@ HeaderList LowerCaseHeaders(const httplib::Headers& headers) {
 
 }  // namespace
 
-// RFC 9110 section 15, for the answers that are given here without asking anybody.
-const char* ReasonPhrase(int status) {
-  switch (status) {
-    case 400:
-      return "Bad Request";
-    case 408:
-      return "Request Timeout";
-    case 413:
-      return "Content Too Large";
-    case 414:
-      return "URI Too Long";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "Request Refused";
-  }
-}
-
-std::string ErrorBody(const std::string& message) {
-  return absl::StrCat("{\"success\":false,\"message\":\"", message, "\"}");
-}
-
-HttpEngine::HttpEngine(const HttpServerOptions& options, const HttpServer::Handler& handler,
-                       AcceptFn on_accept)
-    : options_(options), handler_(handler), on_accept_(std::move(on_accept)) {
+HttpEngine::HttpEngine(size_t max_body_bytes, AcceptFn on_accept)
+    : max_body_bytes_(max_body_bytes), on_accept_(std::move(on_accept)) {
   new_task_queue = [] { return std::make_unique<InlineQueue>().release(); };
   set_tcp_nodelay(true);
   // The library's default is SO_REUSEPORT, with which two nodes would share a port unnoticed.
@@ -100,19 +73,17 @@ HttpEngine::HttpEngine(const HttpServerOptions& options, const HttpServer::Handl
     const int on = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   });
-  const auto seconds = absl::ToInt64Seconds(options.idle_timeout);
-  set_keep_alive_timeout(seconds);
-  set_keep_alive_max_count(kMaxRequestsPerConnection);
-  set_payload_max_length(options.limits.max_body_bytes);
+  set_payload_max_length(max_body_bytes_);
   set_error_handler([](const httplib::Request&, httplib::Response& response) {
-    if (response.body.empty())
-      response.set_content(ErrorBody(ReasonPhrase(response.status)), "application/json");
+    if (!response.body.empty()) return;
+    const HttpReply problem = Problem(response.status, ReasonPhrase(response.status));
+    response.set_content(problem.body, "application/json");
   });
   // The library's own answer would put the text of the exception into a header.
   set_exception_handler(
       [](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
         response.status = 500;
-        response.set_content(ErrorBody("internal error"), "application/json");
+        response.set_content(Problem(500, "internal error").body, "application/json");
       });
   Route();
 }
@@ -127,19 +98,38 @@ bool HttpEngine::Bind(const std::string& host, int* port) {
   return ::listen(svr_sock_, kListenBacklog) == 0;
 }
 
-bool HttpEngine::Process(const char* data, size_t size, const std::string& peer, std::string* out) {
-  MemoryStream stream(data, size, out);
+ParsedRequest HttpEngine::Parse(const char* data, size_t size) {
+  ParsedRequest parsed;
+  parsing_ = &parsed;
+  MemoryStream stream(data, size, &parsed.answer);
   bool closed = false;
-  const bool answered = process_request(stream, false, closed, [&peer](httplib::Request& request) {
-    // Routing by regular expression is cpp-httplib's way and costs more than the whole parse
-    // (and stack for every octet of the path): everything goes to one route, the path travels
-    // beside.
-    request.local_addr = std::move(request.path);
-    request.path = "/";
-    request.remote_addr = peer;
-    if (request.ranges.size() > 1 || request.method != "GET") request.ranges.clear();
-  });
-  return answered && !closed;
+  const bool answered =
+      process_request(stream, false, closed, [&parsed](httplib::Request& request) {
+        // Routing by regular expression is cpp-httplib's way and costs more than the whole parse
+        // (and stack for every octet of the path): everything goes to one route, the path travels
+        // beside.
+        parsed.request.path = std::move(request.path);
+        request.path = "/";
+        parsed.is_head = request.method == "HEAD";
+        // Many ranges would multiply the body; one is what players and browsers ask for.
+        parsed.wants_range = request.method == "GET" && request.ranges.size() == 1;
+        request.ranges.clear();
+      });
+  parsing_ = nullptr;
+  parsed.keep_alive = answered && !closed;
+  return parsed;
+}
+
+std::string HttpEngine::AnswerWithRange(const char* data, size_t size, HttpReply reply) {
+  std::string out;
+  answering_ = &reply;
+  MemoryStream stream(data, size, &out);
+  bool closed = false;
+  const bool answered =
+      process_request(stream, false, closed, [](httplib::Request& request) { request.path = "/"; });
+  answering_ = nullptr;
+  if (!answered) out.clear();
+  return out;
 }
 
 bool HttpEngine::process_and_close_socket(socket_t socket) {
@@ -149,12 +139,12 @@ bool HttpEngine::process_and_close_socket(socket_t socket) {
 
 void HttpEngine::Route() {
   const auto plain = [this](const httplib::Request& request, httplib::Response& response) {
-    Answer(request, std::string(), response);
+    Handle(request, std::string(), response);
   };
   const auto with_body = [this](const httplib::Request& request, httplib::Response& response,
                                 const httplib::ContentReader& reader) {
     std::string body;
-    if (ReadBody(request, response, reader, &body)) Answer(request, std::move(body), response);
+    if (ReadBody(request, response, reader, &body)) Handle(request, std::move(body), response);
   };
   Get("/", plain);
   Options("/", plain);
@@ -167,16 +157,15 @@ void HttpEngine::Route() {
 // The body, decoded; the limit holds for the decoded size too (a decompression bomb).
 bool HttpEngine::ReadBody(const httplib::Request& request, httplib::Response& response,
                           const httplib::ContentReader& reader, std::string* body) {
-  const size_t limit = options_.limits.max_body_bytes;
   if (request.is_multipart_form_data()) {
     response.status = 415;
-    response.set_content(ErrorBody("multipart/form-data is not accepted here, send JSON"),
+    response.set_content(Problem(415, "multipart/form-data is not accepted here, send JSON").body,
                          "application/json");
     return false;
   }
   bool too_big = false;
   const bool complete = reader([&](const char* data, size_t size) {
-    too_big = body->size() + size > limit;
+    too_big = body->size() + size > max_body_bytes_;
     if (!too_big) body->append(data, size);
     return !too_big;
   });
@@ -185,21 +174,21 @@ bool HttpEngine::ReadBody(const httplib::Request& request, httplib::Response& re
   return false;
 }
 
-void HttpEngine::Answer(const httplib::Request& request, std::string body,
+void HttpEngine::Handle(const httplib::Request& request, std::string body,
                         httplib::Response& response) {
-  HttpRequest ours;
+  if (answering_ != nullptr) {
+    // With the status left open the library chooses between 200 and 206.
+    for (auto& [name, value] : answering_->headers) response.set_header(name, value);
+    response.body = std::move(answering_->body);
+    return;
+  }
+  parsing_->accepted = true;
+  HttpRequest& ours = parsing_->request;
   ours.method = request.method;
-  ours.path = request.local_addr;
   const size_t mark = request.target.find('?');
   if (mark != std::string::npos) ours.query = request.target.substr(mark + 1);
   ours.headers = LowerCaseHeaders(request.headers);
   ours.body = std::move(body);
-  ours.peer = request.remote_addr;
-  HttpReply reply = handler_(std::move(ours));
-  // With 200 the library chooses between 200 and 206, by the Range it has parsed.
-  if (reply.status != 200) response.status = reply.status;
-  for (auto& [name, value] : reply.headers) response.set_header(name, value);
-  response.body = std::move(reply.body);
 }
 
 }  // namespace viaduct::rest

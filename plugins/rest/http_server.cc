@@ -3,15 +3,15 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
+#include <ctime>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -22,12 +22,11 @@ namespace {
 
 constexpr size_t kReadBytes = 64u << 10;
 constexpr size_t kKeepBufferBytes = 16u << 10;  // What an idle connection may keep allocated.
-constexpr int kMaxPipelined = 16;  // Requests of one connection before others get a turn.
-constexpr int kLingerSeconds = 5;  // For a refused sender to read the answer.
-constexpr int kWorkerIdleMs = 10'000;
-constexpr int kMinWorkers = 1;
+constexpr int kMaxReadsAtOnce = 16;             // Of one connection before others get a turn.
+constexpr int kMaxEvents = 64;
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
-constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int64_t kSweepIntervalNs = kNanosPerSecond;
+constexpr int64_t kLingerNs = 5 * kNanosPerSecond;  // For a refused sender to read the answer.
 
 int64_t MonotonicNanos() {
   timespec ts{};
@@ -63,23 +62,33 @@ struct HttpServer::Connection {
   std::string out;
   size_t out_sent = 0;
   size_t accounted = 0;          // Buffer octets counted in buffered_bytes_.
-  int64_t request_began_ns = 0;  // 0: between requests.
-  bool end_of_input = false;
+  int64_t request_began_ns = 0;  // First octet of the request that is coming in; 0: none is.
+  int64_t deadline_ns = 0;
+  // The request that waits for its answer.
+  uint64_t ticket = 0;  // 0: none.
+  bool keep_alive = true;
+  bool is_head = false;
+  size_t asked_bytes = 0;  // What it holds elsewhere.
+  size_t range_bytes = 0;  // Not 0: its octets stay in `in`, to word a partial answer.
+  // What epoll has said, edge by edge.
+  bool readable = false;
+  bool peer_closed = false;
+  bool end_of_input = false;  // And read to the end.
   bool close_after_flush = false;
   bool lingering = false;
-  // What the sweep looks at; beside it, it only touches the descriptor.
-  std::atomic<int64_t> deadline_ns{0};
-  std::atomic<bool> waits_to_write{false};
-  std::atomic<bool> timed_out{false};
+  bool marked = false;
 };
 
-HttpServer::HttpServer(HttpServerOptions options, Handler handler)
-    : options_(std::move(options)), handler_(std::move(handler)) {}
+HttpServer::HttpServer(HttpServerOptions options, Handler handler, CancelFn on_cancel)
+    : options_(std::move(options)),
+      handler_(std::move(handler)),
+      on_cancel_(std::move(on_cancel)) {}
 
 HttpServer::~HttpServer() { Stop(); }
 
 absl::Status HttpServer::Start() {
-  engine_ = std::make_unique<HttpEngine>(options_, handler_, [this](int fd) { Adopt(fd); });
+  engine_ =
+      std::make_unique<HttpEngine>(options_.limits.max_body_bytes, [this](int fd) { Adopt(fd); });
   port_ = options_.port;
   if (!engine_->Bind(options_.host, &port_)) {
     const int error = errno;
@@ -89,64 +98,110 @@ absl::Status HttpServer::Start() {
   }
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  timer_ = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (epoll_ < 0 || wake_ < 0 || timer_ < 0)
+  if (epoll_ < 0 || wake_ < 0)
     return absl::ResourceExhaustedError(absl::StrCat("listen: ", std::strerror(errno)));
-  const itimerspec every_second{{1, 0}, {1, 0}};
-  timerfd_settime(timer_, 0, &every_second, nullptr);
   epoll_event event{};
-  event.events = EPOLLIN;  // Level-triggered and never read: wakes every worker, once and for all.
-  event.data.ptr = &wake_;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
   event.events = EPOLLIN | EPOLLET;
-  event.data.ptr = &timer_;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, timer_, &event);
-  stopping_ = draining_ = false;
-  SpawnWorker();
+  event.data.ptr = nullptr;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+  loop_ = std::thread([this] { Loop(); });
   acceptor_ = std::thread([this] { engine_->listen_after_bind(); });
   // Its stop() is heard only by a loop that runs.
   while (!engine_->is_running()) std::this_thread::yield();
   return absl::OkStatus();
 }
 
-bool HttpServer::Drain(absl::Duration timeout) {
-  if (engine_ == nullptr || draining_.exchange(true)) return true;
-  engine_->stop();
+void HttpServer::Answer(uint64_t ticket, HttpReply reply) {
   absl::MutexLock lock(&mutex_);
-  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return busy_ == 0; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&idle), timeout);
+  if (closed_) return;
+  answers_.emplace_back(ticket, std::move(reply));
+  if (!std::exchange(woken_, true)) Wake();
+}
+
+bool HttpServer::Drain(absl::Duration timeout) {
+  if (engine_ == nullptr) return true;
+  if (!draining_.exchange(true)) engine_->stop();
+  Wake();
+  absl::MutexLock lock(&mutex_);
+  return mutex_.AwaitWithTimeout(absl::Condition(&quiet_), timeout);
 }
 
 void HttpServer::Stop() {
   if (engine_ == nullptr) return;
-  stopping_ = true;
-  if (!draining_) engine_->stop();
-  if (acceptor_.joinable()) acceptor_.join();
-  const uint64_t one = 1;
-  if (write(wake_, &one, sizeof(one)) < 0) stopping_ = true;  // The counter is full: awake already.
-  while (true) {
-    std::vector<std::thread> threads;
-    {
-      absl::MutexLock lock(&mutex_);
-      threads.swap(workers_);
-      std::move(retired_.begin(), retired_.end(), std::back_inserter(threads));
-      retired_.clear();
-    }
-    if (threads.empty()) break;
-    for (std::thread& thread : threads) thread.join();
+  if (acceptor_.joinable()) {
+    if (!draining_.exchange(true)) engine_->stop();
+    acceptor_.join();
+    stopping_ = true;
+    Wake();
+    loop_.join();
   }
   {
+    // An answer may just be coming in on another thread.
     absl::MutexLock lock(&mutex_);
-    for (auto& [connection, owner] : connections_) close(connection->fd);
-    connections_.clear();
+    closed_ = true;
   }
-  stats_.connections = 0;
-  for (int* fd : {&epoll_, &wake_, &timer_}) close(std::exchange(*fd, -1));
+  for (int* fd : {&epoll_, &wake_}) {
+    if (*fd >= 0) close(std::exchange(*fd, -1));
+  }
   engine_.reset();
 }
 
+void HttpServer::Wake() {
+  const uint64_t one = 1;
+  // It can only fail when the counter is full, and then the loop is awake.
+  [[maybe_unused]] const ssize_t written = write(wake_, &one, sizeof(one));
+}
+
 void HttpServer::Adopt(int fd) {
-  if (draining_ || stopping_) {
+  absl::MutexLock lock(&mutex_);
+  adopted_.push_back(fd);
+  if (!std::exchange(woken_, true)) Wake();
+}
+
+void HttpServer::Loop() {
+  next_sweep_ns_ = MonotonicNanos() + kSweepIntervalNs;
+  epoll_event events[kMaxEvents];
+  while (!stopping_) {
+    const int n = epoll_wait(epoll_, events, kMaxEvents, kSweepIntervalNs / 1'000'000);
+    for (int i = 0; i < n; ++i) {
+      if (events[i].data.ptr != nullptr)
+        OnEvents(*static_cast<Connection*>(events[i].data.ptr), events[i].events);
+    }
+    TakeMail();
+    const int64_t now = MonotonicNanos();
+    if (now >= next_sweep_ns_ || draining_) Sweep(now);
+    CloseMarked();
+    if (draining_) {
+      const bool quiet = std::all_of(
+          connections_.begin(), connections_.end(),
+          [](const auto& entry) { return entry.first->ticket == 0 && entry.first->out.empty(); });
+      absl::MutexLock lock(&mutex_);
+      quiet_ = quiet && answers_.empty() && adopted_.empty();
+    }
+  }
+  TakeMail();
+  for (auto& [connection, owner] : connections_) {
+    connection->marked = true;
+    marked_.push_back(connection);
+  }
+  CloseMarked();
+}
+
+void HttpServer::TakeMail() {
+  std::vector<int> adopted;
+  Answers answers;
+  {
+    absl::MutexLock lock(&mutex_);
+    woken_ = false;
+    adopted.swap(adopted_);
+    answers.swap(answers_);
+  }
+  for (const int fd : adopted) Open(fd);
+  for (auto& [ticket, reply] : answers) OnAnswer(ticket, std::move(reply));
+}
+
+void HttpServer::Open(int fd) {
+  if (draining_) {
     close(fd);
     return;
   }
@@ -155,146 +210,163 @@ void HttpServer::Adopt(int fd) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   auto owned = std::make_unique<Connection>(fd, options_.limits);
-  Connection* connection = owned.get();
-  SetDeadline(*connection);
-  {
-    absl::MutexLock lock(&mutex_);
-    connections_.emplace(connection, std::move(owned));
-  }
+  Connection& connection = *owned;
+  connections_.emplace(&connection, std::move(owned));
+  ++stats_.connections;
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLONESHOT;
-  event.data.ptr = connection;
-  if (++stats_.connections > options_.max_connections) {
-    ++stats_.refused_connections;
-    Refuse(*connection, 503, "too many connections");
-    return Close(*connection);
-  }
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.ptr = &connection;
   epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  if (stats_.connections > options_.max_connections) {
+    ++stats_.refused_connections;
+    Refuse(connection, 503, "too many connections");
+    return Advance(connection);
+  }
+  Settle(connection);
 }
 
-void HttpServer::SpawnWorker() {
-  absl::MutexLock lock(&mutex_);
-  if (stopping_) return;
-  for (std::thread& thread : retired_) thread.join();
-  retired_.clear();
-  if (static_cast<int>(workers_.size()) >= options_.max_threads) return;
-  ++stats_.threads;
-  workers_.emplace_back([this] { WorkerLoop(); });
+void HttpServer::OnEvents(Connection& connection, uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.readable = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.peer_closed = true;
+  // Both directions are gone: nobody will read an answer.
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return Close(connection);
+  Advance(connection);
 }
 
-// Moves the calling worker out of the pool when there are more than needed.
-bool HttpServer::RetireWorker() {
-  absl::MutexLock lock(&mutex_);
-  if (static_cast<int>(workers_.size()) <= kMinWorkers) return false;
-  const auto self = std::find_if(workers_.begin(), workers_.end(), [](const std::thread& thread) {
-    return thread.get_id() == std::this_thread::get_id();
-  });
-  if (self == workers_.end()) return false;  // Stop() has it.
-  retired_.push_back(std::move(*self));
-  workers_.erase(self);
-  --stats_.threads;
-  return true;
+void HttpServer::OnAnswer(uint64_t ticket, HttpReply reply) {
+  const auto it = waiting_.find(ticket);
+  if (it == waiting_.end()) return;
+  Connection& connection = *it->second;
+  waiting_.erase(it);
+  connection.ticket = 0;
+  connection.asked_bytes = 0;
+  if (draining_) connection.keep_alive = false;
+  if (connection.range_bytes != 0) {
+    const size_t bytes = std::exchange(connection.range_bytes, 0);
+    if (reply.status == 200)
+      connection.out += engine_->AnswerWithRange(connection.in.data(), bytes, std::move(reply));
+    else
+      WriteReply(reply, {connection.is_head, connection.keep_alive}, &connection.out);
+    connection.in.erase(0, bytes);
+  } else {
+    WriteReply(reply, {connection.is_head, connection.keep_alive}, &connection.out);
+  }
+  if (!connection.keep_alive || connection.out.empty()) connection.close_after_flush = true;
+  Advance(connection);
 }
 
-void HttpServer::WorkerLoop() {
-  while (!stopping_) {
-    epoll_event event{};
-    ++idle_workers_;
-    const int n = epoll_wait(epoll_, &event, 1, kWorkerIdleMs);
-    const int others_idle = --idle_workers_;
-    if (stopping_ || event.data.ptr == &wake_) break;
-    if (n == 0 && others_idle > 0 && RetireWorker()) return;
-    if (n <= 0) continue;
-    if (event.data.ptr == &timer_) {
-      Sweep();
-      continue;
+// Does whatever can be done without waiting.
+void HttpServer::Advance(Connection& connection) {
+  int reads = 0;
+  while (!connection.marked) {
+    if (!Flush(connection)) return Close(connection);
+    if (!connection.out.empty()) break;
+    if (connection.close_after_flush) {
+      Linger(connection);
+      break;
     }
-    if (others_idle == 0 && stats_.threads < options_.max_threads) SpawnWorker();
-    Serve(*static_cast<Connection*>(event.data.ptr), event.events);
+    if (connection.ticket != 0) break;
+    if (StepInput(connection)) continue;
+    if (connection.end_of_input) return Close(connection);
+    if (!connection.readable) break;
+    if (++reads > kMaxReadsAtOnce) {
+      // Others get a turn. Arming the edge anew makes epoll report what is still there.
+      epoll_event event{};
+      event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+      event.data.ptr = &connection;
+      epoll_ctl(epoll_, EPOLL_CTL_MOD, connection.fd, &event);
+      break;
+    }
+    if (!ReadSome(connection)) return Close(connection);
   }
+  Settle(connection);
 }
 
-void HttpServer::Serve(Connection& connection, uint32_t events) {
-  const Next next = Step(connection, events);
-  if (next == Next::kClose || stopping_) return Close(connection);
-  Rearm(connection, next == Next::kWaitWritable ? EPOLLOUT : EPOLLIN);
-}
-
-HttpServer::Next HttpServer::Step(Connection& connection, uint32_t events) {
-  if (connection.lingering) return Linger(connection);
-  if (!connection.out.empty()) {
-    if ((events & (EPOLLERR | EPOLLHUP)) != 0) return Next::kClose;
-    const Next next = FlushThen(connection);
-    if (next != Next::kWaitReadable) return next;
-  } else if (!ReadSome(connection)) {
-    return Next::kClose;
+// False: the connection is broken.
+bool HttpServer::Flush(Connection& connection) {
+  while (connection.out_sent < connection.out.size()) {
+    const ssize_t n = send(connection.fd, connection.out.data() + connection.out_sent,
+                           connection.out.size() - connection.out_sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
+    stats_.bytes_out += static_cast<uint64_t>(n);
+    connection.out_sent += static_cast<size_t>(n);
   }
-  return ProcessBuffered(connection);
+  connection.out.clear();
+  connection.out_sent = 0;
+  return true;
 }
 
 // False: the connection is broken.
 bool HttpServer::ReadSome(Connection& connection) {
-  thread_local std::vector<char> buffer(kReadBytes);
-  while (true) {
-    const ssize_t n = recv(connection.fd, buffer.data(), buffer.size(), 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
-    if (n == 0) {
-      connection.end_of_input = true;
-      return true;
-    }
-    stats_.bytes_in += static_cast<uint64_t>(n);
-    if (connection.in.empty() && connection.request_began_ns == 0)
-      connection.request_began_ns = MonotonicNanos();
-    connection.in.append(buffer.data(), static_cast<size_t>(n));
+  char buffer[kReadBytes];
+  const ssize_t n = recv(connection.fd, buffer, sizeof(buffer), 0);
+  if (n < 0) {
+    connection.readable = errno == EINTR;
+    return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
+  }
+  if (n == 0) {
+    connection.end_of_input = true;
     return true;
   }
+  // A short read has emptied the socket: the next octet makes a new edge. Only the end of the
+  // stream, once reported, is not reported again.
+  connection.readable = n == sizeof(buffer) || connection.peer_closed;
+  stats_.bytes_in += static_cast<uint64_t>(n);
+  if (connection.in.empty()) connection.request_began_ns = MonotonicNanos();
+  connection.in.append(buffer, static_cast<size_t>(n));
+  return true;
 }
 
-HttpServer::Next HttpServer::ProcessBuffered(Connection& connection) {
-  int processed = 0;
-  while (!connection.in.empty() && processed < kMaxPipelined) {
-    const ScanResult result = connection.scanner.Scan(connection.in);
-    if (result == ScanResult::kNeedMore) break;
-    if (result != ScanResult::kComplete) return RefuseRequest(connection, result);
-    ProcessOne(connection);
-    ++processed;
-    const Next next = FlushThen(connection);
-    if (next != Next::kWaitReadable) return next;
+// True: something has been done with what is in the buffer.
+bool HttpServer::StepInput(Connection& connection) {
+  if (connection.in.empty()) return false;
+  const ScanResult result = connection.scanner.Scan(connection.in);
+  if (result == ScanResult::kNeedMore) {
+    if (connection.scanner.TakeExpectsContinue()) {
+      connection.out += "HTTP/1.1 100 Continue\r\n\r\n";
+      return true;
+    }
+    if (AccountBuffers(connection)) return false;
+    ++stats_.refused_requests;
+    Refuse(connection, 503, "too much is being received");
+    return true;
   }
-  // More may be here already: let others have a turn, and come back at once.
-  if (processed == kMaxPipelined && !connection.in.empty()) return Next::kWaitWritable;
-  if (connection.timed_out && !connection.in.empty())
-    return Refuse(connection, 408, "the request took too long");
-  if (connection.end_of_input || connection.timed_out) return Next::kClose;
-  if (draining_ && connection.in.empty()) return Next::kClose;
-  if (!AccountBuffers(connection)) return Refuse(connection, 503, "too much is being received");
-  if (connection.scanner.TakeExpectsContinue()) {
-    connection.out = "HTTP/1.1 100 Continue\r\n\r\n";
-    return FlushThen(connection);
-  }
-  return Next::kWaitReadable;
+  if (result == ScanResult::kComplete && !draining_)
+    Ask(connection);
+  else if (draining_)
+    Refuse(connection, 503, "the server is stopping");
+  else
+    Refuse(connection, result);
+  return true;
 }
 
-void HttpServer::ProcessOne(Connection& connection) {
-  ++stats_.requests;
-  {
-    absl::MutexLock lock(&mutex_);
-    ++busy_;
-  }
-  connection.deadline_ns = kNever;  // From here on it is the handler that takes its time.
+void HttpServer::Ask(Connection& connection) {
   const size_t bytes = connection.scanner.request_bytes();
-  const bool keep = engine_->Process(connection.in.data(), bytes, connection.peer, &connection.out);
-  connection.in.erase(0, bytes);
+  ParsedRequest parsed = engine_->Parse(connection.in.data(), bytes);
+  ++stats_.requests;
   connection.scanner.Reset();
+  connection.keep_alive = parsed.keep_alive;
+  connection.is_head = parsed.is_head;
+  connection.range_bytes = parsed.accepted && parsed.wants_range ? bytes : 0;
+  if (connection.range_bytes == 0) connection.in.erase(0, bytes);
   connection.request_began_ns = connection.in.empty() ? 0 : MonotonicNanos();
-  if (!keep || draining_) connection.close_after_flush = true;
-  absl::MutexLock lock(&mutex_);
-  --busy_;
+  if (!parsed.accepted) {
+    ++stats_.refused_requests;
+    connection.out += parsed.answer;
+    connection.close_after_flush = !parsed.keep_alive || parsed.answer.empty();
+    return;
+  }
+  connection.ticket = ++last_ticket_;
+  connection.asked_bytes = parsed.request.body.size();
+  connection.deadline_ns = MonotonicNanos() + absl::ToInt64Nanoseconds(options_.answer_timeout);
+  waiting_.emplace(connection.ticket, &connection);
+  parsed.request.peer = connection.peer;
+  handler_(connection.ticket, std::move(parsed.request));
 }
 
-HttpServer::Next HttpServer::RefuseRequest(Connection& connection, ScanResult why) {
-  ++stats_.bad_requests;
+void HttpServer::Refuse(Connection& connection, ScanResult why) {
+  ++stats_.refused_requests;
   switch (why) {
     case ScanResult::kBodyTooBig:
       return Refuse(connection, 413, "the body is larger than this server accepts");
@@ -305,103 +377,110 @@ HttpServer::Next HttpServer::RefuseRequest(Connection& connection, ScanResult wh
   }
 }
 
-// Answers without reading on, then waits for the sender to notice.
-HttpServer::Next HttpServer::Refuse(Connection& connection, int status, const char* reason) {
-  const std::string body = ErrorBody(reason);
-  absl::StrAppend(&connection.out, "HTTP/1.1 ", status, " ", ReasonPhrase(status),
-                  "\r\nContent-Type: application/json\r\nContent-Length: ", body.size(),
-                  status == 503 ? "\r\nRetry-After: 1" : "", "\r\nConnection: close\r\n\r\n", body);
+// Answers without reading on.
+void HttpServer::Refuse(Connection& connection, int status, const char* reason) {
+  WriteReply(Problem(status, reason), {/*without_body=*/false, /*keep_alive=*/false},
+             &connection.out);
   connection.close_after_flush = true;
   std::string().swap(connection.in);
-  return FlushThen(connection);
 }
 
-HttpServer::Next HttpServer::FlushThen(Connection& connection) {
-  while (connection.out_sent < connection.out.size()) {
-    const ssize_t n = send(connection.fd, connection.out.data() + connection.out_sent,
-                           connection.out.size() - connection.out_sent, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return Next::kWaitWritable;
-    if (n < 0) return Next::kClose;
-    stats_.bytes_out += static_cast<uint64_t>(n);
-    connection.out_sent += static_cast<size_t>(n);
-  }
-  connection.out.clear();
-  connection.out_sent = 0;
-  if (!connection.close_after_flush) return Next::kWaitReadable;
-  // Closing with octets unread would reset the connection and may take the answer with it.
-  shutdown(connection.fd, SHUT_WR);
-  connection.lingering = true;
-  connection.deadline_ns = MonotonicNanos() + kLingerSeconds * kNanosPerSecond;
-  return Linger(connection);
-}
-
-HttpServer::Next HttpServer::Linger(Connection& connection) {
-  char sink[16384];
-  for (int i = 0; i < kMaxPipelined; ++i) {
-    const ssize_t n = recv(connection.fd, sink, sizeof(sink), 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-      return Next::kClose;
-    if (n < 0) break;
-  }
-  return connection.timed_out || stopping_ ? Next::kClose : Next::kWaitReadable;
-}
-
-void HttpServer::Rearm(Connection& connection, uint32_t events) {
-  if (connection.in.empty() && connection.in.capacity() > kKeepBufferBytes)
+// Waits for the peer to notice the end: closing with octets unread would reset the connection and
+// may take the answer with it.
+void HttpServer::Linger(Connection& connection) {
+  if (!std::exchange(connection.lingering, true)) {
+    shutdown(connection.fd, SHUT_WR);
+    connection.deadline_ns = MonotonicNanos() + kLingerNs;
     std::string().swap(connection.in);
+  }
+  char sink[16384];
+  ssize_t n = 0;
+  for (int i = 0; i < kMaxReadsAtOnce; ++i) {
+    n = recv(connection.fd, sink, sizeof(sink), 0);
+    if (n <= 0) break;
+  }
+  if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+    Close(connection);
+}
+
+// Leaves the connection as it may wait: buffers accounted, deadline set.
+void HttpServer::Settle(Connection& connection) {
+  if (connection.marked) return;
+  if (connection.in.empty()) {
+    connection.request_began_ns = 0;
+    if (connection.in.capacity() > kKeepBufferBytes) std::string().swap(connection.in);
+  }
   if (connection.out.empty() && connection.out.capacity() > kKeepBufferBytes)
     std::string().swap(connection.out);
   AccountBuffers(connection);
-  SetDeadline(connection);
-  connection.waits_to_write = events == EPOLLOUT;
-  epoll_event event{};
-  event.events = events | EPOLLONESHOT;
-  event.data.ptr = &connection;
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, connection.fd, &event);
-}
-
-void HttpServer::Close(Connection& connection) {
-  buffered_bytes_ -= connection.accounted;
-  --stats_.connections;
-  absl::MutexLock lock(&mutex_);
-  close(connection
-            .fd);  // Under the lock: the sweep must not see a descriptor that is somebody else's.
-  connections_.erase(&connection);
+  if (connection.ticket != 0 || connection.lingering) return;
+  const int64_t now = MonotonicNanos();
+  if (!connection.out.empty()) {
+    connection.deadline_ns = now + absl::ToInt64Nanoseconds(options_.request_timeout);
+  } else if (connection.request_began_ns == 0) {
+    connection.deadline_ns = now + absl::ToInt64Nanoseconds(options_.idle_timeout);
+  } else {
+    const auto earned = static_cast<int64_t>(connection.in.size() / options_.min_bytes_per_second);
+    connection.deadline_ns = connection.request_began_ns + earned * kNanosPerSecond +
+                             absl::ToInt64Nanoseconds(options_.request_timeout);
+  }
 }
 
 // False: this connection may not hold more.
 bool HttpServer::AccountBuffers(Connection& connection) {
-  const size_t now = connection.in.capacity() + connection.out.capacity();
-  const size_t total = buffered_bytes_ += now - connection.accounted;
-  connection.accounted = now;
-  return total <= options_.max_buffered_bytes || now <= kKeepBufferBytes;
+  const size_t now = connection.in.capacity() + connection.out.capacity() + connection.asked_bytes;
+  buffered_bytes_ += now - std::exchange(connection.accounted, now);
+  return buffered_bytes_ <= options_.max_buffered_bytes || now <= kKeepBufferBytes;
 }
 
-void HttpServer::SetDeadline(Connection& connection) {
-  if (connection.lingering) return;
-  const int64_t now = MonotonicNanos();
-  if (!connection.out.empty() || connection.request_began_ns == 0) {
-    connection.deadline_ns =
-        now + absl::ToInt64Nanoseconds(connection.out.empty() ? options_.idle_timeout
-                                                              : options_.request_timeout);
-    return;
-  }
-  const int64_t earned = static_cast<int64_t>(connection.in.size() / options_.min_bytes_per_second);
-  connection.deadline_ns = connection.request_began_ns +
-                           absl::ToInt64Nanoseconds(options_.request_timeout) +
-                           earned * kNanosPerSecond;
-}
-
-// Marks what is overdue and wakes it; the worker that gets the event does the rest.
-void HttpServer::Sweep() {
-  const int64_t now = MonotonicNanos();
-  absl::MutexLock lock(&mutex_);
+void HttpServer::Sweep(int64_t now) {
+  next_sweep_ns_ = now + kSweepIntervalNs;
+  // Expire may open no connection, and closing only marks: the map does not change here.
   for (auto& [connection, owner] : connections_) {
-    if (connection->deadline_ns > now || connection->timed_out.exchange(true)) continue;
-    ++stats_.timed_out;
-    shutdown(connection->fd, connection->waits_to_write ? SHUT_RDWR : SHUT_RD);
+    if (connection->marked) continue;
+    const bool idle = connection->ticket == 0 && connection->out.empty() && connection->in.empty();
+    if (draining_ && idle) {
+      Close(*connection);
+    } else if (connection->deadline_ns <= now) {
+      ++stats_.timed_out;
+      Expire(*connection);
+    }
   }
+}
+
+void HttpServer::Expire(Connection& connection) {
+  if (connection.ticket != 0) {
+    const uint64_t ticket = std::exchange(connection.ticket, 0);
+    connection.asked_bytes = 0;
+    waiting_.erase(ticket);
+    on_cancel_(ticket);
+    Refuse(connection, 504, "the answer took too long");
+  } else if (!connection.in.empty() && connection.out.empty() && !connection.lingering) {
+    Refuse(connection, 408, "the request took too long");
+  } else {
+    return Close(connection);
+  }
+  Advance(connection);
+}
+
+void HttpServer::Close(Connection& connection) {
+  if (std::exchange(connection.marked, true)) return;
+  marked_.push_back(&connection);
+}
+
+// Only here, when no event and no answer in hand points to them.
+void HttpServer::CloseMarked() {
+  for (Connection* connection : marked_) {
+    if (connection->ticket != 0) {
+      waiting_.erase(connection->ticket);
+      on_cancel_(connection->ticket);
+    }
+    buffered_bytes_ -= connection->accounted;
+    close(connection->fd);
+    --stats_.connections;
+    connections_.erase(connection);
+  }
+  marked_.clear();
 }
 
 }  // namespace viaduct::rest

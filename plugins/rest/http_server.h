@@ -1,15 +1,13 @@
-// An HTTP/1.1 listener on cpp-httplib that keeps thousands of idle connections without a thread
-// each.
+// An HTTP/1.1 listener on cpp-httplib that keeps thousands of connections on one thread.
 //
-// cpp-httplib gives a connection a thread for as long as it lives. Here a connection waits in an
-// epoll set instead; whichever worker wakes reads what is there, and only a complete request is
-// handed to cpp-httplib, which parses, routes and words the answer from memory. A worker is
-// busy only while the handler works.
+// cpp-httplib gives a connection a thread for as long as it lives. Here every connection waits in
+// an epoll set; only a complete request is handed to cpp-httplib, which parses it from memory, and
+// the answer may come later, from any thread. An idle connection, a slow sender, a slow reader and
+// an answer that waits for the disk cost memory, and that is bounded.
 #pragma once
 
-#include <sys/epoll.h>
-
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -23,69 +21,56 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "plugins/rest/http_message.h"
 #include "plugins/rest/request_scanner.h"
 
 namespace viaduct::rest {
 
-using HeaderList = std::vector<std::pair<std::string, std::string>>;
-
-struct HttpRequest {
-  std::string method;
-  std::string path;    // Percent-decoded.
-  std::string query;   // Raw, without '?'.
-  HeaderList headers;  // Names in lower case.
-  std::string body;    // Decoded from any content coding.
-  std::string peer;    // "192.0.2.7:51234"
-};
-
-struct HttpReply {
-  int status = 200;
-  HeaderList headers;  // "content-type" among them.
-  std::string body;
-};
+class HttpEngine;
 
 struct HttpServerOptions {
   std::string host = "127.0.0.1";
   int port = 8000;  // 0: any free one, see HttpServer::port.
   ScanLimits limits;
   int max_connections = 10'000;
-  int max_threads = 64;
-  size_t max_buffered_bytes = 256u << 20;          // Of all connections together.
-  absl::Duration idle_timeout = absl::Minutes(5);  // Between requests.
-  absl::Duration request_timeout =
-      absl::Seconds(30);                   // First octet to last, plus size over min_rate.
-  size_t min_bytes_per_second = 8u << 10;  // What a slow body must at least do.
+  size_t max_buffered_bytes = 256u << 20;              // Of all connections together.
+  absl::Duration idle_timeout = absl::Minutes(5);      // Between requests.
+  absl::Duration request_timeout = absl::Seconds(30);  // First octet to last, plus size over rate.
+  size_t min_bytes_per_second = 8u << 10;              // What a slow body must at least do.
+  absl::Duration answer_timeout = absl::Seconds(30);   // From the whole request to Answer.
 };
 
-// Counters since start; read at any time.
+// Counters since the start; read at any time.
 struct HttpServerStats {
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> refused_connections{0};  // Over max_connections.
+  std::atomic<uint64_t> refused_requests{0};     // Before any handler saw them.
   std::atomic<uint64_t> timed_out{0};
-  std::atomic<uint64_t> bad_requests{0};  // Refused before any handler saw them.
   std::atomic<uint64_t> bytes_in{0};
   std::atomic<uint64_t> bytes_out{0};
   std::atomic<int64_t> connections{0};
-  std::atomic<int64_t> threads{0};
 };
-
-class HttpEngine;
 
 // Thread-safe.
 class HttpServer {
  public:
-  // Answers one request; may block its worker. Called on up to max_threads threads.
-  using Handler = std::function<HttpReply(HttpRequest)>;
+  // Takes one request; called on the server's one thread, must not block. It is answered by exactly
+  // one Answer(ticket, ...), which may come first.
+  using Handler = std::function<void(uint64_t ticket, HttpRequest request)>;
+  // The answer is no longer wanted: the peer is gone, or it took too long.
+  using CancelFn = std::function<void(uint64_t ticket)>;
 
-  HttpServer(HttpServerOptions options, Handler handler);
+  HttpServer(HttpServerOptions options, Handler handler, CancelFn on_cancel);
   ~HttpServer();  // Stops.
 
   // Binds and serves. UNAVAILABLE: the address is taken or not ours.
   absl::Status Start();
-  // Closes the listening socket and idle connections; answers what is under way, until `timeout`.
-  // False: something was still under way.
+  // Answers the request of that ticket. One that is not waited for any more is ignored. Any thread.
+  void Answer(uint64_t ticket, HttpReply reply);
+  // Takes no new connection and no new request; waits until all are answered. False: `timeout`
+  // passed.
   bool Drain(absl::Duration timeout);
-  // Ends all; when it returns no thread and no descriptor is left. Handlers must be returning.
+  // Ends all; when it returns no thread and no descriptor is left and no handler will be called.
   void Stop();
 
   int port() const { return port_; }
@@ -93,47 +78,60 @@ class HttpServer {
 
  private:
   struct Connection;
+  using Answers = std::vector<std::pair<uint64_t, HttpReply>>;
 
+  // On any thread: what the loop is to look at.
+  void Wake();
   void Adopt(int fd);
-  void SpawnWorker();
-  void WorkerLoop();
-  bool RetireWorker();
-  // The chain of one wake-up; each returns what is to become of the connection.
-  enum class Next { kWaitReadable, kWaitWritable, kClose };
-  void Serve(Connection& connection, uint32_t events);
-  Next Step(Connection& connection, uint32_t events);
-  Next ProcessBuffered(Connection& connection);
-  void ProcessOne(Connection& connection);
-  Next RefuseRequest(Connection& connection, ScanResult why);
-  Next Refuse(Connection& connection, int status, const char* reason);
-  Next FlushThen(Connection& connection);
+
+  // On the loop's thread from here on.
+  void Loop();
+  void TakeMail();
+  void Open(int fd);
+  void OnEvents(Connection& connection, uint32_t events);
+  void OnAnswer(uint64_t ticket, HttpReply reply);
+  void Advance(Connection& connection);
   bool ReadSome(Connection& connection);
-  Next Linger(Connection& connection);
-  void Rearm(Connection& connection, uint32_t events);
-  void Close(Connection& connection);
-  void Sweep();
-  void SetDeadline(Connection& connection);
+  bool Flush(Connection& connection);
+  bool StepInput(Connection& connection);
+  void Ask(Connection& connection);
+  void Refuse(Connection& connection, int status, const char* reason);
+  void Refuse(Connection& connection, ScanResult why);
+  void Linger(Connection& connection);
+  void Settle(Connection& connection);
   bool AccountBuffers(Connection& connection);
+  void Sweep(int64_t now);
+  void Expire(Connection& connection);
+  void Close(Connection& connection);
+  void CloseMarked();
 
   const HttpServerOptions options_;
   const Handler handler_;
+  const CancelFn on_cancel_;
   HttpServerStats stats_;
   std::unique_ptr<HttpEngine> engine_;
   int port_ = 0;
   int epoll_ = -1;
-  int wake_ = -1;   // eventfd: stop.
-  int timer_ = -1;  // timerfd: sweep once a second.
-  std::atomic<bool> draining_{false};
-  std::atomic<bool> stopping_{false};
-  std::atomic<int> idle_workers_{0};
-  std::atomic<size_t> buffered_bytes_{0};
+  int wake_ = -1;  // eventfd
   std::thread acceptor_;
+  std::thread loop_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> draining_{false};
 
   absl::Mutex mutex_;
-  std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::thread> workers_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::thread> retired_ ABSL_GUARDED_BY(mutex_);  // Ended, to be joined.
-  int busy_ ABSL_GUARDED_BY(mutex_) = 0;                      // Requests inside the handler.
+  std::vector<int> adopted_ ABSL_GUARDED_BY(mutex_);
+  Answers answers_ ABSL_GUARDED_BY(mutex_);
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool quiet_ ABSL_GUARDED_BY(mutex_) = false;  // Draining, and nothing waits for an answer.
+
+  // The loop's own.
+  std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<uint64_t, Connection*> waiting_;  // By ticket.
+  std::vector<Connection*> marked_;                    // To be closed when nothing looks at them.
+  uint64_t last_ticket_ = 0;
+  size_t buffered_bytes_ = 0;
+  int64_t next_sweep_ns_ = 0;
 };
 
 }  // namespace viaduct::rest

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "plugins/rest/sync_server.h"
 
 namespace viaduct::rest {
 namespace {
@@ -67,7 +68,7 @@ class RawPeer {
   std::string received_;
 };
 
-HttpReply Echo(HttpRequest request) {
+HttpReply Echo(const HttpRequest& request) {
   HttpReply reply;
   reply.headers = {{"content-type", "text/plain"}};
   reply.body =
@@ -87,9 +88,9 @@ std::string Post(const std::string& path, const std::string& body) {
 }
 
 TEST(HttpServer, AnswersManyRequestsOnOneConnection) {
-  HttpServer server(LoopbackOptions(), Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer peer(server.port());
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
   for (int i = 0; i < 100; ++i) {
     const std::string body = absl::StrCat("n", i);
     ASSERT_TRUE(peer.Send(Post("/a%20b?q=%20", body)));
@@ -97,13 +98,13 @@ TEST(HttpServer, AnswersManyRequestsOnOneConnection) {
     EXPECT_TRUE(absl::StrContains(peer.ReadUntil(want), want));
     peer.Forget();
   }
-  EXPECT_EQ(server.stats().requests, 100u);
+  EXPECT_EQ(server->stats().requests, 100u);
 }
 
 TEST(HttpServer, AnswersPipelinedRequestsInOrder) {
-  HttpServer server(LoopbackOptions(), Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer peer(server.port());
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
   std::string all;
   for (int i = 0; i < 50; ++i) absl::StrAppend(&all, Post("/", absl::StrCat("n", i)));
   ASSERT_TRUE(peer.Send(all));
@@ -116,25 +117,23 @@ TEST(HttpServer, AnswersPipelinedRequestsInOrder) {
 }
 
 TEST(HttpServer, ServesAPeerThatStopsSendingAtOnce) {
-  HttpServer server(LoopbackOptions(), Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer peer(server.port());
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
   ASSERT_TRUE(peer.Send(Post("/", "last")));
   peer.EndInput();
   EXPECT_TRUE(absl::StrContains(peer.ReadToEnd(), "[last]"));
 }
 
-TEST(HttpServer, SlowSendersHoldNoThread) {
-  HttpServerOptions options = LoopbackOptions();
-  options.max_threads = 2;
-  HttpServer server(options, Echo);
-  ASSERT_TRUE(server.Start().ok());
+TEST(HttpServer, SlowSendersKeepNobodyWaiting) {
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
   std::vector<std::unique_ptr<RawPeer>> slow;
   for (int i = 0; i < 50; ++i) {
-    slow.push_back(std::make_unique<RawPeer>(server.port()));
+    slow.push_back(std::make_unique<RawPeer>(server->port()));
     ASSERT_TRUE(slow.back()->Send("POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf"));
   }
-  RawPeer quick(server.port());
+  RawPeer quick(server->port());
   ASSERT_TRUE(quick.Send(Post("/", "quick")));
   EXPECT_TRUE(absl::StrContains(quick.ReadUntil("[quick]"), "[quick]"));
   ASSERT_TRUE(slow[0]->Send("+other"));
@@ -144,42 +143,42 @@ TEST(HttpServer, SlowSendersHoldNoThread) {
 TEST(HttpServer, TellsWhoIsTooSlow) {
   HttpServerOptions options = LoopbackOptions();
   options.request_timeout = absl::Milliseconds(10);
-  HttpServer server(options, Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer peer(server.port());
+  SyncServer server(options, Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
   ASSERT_TRUE(peer.Send("POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf"));
   EXPECT_TRUE(absl::StartsWith(peer.ReadToEnd(), "HTTP/1.1 408 "));
-  EXPECT_EQ(server.stats().timed_out, 1u);
+  EXPECT_EQ(server->stats().timed_out, 1u);
 }
 
 TEST(HttpServer, ClosesIdleConnections) {
   HttpServerOptions options = LoopbackOptions();
   options.idle_timeout = absl::Milliseconds(10);
-  HttpServer server(options, Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer peer(server.port());
+  SyncServer server(options, Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
   EXPECT_EQ(peer.ReadToEnd(), "");
 }
 
 TEST(HttpServer, RefusesWhatIsTooLargeBeforeItIsSent) {
   HttpServerOptions options = LoopbackOptions();
   options.limits.max_body_bytes = 1000;
-  HttpServer server(options, Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer body(server.port());
+  SyncServer server(options, Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer body(server->port());
   ASSERT_TRUE(body.Send("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"));
   const std::string answer = body.ReadToEnd();
   EXPECT_TRUE(absl::StartsWith(answer, "HTTP/1.1 413 ")) << answer;
   EXPECT_TRUE(absl::StrContains(answer, "\"message\":")) << answer;
-  RawPeer header(server.port());
+  RawPeer header(server->port());
   ASSERT_TRUE(header.Send("GET /" + std::string(40'000, 'a')));
   EXPECT_TRUE(absl::StartsWith(header.ReadToEnd(), "HTTP/1.1 431 "));
 }
 
 TEST(HttpServer, AsksForTheBodyWhenExpectedTo) {
-  HttpServer server(LoopbackOptions(), Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer peer(server.port());
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
   ASSERT_TRUE(peer.Send("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
   EXPECT_EQ(peer.ReadUntil("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   ASSERT_TRUE(peer.Send("hello"));
@@ -189,9 +188,9 @@ TEST(HttpServer, AsksForTheBodyWhenExpectedTo) {
 }
 
 TEST(HttpServer, ReadsChunkedBodies) {
-  HttpServer server(LoopbackOptions(), Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer peer(server.port());
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
   ASSERT_TRUE(
       peer.Send("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n "
                 "world\r\n0\r\n\r\n"));
@@ -199,15 +198,15 @@ TEST(HttpServer, ReadsChunkedBodies) {
 }
 
 TEST(HttpServer, GarbageGetsAnAnswerAndHurtsNobody) {
-  HttpServer server(LoopbackOptions(), Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer good(server.port());
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer good(server->port());
   std::string binary = "\x16\x03\x01\x02";
   for (int i = 0; i < 5000; ++i) binary += static_cast<char>(i * 7919);
   for (const std::string& garbage : {std::string("\r\n\r\n"), std::string("NONSENSE\r\n\r\n"),
                                      std::string("BREW / HTTP/1.1\r\n\r\n"),
                                      std::string("GET / HTTP/9.9\r\n\r\n"), binary + "\r\n\r\n"}) {
-    RawPeer bad(server.port());
+    RawPeer bad(server->port());
     ASSERT_TRUE(bad.Send(garbage));
     bad.EndInput();
     const std::string answer = bad.ReadToEnd();
@@ -220,39 +219,74 @@ TEST(HttpServer, GarbageGetsAnAnswerAndHurtsNobody) {
 TEST(HttpServer, RefusesConnectionsOverTheLimit) {
   HttpServerOptions options = LoopbackOptions();
   options.max_connections = 3;
-  HttpServer server(options, Echo);
-  ASSERT_TRUE(server.Start().ok());
+  SyncServer server(options, Echo);
+  ASSERT_TRUE(server->Start().ok());
   std::vector<std::unique_ptr<RawPeer>> peers;
   for (int i = 0; i < 3; ++i) {
-    peers.push_back(std::make_unique<RawPeer>(server.port()));
+    peers.push_back(std::make_unique<RawPeer>(server->port()));
     ASSERT_TRUE(peers.back()->Send(Post("/", "in")));
     peers.back()->ReadUntil("[in]");
   }
-  RawPeer late(server.port());
+  RawPeer late(server->port());
   EXPECT_TRUE(absl::StartsWith(late.ReadToEnd(), "HTTP/1.1 503 "));
-  EXPECT_EQ(server.stats().refused_connections, 1u);
+  EXPECT_EQ(server->stats().refused_connections, 1u);
 }
 
-TEST(HttpServer, WorkersGrowWithBlockedHandlersAndStopAtTheLimit) {
-  HttpServerOptions options = LoopbackOptions();
-  options.max_threads = 4;
+TEST(HttpServer, AnswersInWhateverOrderTheyAreReady) {
   absl::Notification release;
-  std::atomic<int> inside{0};
-  HttpServer server(options, [&](HttpRequest request) {
-    ++inside;
-    release.WaitForNotification();
-    return Echo(std::move(request));
+  SyncServer server(LoopbackOptions(), [&](const HttpRequest& request) {
+    if (request.path == "/slow") release.WaitForNotification();
+    return Echo(request);
   });
-  ASSERT_TRUE(server.Start().ok());
-  std::vector<std::unique_ptr<RawPeer>> peers;
-  for (int i = 0; i < 8; ++i) {
-    peers.push_back(std::make_unique<RawPeer>(server.port()));
-    ASSERT_TRUE(peers.back()->Send(Post("/", "x")));
+  ASSERT_TRUE(server->Start().ok());
+  std::vector<std::unique_ptr<RawPeer>> slow;
+  for (int i = 0; i < 20; ++i) {
+    slow.push_back(std::make_unique<RawPeer>(server->port()));
+    ASSERT_TRUE(slow.back()->Send(Post("/slow", "x")));
   }
-  while (inside < 4) std::this_thread::yield();
-  EXPECT_EQ(server.stats().threads, 4);
+  RawPeer quick(server->port());
+  ASSERT_TRUE(quick.Send(Post("/", "quick")));
+  EXPECT_TRUE(absl::StrContains(quick.ReadUntil("[quick]"), "[quick]"));
   release.Notify();
-  for (auto& peer : peers) EXPECT_TRUE(absl::StrContains(peer->ReadUntil("[x]"), "[x]"));
+  for (auto& peer : slow) EXPECT_TRUE(absl::StrContains(peer->ReadUntil("[x]"), "[x]"));
+}
+
+TEST(HttpServer, GivesUpOnAnAnswerThatDoesNotCome) {
+  HttpServerOptions options = LoopbackOptions();
+  options.answer_timeout = absl::Milliseconds(10);
+  absl::Notification release;
+  SyncServer server(options, [&](const HttpRequest& request) {
+    release.WaitForNotification();
+    return Echo(request);
+  });
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
+  ASSERT_TRUE(peer.Send(Post("/", "x")));
+  EXPECT_TRUE(absl::StartsWith(peer.ReadToEnd(), "HTTP/1.1 504 "));
+  EXPECT_EQ(server.cancelled(), 1);
+  release.Notify();
+}
+
+TEST(HttpServer, NeverPutsAHeaderThatBreaksTheFraming) {
+  SyncServer server(LoopbackOptions(), [](const HttpRequest&) {
+    return HttpReply{200, {{"x-evil", "a\r\nset-cookie: b"}, {"x-good", "c"}}, "body"};
+  });
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
+  ASSERT_TRUE(peer.Send(Post("/", "x")));
+  const std::string answer = peer.ReadUntil("body");
+  EXPECT_TRUE(absl::StrContains(answer, "x-good: c"));
+  EXPECT_FALSE(absl::StrContains(answer, "set-cookie"));
+}
+
+TEST(HttpServer, AnswersHeadWithoutABody) {
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
+  ASSERT_TRUE(peer.Send("HEAD /x HTTP/1.1\r\nConnection: close\r\n\r\n"));
+  const std::string answer = peer.ReadToEnd();
+  EXPECT_TRUE(absl::StrContains(answer, "content-length: 11")) << answer;
+  EXPECT_TRUE(absl::EndsWith(answer, "\r\n\r\n")) << answer;
 }
 
 TEST(HttpServer, DrainsWhatIsUnderWayAndStopsWithoutATrace) {
@@ -264,41 +298,41 @@ TEST(HttpServer, DrainsWhatIsUnderWayAndStopsWithoutATrace) {
   for (int round = 0; round < 20; ++round) {
     absl::Notification inside;
     absl::Notification release;
-    HttpServer server(LoopbackOptions(), [&](HttpRequest request) {
+    SyncServer server(LoopbackOptions(), [&](const HttpRequest& request) {
       if (!inside.HasBeenNotified()) inside.Notify();
       release.WaitForNotification();
-      return Echo(std::move(request));
+      return Echo(request);
     });
-    ASSERT_TRUE(server.Start().ok());
-    RawPeer idle(server.port());
-    RawPeer busy(server.port());
+    ASSERT_TRUE(server->Start().ok());
+    RawPeer idle(server->port());
+    RawPeer busy(server->port());
     ASSERT_TRUE(busy.Send(Post("/", "busy")));
     inside.WaitForNotification();
-    EXPECT_FALSE(server.Drain(absl::Milliseconds(1)));
+    EXPECT_FALSE(server->Drain(absl::Milliseconds(1)));
     release.Notify();
     EXPECT_TRUE(absl::StrContains(busy.ReadToEnd(), "[busy]"));
-    server.Stop();
-    EXPECT_FALSE(RawPeer(server.port()).connected());
+    server->Stop();
+    EXPECT_FALSE(RawPeer(server->port()).connected());
   }
   EXPECT_EQ(count("/proc/self/fd"), descriptors);
   EXPECT_EQ(count("/proc/self/task"), threads);
 }
 
 TEST(HttpServer, SaysWhyItCannotBind) {
-  HttpServer first(LoopbackOptions(), Echo);
-  ASSERT_TRUE(first.Start().ok());
+  SyncServer first(LoopbackOptions(), Echo);
+  ASSERT_TRUE(first->Start().ok());
   HttpServerOptions options;
-  options.port = first.port();
-  HttpServer second(options, Echo);
-  const absl::Status status = second.Start();
+  options.port = first->port();
+  SyncServer second(options, Echo);
+  const absl::Status status = second->Start();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-  EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat(first.port()))) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat(first->port()))) << status;
 }
 
 TEST(HttpServer, ServesOnePartOfABodyOnRequest) {
-  HttpServer server(LoopbackOptions(), Echo);
-  ASSERT_TRUE(server.Start().ok());
-  RawPeer peer(server.port());
+  SyncServer server(LoopbackOptions(), Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
   ASSERT_TRUE(peer.Send("GET /image HTTP/1.1\r\nRange: bytes=4-9\r\nConnection: close\r\n\r\n"));
   const std::string answer = peer.ReadToEnd();
   EXPECT_TRUE(absl::StartsWith(answer, "HTTP/1.1 206 ")) << answer;
@@ -308,8 +342,8 @@ TEST(HttpServer, ServesOnePartOfABodyOnRequest) {
 TEST(HttpServer, ADecompressionBombIsCutAtTheLimit) {
   HttpServerOptions options = LoopbackOptions();
   options.limits.max_body_bytes = 10'000;
-  HttpServer server(options, Echo);
-  ASSERT_TRUE(server.Start().ok());
+  SyncServer server(options, Echo);
+  ASSERT_TRUE(server->Start().ok());
   // gzip of 1,000,000 zero octets, made with zlib: 1,003 octets, far below the limit as sent.
   FILE* gzip = popen("head -c 1000000 /dev/zero | gzip -9n", "r");
   ASSERT_NE(gzip, nullptr);
@@ -317,7 +351,7 @@ TEST(HttpServer, ADecompressionBombIsCutAtTheLimit) {
   bomb.resize(fread(bomb.data(), 1, bomb.size(), gzip));
   ASSERT_EQ(pclose(gzip), 0);
   ASSERT_LT(bomb.size(), 4096u);
-  RawPeer peer(server.port());
+  RawPeer peer(server->port());
   ASSERT_TRUE(peer.Send(
       absl::StrCat("POST / HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: ", bomb.size(),
                    "\r\nConnection: close\r\n\r\n", bomb)));

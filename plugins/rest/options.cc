@@ -50,11 +50,10 @@ bool ReadServer(const Json& config, Options* options, OptionsError* error) {
   Read(config, "max_body_bytes", &server.limits.max_body_bytes);
   Read(config, "max_header_bytes", &server.limits.max_header_bytes);
   Read(config, "max_connections", &server.max_connections);
-  Read(config, "max_threads", &server.max_threads);
   Read(config, "max_buffered_bytes", &server.max_buffered_bytes);
   ReadSeconds(config, "idle_timeout", &server.idle_timeout);
   ReadSeconds(config, "request_timeout", &server.request_timeout);
-  ReadSeconds(config, "answer_timeout", &options->answer_timeout);
+  ReadSeconds(config, "answer_timeout", &server.answer_timeout);
   return true;
 }
 

@@ -12,7 +12,6 @@ namespace viaduct::rest {
 struct Options {
   bool is_server = true;
   HttpServerOptions server;
-  absl::Duration answer_timeout = absl::Seconds(30);  // Of the server, for the node to answer.
   HttpClientOptions client;
 };
 

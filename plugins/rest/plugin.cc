@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "plugins/rest/answer_slots.h"
 #include "plugins/rest/http_client.h"
 #include "plugins/rest/http_server.h"
 #include "plugins/rest/options.h"
@@ -23,15 +22,6 @@ using sdk::Status;
 constexpr int64_t kStatsIntervalNs = 2'000'000'000;
 
 sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
-
-HttpReply Problem(int status, const char* message) {
-  HttpReply reply;
-  reply.status = status;
-  reply.headers = {{"content-type", "application/json"}};
-  if (status == 503) reply.headers.emplace_back("retry-after", "1");
-  reply.body = std::string("{\"success\":false,\"message\":\"") + message + "\"}";
-  return reply;
-}
 
 // What a request carries beside its body, borrowed from it for the time of a call.
 struct CallFields {
@@ -72,9 +62,11 @@ class ServerRole {
  public:
   ServerRole(const Host& host, const Options& options)
       : host_(host),
-        answer_timeout_(options.answer_timeout),
-        slots_(static_cast<size_t>(options.server.max_threads)),
-        server_(options.server, [this](HttpRequest request) { return Ask(std::move(request)); }) {}
+        answer_timeout_(options.server.answer_timeout),
+        server_(
+            options.server,
+            [this](uint64_t ticket, const HttpRequest& request) { Ask(ticket, request); },
+            [this](uint64_t ticket) { host_.CancelCall(ticket); }) {}
 
   const Host& host() const { return host_; }
 
@@ -88,19 +80,15 @@ class ServerRole {
     return {};
   }
   bool Drain(absl::Duration timeout) { return server_.Drain(timeout); }
-  void Stop() {
-    slots_.Close();
-    server_.Stop();
-  }
-  void OnReply(const vd_reply& reply) { slots_.Answer(reply.token, ToHttp(reply)); }
+  void Stop() { server_.Stop(); }
+  void OnReply(const vd_reply& reply) { server_.Answer(reply.token, ToHttp(reply)); }
 
   // Every kStatsIntervalNs, on the lane.
   void PublishStats() {
     const HttpServerStats& stats = server_.stats();
     connections_.Set(static_cast<double>(stats.connections));
-    threads_.Set(static_cast<double>(stats.threads));
     Grow(requests_, stats.requests, &last_requests_);
-    Grow(refused_, stats.bad_requests + stats.refused_connections, &last_refused_);
+    Grow(refused_, stats.refused_requests + stats.refused_connections, &last_refused_);
     Grow(timed_out_, stats.timed_out, &last_timed_out_);
     Grow(bytes_in_, stats.bytes_in, &last_bytes_in_);
     Grow(bytes_out_, stats.bytes_out, &last_bytes_out_);
@@ -117,7 +105,6 @@ class ServerRole {
 
   Status AddMetrics() {
     VIADUCT_RETURN_IF_ERROR(host_.AddGauge("connections_open", "Open connections", &connections_));
-    VIADUCT_RETURN_IF_ERROR(host_.AddGauge("threads_running", "Worker threads", &threads_));
     VIADUCT_RETURN_IF_ERROR(host_.AddCounter("requests_total", "Requests answered", &requests_));
     VIADUCT_RETURN_IF_ERROR(
         host_.AddCounter("refused_total", "Requests and connections refused unread", &refused_));
@@ -127,13 +114,11 @@ class ServerRole {
     return host_.AddCounter("sent_bytes", "Octets sent", &bytes_out_);
   }
 
-  // On a worker: asks the host and waits for its answer.
-  HttpReply Ask(HttpRequest request) {
-    const std::optional<uint64_t> token = slots_.Open();
-    if (!token) return Problem(503, "the server is stopping");
+  // On the listener's thread: asks the host, whose answer comes by OnReply.
+  void Ask(uint64_t ticket, const HttpRequest& request) {
     const CallFields fields = SplitHeaders(request.headers);
     vd_call call = sdk::Record<vd_call>();
-    call.token = *token;
+    call.token = ticket;
     call.protocol = sdk::Str("http");
     call.method = sdk::Str(request.method);
     call.path = sdk::Str(request.path);
@@ -146,23 +131,15 @@ class ServerRole {
     call.credentials = fields.credentials.data();
     call.credential_count = fields.credentials.size();
     const Status status = host_.Call(call);
-    if (!status.ok()) {
-      slots_.Abandon(*token);
-      return Problem(503, status.code() == sdk::Code::kResourceExhausted
-                              ? "the server is busy"
-                              : "the server is stopping");
-    }
-    std::optional<HttpReply> reply = slots_.Wait(*token, answer_timeout_);
-    if (reply) return *std::move(reply);
-    host_.CancelCall(*token);
-    return Problem(504, "the answer took too long");
+    if (status.ok()) return;
+    const bool busy = status.code() == sdk::Code::kResourceExhausted;
+    server_.Answer(ticket, Problem(503, busy ? "the server is busy" : "the server is stopping"));
   }
 
   const Host host_;
   const absl::Duration answer_timeout_;
-  AnswerSlots slots_;
   HttpServer server_;
-  sdk::Metric connections_, threads_, requests_, refused_, timed_out_, bytes_in_, bytes_out_;
+  sdk::Metric connections_, requests_, refused_, timed_out_, bytes_in_, bytes_out_;
   uint64_t last_requests_ = 0, last_refused_ = 0, last_timed_out_ = 0, last_bytes_in_ = 0,
            last_bytes_out_ = 0;
 };
