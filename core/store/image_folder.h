@@ -9,10 +9,14 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/observe/log.h"
+#include "core/store/image_data.h"
 #include "core/store/message_key.h"
 
 namespace viaduct {
@@ -22,17 +26,6 @@ struct ImageFolderOptions {
   size_t max_image_bytes = 16u << 20;  // Decoded; larger ones are refused.
   size_t max_plates = 64;              // Plate images of one detection.
 };
-
-// Decoded and recognised image data.
-struct Image {
-  std::string bytes;
-  std::string_view extension;  // ".jpg", ".png", ".webp"
-};
-
-// Base64 (with or without padding and line breaks) or a data URL of a JPEG, PNG or WebP.
-// INVALID_ARGUMENT says what is wrong; RESOURCE_EXHAUSTED when it is larger than `max_bytes`. The
-// header and the end of the image are looked at; pixels are not decoded.
-absl::StatusOr<Image> DecodeImage(std::string_view text, size_t max_bytes);
 
 struct DetectionImages {
   MessageKey key{};  // Of the detection; FormatKey(key) is in the names.
@@ -75,14 +68,25 @@ class ImageFolder {
   const ImageFolderOptions& options() const { return options_; }
 
  private:
+  static constexpr size_t kMaxKnownFolders = 1024;
+
   ImageFolder(ImageFolderOptions options, Log* log);
+  std::string Incoming(std::string_view name) const;
+  std::string IntentPath(std::string_view id) const;
+  absl::Status EnsureFolder(const std::string& folder);
+  absl::StatusOr<ImagePaths> Place(const DetectionImages& images, const std::string& id);
+  void RemoveFiles(const ImagePaths& paths) const;
+  void RemoveAnyFiles(const std::string& folder, const std::string& id) const;
+  absl::Status CleanUpEntry(
+      const std::string& name,
+      const std::function<absl::StatusOr<bool>(const MessageKey&)>& committed);
 
   const ImageFolderOptions options_;
   Log* const log_;
+  absl::Mutex mutex_;
+  // Folders that are known to exist and to be synced; forgotten when there are too many.
+  absl::flat_hash_set<std::string> known_folders_ ABSL_GUARDED_BY(mutex_);
 };
-
-// "image/jpeg", "image/png" or "image/webp" for the name of a file; "" for any other.
-std::string_view ImageContentType(std::string_view path);
 
 // One name of a path made of what a peer sent: no separators, not "." or "..", at most 100 octets,
 // different for different input.

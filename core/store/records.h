@@ -34,10 +34,11 @@ struct DetectionRecord {
   int32_t vehicles_count = 0;
   int32_t plates_count = 0;
   std::vector<PlateRead> plates;
-  std::string image_path;            // Annotated image below the image folder; "" without one.
-  std::string payload_json = "{}";   // As sent, without the image data.
-  std::string metadata_json = "{}";  // Of the envelope; "{}" for flat forms.
-  std::string note;                  // What was wrong with a part of it; "" when nothing was.
+  std::string image_path;                 // Annotated image below the image folder; "" without one.
+  std::vector<std::string> plate_images;  // All plate images, in order; "" where one is missing.
+  std::string payload_json = "{}";        // As sent, without the image data.
+  std::string metadata_json = "{}";       // Of the envelope; "{}" for flat forms.
+  std::string note;                       // What was wrong with a part of it; "" when nothing was.
 };
 
 struct HealthRecord {

@@ -1,0 +1,330 @@
+#include "core/store/image_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "core/base/crash_point.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+
+namespace viaduct {
+namespace {
+
+constexpr size_t kMaxNameBytes = 100;
+constexpr size_t kKeptNameBytes = 72;  // Of a name that is too long, before its digest.
+constexpr size_t kDigestBytes = 8;
+constexpr size_t kMaxPathBytes = 1024;
+constexpr size_t kPathParts = 6;
+constexpr const char* kIncoming = ".incoming";
+constexpr absl::string_view kIntent = ".intent";
+constexpr absl::string_view kTemporary = ".tmp";
+constexpr absl::string_view kExtensions[] = {".jpg", ".png", ".webp"};
+
+absl::Status DiskError(std::string_view what, const std::string& path) {
+  const int error = errno;
+  const std::string text =
+      absl::StrCat("images: ", AbslView(what), " ", path, ", ", std::strerror(error));
+  return error == ENOSPC || error == EDQUOT ? absl::ResourceExhaustedError(text)
+                                            : absl::UnavailableError(text);
+}
+
+bool IsPlain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '.';
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return DiskError("cannot open", path);
+  const absl::Status status = fsync(fd) == 0 ? absl::OkStatus() : DiskError("cannot sync", path);
+  close(fd);
+  return status;
+}
+
+absl::Status WriteSynced(const std::string& path, std::string_view bytes) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  if (fd < 0) return DiskError("cannot create", path);
+  absl::Status status;
+  while (status.ok() && !bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) status = DiskError("cannot write", path);
+    if (written > 0) bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  if (status.ok() && fdatasync(fd) != 0) status = DiskError("cannot sync", path);
+  close(fd);
+  return status;
+}
+
+bool IsSafePart(std::string_view part) {
+  if (part.empty() || part.size() > 2 * kMaxNameBytes || part.front() == '.') return false;
+  return std::all_of(part.begin(), part.end(), [](char c) { return IsPlain(c) || c == '='; });
+}
+
+std::string PlateName(std::string_view id, size_t n, absl::string_view extension) {
+  return absl::StrCat("plate_", AbslView(id), "_", n, extension);
+}
+
+std::string DetectionName(std::string_view id, absl::string_view extension) {
+  return absl::StrCat("detection_", AbslView(id), extension);
+}
+
+}  // namespace
+
+std::string SafePathName(std::string_view text) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  if (text.empty()) return "=";
+  std::string out;
+  for (const char c : text) {
+    if (IsPlain(c) && !(out.empty() && c == '.')) {
+      out.push_back(c);
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    out.push_back('=');
+    out.push_back(kDigits[byte >> 4]);
+    out.push_back(kDigits[byte & 15]);
+  }
+  if (out.size() <= kMaxNameBytes) return out;
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
+  const absl::string_view head(reinterpret_cast<const char*>(digest), kDigestBytes);
+  // "=h" is no escaped octet, so no short text gives the same name.
+  return absl::StrCat(out.substr(0, kKeptNameBytes), "=h", absl::BytesToHexString(head));
+}
+
+ImageFolder::ImageFolder(ImageFolderOptions options, Log* log)
+    : options_(std::move(options)), log_(log) {}
+
+absl::StatusOr<std::unique_ptr<ImageFolder>> ImageFolder::Open(const ImageFolderOptions& options,
+                                                               Log* log) {
+  for (const std::string& path : {options.root, absl::StrCat(options.root, "/", kIncoming)}) {
+    if (mkdir(path.c_str(), 0750) == 0 || errno == EEXIST) continue;
+    return DiskError("cannot create", path);
+  }
+  return absl::WrapUnique(new ImageFolder(options, log));
+}
+
+std::string ImageFolder::Incoming(std::string_view name) const {
+  return absl::StrCat(options_.root, "/", kIncoming, "/", AbslView(name));
+}
+
+std::string ImageFolder::IntentPath(std::string_view id) const {
+  return absl::StrCat(Incoming(id), kIntent);
+}
+
+// `folder` is below the root. Every level that is new is made durable in its parent.
+absl::Status ImageFolder::EnsureFolder(const std::string& folder) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (known_folders_.contains(folder)) return absl::OkStatus();
+  }
+  std::string path = options_.root;
+  for (const absl::string_view part : absl::StrSplit(folder, '/')) {
+    const std::string parent = path;
+    absl::StrAppend(&path, "/", part);
+    if (mkdir(path.c_str(), 0750) == 0) {
+      VD_CRASH_POINT("store.image.folder");
+      VD_RETURN_IF_ERROR(SyncFolder(parent));
+    } else if (errno != EEXIST) {
+      return DiskError("cannot create", path);
+    }
+  }
+  const absl::MutexLock lock(&mutex_);
+  if (known_folders_.size() >= kMaxKnownFolders) known_folders_.clear();
+  known_folders_.insert(folder);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImagePaths> ImageFolder::Write(const DetectionImages& images) {
+  if (images.plates.size() > options_.max_plates) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "images: too many plates, ", images.plates.size(), ", limit ", options_.max_plates));
+  }
+  const std::string id = FormatKey(images.key);
+  absl::StatusOr<ImagePaths> paths = Place(images, id);
+  if (!paths.ok()) {
+    for (size_t i = 0; i <= images.plates.size(); ++i) {
+      unlink(Incoming(absl::StrCat(id, "_", i, kTemporary)).c_str());
+    }
+    unlink(IntentPath(id).c_str());
+  }
+  return paths;
+}
+
+absl::StatusOr<ImagePaths> ImageFolder::Place(const DetectionImages& images,
+                                              const std::string& id) {
+  const std::string folder =
+      absl::StrCat(SafePathName(images.camera_id), "/", SafePathName(images.checkpoint_id), "/",
+                   absl::FormatTime("%E4Y/%m/%d", images.captured_at, absl::UTCTimeZone()));
+  ImagePaths paths;
+  std::vector<std::pair<std::string, std::string>> moves;  // Temporary file, path below the root.
+  const auto write = [&](const Image& image, const std::string& name) -> absl::Status {
+    const std::string temporary = Incoming(absl::StrCat(id, "_", moves.size(), kTemporary));
+    moves.emplace_back(temporary, absl::StrCat(folder, "/", name));
+    VD_CRASH_POINT("store.image.write");
+    return WriteSynced(temporary, image.bytes);
+  };
+  if (images.annotated != nullptr) {
+    const absl::string_view extension = AbslView(images.annotated->extension);
+    VD_RETURN_IF_ERROR(write(*images.annotated, DetectionName(id, extension)));
+    paths.annotated = moves.back().second;
+  }
+  paths.plates.resize(images.plates.size());
+  for (size_t i = 0; i < images.plates.size(); ++i) {
+    if (images.plates[i] == nullptr) continue;
+    const absl::string_view extension = AbslView(images.plates[i]->extension);
+    VD_RETURN_IF_ERROR(write(*images.plates[i], PlateName(id, i + 1, extension)));
+    paths.plates[i] = moves.back().second;
+  }
+  if (moves.empty()) return paths;
+  // Tells CleanUp after a crash where to look. A file system keeps the order of such changes, so
+  // it needs no sync of its own.
+  unlink(IntentPath(id).c_str());
+  if (symlink(folder.c_str(), IntentPath(id).c_str()) != 0) {
+    return DiskError("cannot create", IntentPath(id));
+  }
+  VD_CRASH_POINT("store.image.intent");
+  VD_RETURN_IF_ERROR(EnsureFolder(folder));
+  for (const auto& [temporary, path] : moves) {
+    const std::string target = absl::StrCat(options_.root, "/", path);
+    if (rename(temporary.c_str(), target.c_str()) == 0) continue;
+    const absl::Status status = DiskError("cannot rename to", target);
+    {
+      const absl::MutexLock lock(&mutex_);
+      known_folders_.erase(folder);
+    }
+    RemoveFiles(paths);
+    return status;
+  }
+  VD_CRASH_POINT("store.image.renamed");
+  const absl::Status synced = SyncFolder(absl::StrCat(options_.root, "/", folder));
+  VD_CRASH_POINT("store.image.synced");
+  if (synced.ok()) return paths;
+  RemoveFiles(paths);
+  return synced;
+}
+
+void ImageFolder::RemoveFiles(const ImagePaths& paths) const {
+  const auto remove = [this](const std::string& path) {
+    if (!path.empty()) unlink(absl::StrCat(options_.root, "/", path).c_str());
+  };
+  remove(paths.annotated);
+  for (const std::string& path : paths.plates) remove(path);
+}
+
+void ImageFolder::RemoveAnyFiles(const std::string& folder, const std::string& id) const {
+  const std::string prefix = absl::StrCat(options_.root, "/", folder, "/");
+  for (const absl::string_view extension : kExtensions) {
+    unlink(absl::StrCat(prefix, DetectionName(id, extension)).c_str());
+    for (size_t n = 1; n <= options_.max_plates; ++n) {
+      unlink(absl::StrCat(prefix, PlateName(id, n, extension)).c_str());
+    }
+  }
+}
+
+void ImageFolder::Committed(const MessageKey& key) {
+  VD_CRASH_POINT("store.image.committed");
+  unlink(IntentPath(FormatKey(key)).c_str());
+}
+
+void ImageFolder::Discard(const MessageKey& key, const ImagePaths& paths) {
+  RemoveFiles(paths);
+  unlink(IntentPath(FormatKey(key)).c_str());
+}
+
+absl::Status ImageFolder::CleanUp(
+    const std::function<absl::StatusOr<bool>(const MessageKey&)>& committed) {
+  const std::string folder = absl::StrCat(options_.root, "/", kIncoming);
+  DIR* const dir = opendir(folder.c_str());
+  if (dir == nullptr) return DiskError("cannot open", folder);
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(dir)) names.emplace_back(entry->d_name);
+  closedir(dir);
+  absl::Status status;
+  for (const std::string& name : names) status.Update(CleanUpEntry(name, committed));
+  return status;
+}
+
+absl::Status ImageFolder::CleanUpEntry(
+    const std::string& name,
+    const std::function<absl::StatusOr<bool>(const MessageKey&)>& committed) {
+  const std::string path = Incoming(name);
+  if (absl::EndsWith(name, kTemporary)) {
+    unlink(path.c_str());
+    return absl::OkStatus();
+  }
+  MessageKey key;
+  if (!absl::EndsWith(name, kIntent) ||
+      !ParseKey(name.substr(0, name.size() - kIntent.size()), &key)) {
+    return absl::OkStatus();
+  }
+  VD_ASSIGN_OR_RETURN(const bool keep, committed(key));
+  char target[kMaxPathBytes];
+  const ssize_t size = readlink(path.c_str(), target, sizeof(target));
+  if (!keep && size > 0) {
+    const std::string folder(target, static_cast<size_t>(size));
+    RemoveAnyFiles(folder, FormatKey(key));
+    log_->Info("store", "removed image files of a detection that was never committed",
+               {{"detection_id", FormatKey(key)}});
+  }
+  unlink(path.c_str());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ImageFolder::Read(std::string_view path) const {
+  const auto not_found = [path] {
+    return absl::NotFoundError(absl::StrCat("images: no such image, \"",
+                                            absl::Utf8SafeCHexEscape(AbslView(path.substr(0, 100))),
+                                            "\""));
+  };
+  if (path.size() > kMaxPathBytes || ImageContentType(path).empty()) return not_found();
+  const std::vector<absl::string_view> parts = absl::StrSplit(AbslView(path), '/');
+  if (parts.size() != kPathParts) return not_found();
+  for (const absl::string_view part : parts) {
+    if (!IsSafePart(StdView(part))) return not_found();
+  }
+  const std::string full = absl::StrCat(options_.root, "/", AbslView(path));
+  const int fd = open(full.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    return errno == ENOENT || errno == ELOOP || errno == ENOTDIR ? not_found()
+                                                                 : DiskError("cannot open", full);
+  }
+  struct stat info;
+  std::string bytes;
+  absl::Status status;
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) ||
+      static_cast<size_t>(info.st_size) > options_.max_image_bytes) {
+    status = not_found();
+  } else {
+    bytes.resize(static_cast<size_t>(info.st_size));
+    size_t at = 0;
+    while (at < bytes.size()) {
+      const ssize_t got = read(fd, bytes.data() + at, bytes.size() - at);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      at += static_cast<size_t>(got);
+    }
+    if (at < bytes.size()) status = DiskError("cannot read", full);
+  }
+  close(fd);
+  if (!status.ok()) return status;
+  return bytes;
+}
+
+}  // namespace viaduct

@@ -1,0 +1,460 @@
+#include "core/store/sqlite_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "core/base/crash_point.h"
+#include "core/base/executor.h"
+#include "core/base/status_macros.h"
+#include "core/store/sqlite_db.h"
+#include "core/store/sqlite_queries.h"
+#include "core/store/sqlite_readers.h"
+#include "core/store/sqlite_salvage.h"
+#include "core/store/sqlite_schema.h"
+#include "core/store/sqlite_writer.h"
+
+namespace viaduct {
+namespace {
+
+// The write-ahead log is copied into the database when it has so many pages (16 MiB), after the
+// waiting senders have their answers.
+constexpr int kCheckpointPages = 4'000;
+constexpr size_t kRecordOverheadBytes = 512;
+constexpr int kSalvageRowsPerStep = 2'000;
+
+size_t BytesOf(const StoreRecord& record) {
+  size_t payload = 0;
+  if (const auto* detection = std::get_if<DetectionRecord>(&record)) {
+    payload = detection->payload_json.size();
+  } else if (const auto* health = std::get_if<HealthRecord>(&record)) {
+    payload = health->payload_json.size();
+  } else if (const auto* message = std::get_if<MessageRecord>(&record)) {
+    payload = message->payload_json.size();
+  }
+  return payload + kRecordOverheadBytes;
+}
+
+std::vector<AppendResult> AllResults(size_t count, const absl::Status& status) {
+  return std::vector<AppendResult>(count, AppendResult{status, false, ""});
+}
+
+// One process at a time: the writer counts rows in memory.
+class FileLock {
+ public:
+  static absl::StatusOr<FileLock> Take(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+      const int error = errno;
+      const std::string text =
+          absl::StrCat("store: cannot open ", path, ", ", std::strerror(error));
+      return error == ENOSPC ? absl::ResourceExhaustedError(text) : absl::UnavailableError(text);
+    }
+    FileLock lock(fd);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
+    return absl::FailedPreconditionError(
+        absl::StrCat("store: another process has it open, ", path));
+  }
+  explicit FileLock(int fd = -1) : fd_(fd) {}
+  FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileLock& operator=(FileLock&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~FileLock() {
+    if (fd_ >= 0) close(fd_);
+  }
+
+ private:
+  int fd_;
+};
+
+// Thread-safe, as Store. Everything that touches the writing connection lives on the writer thread
+// (and in Start, before that thread runs).
+class SqliteStore final : public Store {
+ public:
+  SqliteStore(SqliteStoreOptions options, const Clock* clock, Log* log);
+  ~SqliteStore() override;
+  absl::Status Start();
+
+  void Append(std::vector<StoreRecord> records, AppendFn done) override;
+  absl::StatusOr<StoreStatistics> Statistics() override;
+  absl::StatusOr<RecordsPage> ListRecords(const RecordsQuery& query) override;
+  absl::StatusOr<DevicesPage> ListDevices(int limit, std::string_view cursor) override;
+  absl::StatusOr<DeviceRow> GetDevice(std::string_view device_id) override;
+  absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) override;
+  absl::StatusOr<EventRow> GetEvent(std::string_view event_id) override;
+  absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) override;
+  absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
+  StoreHealth Health() const override;
+
+ private:
+  using Group = std::vector<std::unique_ptr<WriteItem>>;
+
+  absl::Status OpenWriter();
+  absl::Status OpenWriterOrSetAside();
+  absl::Status CheckFile();
+  absl::Status SetAside(const absl::Status& damage);
+  void CloseWriter();
+
+  void Loop();
+  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  Group TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WriteGroup(const Group& group);
+  absl::Status TryWriteGroup(const std::vector<WriteItem*>& items);
+  void Finish(Group group, const absl::Status& status);
+  void Housekeeping();
+  void NoteOutcome(const Group& group, const absl::Status& status);
+
+  const SqliteStoreOptions options_;
+  const Clock* const clock_;
+  Log* const log_;
+  FileLock lock_;
+  SqliteReaders readers_;
+
+  // Writer thread.
+  std::unique_ptr<SqliteDb> db_;
+  std::unique_ptr<SqliteWriter> writer_;
+  std::unique_ptr<SqliteSalvage> salvage_;
+  int wal_pages_ = 0;
+
+  mutable absl::Mutex mutex_;
+  std::deque<std::unique_ptr<WriteItem>> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t queued_records_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool salvaging_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  StoreHealth health_ ABSL_GUARDED_BY(mutex_);
+  std::string history_ ABSL_GUARDED_BY(mutex_);  // What was set aside since start.
+  std::thread thread_;
+};
+
+SqliteStore::SqliteStore(SqliteStoreOptions options, const Clock* clock, Log* log)
+    : options_(std::move(options)),
+      clock_(clock),
+      log_(log),
+      readers_(SqliteReaders::Options{options_.path, options_.max_readers,
+                                      options_.reader_cache_kib, options_.read_deadline},
+               clock) {}
+
+SqliteStore::~SqliteStore() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+  readers_.Close();
+  salvage_.reset();
+  CloseWriter();
+}
+
+absl::Status SqliteStore::Start() {
+  VD_ASSIGN_OR_RETURN(lock_, FileLock::Take(options_.path + ".lock"));
+  VD_RETURN_IF_ERROR(OpenWriterOrSetAside());
+  salvage_ = SqliteSalvage::Resume(options_.path, clock_, log_);
+  {
+    const absl::MutexLock lock(&mutex_);
+    salvaging_ = salvage_ != nullptr;
+  }
+  thread_ = std::thread([this] { Loop(); });
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::OpenWriter() {
+  CloseWriter();
+  SqliteDb::Options open;
+  open.create = true;
+  open.cache_kib = options_.writer_cache_kib;
+  VD_ASSIGN_OR_RETURN(db_, SqliteDb::Open(options_.path, open, clock_));
+  // Before anything is written: a file of a newer version must stay as it is.
+  VD_ASSIGN_OR_RETURN(const int64_t version, MigrateSchema(db_.get(), clock_->Now()));
+  VD_RETURN_IF_ERROR(
+      db_->Exec("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=0;"
+                "PRAGMA journal_size_limit=67108864"));
+  sqlite3_wal_hook(
+      db_->handle(),
+      [](void* pages, sqlite3*, const char*, int count) {
+        *static_cast<int*>(pages) = count;
+        return SQLITE_OK;
+      },
+      &wal_pages_);
+  SqliteWriter::Options writer;
+  writer.zone = options_.zone;
+  writer.max_communication_rows = options_.max_communication_rows;
+  VD_ASSIGN_OR_RETURN(writer_, SqliteWriter::Create(db_.get(), writer));
+  const absl::MutexLock lock(&mutex_);
+  health_.schema_version = version;
+  return absl::OkStatus();
+}
+
+void SqliteStore::CloseWriter() {
+  writer_.reset();
+  db_.reset();
+}
+
+absl::Status SqliteStore::OpenWriterOrSetAside() {
+  absl::Status status = OpenWriter();
+  if (status.ok()) status = CheckFile();
+  if (status.code() != absl::StatusCode::kDataLoss) return status;
+  return SetAside(status);
+}
+
+// Looks at as many pages as the budget allows; the rest is noticed when it is read.
+absl::Status SqliteStore::CheckFile() {
+  db_->SetDeadline(clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(options_.check_budget));
+  absl::Status result;
+  {
+    VD_ASSIGN_OR_RETURN(SqliteStatement check, db_->Prepare("PRAGMA quick_check(1)"));
+    const absl::StatusOr<bool> row = check.Next("cannot check the file");
+    if (row.ok() && *row && check.View(0) != "ok") {
+      result = absl::DataLossError(absl::StrCat("store: damaged, ", check.Text(0)));
+    } else if (row.status().code() == absl::StatusCode::kDataLoss) {
+      result = row.status();
+    }
+  }
+  db_->SetDeadline(0);
+  return result;
+}
+
+absl::Status SqliteStore::SetAside(const absl::Status& damage) {
+  if (!options_.set_aside_corrupt) return damage;
+  CloseWriter();
+  salvage_.reset();
+  readers_.Close();
+  absl::StatusOr<std::string> aside = SetAsideDamaged(options_.path, clock_->Now());
+  absl::Status status = aside.status();
+  if (status.ok()) {
+    log_->Error("store", "the database is damaged and was set aside, a new one is begun",
+                {{"damage", std::string(damage.message())}, {"file", *aside}});
+    status = OpenWriter();
+  }
+  if (status.ok()) salvage_ = SqliteSalvage::Begin(options_.path, *aside, db_.get(), clock_, log_);
+  // The numbers that the salvaged rows keep are reserved now.
+  if (status.ok()) status = OpenWriter();
+  readers_.Open();
+  const absl::MutexLock lock(&mutex_);
+  salvaging_ = salvage_ != nullptr;
+  if (aside.ok()) history_ = absl::StrCat("a damaged file was set aside as ", *aside);
+  return status;
+}
+
+void SqliteStore::Append(std::vector<StoreRecord> records, AppendFn done) {
+  const size_t count = records.size();
+  if (count == 0) return done({});
+  if (count > kMaxAppendRecords) {
+    return done(AllResults(
+        count, absl::InvalidArgumentError(absl::StrCat("store: too many records at once, ", count,
+                                                       ", limit ", kMaxAppendRecords))));
+  }
+  auto item = std::make_unique<WriteItem>();
+  for (const StoreRecord& record : records) item->bytes += BytesOf(record);
+  item->records = std::move(records);
+  size_t waiting = 0;
+  {
+    const absl::MutexLock lock(&mutex_);
+    const bool fits = queue_.empty() || (queued_records_ + count <= options_.max_queued_records &&
+                                         queued_bytes_ + item->bytes <= options_.max_queued_bytes);
+    if (fits) {
+      queued_records_ += count;
+      queued_bytes_ += item->bytes;
+      item->done = std::move(done);
+      queue_.push_back(std::move(item));
+      return;
+    }
+    waiting = queued_records_;
+  }
+  done(AllResults(count,
+                  absl::UnavailableError(absl::StrCat("store: busy, ", waiting, " records wait"))));
+}
+
+bool SqliteStore::HasWork() const { return stopping_ || salvaging_ || !queue_.empty(); }
+
+SqliteStore::Group SqliteStore::TakeGroup() {
+  Group group;
+  size_t records = 0;
+  while (!queue_.empty() && (group.empty() || records + queue_.front()->records.size() <=
+                                                  options_.max_group_records)) {
+    records += queue_.front()->records.size();
+    group.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return group;
+}
+
+void SqliteStore::Loop() {
+  SetThreadName("store-writer");
+  while (true) {
+    Group group;
+    {
+      const absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(this, &SqliteStore::HasWork));
+      if (queue_.empty() && stopping_) return;
+      group = TakeGroup();
+    }
+    if (!group.empty()) {
+      const absl::Status status = WriteGroup(group);
+      Finish(std::move(group), status);
+    }
+    Housekeeping();
+  }
+}
+
+absl::Status SqliteStore::WriteGroup(const Group& group) {
+  std::vector<WriteItem*> items;
+  items.reserve(group.size());
+  for (const auto& item : group) items.push_back(item.get());
+  absl::Status status = TryWriteGroup(items);
+  if (status.code() == absl::StatusCode::kDataLoss && options_.set_aside_corrupt) {
+    status = SetAside(status);
+    if (status.ok()) status = TryWriteGroup(items);
+  }
+  return status;
+}
+
+absl::Status SqliteStore::TryWriteGroup(const std::vector<WriteItem*>& items) {
+  if (writer_ == nullptr) VD_RETURN_IF_ERROR(OpenWriter());
+  const absl::Status status = writer_->Write(items);
+  // A file system that was read-only or failing may need a fresh descriptor.
+  if (status.code() == absl::StatusCode::kUnavailable) CloseWriter();
+  return status;
+}
+
+void SqliteStore::Finish(Group group, const absl::Status& status) {
+  // To the senders a damaged file is one more reason to try again later.
+  const absl::Status told = status.code() == absl::StatusCode::kDataLoss ||
+                                    status.code() == absl::StatusCode::kFailedPrecondition ||
+                                    status.code() == absl::StatusCode::kInternal
+                                ? absl::UnavailableError(status.message())
+                                : status;
+  if (!told.ok()) {
+    for (const auto& item : group) item->results = AllResults(item->records.size(), told);
+  }
+  NoteOutcome(group, status);
+  VD_CRASH_POINT("store.answer.before");
+  for (const auto& item : group) {
+    item->records.clear();
+    item->done(std::move(item->results));
+  }
+  VD_CRASH_POINT("store.answer.after");
+}
+
+void SqliteStore::NoteOutcome(const Group& group, const absl::Status& status) {
+  bool changed = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& item : group) {
+      queued_records_ -= item->records.size();
+      queued_bytes_ -= item->bytes;
+      for (const AppendResult& result : item->results) {
+        ++(result.status.ok() ? health_.committed_records : health_.failed_records);
+      }
+    }
+    if (status.ok()) ++health_.committed_groups;
+    const StoreHealth::State state = status.ok() ? StoreHealth::State::kOk
+                                                 : (status.code() == absl::StatusCode::kDataLoss
+                                                        ? StoreHealth::State::kFailed
+                                                        : StoreHealth::State::kDegraded);
+    changed = state != health_.state;
+    health_.state = state;
+    health_.reason = status.ok() ? history_ : std::string(status.message());
+  }
+  if (!changed) return;
+  if (status.ok()) {
+    log_->Info("store", "writing works again");
+  } else {
+    log_->Error("store", "cannot write", {{"error", std::string(status.message())}});
+  }
+}
+
+void SqliteStore::Housekeeping() {
+  if (writer_ != nullptr && wal_pages_ >= kCheckpointPages) {
+    VD_CRASH_POINT("store.checkpoint.before");
+    // What does not fit now (a reader in the way, a full disk) stays in the log until next time.
+    sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    wal_pages_ = 0;
+    VD_CRASH_POINT("store.checkpoint.after");
+  }
+  if (salvage_ == nullptr || writer_ == nullptr) return;
+  if (salvage_->Step(db_.get(), options_.zone, kSalvageRowsPerStep)) return;
+  salvage_.reset();
+  const absl::MutexLock lock(&mutex_);
+  salvaging_ = false;
+}
+
+absl::StatusOr<StoreStatistics> SqliteStore::Statistics() {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryStatistics(lease.db(),
+                         StatisticsOptions{options_.zone, options_.active_window, clock_->Now()});
+}
+
+absl::StatusOr<RecordsPage> SqliteStore::ListRecords(const RecordsQuery& query) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryRecords(lease.db(), query);
+}
+
+absl::StatusOr<DevicesPage> SqliteStore::ListDevices(int limit, std::string_view cursor) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryDevices(lease.db(), limit, cursor);
+}
+
+absl::StatusOr<DeviceRow> SqliteStore::GetDevice(std::string_view device_id) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryDevice(lease.db(), device_id);
+}
+
+absl::StatusOr<EventsPage> SqliteStore::ListEvents(const EventsQuery& query) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryEvents(lease.db(), query);
+}
+
+absl::StatusOr<EventRow> SqliteStore::GetEvent(std::string_view event_id) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryEvent(lease.db(), event_id);
+}
+
+absl::StatusOr<CommunicationPage> SqliteStore::ListCommunication(const CommunicationQuery& query) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryCommunication(lease.db(), query);
+}
+
+absl::StatusOr<bool> SqliteStore::HasDetection(const MessageKey& key) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryHasDetection(lease.db(), key);
+}
+
+StoreHealth SqliteStore::Health() const {
+  StoreHealth health;
+  {
+    const absl::MutexLock lock(&mutex_);
+    health = health_;
+    health.queued_records = static_cast<int64_t>(queued_records_);
+    if (health.reason.empty()) health.reason = history_;
+  }
+  for (const char* suffix : {"", "-wal"}) {
+    struct stat info;
+    if (stat((options_.path + suffix).c_str(), &info) == 0) health.bytes += info.st_size;
+  }
+  return health;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteStoreOptions& options,
+                                                       const Clock* clock, Log* log) {
+  auto store = std::make_unique<SqliteStore>(options, clock, log);
+  VD_RETURN_IF_ERROR(store->Start());
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace viaduct

@@ -1,0 +1,131 @@
+// The writing half of the SQLite store: groups of records in one transaction each.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/store/sqlite_db.h"
+#include "core/store/store.h"
+
+namespace viaduct {
+
+// The records of one Append and what became of them.
+struct WriteItem {
+  std::vector<StoreRecord> records;
+  std::vector<AppendResult> results;
+  Store::AppendFn done;
+  size_t bytes = 0;
+};
+
+// Lives on the writer thread of the store.
+class SqliteWriter {
+ public:
+  struct Options {
+    absl::TimeZone zone = absl::UTCTimeZone();
+    int64_t max_communication_rows = 1'000'000;
+  };
+
+  // `db` must outlive the writer; its schema is up to date.
+  static absl::StatusOr<std::unique_ptr<SqliteWriter>> Create(SqliteDb* db, Options options);
+
+  // Writes all items in one transaction. OK: committed and synced, every item has its results (a
+  // bad record has its own error there). Otherwise nothing was written and the status counts for
+  // all of them.
+  absl::Status Write(absl::Span<WriteItem* const> items);
+
+ private:
+  struct Source {
+    int64_t id = 0;
+    int64_t device = 0;
+  };
+  struct DeviceTouch {
+    int64_t last_seen_ms = 0;
+    std::string checkpoint_id;
+    std::string_view health_status;  // Of a record of the group; empty: stays.
+  };
+  // Sums over a group, written once before the commit.
+  struct Effects {
+    int64_t detections = 0;
+    int64_t health_reports = 0;
+    int64_t devices = 0;
+    int64_t cameras = 0;
+    struct Day {
+      std::string name;
+      int64_t detections = 0;
+      int64_t health_reports = 0;
+    };
+    std::vector<Day> days;
+  };
+
+  SqliteWriter(SqliteDb* db, Options options) : db_(db), options_(options) {}
+  absl::Status PrepareIngest();
+  absl::Status PrepareEdits();
+  absl::Status LoadNextIds();
+
+  absl::Status WriteOnce(absl::Span<WriteItem* const> items, bool careful);
+  absl::Status WriteAll(absl::Span<WriteItem* const> items, bool careful);
+  absl::Status WriteCarefully(const StoreRecord& record, AppendResult* result);
+  void Rollback();
+
+  absl::Status Apply(const DetectionRecord& record, AppendResult* result);
+  absl::Status Apply(const HealthRecord& record, AppendResult* result);
+  absl::Status Apply(const DeviceRecord& record, AppendResult* result);
+  absl::Status Apply(const EventRecord& record, AppendResult* result);
+  absl::Status Apply(const CommunicationRecord& record, AppendResult* result);
+  absl::Status Apply(const MessageRecord& record, AppendResult* result);
+
+  absl::Status InsertEvents(const DetectionRecord& record, std::string_view detection_id,
+                            int64_t detection);
+  absl::Status CreateEvent(const EventRecord& record, AppendResult* result);
+  absl::Status UpdateEvent(const EventRecord& record, AppendResult* result);
+  absl::StatusOr<Source> FindSource(std::string_view camera, std::string_view checkpoint,
+                                    absl::Time at);
+  absl::StatusOr<int64_t> FindDevice(std::string_view device_id);  // 0: unknown.
+  absl::StatusOr<int64_t> FindOrAddDevice(std::string_view device_id, absl::Time at);
+  void Touch(int64_t device, absl::Time at, std::string_view checkpoint,
+             std::string_view health_status);
+  Effects::Day* DayOf(absl::Time at);
+
+  absl::Status FlushEffects();
+  absl::Status AddToCounter(std::string_view name, int64_t value);
+  absl::Status AddToDay(std::string_view day, std::string_view name, int64_t value);
+  absl::Status TrimCommunication();
+
+  SqliteDb* const db_;
+  const Options options_;
+
+  int64_t next_detection_ = 1;
+  int64_t next_event_ = 1;
+  int64_t committed_next_detection_ = 1;  // As of the last commit.
+  int64_t committed_next_event_ = 1;
+  int64_t communication_since_trim_ = 0;
+  int64_t day_begin_ms_ = 0;  // Of the day whose name is day_name_.
+  int64_t day_end_ms_ = 0;
+  std::string day_name_;
+
+  // Caches of committed and of this group's rows; cleared on any rollback.
+  absl::flat_hash_map<std::string, Source> sources_;
+  absl::flat_hash_map<std::string, int64_t> devices_;
+  std::string source_key_;
+
+  Effects effects_;
+  absl::flat_hash_map<int64_t, int64_t> source_detections_;
+  absl::flat_hash_map<int64_t, DeviceTouch> touched_;
+
+  SqliteStatement begin_, commit_, savepoint_, release_, rollback_to_;
+  SqliteStatement insert_detection_, insert_event_, insert_health_, insert_message_;
+  SqliteStatement insert_communication_, trim_communication_;
+  SqliteStatement find_device_, add_device_, find_source_, add_source_, count_sources_;
+  SqliteStatement touch_device_, count_source_, add_counter_, add_daily_;
+  SqliteStatement update_device_, update_event_, delete_event_;
+};
+
+}  // namespace viaduct
