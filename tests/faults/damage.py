@@ -171,8 +171,9 @@ def newer_version(t, name, which):
 
 
 def make_newer_spool(db):
-    """The spool keeps its format in user_version or in its state table; set what is there."""
-    db.execute("PRAGMA application_id")
+    """The last byte of a spool's application id counts its format, for `file` and for us."""
+    number = db.execute("PRAGMA application_id").fetchone()[0]
+    db.execute(f"PRAGMA application_id = {number & ~0xff | 99}")
 
 
 def forget(t):

@@ -23,6 +23,6 @@ PACKAGES_node=(node=nodejs npm=npm)
 
 PACKAGES_clang=(clang clang-tidy libclang-rt-14-dev)
 
-PACKAGES_bench=(python3 python3-flask curl procps util-linux)
+PACKAGES_bench=(python3 python3-flask gunicorn curl procps util-linux)
 
 PACKAGES_package=(dpkg-dev file)

@@ -1,0 +1,246 @@
+"""The benchmarks. Each case returns {"title", "rows": [...], "detail": ...}; a row is one line of the
+table: what, value, unit, target, whether it was reached."""
+
+import json
+import os
+import re
+import subprocess
+import time
+
+import measure
+import peers
+from harness import CannotRun, Failure, monotonic, say, wait_for
+from measure import median
+
+CONNECTIONS = (16, 32, 64)
+IDLE_CONNECTIONS = 5000
+MIB = 1024
+
+
+def row(what, value, unit, target=None, better="more", base=""):
+    """`target` None: no requirement, only a figure."""
+    reached = None
+    if target is not None:
+        reached = value >= target if better == "more" else value <= target
+    return {"what": what, "value": value, "unit": unit, "target": target, "better": better,
+            "reached": reached, "base": base}
+
+
+# --- REST ingest beside the peers ---
+
+def one_run(trial, system, connections, seconds, *options):
+    system.start()
+    try:
+        cpu = measure.cpu_seconds(system.pid)
+        result = trial.http_load(system.port, *options, form="flat", ledger=False,
+                                 connections=connections, seconds=seconds,
+                                 cpu=peers.GENERATOR_CPU).result()
+        if result["accepted"] != result["made"]:
+            raise Failure(f"{system.name}: {result}")
+        cpu = measure.cpu_seconds(system.pid) - cpu
+        return {"per_second": result["per_second"], "p50_ms": result["latency_ms"]["p50"],
+                "p99_ms": result["latency_ms"]["p99"], "rss_kib": measure.memory_kib(system.pid),
+                "cpu_us_per_message": cpu / result["accepted"] * 1e6,
+                "generator_cpu_share": result["generator_cpu_seconds"] / result["seconds"]}
+    finally:
+        system.stop()
+
+
+def rest_ingest(trial, args):
+    systems = [peers.Viaduct, peers.NodeHttp, peers.FlaskGunicorn]
+    detail, rows = {}, []
+    for connections in CONNECTIONS:
+        runs = {s.name: [] for s in systems}
+        for pair in range(args.pairs):
+            for system in systems:
+                runs[system.name].append(one_run(trial, system(trial), connections, args.seconds))
+            say(f"rest ingest, {connections} connections, round {pair + 1}: " + ", ".join(
+                f"{name} {values[-1]['per_second']:.0f}/s" for name, values in runs.items()))
+        detail[str(connections)] = runs
+        rows += ingest_rows(connections, runs)
+    ceiling = one_run(trial, peers.Sink(trial), 32, args.seconds)
+    detail["ceiling"] = ceiling
+    rows.append(row("generator's own ceiling (sink), 32 connections", ceiling["per_second"], "/s"))
+    return {"title": "REST ingest: detections of 300 bytes, one core for the server",
+            "rows": rows, "detail": detail}
+
+
+def ingest_rows(connections, runs):
+    middle = {name: {key: median([r[key] for r in values]) for key in values[0]}
+              for name, values in runs.items()}
+    ours, node, flask = (middle[n] for n in ("viaduct", "node-http", "flask-gunicorn"))
+    c = f", {connections} connections"
+    rows = [row("viaduct (C, stored)" + c, ours["per_second"], "/s", 20000),
+            row("Node.js http (A, not stored)" + c, node["per_second"], "/s"),
+            row("Flask with gunicorn (A, not stored)" + c, flask["per_second"], "/s"),
+            row("ratio to Node.js" + c, pair_ratio(runs, "node-http"), "x", 0.5),
+            row("ratio to Flask" + c, pair_ratio(runs, "flask-gunicorn"), "x", 5),
+            row("p99" + c, ours["p99_ms"], "ms", 25, "less",
+                f"Node.js {node['p99_ms']:.1f}, Flask {flask['p99_ms']:.1f}")]
+    rows.append(row("CPU a message" + c, ours["cpu_us_per_message"], "us", None, "less",
+                    f"Node.js {node['cpu_us_per_message']:.0f}, "
+                    f"Flask {flask['cpu_us_per_message']:.0f}"))
+    rows.append(row("resident after the run" + c, ours["rss_kib"] / MIB, "MiB", None, "less",
+                    f"Node.js {node['rss_kib'] / MIB:.0f}, Flask {flask['rss_kib'] / MIB:.0f}"))
+    return rows
+
+
+def pair_ratio(runs, peer):
+    """The median of the ratios of the pairs, each made one right after the other."""
+    return median([a["per_second"] / b["per_second"]
+                   for a, b in zip(runs["viaduct"], runs[peer])])
+
+
+def rest_images(trial, args):
+    """A real JPEG of 150 KB with each detection."""
+    picture = trial.picture()
+    runs = [one_run(trial, peers.Viaduct(trial), 16, args.seconds, "--image", picture)
+            for _ in range(args.pairs)]
+    rate = median([r["per_second"] for r in runs])
+    return {"title": "REST ingest with a 150 KB JPEG each", "detail": runs, "rows": [
+        row("detections with image", rate, "/s"),
+        row("image bytes", rate * os.path.getsize(picture) / 1e6, "MB/s"),
+        row("p99", median([r["p99_ms"] for r in runs]), "ms", None, "less")]}
+
+
+def idle_connections(trial, args):
+    """16 active connections, alone and beside 5,000 that only stay open."""
+    alone, beside = [], []
+    for _ in range(args.pairs):
+        alone.append(one_run(trial, peers.Viaduct(trial), 16, args.seconds))
+        beside.append(one_run(trial, peers.Viaduct(trial), 16, args.seconds, "--idle",
+                              str(IDLE_CONNECTIONS)))
+    rate = [median([r["per_second"] for r in runs]) for runs in (alone, beside)]
+    return {"title": f"{IDLE_CONNECTIONS} idle keep-alive connections beside 16 active ones",
+            "detail": {"alone": alone, "beside": beside}, "rows": [
+                row("16 active alone", rate[0], "/s"),
+                row(f"16 active beside {IDLE_CONNECTIONS} idle", rate[1], "/s", 20000),
+                row("share kept", rate[1] / rate[0], "x", 0.9),
+                row("p99 beside the idle ones", median([r["p99_ms"] for r in beside]), "ms", 25,
+                    "less", f"alone {median([r['p99_ms'] for r in alone]):.1f}"),
+                row("memory for one idle connection",
+                    (median([r["rss_kib"] for r in beside]) -
+                     median([r["rss_kib"] for r in alone])) * 1024 / IDLE_CONNECTIONS, "bytes",
+                    None, "less")]}
+
+
+# --- The whole road ---
+
+def road(trial, number):
+    server = trial.server(name=f"road-server{number}")
+    edge = trial.edge(server.http_port, name=f"road-edge{number}")
+    server.start()
+    edge.start()
+    return server, edge
+
+
+def leave(*nodes):
+    for node in nodes:
+        node.stop()
+    for node in nodes:
+        subprocess.run(["rm", "-rf", node.folder], check=True)
+
+
+def edge_rate(trial, args):
+    """gRPC stream into the edge as fast as it takes them, until all are committed on the server."""
+    runs = []
+    for number in range(args.pairs):
+        server, edge = road(trial, f"r{number}")
+        cpu = [n.cpu_seconds() for n in (edge, server)]
+        begin = monotonic()
+        result = trial.grpc_load(edge, ledger=False, seconds=args.seconds, window=8192,
+                                 frame=256, drain_seconds=30).result()
+        wait_for(lambda: server.total_detections() >= result["accepted"], 120,
+                 "the road to drain", 0.005)
+        seconds = monotonic() - begin
+        cpu = [n.cpu_seconds() - c for n, c in zip((edge, server), cpu)]
+        runs.append({"accepted_per_second": result["per_second"],
+                     "committed_per_second": result["accepted"] / seconds,
+                     "edge_cpu_us": cpu[0] / result["accepted"] * 1e6,
+                     "server_cpu_us": cpu[1] / result["accepted"] * 1e6,
+                     "edge_rss_mib": edge.rss_kib() / MIB, "server_rss_mib": server.rss_kib() / MIB})
+        say(f"road, round {number + 1}: {runs[-1]['committed_per_second']:.0f}/s committed")
+        leave(edge, server)
+    def middle(key):
+        return median([r[key] for r in runs])
+
+    return {"title": "Edge gRPC stream -> synced -> REST -> committed on the server, two cores for "
+                     "generator, edge and server together", "detail": runs, "rows": [
+                row("committed on the server, sustained", middle("committed_per_second"), "/s",
+                    20000),
+                row("accepted by the edge meanwhile", middle("accepted_per_second"), "/s"),
+                row("CPU a message, edge", middle("edge_cpu_us"), "us", None, "less"),
+                row("CPU a message, server", middle("server_cpu_us"), "us", None, "less"),
+                row("resident, edge", middle("edge_rss_mib"), "MiB", None, "less"),
+                row("resident, server", middle("server_rss_mib"), "MiB", None, "less")]}
+
+
+def edge_latency(trial, args):
+    """1,000 messages a second; from the moment each is due at the generator to the moment the
+    server's Subscribe stream tells the same generator that it is committed. One clock, no polling;
+    the way of that news back is included."""
+    runs = []
+    for number in range(args.pairs):
+        server, edge = road(trial, f"l{number}")
+        result = trial.grpc_load(edge, "--watch", server.control, ledger=False, rate=1000,
+                                 seconds=max(args.seconds, 5), window=8192, frame=64,
+                                 drain_seconds=10).result()
+        if result["answers"].get("commits heard", 0) < result["accepted"]:
+            raise Failure(f"commits not heard: {result}")
+        runs.append(result["latency_ms"])
+        say(f"latency, round {number + 1}: p50 {runs[-1]['p50']:.2f} ms, p99 {runs[-1]['p99']:.2f}")
+        leave(edge, server)
+    return {"title": "The same road at 1,000 messages/s: camera to committed on the server",
+            "detail": runs, "rows": [
+                row("p50", median([r["p50"] for r in runs]), "ms", 1, "less"),
+                row("p99", median([r["p99"] for r in runs]), "ms", 5, "less"),
+                row("p99.9", median([r["p999"] for r in runs]), "ms", None, "less")]}
+
+
+# --- A node at rest ---
+
+def idle_node(trial, args):
+    ready, rss, threads = [], [], []
+    for number in range(max(args.pairs * 2, 10)):
+        server = trial.server(name=f"idle-server{number}")
+        edge = trial.edge(server.http_port, name=f"idle-edge{number}")
+        edge.start(), server.start()
+        edge.stop()
+        ready.append(edge.start())  # The second start: its files exist, as on every boot.
+        wait_for(lambda e=edge: e.get("/api/test").status == 200, 5, "the edge to answer")
+        time.sleep(0.5)  # Idle is what is measured.
+        rss.append(edge.rss_kib() / MIB)
+        threads.append(len(os.listdir(f"/proc/{edge.process.pid}/task")))
+        leave(edge, server)
+    return {"title": "An edge node at rest (REST listener and REST road)",
+            "detail": {"ready_ms": ready, "rss_mib": rss, "threads": threads}, "rows": [
+                row("start to ready, median", median(ready), "ms", 100, "less"),
+                row("start to ready, worst", max(ready), "ms", None, "less"),
+                row("resident memory", median(rss), "MiB", 30, "less"),
+                row("threads", median(threads), "", None, "less")]}
+
+
+# --- Programs of the rooms, google-benchmark style or JSON of their own ---
+
+def program(trial, name, *arguments):
+    done = subprocess.run(peers.pinned(trial.build.program(name), *arguments),
+                          capture_output=True, text=True, check=False, timeout=600)
+    if done.returncode != 0:
+        raise Failure(f"{name}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def google_benchmark(trial, name):
+    text = program(trial, name, "--benchmark_format=json", "--benchmark_repetitions=5",
+                   "--benchmark_report_aggregates_only=true")
+    return {b["run_name"]: b for b in json.loads(text)["benchmarks"]
+            if b.get("aggregate_name") == "median"}
+
+
+def base(_trial, _args):
+    sync = measure.fdatasync_per_second()
+    loop = measure.loopback_bytes_per_second()
+    return {"title": "Physical base of this machine, in the same run",
+            "detail": {"fdatasync_per_second": sync, "loopback_bytes_per_second": loop}, "rows": [
+                row("fdatasync after each 4 KiB", sync, "/s"),
+                row("loopback, one stream", loop / 1e9, "GB/s")]}
