@@ -46,8 +46,8 @@ TEST(ThreadPool, RunsAsManyTasksAtOnceAsItHasThreads) {
 }
 
 TEST(ThreadPool, RefusesWhatTheQueueCanNotHold) {
+  absl::Notification entered, release;  // Before the pool, so that they outlive its threads.
   ThreadPool pool(Threads(1, 2));
-  absl::Notification entered, release;
   ASSERT_TRUE(pool.Submit([&] {
     entered.Notify();
     release.WaitForNotification();
