@@ -1,0 +1,272 @@
+"""The processes of a trial: nodes, generators, relays, and how their events are waited for. Python's
+standard library only.
+"""
+
+import collections
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Everything under a sanitizer takes longer; the build says so.
+SLOW = float(os.environ.get("VIADUCT_TEST_SLOW", "1"))
+SHORT_LIMIT_S = 85 * SLOW
+LONG_LIMIT_S = 3 * 3600
+READY_LIMIT_S = 20 * SLOW
+STOP_LIMIT_S = 20 * SLOW
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """The trial has shown a fault of the system under test."""
+
+
+class CannotRun(Exception):
+    """The trial cannot be made here (no root, a program is missing)."""
+
+
+def say(text):
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+
+def monotonic():
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def die_with_parent():
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(check, seconds, what, interval=0.01):
+    """Looks until check() is true; what it returned, or Failure after the deadline."""
+    end = monotonic() + seconds * SLOW
+    while True:
+        value = check()
+        if value:
+            return value
+        if monotonic() > end:
+            raise Failure(f"waited {seconds} s for {what}")
+        time.sleep(interval)
+
+
+class Build:
+    """The programs of one build folder."""
+
+    def __init__(self, folder):
+        self.folder = os.path.abspath(folder)
+        self.plugins = os.path.join(self.folder, "plugins")
+
+    def program(self, name):
+        for sub in ("bin", "tests"):
+            path = os.path.join(self.folder, sub, name)
+            if os.access(path, os.X_OK):
+                return path
+        raise CannotRun(f"{name} is not built in {self.folder}")
+
+
+class Node:
+    """One viaduct-host process and its folder. The folder outlives the process."""
+
+    def __init__(self, trial, name, config, http_port=None, folder=None):
+        self.trial = trial
+        self.name = name
+        self.folder = folder or os.path.join(trial.folder, name)
+        self.data_dir = os.path.join(self.folder, "data")
+        self.http_port = http_port
+        self.config = config
+        self.config_path = os.path.join(trial.folder, f"{name}.yaml")
+        self.log_path = os.path.join(trial.folder, f"{name}.log")
+        self.process = None
+        self.starts = 0
+        self.exits = collections.Counter()
+        os.makedirs(self.data_dir, exist_ok=True)
+        self.write_config()
+
+    @property
+    def control(self):
+        return "unix:" + os.path.join(self.data_dir, "control.sock")
+
+    @property
+    def store_path(self):
+        return os.path.join(self.data_dir, "store.db")
+
+    def write_config(self):
+        # JSON is YAML; the standard library writes no other.
+        with open(self.config_path, "w") as f:
+            json.dump(self.config, f, indent=2)
+
+    def start(self, wait=True, env=None, prefix=(), ready_limit=READY_LIMIT_S):
+        """Starts the node; returns the milliseconds until it said READY=1."""
+        if self.alive():
+            raise RuntimeError(f"{self.name} runs already")
+        notify_path = os.path.join(self.trial.folder, f"{self.name}.notify")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(notify_path)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(notify_path)
+        full_env = dict(os.environ, NOTIFY_SOCKET=notify_path)
+        full_env.update(self.trial.node_env)
+        full_env.update(env or {})
+        command = [*prefix, self.trial.build.program("viaduct-host"), "--config", self.config_path]
+        begin = monotonic()
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=full_env,
+                                            stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        self.starts += 1
+        self.notify = notify
+        if not wait:
+            return None
+        self.await_ready(ready_limit)
+        return (monotonic() - begin) * 1000
+
+    def await_ready(self, limit=READY_LIMIT_S):
+        end = monotonic() + limit
+        self.notify.settimeout(0.05)
+        while True:
+            try:
+                if b"READY=1" in self.notify.recv(4096):
+                    return
+            except socket.timeout:
+                pass
+            if self.process.poll() is not None:
+                raise Failure(f"{self.name} ended with {self.process.returncode} before it was "
+                              f"ready\n{self.tail()}")
+            if monotonic() > end:
+                raise Failure(f"{self.name} not ready after {limit} s\n{self.tail()}")
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        if self.alive():
+            self.process.kill()
+        self.wait_exit(STOP_LIMIT_S)
+
+    def stop(self, limit=STOP_LIMIT_S):
+        """SIGTERM; the exit status, or Failure when it does not end."""
+        if self.alive():
+            self.process.terminate()
+        return self.wait_exit(limit)
+
+    def wait_exit(self, limit):
+        if self.process is None:
+            return None
+        try:
+            status = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} did not end within {limit} s\n{self.tail()}") from None
+        self.exits[status] += 1
+        return status
+
+    def tail(self, lines=25):
+        with open(self.log_path, errors="replace") as f:
+            return "".join(collections.deque(f, lines))
+
+    def get(self, path, timeout=10, headers=None):
+        return self.request("GET", path, None, timeout, headers)
+
+    def post(self, path, body, timeout=10):
+        text = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        return self.request("POST", path, text, timeout, {"Content-Type": "application/json"})
+
+    def request(self, method, path, body, timeout, headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Reply(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def total_detections(self):
+        try:
+            reply = self.get("/api/statistics")
+            return reply.json()["data"]["total_detections"] if reply.status == 200 else -1
+        except OSError:
+            return -1
+        except http.client.HTTPException:
+            return -1
+
+    def rss_kib(self):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Reply:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Load:
+    """A running loadgen; result() waits for its end."""
+
+    def __init__(self, trial, arguments, log_path, name):
+        self.log_path = log_path
+        self.name = name
+        self.arguments = arguments
+        self.process = subprocess.Popen(
+            [trial.build.program("loadgen"), *map(str, arguments)], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def stop(self):
+        """No new messages; result() still waits for what is outstanding."""
+        if self.running():
+            self.process.send_signal(signal.SIGTERM)
+
+    def result(self, limit=300):
+        try:
+            out, err = self.process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Failure(f"loadgen {self.name} did not end within {limit} s") from None
+        if self.process.returncode != 0:
+            raise Failure(f"loadgen {self.name}: {err.strip()}")
+        return json.loads(out)
+
+
+class Relay:
+    def __init__(self, trial, target_port):
+        self.process = subprocess.Popen(
+            [trial.build.program("relay"), "--target-port", str(target_port)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            preexec_fn=die_with_parent)
+        self.port = int(self.process.stdout.readline().split()[1])
+
+    def say(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if not answer.startswith("ok"):
+            raise RuntimeError(f"relay: {command}: {answer}")
+        return answer[3:]
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(STOP_LIMIT_S)
