@@ -3,7 +3,7 @@
 # so that a Node.js or Rust from elsewhere is as good as Debian's.
 
 PACKAGES_build=(
-  g++ cmake ninja-build pkg-config ccache mold git ca-certificates
+  g++ cmake ninja-build python3 pkg-config ccache mold git ca-certificates
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev
@@ -13,16 +13,16 @@ PACKAGES_build=(
 
 # Beside the build: what test scripts start, and the linters that run as tests.
 PACKAGES_test=(
-  python3 sqlite3 curl procps openssl util-linux iproute2 socat faketime libfaketime
+  sqlite3 curl procps openssl util-linux iproute2 socat faketime libfaketime
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 
-PACKAGES_demo=(python3 curl procps)
+PACKAGES_demo=(curl procps)
 
 PACKAGES_node=(node=nodejs npm=npm)
 
 PACKAGES_clang=(clang clang-tidy libclang-rt-14-dev)
 
-PACKAGES_bench=(python3 python3-flask gunicorn curl procps util-linux)
+PACKAGES_bench=(python3-flask gunicorn gunicorn curl procps util-linux)
 
 PACKAGES_package=(dpkg-dev file)

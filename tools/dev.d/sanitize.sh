@@ -14,7 +14,7 @@ verb_sanitize() {
     step "Building $preset" build "$preset"
     say "Testing under $preset"
     ctest --test-dir "build/$preset" -j "${TEST_JOBS:-4}" --output-on-failure --no-tests=error \
-      --timeout 600 -LE '^(long|house|nosan)$' || result=1
+      -LE '^(long|house|nosan)$' || result=1
   done
   return "$result"
 }
