@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -100,7 +101,7 @@ class ConfigValidator {
                                       std::string_view schema_text);
 
  private:
-  friend class DocumentCheck;
+  absl::StatusOr<std::shared_ptr<const Schema>> NodeSchema();
   // Compiled, from the cache where the text is the same.
   absl::StatusOr<std::shared_ptr<const Schema>> PluginSchema(std::string_view plugin);
 

@@ -1,0 +1,189 @@
+#include "core/config/node_config_reader.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "core/config/units.h"
+
+namespace viaduct {
+namespace {
+
+using nlohmann::json;
+
+// A member of a checked document; null where an optional one is absent.
+const json& At(const json& section, std::string_view key) {
+  static const json kNothing = nullptr;
+  const auto found = section.find(std::string(key));
+  return found == section.end() ? kNothing : *found;
+}
+
+std::string Text(const json& section, std::string_view key) {
+  const json& value = At(section, key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+uint32_t Number(const json& section, std::string_view key) {
+  const json& value = At(section, key);
+  return value.is_number() ? value.get<uint32_t>() : 0;
+}
+
+double Real(const json& section, std::string_view key) {
+  const json& value = At(section, key);
+  return value.is_number() ? value.get<double>() : 0;
+}
+
+bool Flag(const json& section, std::string_view key) {
+  const json& value = At(section, key);
+  return value.is_boolean() && value.get<bool>();
+}
+
+uint64_t Bytes(const json& section, std::string_view key) {
+  const json& value = At(section, key);
+  if (value.is_number()) return value.get<uint64_t>();
+  return value.is_string() ? ParseBytes(value.get_ref<const std::string&>()).value_or(0) : 0;
+}
+
+absl::Duration Time(const json& section, std::string_view key, absl::Duration absent) {
+  const json& value = At(section, key);
+  if (!value.is_string()) return absent;
+  return ParseDuration(value.get_ref<const std::string&>()).value_or(absent);
+}
+
+absl::Duration Time(const json& section, std::string_view key) {
+  return Time(section, key, absl::ZeroDuration());
+}
+
+std::string Below(const std::string& folder, const std::string& path) {
+  if (!path.empty() && path[0] == '/') return path;
+  return absl::StrCat(folder, folder.empty() || folder.back() != '/' ? "/" : "", path);
+}
+
+LogLevel Level(const std::string& name) { return ParseLogLevel(name).value_or(LogLevel::kInfo); }
+
+NodeOptions ReadNode(const json& section, bool store_given, const ConfigEnvironment& environment) {
+  NodeOptions node;
+  node.id = Text(section, "id");
+  if (node.id.empty()) node.id = DefaultNodeId(environment);
+  node.data_dir = Text(section, "data_dir");
+  node.timezone_name = Text(section, "timezone");
+  if (!absl::LoadTimeZone(node.timezone_name, &node.timezone)) node.timezone = absl::UTCTimeZone();
+  const json& sinks = At(section, "sinks");
+  for (const json& sink : sinks) {
+    node.sink_uplink = node.sink_uplink || sink == "uplink";
+    node.sink_store = node.sink_store || sink == "store";
+  }
+  if (sinks.empty()) (store_given ? node.sink_store : node.sink_uplink) = true;
+  return node;
+}
+
+ControlOptions ReadControl(const json& section, const std::string& data_dir) {
+  ControlOptions control;
+  control.socket = Below(data_dir, Text(section, "socket"));
+  const json& tcp = At(section, "tcp");
+  if (tcp.is_object()) {
+    control.tcp = ControlTcpOptions{Text(tcp, "listen"), Below(data_dir, Text(tcp, "certificate")),
+                                    Below(data_dir, Text(tcp, "key")),
+                                    Below(data_dir, Text(tcp, "client_ca"))};
+  }
+  return control;
+}
+
+LogOptions ReadLog(const json& section) {
+  LogOptions log;
+  log.level = Level(Text(section, "level"));
+  log.format = Text(section, "format") == "text" ? LogFormat::kText : LogFormat::kJson;
+  for (const auto& [component, level] : At(section, "levels").items()) {
+    log.levels.emplace_back(component, Level(level.get<std::string>()));
+  }
+  return log;
+}
+
+std::vector<std::string> ReadPluginPath(const json& section, const ConfigEnvironment& environment) {
+  std::vector<std::string> path;
+  for (const json& folder : At(section, "path")) path.push_back(folder.get<std::string>());
+  if (!path.empty()) return path;
+  const std::string program = environment.ExecutableDir();
+  const size_t slash = program.rfind('/');
+  if (slash != std::string::npos) path.push_back(program.substr(0, slash) + "/plugins");
+  path.push_back("/usr/lib/viaduct/plugins");
+  return path;
+}
+
+SpoolOptionsConfig ReadSpool(const json& section, const std::string& data_dir) {
+  SpoolOptionsConfig spool;
+  spool.path = Below(data_dir, Text(section, "path"));
+  spool.max_bytes = Bytes(section, "max_bytes");
+  spool.max_messages = Number(section, "max_messages");
+  spool.when_full = Text(section, "when_full") == "reject_new" ? SpoolFull::kRejectNew
+                                                               : SpoolFull::kDropOldestLowPriority;
+  const json& live = At(section, "time_to_live");
+  const absl::Duration for_ever = absl::InfiniteDuration();
+  spool.detection_time_to_live = Time(live, "detection", for_ever);
+  spool.health_time_to_live = Time(live, "health", for_ever);
+  spool.config_time_to_live = Time(live, "config", for_ever);
+  spool.control_time_to_live = Time(live, "control", for_ever);
+  return spool;
+}
+
+GatewayOptions ReadGateway(const json& section) {
+  GatewayOptions gateway;
+  gateway.window = Number(section, "window");
+  gateway.batch = Number(section, "batch");
+  gateway.max_rejects = Number(section, "max_rejects");
+  const json& retry = At(section, "retry");
+  gateway.retry = {Time(retry, "initial_delay"), Time(retry, "max_delay"),
+                   Real(retry, "multiplier"), Real(retry, "jitter")};
+  const json& selection = At(section, "selection");
+  gateway.selection = {Flag(selection, "auto_select"), Flag(selection, "priority_based"),
+                       Flag(selection, "network_aware")};
+  const json& fallback = At(section, "fallback");
+  gateway.fallback = {Flag(fallback, "enabled"), Number(fallback, "max_attempts")};
+  return gateway;
+}
+
+LimitOptions ReadLimits(const json& section) {
+  LimitOptions limits;
+  limits.max_message_bytes = Bytes(section, "max_message_bytes");
+  limits.max_json_depth = Number(section, "max_json_depth");
+  limits.worker_threads = Number(section, "worker_threads");
+  limits.start_timeout = Time(section, "start_timeout");
+  limits.drain_timeout = Time(section, "drain_timeout");
+  return limits;
+}
+
+}  // namespace
+
+std::string DefaultNodeId(const ConfigEnvironment& environment) {
+  std::string id = environment.Hostname().substr(0, 128);
+  for (char& c : id) {
+    const bool good = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_';
+    if (!good) c = '-';
+  }
+  return id.empty() ? "viaduct" : id;
+}
+
+NodeConfig ReadNodeConfig(const json& document, bool store_given,
+                          const ConfigEnvironment& environment) {
+  NodeConfig config;
+  config.node = ReadNode(At(document, "node"), store_given, environment);
+  const std::string& data_dir = config.node.data_dir;
+  config.control = ReadControl(At(document, "control"), data_dir);
+  config.log = ReadLog(At(document, "log"));
+  config.plugin_path = ReadPluginPath(At(document, "plugins"), environment);
+  config.spool = ReadSpool(At(document, "spool"), data_dir);
+  const json& store = At(document, "store");
+  config.store.sqlite_path = Below(data_dir, Text(At(store, "sqlite"), "path"));
+  config.store.images = Below(data_dir, Text(store, "images"));
+  config.gateway = ReadGateway(At(document, "gateway"));
+  config.limits = ReadLimits(At(document, "limits"));
+  json sections = document;
+  sections.erase("instances");
+  // What is a default only after all, so that Plan sees it change.
+  sections["node"]["id"] = config.node.id;
+  sections["node"]["sinks"] = {config.node.sink_uplink, config.node.sink_store};
+  config.sections_json = sections.dump(-1, ' ', false, json::error_handler_t::replace);
+  return config;
+}
+
+}  // namespace viaduct
