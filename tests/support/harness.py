@@ -205,15 +205,21 @@ class Trial:
                                         drain_seconds=20).result()
                 if result["accepted"] != 50:
                     raise Failure(f"fresh messages to {edge.name}: {result}")
-        self.await_stored(server, seconds, lost)
+        late = None
+        try:
+            self.await_stored(server, seconds, lost)
+        except Failure as e:
+            late = e  # The judge can say which ones are missing.
         self.read_rest(server)
-        for edge in edges:
-            edge.stop()
-        status = server.stop()
-        if status != 0:
-            raise Failure(f"server ended with {status} after SIGTERM\n{server.tail()}")
+        for node in (*edges, server):
+            status = node.stop()
+            if status != 0:
+                raise Failure(f"{node.name} ended with {status} after SIGTERM\n{node.tail()}")
         self.read_store(server)
-        return self.judge(max_lost=lost, fresh_mark="faults-over" if fresh else "")
+        verdict = self.judge(max_lost=lost, fresh_mark="faults-over" if fresh else "")
+        if late:
+            raise late
+        return verdict
 
     # --- Housekeeping ---
 
