@@ -24,6 +24,7 @@ struct OutboxMessage {
   Priority priority = Priority::kNormal;
   uint32_t attempts = 0;              // Deliveries that ended before, without success.
   int64_t captured_ns = 0;            // Unix time.
+  int64_t queued_ns = 0;              // Time since acceptance, to the millisecond or better.
   int64_t deadline_monotonic_ns = 0;  // End of its time to live; 0: none.
 };
 

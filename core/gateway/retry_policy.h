@@ -24,6 +24,18 @@ class RetryPolicy {
   // `random` must outlive the policy.
   RetryPolicy(Options options, absl::BitGenRef random) : options_(options), random_(random) {}
 
+  // How long to wait after so many failures in a row, for callers that keep the count elsewhere.
+  static absl::Duration DelayAfter(const Options& options, uint32_t failures,
+                                   absl::BitGenRef random) {
+    absl::Duration base = options.initial_delay;
+    for (uint32_t i = 1; i < failures && i < 64 && base < options.max_delay; ++i) {
+      base *= options.multiplier;
+    }
+    base = std::min(base, options.max_delay);
+    const double spread = absl::Uniform(random, -options.jitter, options.jitter);
+    return std::min(base * (1 + spread), options.max_delay);
+  }
+
   // Counts one more failure and says how long to wait now.
   absl::Duration Next() {
     ++failures_;

@@ -134,6 +134,7 @@ void Spool::Impl::LeaveLocked(int64_t key, RemovalKind kind, std::string reason)
 
 // Sets the deadline; false when it has passed.
 bool Spool::Impl::Deliverable(LoadedMessage* loaded) {
+  loaded->message.queued_ns = (SpoolNowMs() - loaded->spool_ms) * kNanosPerMilli;
   const int64_t life_ms = TimeToLiveMs(loaded->message.data_type);
   if (life_ms == 0) return true;
   const int64_t left_ms = loaded->spool_ms + life_ms - SpoolNowMs();

@@ -1,0 +1,70 @@
+// The deliveries that one link has in flight, by token. Tokens are checked, not trusted: a plugin
+// may complete twice, late, or something it never got. Internal to core/gateway.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/message/envelope.h"
+
+namespace viaduct {
+
+struct Delivery {
+  int64_t key = 0;
+  uint32_t attempts = 0;  // Before this one.
+  uint32_t bytes = 0;
+  int64_t sent_ns = 0;
+  int64_t message_deadline_ns = 0;  // 0: none.
+  uint64_t tried = 0;
+};
+
+// Thread-compatible. Capacity is the link's window.
+class DeliveryTable {
+ public:
+  enum class Found : uint8_t { kActive, kLate, kUnknown };
+
+  explicit DeliveryTable(size_t capacity);
+
+  size_t capacity() const { return slots_.size(); }
+  size_t active() const { return active_; }
+  // Timed out, but the link still has them; they go on counting against the window.
+  size_t abandoned() const { return abandoned_; }
+  size_t room() const { return free_.size(); }
+
+  uint64_t Add(const Delivery& delivery);  // There must be room.
+  // As if it had not been added.
+  void TakeBack(uint64_t token);
+  // Ends a delivery; kLate: it was abandoned before.
+  Found Finish(uint64_t token, Delivery* delivery);
+  // Abandons the oldest active delivery if it was sent before `sent_before_ns`.
+  bool AbandonOldest(int64_t sent_before_ns, Delivery* delivery);
+  // When the oldest active delivery was sent; -1 when there is none.
+  int64_t OldestSentNs() const;
+  // Takes out any active delivery, for a link that goes away.
+  bool TakeAny(Delivery* delivery);
+
+ private:
+  enum class State : uint8_t { kFree, kActive, kAbandoned };
+  static constexpr uint32_t kNoSlot = 0xffffffff;
+  struct Slot {
+    State state = State::kFree;
+    uint32_t generation = 0;
+    uint32_t older = kNoSlot;  // Among the active ones, in the order of sending.
+    uint32_t newer = kNoSlot;
+    Delivery delivery;
+  };
+
+  Slot* Lookup(uint64_t token);
+  void Free(uint32_t index);
+  void Unlink(Slot* slot);
+
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_;
+  uint32_t oldest_ = kNoSlot;
+  uint32_t newest_ = kNoSlot;
+  size_t active_ = 0;
+  size_t abandoned_ = 0;
+};
+
+}  // namespace viaduct

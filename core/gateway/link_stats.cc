@@ -1,0 +1,56 @@
+#include "core/gateway/link_stats.h"
+
+#include <algorithm>
+
+namespace viaduct {
+
+uint64_t LatencySnapshot::QuantileUs(double quantile) const {
+  const double rank = quantile * static_cast<double>(count);
+  uint64_t seen = 0;
+  for (size_t i = 0; i < kBuckets; ++i) {
+    seen += buckets[i];
+    if (seen > 0 && static_cast<double>(seen) >= rank) return uint64_t{1} << i;
+  }
+  return 0;
+}
+
+void LatencyHistogram::Add(int64_t nanos) {
+  const auto micros = static_cast<uint64_t>(std::max<int64_t>(nanos, 0)) / 1000;
+  size_t bucket = 0;
+  while (bucket + 1 < LatencySnapshot::kBuckets && micros >> bucket != 0) ++bucket;
+  Count(&buckets_[bucket]);
+  Count(&sum_us_, micros);
+}
+
+LatencySnapshot LatencyHistogram::Read() const {
+  LatencySnapshot snapshot;
+  for (size_t i = 0; i < LatencySnapshot::kBuckets; ++i) {
+    snapshot.buckets[i] = buckets_[i].load(std::memory_order_relaxed);
+    snapshot.count += snapshot.buckets[i];
+  }
+  snapshot.sum_us = sum_us_.load(std::memory_order_relaxed);
+  return snapshot;
+}
+
+LinkStats LinkCounters::Read() const {
+  const auto get = [](const auto& value) { return value.load(std::memory_order_relaxed); };
+  LinkStats stats;
+  stats.ready = get(ready);
+  stats.paused = get(paused);
+  stats.sent = get(sent);
+  stats.confirmed = get(confirmed);
+  stats.retried = get(retried);
+  stats.rejected = get(rejected);
+  stats.expired = get(expired);
+  stats.cancelled = get(cancelled);
+  stats.timed_out = get(timed_out);
+  stats.late = get(late);
+  stats.unknown = get(unknown);
+  stats.bytes_sent = get(bytes_sent);
+  stats.in_flight = get(in_flight);
+  stats.queue = queue.Read();
+  stats.delivery = delivery.Read();
+  return stats;
+}
+
+}  // namespace viaduct

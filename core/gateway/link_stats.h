@@ -1,0 +1,78 @@
+// What a link has done, counted by the dispatcher and read by anybody.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace viaduct {
+
+// Bucket i counts values below 2^i microseconds; the last one everything above.
+struct LatencySnapshot {
+  static constexpr size_t kBuckets = 32;
+  std::array<uint64_t, kBuckets> buckets{};
+  uint64_t count = 0;
+  uint64_t sum_us = 0;
+  // Upper bound of the bucket that holds the quantile, in microseconds; 0 when nothing was counted.
+  uint64_t QuantileUs(double quantile) const;
+};
+
+// One writer, any readers; readers may see a count that is ahead of another by one event.
+class LatencyHistogram {
+ public:
+  void Add(int64_t nanos);
+  LatencySnapshot Read() const;
+
+ private:
+  std::array<std::atomic<uint64_t>, LatencySnapshot::kBuckets> buckets_{};
+  std::atomic<uint64_t> sum_us_{0};
+};
+
+struct LinkStats {
+  std::string name;
+  bool ready = false;
+  bool paused = false;  // Waiting after failures.
+  uint64_t sent = 0;    // Deliveries taken by the link.
+  uint64_t confirmed = 0;
+  uint64_t retried = 0;
+  uint64_t rejected = 0;
+  uint64_t expired = 0;
+  uint64_t cancelled = 0;
+  uint64_t timed_out = 0;  // Not completed before the delivery deadline.
+  uint64_t late = 0;       // Completed after it: ignored.
+  uint64_t unknown = 0;    // Completed twice, or never delivered: ignored.
+  uint64_t bytes_sent = 0;
+  uint64_t in_flight = 0;
+  LatencySnapshot queue;     // From acceptance to delivery.
+  LatencySnapshot delivery;  // From delivery to completion.
+};
+
+// The same, while counting. One writer, any readers.
+struct LinkCounters {
+  std::atomic<uint64_t> sent{0};
+  std::atomic<uint64_t> confirmed{0};
+  std::atomic<uint64_t> retried{0};
+  std::atomic<uint64_t> rejected{0};
+  std::atomic<uint64_t> expired{0};
+  std::atomic<uint64_t> cancelled{0};
+  std::atomic<uint64_t> timed_out{0};
+  std::atomic<uint64_t> late{0};
+  std::atomic<uint64_t> unknown{0};
+  std::atomic<uint64_t> bytes_sent{0};
+  std::atomic<uint64_t> in_flight{0};
+  std::atomic<bool> ready{false};
+  std::atomic<bool> paused{false};
+  LatencyHistogram queue;
+  LatencyHistogram delivery;
+
+  LinkStats Read() const;
+};
+
+// Cheaper than fetch_add where there is one writer.
+inline void Count(std::atomic<uint64_t>* counter, uint64_t n = 1) {
+  counter->store(counter->load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+}  // namespace viaduct
