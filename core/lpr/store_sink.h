@@ -1,8 +1,13 @@
 // The sink of a server: detections, health reports and registrations become rows and image files.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
@@ -24,22 +29,39 @@ struct StoreSinkOptions {
 class StoreSink final : public Sink {
  public:
   // `images` may be null: images are then left out and noted on the record. All must outlive the
-  // sink. The store must complete its appends before the sink is destroyed (destroy the store
-  // first, or stop all callers and wait for their replies).
+  // sink.
   StoreSink(StoreSinkOptions options, Store* store, ImageFolder* images, const Clock* clock,
             Log* log);
+  // Waits until everything accepted is answered.
   ~StoreSink() override;
 
   void Accept(std::vector<Envelope> batch, AcceptFn done) override;
 
  private:
   struct Batch;
+  struct Item;
+  using BatchPtr = std::shared_ptr<Batch>;
+
+  void Prepare(std::vector<Envelope> envelopes, Batch* batch) const;
+  void WriteImages(Batch* batch);
+  absl::Status WriteItemImages(Batch* batch, Item* item, DetectionRecord* record);
+  void StoreBatch(const BatchPtr& batch);
+  void Finish(Batch* batch, std::vector<AppendResult> stored);
+  void Refuse(Batch* batch, const absl::Status& status);
+  void Begin();
+  void End();
 
   const StoreSinkOptions options_;
   Store* const store_;
   ImageFolder* const images_;
   const Clock* const clock_;
   Log* const log_;
+
+  absl::Mutex mutex_;
+  int64_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Detections whose images are on their way: two senders of one message must not mix their files.
+  absl::flat_hash_set<MessageKey> in_flight_ ABSL_GUARDED_BY(mutex_);
+  ThreadPool pool_;  // Last: its threads use the rest.
 };
 
 }  // namespace viaduct

@@ -1,0 +1,124 @@
+#include "core/lpr/ingest.h"
+
+#include <utility>
+
+#include "core/base/status_macros.h"
+#include "core/lpr/payload.h"
+
+namespace viaduct {
+namespace {
+
+PayloadOptions Options(absl::TimeZone naive_zone) {
+  PayloadOptions options;
+  options.naive_zone = naive_zone;
+  options.keep_images = true;
+  return options;
+}
+
+// Members that all kinds of records share.
+template <typename Record>
+void FillCommon(Envelope* envelope, PayloadHeader* header, absl::Time arrived, Record* record) {
+  record->key = KeyOf(*envelope);
+  record->message_id = std::move(envelope->message_id);
+  record->camera_id = header->camera_id.empty() ? std::move(envelope->edge_device_id)
+                                                : std::move(header->camera_id);
+  record->protocol = std::move(envelope->protocol);
+  record->captured_at = envelope->timestamp;
+  record->arrived_at = arrived;
+}
+
+absl::StatusOr<IngestedMessage> Detection(Envelope envelope, absl::Time arrived,
+                                          const PayloadOptions& options) {
+  DetectionPayload payload;
+  VD_RETURN_IF_ERROR(ReadDetection(envelope.payload_json, options, &payload));
+  DetectionRecord record;
+  FillCommon(&envelope, &payload.header, arrived, &record);
+  record.checkpoint_id = std::move(payload.header.checkpoint_id);
+  record.vehicles_count = payload.vehicles();
+  record.plates_count = payload.plate_count();
+  record.plates = std::move(payload.plates);
+  record.payload_json = std::move(payload.payload_json);
+  record.metadata_json = std::move(envelope.metadata.extra_json);
+  IngestedMessage out;
+  out.record = std::move(record);
+  out.annotated_image = std::move(payload.annotated_image);
+  out.cropped_plates = std::move(payload.cropped_plates);
+  out.has_images = payload.has_images;
+  return out;
+}
+
+absl::StatusOr<IngestedMessage> Health(Envelope envelope, absl::Time arrived,
+                                       const PayloadOptions& options) {
+  HealthPayload payload;
+  VD_RETURN_IF_ERROR(ReadHealth(envelope.payload_json, options, &payload));
+  HealthRecord record;
+  FillCommon(&envelope, &payload.header, arrived, &record);
+  record.checkpoint_id = std::move(payload.header.checkpoint_id);
+  record.component = payload.component.empty() ? "device" : std::move(payload.component);
+  record.status = payload.status.empty() ? "unknown" : std::move(payload.status);
+  record.message = std::move(payload.message);
+  record.payload_json = std::move(envelope.payload_json);
+  IngestedMessage out;
+  out.record = std::move(record);
+  return out;
+}
+
+absl::StatusOr<IngestedMessage> Registration(const Envelope& envelope, absl::Time arrived,
+                                             const PayloadOptions& options) {
+  RegistrationPayload payload;
+  VD_RETURN_IF_ERROR(ReadRegistration(envelope.payload_json, options, &payload));
+  DeviceRecord record;
+  record.device_id =
+      payload.header.camera_id.empty() ? envelope.edge_device_id : payload.header.camera_id;
+  record.at = arrived;
+  record.registers = true;
+  record.status = "online";
+  if (!payload.header.checkpoint_id.empty()) record.checkpoint_id = payload.header.checkpoint_id;
+  record.name = std::move(payload.camera_name);
+  record.hostname = std::move(payload.hostname);
+  record.ip_address = std::move(payload.ip_address);
+  record.latitude = payload.latitude;
+  record.longitude = payload.longitude;
+  IngestedMessage out;
+  out.record = std::move(record);
+  return out;
+}
+
+absl::StatusOr<IngestedMessage> Other(Envelope envelope, absl::Time arrived,
+                                      const PayloadOptions& options) {
+  PayloadHeader header;
+  VD_RETURN_IF_ERROR(ReadHeader(envelope.payload_json, options, &header));
+  if (envelope.data_type == DataType::kConfig && header.type == kRegistrationType) {
+    return Registration(envelope, arrived, options);
+  }
+  MessageRecord record;
+  record.data_type = std::string(DataTypeName(envelope.data_type));
+  FillCommon(&envelope, &header, arrived, &record);
+  record.payload_json = std::move(envelope.payload_json);
+  IngestedMessage out;
+  out.record = std::move(record);
+  return out;
+}
+
+}  // namespace
+
+MessageKey KeyOf(const Envelope& envelope) {
+  return MakeMessageKey(envelope.message_id, envelope.edge_device_id, envelope.timestamp);
+}
+
+absl::StatusOr<IngestedMessage> IngestMessage(Envelope envelope, absl::Time arrived,
+                                              absl::TimeZone naive_zone) {
+  const PayloadOptions options = Options(naive_zone);
+  switch (envelope.data_type) {
+    case DataType::kDetection:
+      return Detection(std::move(envelope), arrived, options);
+    case DataType::kHealth:
+      return Health(std::move(envelope), arrived, options);
+    case DataType::kConfig:
+    case DataType::kControl:
+      return Other(std::move(envelope), arrived, options);
+  }
+  return absl::InvalidArgumentError("data_type: unknown");
+}
+
+}  // namespace viaduct

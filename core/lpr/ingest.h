@@ -1,0 +1,34 @@
+// From a message to what is stored of it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/message/envelope.h"
+#include "core/store/records.h"
+
+namespace viaduct {
+
+// `type` of the payload of a configuration message that registers a camera: how a registration
+// travels from an edge node to the server.
+inline constexpr std::string_view kRegistrationType = "camera_register";
+
+// The key of exactly-once effect of a message; the same wherever it is computed.
+MessageKey KeyOf(const Envelope& envelope);
+
+// A record and the images that belong to it, as sent.
+struct IngestedMessage {
+  StoreRecord record;
+  std::string annotated_image;
+  std::vector<std::string> cropped_plates;
+  bool has_images = false;
+};
+
+// INVALID_ARGUMENT "<field>: <what>, <detail>" when the payload is not what its data type says.
+// Members that only the flat form requires may be missing: camera and time come from the envelope.
+absl::StatusOr<IngestedMessage> IngestMessage(Envelope envelope, absl::Time arrived,
+                                              absl::TimeZone naive_zone);
+
+}  // namespace viaduct

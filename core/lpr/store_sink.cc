@@ -1,0 +1,222 @@
+#include "core/lpr/store_sink.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/lpr/ingest.h"
+#include "core/lpr/payload.h"
+#include "core/store/image_data.h"
+
+namespace viaduct {
+
+// One valid message of a batch on its way into the store.
+struct StoreSink::Item {
+  size_t index = 0;  // In the batch.
+  IngestedMessage message;
+  bool images_written = false;
+  bool holds_key = false;  // Its key is in in_flight_.
+  MessageKey key{};
+  ImagePaths paths;
+};
+
+struct StoreSink::Batch {
+  std::vector<AcceptResult> results;
+  std::vector<Item> items;
+  bool has_images = false;
+  AcceptFn done;
+};
+
+namespace {
+
+void AddNote(std::string_view where, const absl::Status& what, std::string* note) {
+  absl::StrAppend(note, note->empty() ? "" : "; ", AbslView(where), ": ", what.message());
+}
+
+// The decoded image, or nothing and a note on the record.
+std::optional<Image> Decode(const std::string& text, std::string_view where, size_t max_bytes,
+                            std::string* note) {
+  absl::StatusOr<Image> image = DecodeImage(text, max_bytes);
+  if (image.ok()) return std::move(*image);
+  AddNote(where, image.status(), note);
+  return std::nullopt;
+}
+
+}  // namespace
+
+StoreSink::StoreSink(StoreSinkOptions options, Store* store, ImageFolder* images,
+                     const Clock* clock, Log* log)
+    : options_(options),
+      store_(store),
+      images_(images),
+      clock_(clock),
+      log_(log),
+      pool_(ThreadPool::Options{"images", options.image_threads, options.max_queued_images}) {}
+
+StoreSink::~StoreSink() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](int64_t* unanswered) { return *unanswered == 0; }, &unanswered_));
+  }
+  pool_.Stop();
+}
+
+void StoreSink::Begin() {
+  const absl::MutexLock lock(&mutex_);
+  ++unanswered_;
+}
+
+void StoreSink::End() {
+  const absl::MutexLock lock(&mutex_);
+  --unanswered_;
+}
+
+void StoreSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
+  auto work = std::make_shared<Batch>();
+  work->done = std::move(done);
+  Begin();
+  Prepare(std::move(batch), work.get());
+  if (!work->has_images) {
+    StoreBatch(work);
+    return;
+  }
+  const bool queued = pool_.Submit([this, work] {
+    WriteImages(work.get());
+    StoreBatch(work);
+  });
+  if (!queued) Refuse(work.get(), absl::UnavailableError("images: busy, too many wait"));
+}
+
+void StoreSink::Prepare(std::vector<Envelope> envelopes, Batch* batch) const {
+  const absl::Time arrived = clock_->Now();
+  batch->results.resize(envelopes.size());
+  batch->items.reserve(envelopes.size());
+  for (size_t i = 0; i < envelopes.size(); ++i) {
+    absl::StatusOr<IngestedMessage> message =
+        IngestMessage(std::move(envelopes[i]), arrived, options_.naive_zone);
+    if (!message.ok()) {
+      batch->results[i].status = message.status();
+      continue;
+    }
+    batch->has_images = batch->has_images || message->has_images;
+    Item item;
+    item.index = i;
+    item.message = std::move(*message);
+    batch->items.push_back(std::move(item));
+  }
+}
+
+void StoreSink::WriteImages(Batch* batch) {
+  std::vector<Item> kept;
+  kept.reserve(batch->items.size());
+  for (Item& item : batch->items) {
+    auto* record = std::get_if<DetectionRecord>(&item.message.record);
+    if (record != nullptr && item.message.has_images) {
+      const absl::Status status = WriteItemImages(batch, &item, record);
+      if (!status.ok()) {
+        batch->results[item.index].status = status;
+        continue;
+      }
+    }
+    kept.push_back(std::move(item));
+  }
+  batch->items = std::move(kept);
+}
+
+absl::Status StoreSink::WriteItemImages(Batch* batch, Item* item, DetectionRecord* record) {
+  if (images_ == nullptr) {
+    AddNote("images", absl::UnavailableError("this node keeps none"), &record->note);
+    return absl::OkStatus();
+  }
+  item->key = record->key;
+  {
+    const absl::MutexLock lock(&mutex_);
+    item->holds_key = in_flight_.insert(item->key).second;
+  }
+  if (!item->holds_key) {
+    for (const Item& other : batch->items) {
+      // The same message twice in one batch: the second will be a duplicate.
+      if (&other != item && other.holds_key && other.key == item->key) return absl::OkStatus();
+    }
+    return absl::UnavailableError(
+        absl::StrCat("store: the same message is being stored, ", FormatKey(record->key)));
+  }
+  // What is stored already keeps its images.
+  absl::StatusOr<bool> stored = store_->HasDetection(record->key);
+  if (stored.ok() && *stored) return absl::OkStatus();
+
+  const size_t max_bytes = images_->options().max_image_bytes;
+  std::optional<Image> annotated;
+  if (!item->message.annotated_image.empty()) {
+    annotated = Decode(item->message.annotated_image, "annotated_image", max_bytes, &record->note);
+  }
+  std::vector<std::optional<Image>> crops;
+  for (const std::string& text : item->message.cropped_plates) {
+    crops.push_back(text.empty() ? std::nullopt
+                                 : Decode(text, absl::StrCat("cropped_plates/", crops.size()),
+                                          max_bytes, &record->note));
+  }
+  DetectionImages images;
+  images.key = record->key;
+  images.camera_id = record->camera_id;
+  images.checkpoint_id = record->checkpoint_id;
+  images.captured_at = record->captured_at;
+  images.annotated = annotated.has_value() ? &*annotated : nullptr;
+  for (const auto& crop : crops) images.plates.push_back(crop.has_value() ? &*crop : nullptr);
+  absl::StatusOr<ImagePaths> paths = images_->Write(images);
+  if (!paths.ok()) {
+    const absl::MutexLock lock(&mutex_);
+    in_flight_.erase(item->key);
+    item->holds_key = false;
+    return paths.status();
+  }
+  item->images_written = true;
+  item->paths = *paths;
+  record->image_path = paths->annotated;
+  for (size_t i = 0; i < paths->plates.size() && i < record->plates.size(); ++i) {
+    record->plates[i].image_path = paths->plates[i];
+  }
+  record->plate_images = std::move(paths->plates);
+  return absl::OkStatus();
+}
+
+void StoreSink::StoreBatch(const BatchPtr& batch) {
+  std::vector<StoreRecord> records;
+  records.reserve(batch->items.size());
+  for (Item& item : batch->items) records.push_back(std::move(item.message.record));
+  store_->Append(std::move(records), [this, batch](std::vector<AppendResult> stored) {
+    Finish(batch.get(), std::move(stored));
+  });
+}
+
+void StoreSink::Finish(Batch* batch, std::vector<AppendResult> stored) {
+  for (size_t i = 0; i < batch->items.size(); ++i) {
+    Item& item = batch->items[i];
+    AppendResult& result = stored[i];
+    if (item.images_written && result.status.ok() && !result.duplicate) {
+      images_->Committed(item.key);
+    } else if (item.images_written) {
+      images_->Discard(item.key, item.paths);
+    }
+    if (item.holds_key) {
+      const absl::MutexLock lock(&mutex_);
+      in_flight_.erase(item.key);
+    }
+    batch->results[item.index] =
+        AcceptResult{std::move(result.status), result.duplicate, std::move(result.id)};
+  }
+  batch->done(std::move(batch->results));
+  End();
+}
+
+void StoreSink::Refuse(Batch* batch, const absl::Status& status) {
+  for (const Item& item : batch->items) batch->results[item.index].status = status;
+  batch->done(std::move(batch->results));
+  End();
+}
+
+}  // namespace viaduct
