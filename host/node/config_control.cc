@@ -31,8 +31,8 @@ std::vector<InstanceSpec> SpecsOf(const NodeConfig& config) {
     InstanceSpec spec;
     spec.name = instance.name;
     spec.plugin = instance.plugin;
-    auto json = instance.config->GetJson("");
-    if (json.ok()) spec.config_json = std::string(*json);
+    spec.config = instance.config;
+    spec.unavailable_reason = instance.unavailable_reason;
     spec.start = instance.start == InstanceStart::kAuto ? StartPolicy::kAuto : StartPolicy::kManual;
     spec.on_start_failure = instance.on_start_failure == StartFailure::kRetry
                                 ? StartFailurePolicy::kRetry

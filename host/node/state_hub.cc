@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/executor.h"
 #include "host/rpc/convert.h"
 #include "host/rpc/describe.h"
 

@@ -1,0 +1,119 @@
+#include "host/node/foundation.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "host/node/config_source.h"
+
+namespace viaduct {
+namespace {
+
+constexpr char kComponent[] = "node";
+
+std::unique_ptr<PluginRegistry> MakeRegistry(const Surroundings& surroundings,
+                                             const ConfigEnvironment& environment,
+                                             std::string cache_dir, Log* log) {
+  PluginRegistry::Options options;
+  options.folders = surroundings.plugin_path;
+  options.cache_dir = std::move(cache_dir);
+  const std::string probe = ProbeProgram(environment);
+  if (!probe.empty()) options.probe_command = {probe};
+  return std::make_unique<PluginRegistry>(std::move(options), log);
+}
+
+LogHubOptions OptionsOf(const LogOptions& log) {
+  LogHubOptions options;
+  options.format = log.format;
+  options.level = log.level;
+  options.levels = log.levels;
+  options.journald_prefix = std::getenv("JOURNAL_STREAM") != nullptr;
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<CheckedFile> CheckConfigFile(const std::string& path) {
+  CheckedFile checked;
+  VD_ASSIGN_OR_RETURN(checked.text, ReadConfigFile(path));
+  SystemEnvironment environment;
+  NullLog log;
+  auto registry = MakeRegistry(PeekSurroundings(checked.text, environment), environment, "", &log);
+  registry->Scan();
+  PluginSchemas schemas(registry.get());
+  ConfigReport report = ConfigValidator(&schemas, &environment).Validate(checked.text, path);
+  checked.findings = std::move(report.findings);
+  checked.config = std::move(report.config);
+  return checked;
+}
+
+absl::Status Foundation::Open(const std::string& config_path) {
+  config_file = config_path;
+  std::optional<std::string> file_text;
+  if (!config_path.empty()) {
+    VD_ASSIGN_OR_RETURN(file_text, ReadConfigFile(config_path));
+  }
+  const Surroundings surroundings = PeekSurroundings(file_text.value_or(""), environment);
+  LogOptions log_options;
+  {
+    ConfigReport report =
+        ConfigValidator(nullptr, &environment).Validate(file_text.value_or(""), config_path);
+    if (report.ok()) log_options = report.config->log;
+  }
+  log = std::make_unique<LogHub>(OptionsOf(log_options), &clock);
+  VD_ASSIGN_OR_RETURN(data_dir, DataDir::Open(surroundings.data_dir));
+  plugins = MakeRegistry(surroundings, environment, data_dir->Below("plugin-cache"), log.get());
+  plugins->Scan();
+  schemas = std::make_unique<PluginSchemas>(plugins.get());
+  validator = std::make_unique<ConfigValidator>(schemas.get(), &environment);
+  if (file_text.has_value()) {
+    // A file with mistakes never becomes a revision.
+    ConfigReport report = validator->Validate(*file_text, config_path);
+    findings = report.findings;
+    VD_RETURN_IF_ERROR(report.status());
+  }
+  VD_ASSIGN_OR_RETURN(revisions, RevisionStore::Open(data_dir->Below("config"), &clock, log.get()));
+  return Choose(file_text);
+}
+
+absl::Status Foundation::Choose(const std::optional<std::string>& file_text) {
+  VD_ASSIGN_OR_RETURN(choice, revisions->ChooseForStart(file_text));
+  if (choice.fell_back) {
+    log->Error(kComponent, "fell back to an older configuration",
+               {{"revision", absl::StrCat(choice.revision.number)}, {"reason", choice.reason}});
+  }
+  const std::string name = choice.from_file ? config_file : "config.yaml";
+  ConfigReport report = validator->Validate(choice.yaml, name);
+  if (!report.ok()) {
+    // It was sound when it was applied; something it names has gone. Try what worked last.
+    auto good = revisions->last_good();
+    if (!good.has_value() || good->number == choice.revision.number) {
+      findings = report.findings;
+      return report.status();
+    }
+    log->Error(kComponent, "the configuration is no longer valid, going back to the last good one",
+               {{"revision", absl::StrCat(choice.revision.number)},
+                {"reason", StdView(report.status().message())}});
+    VD_ASSIGN_OR_RETURN(choice.revision, revisions->FallBack(good->number, RevisionState::kFailed,
+                                                             "no longer valid at start", "node"));
+    VD_ASSIGN_OR_RETURN(choice.yaml, revisions->ReadYaml(choice.revision.number));
+    report = validator->Validate(choice.yaml, "config.yaml");
+    findings = report.findings;
+    VD_RETURN_IF_ERROR(report.status());
+  }
+  findings = std::move(report.findings);
+  config = *std::move(report.config);
+  log->Configure(config.log.level, config.log.levels);
+  return revisions->MarkStarting();
+}
+
+void PrintFindings(const std::vector<Finding>& findings, std::FILE* out) {
+  for (const auto& finding : findings) {
+    std::fprintf(out, "%s\n", FormatFinding(finding).c_str());
+  }
+}
+
+}  // namespace viaduct

@@ -1,0 +1,352 @@
+#include "host/node/node.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "host/node/config_source.h"
+#include "host/node/control_socket.h"
+#include "host/node/grpc_server.h"
+#include "host/node/node_facts.h"
+#include "host/node/node_monitor.h"
+#include "host/node/node_services.h"
+#include "host/rpc/convert.h"
+#include "host/rpc/describe.h"
+#include "host/services/snapshot.h"
+
+namespace viaduct {
+namespace {
+
+namespace pb = control::v1;
+
+constexpr char kComponent[] = "node";
+constexpr absl::Duration kServerPatience = absl::Seconds(1);
+constexpr absl::Duration kPoolPatience = absl::Seconds(10);
+constexpr uint32_t kAbiMajor = 1;
+constexpr uint32_t kAbiMinor = 0;
+
+SpoolOptions OptionsOf(const NodeConfig& config) {
+  SpoolOptions options;
+  options.path = config.spool.path;
+  options.max_bytes = config.spool.max_bytes;
+  options.max_messages = config.spool.max_messages;
+  options.when_full = config.spool.when_full == SpoolFull::kRejectNew
+                          ? WhenFull::kRejectNew
+                          : WhenFull::kDropOldestLowPriority;
+  options.time_to_live = {config.spool.detection_time_to_live, config.spool.health_time_to_live,
+                          config.spool.config_time_to_live, config.spool.control_time_to_live};
+  options.max_rejects = config.gateway.max_rejects;
+  return options;
+}
+
+// "viaduct.instance/http" for "instance/http"; "" where grpc.health.v1 has no name for it.
+std::string HealthName(const std::string& component) {
+  if (component.compare(0, 9, "instance/") != 0) return "";
+  return "viaduct." + component;
+}
+
+HealthReport ReportOf(const HealthTree& health) {
+  HealthReport report;
+  report.status = std::string(HealthStateName(health.Aggregate().state));
+  for (const auto& component : health.List()) {
+    report.components.push_back(
+        {component.component, std::string(HealthStateName(component.state)), component.reason});
+  }
+  return report;
+}
+
+}  // namespace
+
+Node::Node(Foundation* foundation, Options options)
+    : foundation_(foundation),
+      options_(std::move(options)),
+      started_at_(foundation->clock.Now()),
+      health_(&foundation->clock),
+      timers_(&foundation->clock),
+      pool_(ThreadPool::Options{"control", kControlThreads, kMaxControlCalls}) {}
+
+Node::~Node() { Stop(absl::ZeroDuration()); }
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Start(Foundation* foundation, Options options) {
+  std::unique_ptr<Node> node(new Node(foundation, std::move(options)));
+  VD_RETURN_IF_ERROR(node->OpenStorage());
+  VD_RETURN_IF_ERROR(node->BuildApplication());
+  VD_RETURN_IF_ERROR(node->StartControl());
+  VD_RETURN_IF_ERROR(node->StartInstances());
+  return node;
+}
+
+absl::Status Node::OpenStorage() {
+  const NodeConfig& config = foundation_->config;
+  Log* log = foundation_->log.get();
+  if (config.node.sink_uplink) {
+    VD_ASSIGN_OR_RETURN(spool_, Spool::Open(OptionsOf(config), &foundation_->clock, log));
+    uplink_sink_ = std::make_unique<UplinkSink>(spool_.get());
+  }
+  if (config.node.sink_store) {
+    SqliteStoreOptions options;
+    options.path = config.store.sqlite_path;
+    options.zone = config.node.timezone;
+    VD_ASSIGN_OR_RETURN(store_, OpenSqliteStore(options, &foundation_->clock, log));
+    ImageFolderOptions folder;
+    folder.root = config.store.images;
+    VD_ASSIGN_OR_RETURN(images_, ImageFolder::Open(folder, log));
+    VD_RETURN_IF_ERROR(
+        images_->CleanUp([this](const MessageKey& key) { return store_->HasDetection(key); }));
+    StoreSinkOptions sink;
+    sink.naive_zone = config.node.timezone;
+    store_sink_ =
+        std::make_unique<StoreSink>(sink, store_.get(), images_.get(), &foundation_->clock, log);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Node::BuildApplication() {
+  const NodeConfig& config = foundation_->config;
+  std::vector<Sink*> sinks;
+  if (store_sink_ != nullptr) sinks.push_back(store_sink_.get());
+  if (uplink_sink_ != nullptr) sinks.push_back(uplink_sink_.get());
+  if (sinks.empty()) return absl::InvalidArgumentError("node.sinks: none is configured");
+  Sink* sink = sinks.front();
+  if (sinks.size() > 1) {
+    fan_out_ = std::make_unique<FanOutSink>(std::move(sinks));
+    sink = fan_out_.get();
+  }
+  feed_ = std::make_unique<MessageFeed>();
+  feed_sink_ = std::make_unique<FeedSink>(sink, feed_.get());
+  gate_ = std::make_unique<GateSink>(feed_sink_.get());
+  ApplicationOptions options;
+  options.node_id = config.node.id;
+  options.version = NodeVersion();
+  options.zone = config.node.timezone;
+  if (config.limits.max_message_bytes > 0) options.max_body_bytes = config.limits.max_message_bytes;
+  ApplicationParts parts;
+  parts.clock = &foundation_->clock;
+  parts.log = foundation_->log.get();
+  parts.sink = gate_.get();
+  parts.store = store_.get();
+  parts.images = images_.get();
+  parts.metrics_text = [this] { return metrics_.ExpositionText(); };
+  parts.health = [this] { return ReportOf(health_); };
+  application_ = std::make_unique<Application>(std::move(options), std::move(parts));
+  InstancesDeps deps;
+  deps.plugins = foundation_->plugins.get();
+  deps.clock = &foundation_->clock;
+  deps.log = foundation_->log.get();
+  deps.metrics = &metrics_;
+  deps.health = &health_;
+  deps.calls = application_.get();
+  InstancesOptions instances;
+  if (config.limits.start_timeout > absl::ZeroDuration()) {
+    instances.limits.start_timeout = config.limits.start_timeout;
+  }
+  instances.on_fatal = [this](const std::string& name, const absl::Status& why) {
+    foundation_->log->Error(kComponent, "an instance that must not fail did",
+                            {{"instance", name}, {"reason", StdView(why.message())}});
+    options_.on_stop_requested(1);
+  };
+  instances_ = std::make_unique<Instances>(deps, std::move(instances));
+  return absl::OkStatus();
+}
+
+absl::Status Node::StartControl() {
+  const NodeConfig& config = foundation_->config;
+  hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
+  ConfigControl::Deps control;
+  control.clock = &foundation_->clock;
+  control.log = foundation_->log.get();
+  control.log_hub = foundation_->log.get();
+  control.health = &health_;
+  control.revisions = foundation_->revisions.get();
+  control.validator = foundation_->validator.get();
+  control.instances = instances_.get();
+  control.timers = &timers_;
+  control.executor = &pool_;
+  config_ = std::make_unique<ConfigControl>(control);
+  config_->Begin(config);
+  config_->SetChanged([this](const Revision& revision) {
+    hub_->PublishRevision(rpc::ToProto(revision));
+    hub_->PublishEvent(revision.state == RevisionState::kRolledBack
+                           ? pb::EVENT_KIND_CONFIG_ROLLED_BACK
+                           : pb::EVENT_KIND_CONFIG_APPLIED,
+                       "", absl::StrCat("revision ", revision.number, " ", revision.reason));
+  });
+  monitor_ = std::make_unique<NodeMonitor>(
+      NodeMonitor::Deps{&timers_, &pool_, &health_, &metrics_, spool_.get(), store_.get()});
+  deps_.clock = &foundation_->clock;
+  deps_.executor = &pool_;
+  deps_.timers = &timers_;
+  deps_.peers = &peers_;
+  deps_.hub = hub_.get();
+  deps_.instances = instances_.get();
+  deps_.plugins = foundation_->plugins.get();
+  deps_.config = config_.get();
+  deps_.log_hub = foundation_->log.get();
+  deps_.metrics = &metrics_;
+  deps_.health = &health_;
+  deps_.spool = spool_.get();
+  deps_.node = MakeActions();
+  services_ = std::make_unique<NodeServices>(
+      &deps_, config.node.id,
+      [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
+        application_->IngestEnvelopes(std::move(batch), "grpc", "gateway.v1", std::move(done));
+      },
+      feed_.get());
+  GrpcServer::Options options;
+  options.services = services_->All();
+  VD_ASSIGN_OR_RETURN(options.socket, ControlSocket::Listen(config.control.socket));
+  options.tcp = config.control.tcp;
+  options.peers = &peers_;
+  VD_ASSIGN_OR_RETURN(server_, GrpcServer::Start(std::move(options)));
+  return hub_->Start([this](const std::string& component, HealthState state) {
+    const bool serving = state != HealthState::kUnhealthy;
+    if (component.empty()) {
+      server_->SetServing("", serving);
+      server_->SetServing("viaduct.node", serving);
+      return;
+    }
+    const std::string name = HealthName(component);
+    if (!name.empty()) server_->SetServing(name, serving);
+  });
+}
+
+absl::Status Node::StartInstances() {
+  const NodeConfig& config = foundation_->config;
+  health_.Set(kComponent, HealthState::kHealthy);
+  ApplyResult applied = instances_->Apply(SpecsOf(config), ApplyMode::kBoot);
+  for (const auto& [name, status] : applied.failures) {
+    foundation_->log->Error(kComponent, "an instance cannot be made",
+                            {{"instance", name}, {"reason", StdView(status.message())}});
+  }
+  monitor_->Start();
+  instances_->AwaitSettled(config.limits.start_timeout);
+  SetState(pb::NODE_STATE_RUNNING);
+  start_time_ns_.store(absl::ToInt64Nanoseconds(ProcessAge()));
+  config_->ScheduleGood();
+  foundation_->log->Info(kComponent, "ready",
+                         {{"id", config.node.id},
+                          {"version", NodeVersion()},
+                          {"revision", absl::StrCat(foundation_->choice.revision.number)},
+                          {"after_ms", absl::StrCat(start_time_ns_.load() / 1'000'000)}});
+  return absl::OkStatus();
+}
+
+NodeActions Node::MakeActions() {
+  NodeActions actions;
+  actions.info = [this] { return Info(); };
+  actions.drain = [this](absl::Duration limit) { return Drain(limit); };
+  actions.stop = [this] { options_.on_stop_requested(0); };
+  return actions;
+}
+
+pb::NodeInfo Node::Info() const {
+  const NodeConfig& config = foundation_->config;
+  pb::NodeInfo info;
+  info.set_id(config.node.id);
+  info.set_state(state_.load());
+  info.set_health(rpc::ToProto(health_.Aggregate().state));
+  *info.mutable_build() = BuildFacts();
+  info.mutable_abi()->set_major(kAbiMajor);
+  info.mutable_abi()->set_minor(kAbiMinor);
+  *info.mutable_host() = HostFactsNow();
+  *info.mutable_started_at() = rpc::ToProto(started_at_);
+  *info.mutable_uptime() = rpc::ToProto(ProcessAge());
+  info.set_pid(static_cast<uint32_t>(getpid()));
+  info.set_resident_bytes(ResidentBytes());
+  info.set_data_dir(foundation_->data_dir->path());
+  info.set_config_file(foundation_->config_file);
+  auto head = foundation_->revisions->head();
+  if (head.has_value()) info.set_config_revision(head->number);
+  if (config.node.sink_uplink) info.add_sinks("uplink");
+  if (config.node.sink_store) info.add_sinks("store");
+  *info.mutable_start_time() = rpc::ToProto(absl::Nanoseconds(start_time_ns_.load()));
+  return info;
+}
+
+std::string Node::StatusLine() const {
+  const ComponentHealth health = health_.Aggregate();
+  std::string line =
+      absl::StrCat(foundation_->config.node.id, ": ", AbslView(HealthStateName(health.state)));
+  if (!health.reason.empty()) absl::StrAppend(&line, ", ", health.reason);
+  return line;
+}
+
+void Node::SetState(pb::NodeState state) {
+  state_.store(state);
+  hub_->PublishEvent(pb::EVENT_KIND_NODE_STATE, "", pb::NodeState_Name(state));
+}
+
+NodeActions::Drained Node::Drain(absl::Duration limit) {
+  const absl::Time deadline = foundation_->clock.Now() + limit;
+  SetState(pb::NODE_STATE_DRAINING);
+  gate_->Close();
+  NodeActions::Drained drained;
+  drained.complete = true;
+  for (const auto& info : instances_->List()) {
+    if (info.state != InstanceState::kStarted) continue;
+    const absl::Duration left = std::max(deadline - foundation_->clock.Now(), absl::ZeroDuration());
+    if (!instances_->Drain(info.name, left).ok()) drained.complete = false;
+  }
+  if (spool_ != nullptr) drained.spooled = spool_->Info().messages;
+  SetState(pb::NODE_STATE_DRAINED);
+  return drained;
+}
+
+void Node::Reload() {
+  const bool queued = pool_.Submit([this] {
+    auto text = ReadConfigFile(foundation_->config_file);
+    absl::Status status = text.status();
+    if (text.ok()) {
+      RevisionStore::Proposal proposal;
+      proposal.yaml = *std::move(text);
+      proposal.origin = RevisionOrigin::kFile;
+      proposal.author = "SIGHUP";
+      status = config_->Apply(proposal).status;
+    }
+    Audit(deps_, "SIGHUP", "reload", foundation_->config_file, status);
+  });
+  if (!queued) foundation_->log->Error(kComponent, "cannot reload now, too many calls wait", {});
+}
+
+bool Node::Alive() {
+  const bool alive = pulse_.exchange(false);
+  pool_.Submit([this] { pulse_.store(true); });
+  return alive;
+}
+
+size_t Node::Stop(absl::Duration limit) {
+  if (std::exchange(stopped_, true)) return 0;
+  if (hub_ != nullptr) SetState(pb::NODE_STATE_STOPPING);
+  if (gate_ != nullptr) gate_->Close();
+  size_t left_behind = instances_ != nullptr ? instances_->StopAll(limit) : 0;
+  // Watches go before the server, so that each is told why.
+  if (hub_ != nullptr) hub_->Stop();
+  if (feed_ != nullptr) {
+    feed_->CloseAll(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is stopping"));
+  }
+  timers_.Stop();
+  if (server_ != nullptr) server_->Stop(kServerPatience);
+  left_behind += static_cast<size_t>(pool_.Stop(kPoolPatience));
+  server_.reset();
+  services_.reset();
+  config_.reset();
+  monitor_.reset();
+  if (left_behind > 0) {
+    // A thread that hangs in a plugin may still use what it was given; only the data is closed.
+    if (spool_ != nullptr) spool_->Close();
+    return left_behind;
+  }
+  hub_.reset();
+  instances_.reset();
+  if (spool_ != nullptr) spool_->Close();
+  store_.reset();
+  application_.reset();
+  return 0;
+}
+
+}  // namespace viaduct

@@ -1,0 +1,114 @@
+// One node: everything of it, made in order and taken apart in the reverse one.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/lpr/application.h"
+#include "core/lpr/fan_out_sink.h"
+#include "core/lpr/store_sink.h"
+#include "core/observe/health_tree.h"
+#include "core/observe/metrics.h"
+#include "core/plugin/instances.h"
+#include "core/spool/spool.h"
+#include "core/store/sqlite_store.h"
+#include "host/node/config_control.h"
+#include "host/node/foundation.h"
+#include "host/node/state_hub.h"
+#include "host/node/uplink_sink.h"
+#include "host/services/deps.h"
+
+namespace viaduct {
+
+class GrpcServer;
+class MessageFeed;
+class FeedSink;
+class NodeMonitor;
+struct NodeServices;
+
+// Thread-safe after Start.
+class Node {
+ public:
+  struct Options {
+    // Somebody asked for the end: Node.Drain with stop, or an instance that must not fail did. Any
+    // thread; must return at once.
+    std::function<void(int exit_code)> on_stop_requested;
+  };
+  static constexpr int kControlThreads = 4;
+  static constexpr size_t kMaxControlCalls = 64;
+
+  // `foundation` outlives the node. Returns when everything is up and every instance has started or
+  // failed.
+  static absl::StatusOr<std::unique_ptr<Node>> Start(Foundation* foundation, Options options);
+  // As Stop with no patience.
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Re-reads the configuration file, through the same door as everybody else.
+  void Reload();
+
+  // Drains within `limit`, then takes everything apart. Returns the number of plugin threads that
+  // had to be left behind: when not 0, end the process with _exit.
+  size_t Stop(absl::Duration limit);
+
+  // True when the pool that serves the control plane has run a task since the last call: what the
+  // watchdog of systemd is told.
+  bool Alive();
+
+  std::string StatusLine() const;  // For sd_notify and people.
+  absl::Duration drain_timeout() const { return foundation_->config.limits.drain_timeout; }
+
+ private:
+  Node(Foundation* foundation, Options options);
+
+  absl::Status OpenStorage();
+  absl::Status BuildApplication();
+  absl::Status StartControl();
+  absl::Status StartInstances();
+  NodeActions MakeActions();
+  control::v1::NodeInfo Info() const;
+  NodeActions::Drained Drain(absl::Duration limit);
+  void SetState(control::v1::NodeState state);
+
+  Foundation* const foundation_;
+  const Options options_;
+  const absl::Time started_at_;
+  std::atomic<control::v1::NodeState> state_{control::v1::NODE_STATE_STARTING};
+  std::atomic<bool> pulse_{true};
+  std::atomic<int64_t> start_time_ns_{0};
+  bool stopped_ = false;
+
+  Metrics metrics_;
+  HealthTree health_;
+  TimerQueue timers_;
+  ThreadPool pool_;
+  rpc::Peers peers_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<ImageFolder> images_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<UplinkSink> uplink_sink_;
+  std::unique_ptr<StoreSink> store_sink_;
+  std::unique_ptr<FanOutSink> fan_out_;
+  std::unique_ptr<MessageFeed> feed_;
+  std::unique_ptr<FeedSink> feed_sink_;
+  std::unique_ptr<GateSink> gate_;
+  std::unique_ptr<Application> application_;
+  std::unique_ptr<Instances> instances_;
+  std::unique_ptr<NodeMonitor> monitor_;
+  std::unique_ptr<StateHub> hub_;
+  std::unique_ptr<ConfigControl> config_;
+  ServiceDeps deps_;
+  std::unique_ptr<NodeServices> services_;
+  std::unique_ptr<GrpcServer> server_;
+};
+
+}  // namespace viaduct

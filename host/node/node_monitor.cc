@@ -1,0 +1,90 @@
+#include "host/node/node_monitor.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "host/services/snapshot.h"
+
+namespace viaduct {
+namespace {
+
+MetricNumber AddGauge(Metrics* metrics, const char* name, const char* help) {
+  MetricSpec spec;
+  spec.kind = MetricKind::kGauge;
+  spec.name = name;
+  spec.help = help;
+  auto number = metrics->Add(spec);
+  return number.ok() ? *number : 0;  // 0 is ignored: a missing gauge is no reason not to run.
+}
+
+}  // namespace
+
+NodeMonitor::NodeMonitor(Deps deps) : deps_(deps) {
+  resident_ = AddGauge(deps_.metrics, "viaduct_node_resident_bytes", "Resident memory.");
+  if (deps_.spool != nullptr) {
+    spool_messages_ = AddGauge(deps_.metrics, "viaduct_spool_messages", "Messages that wait.");
+    spool_bytes_ = AddGauge(deps_.metrics, "viaduct_spool_bytes", "Bytes of waiting messages.");
+    spool_oldest_ = AddGauge(deps_.metrics, "viaduct_spool_oldest_seconds",
+                             "Age of the oldest waiting message.");
+  }
+  if (deps_.store != nullptr) {
+    store_queued_ = AddGauge(deps_.metrics, "viaduct_store_queued_records",
+                             "Records accepted and not yet committed.");
+    store_bytes_ = AddGauge(deps_.metrics, "viaduct_store_bytes", "Size of the database.");
+  }
+}
+
+void NodeMonitor::Start() { Look(); }
+
+void NodeMonitor::Arm() {
+  deps_.timers->ArmAfter(kInterval, [this] {
+    // Looking reads files and databases; when the pool is busy there is no look this time.
+    if (!deps_.executor->Submit([this] { Look(); })) Arm();
+  });
+}
+
+void NodeMonitor::Look() {
+  deps_.metrics->Set(resident_, static_cast<double>(ResidentBytes()));
+  if (deps_.spool != nullptr) LookAtSpool();
+  if (deps_.store != nullptr) LookAtStore();
+  Arm();
+}
+
+void NodeMonitor::LookAtSpool() {
+  const SpoolInfo info = deps_.spool->Info();
+  deps_.metrics->Set(spool_messages_, static_cast<double>(info.messages));
+  deps_.metrics->Set(spool_bytes_, static_cast<double>(info.bytes));
+  deps_.metrics->Set(spool_oldest_, absl::ToDoubleSeconds(info.oldest_age));
+  if (info.failed) {
+    deps_.health->Set("spool", HealthState::kUnhealthy, "damaged again and again, takes nothing");
+  } else if (info.disk_full) {
+    deps_.health->Set("spool", HealthState::kUnhealthy, "no space on disk");
+  } else if (info.full) {
+    deps_.health->Set("spool", HealthState::kUnhealthy,
+                      absl::StrCat("full, ", info.messages, " messages wait"));
+  } else if (info.rejected > 0) {
+    deps_.health->Set("spool", HealthState::kDegraded,
+                      absl::StrCat(info.rejected, " messages were refused by the peer"));
+  } else {
+    deps_.health->Set("spool", HealthState::kHealthy);
+  }
+}
+
+void NodeMonitor::LookAtStore() {
+  const StoreHealth health = deps_.store->Health();
+  deps_.metrics->Set(store_queued_, static_cast<double>(health.queued_records));
+  deps_.metrics->Set(store_bytes_, static_cast<double>(health.bytes));
+  switch (health.state) {
+    case StoreHealth::State::kOk:
+      deps_.health->Set("store", HealthState::kHealthy);
+      break;
+    case StoreHealth::State::kDegraded:
+      deps_.health->Set("store", HealthState::kDegraded, health.reason);
+      break;
+    case StoreHealth::State::kFailed:
+      deps_.health->Set("store", HealthState::kUnhealthy, health.reason);
+      break;
+  }
+}
+
+}  // namespace viaduct

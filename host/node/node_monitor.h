@@ -1,0 +1,51 @@
+// Looks at spool, store and process now and then, and says in health and metrics what it sees.
+#pragma once
+
+#include <memory>
+
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/executor.h"
+#include "core/base/executor_timer_queue.h"
+#include "core/observe/health_tree.h"
+#include "core/observe/metrics.h"
+#include "core/spool/spool.h"
+#include "core/store/store.h"
+
+namespace viaduct {
+
+// Thread-safe. Timers and executor must have been stopped when it is destroyed.
+class NodeMonitor {
+ public:
+  static constexpr absl::Duration kInterval = absl::Seconds(1);
+
+  struct Deps {
+    TimerQueue* timers = nullptr;
+    Executor* executor = nullptr;
+    HealthTree* health = nullptr;
+    Metrics* metrics = nullptr;
+    Spool* spool = nullptr;  // May be null.
+    Store* store = nullptr;  // May be null.
+  };
+
+  explicit NodeMonitor(Deps deps);
+
+  // Looks at once, then each interval.
+  void Start();
+
+ private:
+  void Look();
+  void Arm();
+  void LookAtSpool();
+  void LookAtStore();
+
+  const Deps deps_;
+  MetricNumber resident_ = 0;
+  MetricNumber spool_messages_ = 0;
+  MetricNumber spool_bytes_ = 0;
+  MetricNumber spool_oldest_ = 0;
+  MetricNumber store_queued_ = 0;
+  MetricNumber store_bytes_ = 0;
+};
+
+}  // namespace viaduct

@@ -1,0 +1,49 @@
+// The gRPC services of one node, together.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/services/config_service.h"
+#include "host/services/envelope_convert.h"
+#include "host/services/gateway_service.h"
+#include "host/services/instances_service.h"
+#include "host/services/logs_service.h"
+#include "host/services/node_service.h"
+#include "host/services/plugins_service.h"
+#include "host/services/spool_service.h"
+#include "host/services/stats_service.h"
+
+namespace viaduct {
+
+// Thread-safe.
+struct NodeServices {
+  NodeServices(const ServiceDeps* deps, const std::string& node_id, IngestFn ingest,
+               MessageFeed* feed)
+      : reader(node_id, deps->clock),
+        gateway(std::move(ingest), &reader, feed),
+        node(deps),
+        plugins(deps),
+        instances(deps),
+        config(deps),
+        stats(deps),
+        spool(deps),
+        logs(deps) {}
+
+  std::vector<grpc::Service*> All() {
+    return {&gateway, &node, &plugins, &instances, &config, &stats, &spool, &logs};
+  }
+
+  EnvelopeReader reader;
+  GatewayService gateway;
+  NodeService node;
+  PluginsService plugins;
+  InstancesService instances;
+  ConfigService config;
+  StatsService stats;
+  SpoolService spool;
+  LogsService logs;
+};
+
+}  // namespace viaduct

@@ -1,0 +1,178 @@
+#include "host/node/run.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "host/node/foundation.h"
+#include "host/node/node.h"
+
+namespace viaduct {
+namespace {
+
+constexpr char kComponent[] = "node";
+constexpr int kStatusIntervalMs = 10'000;
+constexpr int kQuitNow = 130;
+constexpr absl::Duration kDefaultDrain = absl::Seconds(10);
+
+// Signals and wishes to stop, as one thing to wait for. Thread-safe: RequestStop; the rest lives on
+// the main thread.
+class Events {
+ public:
+  // Before any thread is made: they inherit the mask.
+  Events() {
+    std::signal(SIGPIPE, SIG_IGN);
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&mask, signal);
+    pthread_sigmask(SIG_BLOCK, &mask, nullptr);
+    signals_ = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  }
+  ~Events() {
+    close(signals_);
+    close(wake_);
+  }
+  Events(const Events&) = delete;
+  Events& operator=(const Events&) = delete;
+
+  void RequestStop(int exit_code) {
+    exit_code_.store(exit_code);
+    Wake();
+  }
+  void Wake() {
+    const uint64_t one = 1;
+    static_cast<void>(write(wake_, &one, sizeof(one)) == sizeof(one));
+  }
+  int exit_code() const { return exit_code_.load(); }
+
+  enum class Kind { kTimeout, kStop, kReload, kWoken };
+  Kind Wait(int timeout_ms) {
+    pollfd watched[2] = {{signals_, POLLIN, 0}, {wake_, POLLIN, 0}};
+    if (poll(watched, 2, timeout_ms) <= 0) return Kind::kTimeout;
+    signalfd_siginfo info{};
+    if (read(signals_, &info, sizeof(info)) == sizeof(info)) {
+      return info.ssi_signo == SIGHUP ? Kind::kReload : Kind::kStop;
+    }
+    uint64_t count = 0;
+    static_cast<void>(read(wake_, &count, sizeof(count)) == sizeof(count));
+    return Kind::kWoken;
+  }
+
+ private:
+  int signals_ = -1;
+  int wake_ = -1;
+  std::atomic<int> exit_code_{kExitOk};
+};
+
+// How often systemd wants a sign of life, halved; without a watchdog the status is still renewed.
+int NotifyIntervalMs() {
+  uint64_t microseconds = 0;
+  if (sd_watchdog_enabled(0, &microseconds) <= 0) return kStatusIntervalMs;
+  return static_cast<int>(microseconds / 2000);
+}
+
+void Supervise(Node* node, Events* events) {
+  const int interval = NotifyIntervalMs();
+  while (true) {
+    switch (events->Wait(interval)) {
+      case Events::Kind::kStop:
+      case Events::Kind::kWoken:
+        return;
+      case Events::Kind::kReload:
+        node->Reload();
+        break;
+      case Events::Kind::kTimeout:
+        // No sign of life when the control plane hangs: systemd then starts the node anew.
+        if (node->Alive()) {
+          sd_notify(0, absl::StrCat("WATCHDOG=1\nSTATUS=", node->StatusLine()).c_str());
+        }
+        break;
+    }
+  }
+}
+
+// Takes the node apart on a thread of its own, so that a second signal is heard.
+size_t StopListening(std::unique_ptr<Node> node, Foundation* foundation, Events* events) {
+  std::atomic<bool> done{false};
+  size_t left_behind = 0;
+  absl::Duration limit = node->drain_timeout();
+  if (limit <= absl::ZeroDuration()) limit = kDefaultDrain;
+  std::thread stopper([&] {
+    left_behind = node->Stop(limit);
+    done.store(true);
+    events->Wake();
+  });
+  while (!done.load()) {
+    if (events->Wait(-1) == Events::Kind::kStop) {
+      foundation->log->Warning(kComponent, "second signal, quitting without waiting", {});
+      _exit(kQuitNow);
+    }
+  }
+  stopper.join();
+  if (left_behind > 0) static_cast<void>(node.release());  // Its threads still use it.
+  return left_behind;
+}
+
+int ReportFailure(const Foundation& foundation, const absl::Status& status) {
+  PrintFindings(foundation.findings, stderr);
+  std::fprintf(stderr, "viaduct-host: %s\n", std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? kExitConfig : kExitFailed;
+}
+
+}  // namespace
+
+int RunNode(const std::string& config_file) {
+  Events events;
+  auto foundation = std::make_unique<Foundation>();
+  absl::Status opened = foundation->Open(config_file);
+  if (!opened.ok()) return ReportFailure(*foundation, opened);
+  for (const auto& finding : foundation->findings) {
+    foundation->log->Warning("config", FormatFinding(finding), {});
+  }
+  Node::Options options;
+  options.on_stop_requested = [&events](int exit_code) { events.RequestStop(exit_code); };
+  auto node = Node::Start(foundation.get(), std::move(options));
+  if (!node.ok()) {
+    foundation->findings.clear();
+    return ReportFailure(*foundation, node.status());
+  }
+  sd_notify(0, absl::StrCat("READY=1\nSTATUS=", (*node)->StatusLine()).c_str());
+  Supervise(node->get(), &events);
+  sd_notify(0, "STOPPING=1\nSTATUS=draining");
+  foundation->log->Info(kComponent, "stopping", {});
+  const size_t left_behind = StopListening(*std::move(node), foundation.get(), &events);
+  absl::Status noted = foundation->revisions->MarkStoppedInOrder();
+  if (!noted.ok()) {
+    foundation->log->Warning(kComponent, "cannot note the stop in good order", {});
+  }
+  foundation->log->Info(kComponent, "stopped", {});
+  if (left_behind > 0) _exit(events.exit_code());
+  return events.exit_code();
+}
+
+int CheckConfig(const std::string& config_file) {
+  auto checked = CheckConfigFile(config_file);
+  if (!checked.ok()) {
+    std::fprintf(stderr, "viaduct-host: %s\n", std::string(checked.status().message()).c_str());
+    return kExitUsage;
+  }
+  PrintFindings(checked->findings, stdout);
+  if (!checked->config.has_value()) return kExitConfig;
+  std::printf("%s: valid\n", config_file.c_str());
+  return kExitOk;
+}
+
+}  // namespace viaduct
