@@ -74,13 +74,27 @@ int64_t DeliveryTable::OldestSentNs() const {
 
 bool DeliveryTable::AbandonOldest(int64_t sent_before_ns, Delivery* delivery) {
   if (oldest_ == kNoSlot) return false;
-  Slot& slot = slots_[oldest_];
+  const uint32_t oldest = oldest_;
+  Slot& slot = slots_[oldest];
   if (slot.delivery.sent_ns >= sent_before_ns) return false;
   *delivery = slot.delivery;
   Unlink(&slot);
+  abandoned_order_.emplace_back(slot.delivery.sent_ns, TokenOf(oldest, slot.generation));
   slot.state = State::kAbandoned;
   ++abandoned_;
   return true;
+}
+
+void DeliveryTable::Reclaim(int64_t sent_before_ns) {
+  while (!abandoned_order_.empty() && abandoned_order_.front().first < sent_before_ns) {
+    const uint64_t token = abandoned_order_.front().second;
+    abandoned_order_.pop_front();
+    if (Lookup(token) != nullptr) Free(IndexOf(token));
+  }
+}
+
+int64_t DeliveryTable::OldestAbandonedNs() const {
+  return abandoned_order_.empty() ? -1 : abandoned_order_.front().first;
 }
 
 bool DeliveryTable::TakeAny(Delivery* delivery) {

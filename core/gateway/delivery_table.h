@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <utility>
 #include <vector>
 
 #include "core/message/envelope.h"
@@ -41,6 +43,11 @@ class DeliveryTable {
   bool AbandonOldest(int64_t sent_before_ns, Delivery* delivery);
   // When the oldest active delivery was sent; -1 when there is none.
   int64_t OldestSentNs() const;
+  // Forgets abandoned deliveries sent before `sent_before_ns`: a link that loses some now and then
+  // must not lose its whole window in the end.
+  void Reclaim(int64_t sent_before_ns);
+  // When the next one to reclaim was sent; -1 when there is none.
+  int64_t OldestAbandonedNs() const;
   // Takes out any active delivery, for a link that goes away.
   bool TakeAny(Delivery* delivery);
 
@@ -61,6 +68,7 @@ class DeliveryTable {
 
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
+  std::deque<std::pair<int64_t, uint64_t>> abandoned_order_;  // (sent, token), some finished.
   uint32_t oldest_ = kNoSlot;
   uint32_t newest_ = kNoSlot;
   size_t active_ = 0;

@@ -13,6 +13,8 @@ namespace {
 constexpr size_t kMaxTried = 65'536;
 // A link that took nothing and says nothing is asked again after this.
 constexpr int64_t kBlockedNs = 100'000'000;
+// So many delivery timeouts after it was sent, a delivery stops counting against the window.
+constexpr int64_t kReclaimTimeouts = 10;
 
 int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
 
@@ -213,6 +215,7 @@ void DispatchCore::TimeOutDeliveries(int64_t now) {
       NoteFailure(state.get(), delivery.sent_ns, absl::ZeroDuration(), now);
       RetryDelivery(state.get(), delivery, timed_out, SettleKind::kRetry, now);
     }
+    state->table.Reclaim(now - kReclaimTimeouts * Nanos(options_.delivery_timeout) + 1);
     state->counters->in_flight.store(state->table.active(), std::memory_order_relaxed);
   }
   FlushSettlements();
@@ -339,6 +342,10 @@ int64_t DispatchCore::NextWake(int64_t now) const {
   for (const auto& state : links_) {
     const int64_t oldest = state->table.OldestSentNs();
     if (oldest >= 0) wake = std::min(wake, oldest + Nanos(options_.delivery_timeout));
+    const int64_t abandoned = state->table.OldestAbandonedNs();
+    if (abandoned >= 0) {
+      wake = std::min(wake, abandoned + kReclaimTimeouts * Nanos(options_.delivery_timeout));
+    }
     if (state->paused_until_ns > now) wake = std::min(wake, state->paused_until_ns);
     if (state->blocked) wake = std::min(wake, state->blocked_until_ns);
     room = room || (state->paused_until_ns <= now && !state->blocked && state->link->ready());

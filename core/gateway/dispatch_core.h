@@ -74,8 +74,10 @@ class DispatchCore {
     uint32_t failures_in_a_row = 0;
     uint32_t pauses_in_a_row = 0;
     int64_t paused_until_ns = 0;
-    bool probing = false;  // After a pause: one message decides.
-    bool blocked = false;  // Took less than it had promised.
+    int64_t pause_began_ns = -1;
+    bool pause_asked = false;  // By the peer: a success meanwhile does not end it.
+    bool probing = false;      // After a pause: one message decides.
+    bool blocked = false;      // Took less than it had promised.
     int64_t blocked_until_ns = 0;
     std::vector<OutboundMessage> batch;  // Being collected; borrows from claimed_.
     std::vector<size_t> batch_sources;   // Indexes into claimed_.

@@ -1,0 +1,299 @@
+// Thousands of random schedules of a dispatcher core against links that misbehave in every way that
+// the interface allows, on a clock of our own. Whatever happens: each message is settled for good
+// exactly once, none is lost, and the work stays bounded.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "core/gateway/dispatch_core.h"
+
+namespace viaduct {
+namespace {
+
+constexpr int64_t kMs = 1'000'000;
+
+// An outbox in memory, strict about the contract.
+class MemoryOutbox final : public Outbox {
+ public:
+  explicit MemoryOutbox(Clock* clock) : clock_(clock) {}
+
+  void Put(int64_t key) { waiting_[key] = {}; }
+
+  size_t Claim(size_t max, size_t, std::vector<OutboxMessage>* out) override {
+    size_t count = 0;
+    for (auto& [key, entry] : waiting_) {
+      if (count == max) break;
+      if (entry.claimed || entry.due > clock_->MonotonicNanos()) continue;
+      entry.claimed = true;
+      ++count;
+      OutboxMessage message;
+      message.key = key;
+      message.message_id = absl::StrCat("m", key);
+      message.envelope_json = "{}";
+      message.attempts = entry.attempts;
+      out->push_back(message);
+    }
+    return count;
+  }
+
+  void Settle(absl::Span<const Settlement> settlements) override {
+    for (const Settlement& s : settlements) {
+      const auto it = waiting_.find(s.key);
+      ASSERT_TRUE(it != waiting_.end()) << "settled after its end, key " << s.key;
+      ASSERT_TRUE(it->second.claimed) << "settled while not claimed, key " << s.key;
+      it->second.claimed = false;
+      it->second.due = clock_->MonotonicNanos() + s.delay_ns;
+      it->second.attempts += s.kind == SettleKind::kRelease ? 0 : 1;
+      it->second.rejects += s.kind == SettleKind::kReject ? 1 : 0;
+      if (s.kind == SettleKind::kConfirmed) confirmed_.insert(s.key);
+      const bool dead = it->second.rejects >= 5;
+      if (dead) dead_.insert(s.key);
+      if (dead || s.kind == SettleKind::kConfirmed || s.kind == SettleKind::kExpired) {
+        waiting_.erase(it);
+      }
+    }
+  }
+
+  int64_t NextDueNanos() const override {
+    int64_t due = kNever;
+    for (const auto& [key, entry] : waiting_) {
+      if (!entry.claimed) due = std::min(due, entry.due);
+    }
+    return due;
+  }
+  void SetReadyHandler(std::function<void()>) override {}
+
+  size_t claimed() const {
+    return static_cast<size_t>(std::count_if(waiting_.begin(), waiting_.end(),
+                                             [](const auto& e) { return e.second.claimed; }));
+  }
+  size_t left() const { return waiting_.size(); }
+  const std::set<int64_t>& confirmed() const { return confirmed_; }
+  const std::set<int64_t>& dead() const { return dead_; }
+
+ private:
+  struct Entry {
+    bool claimed = false;
+    int64_t due = 0;
+    uint32_t attempts = 0;
+    uint32_t rejects = 0;
+  };
+  Clock* const clock_;
+  std::map<int64_t, Entry> waiting_;
+  std::set<int64_t> confirmed_;
+  std::set<int64_t> dead_;
+};
+
+// Does anything that a faulty plugin or a bad network can do.
+class WildLink final : public Link {
+ public:
+  WildLink(std::string name, std::mt19937* random, size_t window)
+      : name_(std::move(name)), random_(random), window_(window) {}
+
+  std::string_view name() const override { return name_; }
+  bool ready() const override { return ready_; }
+  size_t credit() const override {
+    return honest_ ? window_ - std::min(window_, held_.size()) : Roll(2 * window_);
+  }
+  void SetHandlers(CompletionFn, ReadyFn) override {}
+
+  size_t Deliver(absl::Span<const OutboundMessage> batch) override {
+    size_t take = honest_ ? std::min(batch.size(), credit()) : Roll(batch.size() + 1);
+    for (size_t i = 0; i < take; ++i) {
+      EXPECT_TRUE(tokens_.insert(batch[i].token).second) << "token twice in flight";
+      held_.push_back({batch[i].token, KeyOf(batch[i])});
+    }
+    for (size_t i = take; i < batch.size(); ++i) untaken_.push_back(batch[i].token);
+    if (!honest_ && Roll(20) == 0)
+      return batch.size() + 7;  // Boasts; the core must not believe it.
+    return take;
+  }
+
+  // Some completions, good and bad.
+  std::vector<Completion> Complete() {
+    std::vector<Completion> out;
+    for (size_t n = Roll(8); n > 0 && !held_.empty(); --n) {
+      const size_t at = Roll(held_.size());
+      const auto [token, key] = held_[at];
+      if (!honest_ && Roll(30) == 0) {  // Never completed.
+        held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(at));
+        tokens_.erase(token);
+        continue;
+      }
+      Completion completion;
+      completion.token = token;
+      completion.outcome = honest_ ? Outcome::kDurable : RandomOutcome();
+      if (completion.outcome == Outcome::kDurable) stored_.insert(key);
+      if (completion.outcome == Outcome::kRetry && Roll(5) == 0) {
+        completion.retry_after = absl::Milliseconds(Roll(300));
+      }
+      out.push_back(completion);
+      if (!honest_ && Roll(15) == 0) out.push_back(completion);  // Twice.
+      held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(at));
+      tokens_.erase(token);
+    }
+    if (!honest_ && Roll(10) == 0) {
+      Completion wild;
+      wild.token = untaken_.empty() || Roll(2) == 0 ? (*random_)() : untaken_.back();
+      wild.outcome = Outcome::kRetry;
+      out.push_back(wild);
+    }
+    return out;
+  }
+
+  void set_ready(bool ready) { ready_ = ready; }
+  void set_honest() {
+    honest_ = true;
+    ready_ = true;
+  }
+  const std::set<int64_t>& stored() const { return stored_; }
+
+ private:
+  size_t Roll(size_t n) const { return n == 0 ? 0 : (*random_)() % n; }
+  static int64_t KeyOf(const OutboundMessage& m) {
+    return std::atoll(std::string(m.message_id.substr(1)).c_str());
+  }
+  Outcome RandomOutcome() const {
+    static constexpr Outcome kAll[] = {Outcome::kDurable,  Outcome::kDurable, Outcome::kDurable,
+                                       Outcome::kRetry,    Outcome::kReject,  Outcome::kExpired,
+                                       Outcome::kCancelled};
+    return kAll[Roll(7)];
+  }
+
+  const std::string name_;
+  std::mt19937* const random_;
+  const size_t window_;
+  bool ready_ = true;
+  bool honest_ = false;
+  std::vector<std::pair<uint64_t, int64_t>> held_;
+  std::vector<uint64_t> untaken_;
+  std::set<uint64_t> tokens_;
+  std::set<int64_t> stored_;
+};
+
+class Simulation {
+ public:
+  explicit Simulation(uint32_t seed) : random_(seed), outbox_(&clock_) {
+    options_.window = 1 + random_() % 20;
+    options_.batch = 1 + random_() % 8;
+    options_.delivery_timeout = absl::Milliseconds(500);
+    options_.retry.initial_delay = absl::Milliseconds(1 + random_() % 50);
+    options_.retry.max_delay = absl::Milliseconds(400);
+    core_ = std::make_unique<DispatchCore>(options_, &outbox_, &selector_, &clock_, random_, &log_);
+    const size_t count = 1 + random_() % 3;
+    for (size_t i = 0; i < count; ++i) AddLink();
+  }
+
+  void Run() {
+    const int64_t messages = 1 + static_cast<int64_t>(random_() % 60);
+    int64_t put = 0;
+    for (int step = 0; step < 300; ++step) {
+      if (put < messages && random_() % 2 == 0) outbox_.Put(++put);
+      WildStep();
+      ASSERT_LE(core_->in_flight(), options_.window * links_.size());
+      ASSERT_EQ(core_->in_flight(), outbox_.claimed());
+    }
+    while (put < messages) outbox_.Put(++put);
+    Settle();
+    ASSERT_EQ(outbox_.left(), 0u);
+    ASSERT_EQ(outbox_.confirmed().size() + outbox_.dead().size(), static_cast<size_t>(messages));
+    for (const int64_t key : outbox_.confirmed()) {
+      ASSERT_TRUE(Stored(key)) << "confirmed, but no link has stored it: " << key;
+    }
+  }
+
+ private:
+  void AddLink() {
+    links_.push_back(
+        std::make_unique<WildLink>(absl::StrCat("link", next_id_), &random_, options_.window));
+    ids_.push_back(next_id_);
+    ASSERT_TRUE(core_->AddLink(next_id_++, links_.back().get(), std::make_shared<LinkCounters>()));
+  }
+
+  void WildStep() {
+    const size_t at = random_() % links_.size();
+    switch (random_() % 6) {
+      case 0:
+        links_[at]->set_ready(random_() % 3 != 0);
+        core_->LinkReady(ids_[at]);
+        break;
+      case 1:
+      case 2:
+        core_->Complete(ids_[at], links_[at]->Complete());
+        break;
+      case 3:
+        clock_.Advance(absl::Milliseconds(random_() % 200));
+        break;
+      case 4:
+        if (random_() % 20 == 0 && links_.size() > 1) {
+          core_->RemoveLink(ids_[at]);
+          gone_.push_back(std::move(links_[at]));
+          links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(at));
+          ids_.erase(ids_.begin() + static_cast<std::ptrdiff_t>(at));
+        } else if (random_() % 20 == 0 && links_.size() < 4) {
+          AddLink();
+        }
+        break;
+      default:
+        next_wake_ = core_->Step();
+    }
+  }
+
+  // All links behave from now on: everything must drain, driven by the times that Step asks for.
+  void Settle() {
+    for (auto& link : links_) link->set_honest();
+    for (const LinkId id : ids_) core_->LinkReady(id);
+    for (int round = 0; round < 5'000 && outbox_.left() > 0; ++round) {
+      const int64_t wake = core_->Step();
+      bool any = false;
+      for (size_t i = 0; i < links_.size(); ++i) {
+        const std::vector<Completion> some = links_[i]->Complete();
+        any = any || !some.empty();
+        core_->Complete(ids_[i], some);
+      }
+      if (any) continue;
+      if (wake == DispatchCore::kNever) continue;
+      clock_.Advance(absl::Nanoseconds(std::max<int64_t>(wake - clock_.MonotonicNanos(), kMs)));
+    }
+  }
+
+  bool Stored(int64_t key) const {
+    const auto has = [key](const auto& link) { return link->stored().count(key) > 0; };
+    return std::any_of(links_.begin(), links_.end(), has) ||
+           std::any_of(gone_.begin(), gone_.end(), has);
+  }
+
+  FakeClock clock_;
+  std::mt19937 random_;
+  NullLog log_;
+  ConfiguredOrderSelector selector_;
+  DispatcherOptions options_;
+  MemoryOutbox outbox_;
+  std::unique_ptr<DispatchCore> core_;
+  std::vector<std::unique_ptr<WildLink>> links_;
+  std::vector<std::unique_ptr<WildLink>> gone_;
+  std::vector<LinkId> ids_;
+  LinkId next_id_ = 1;
+  int64_t next_wake_ = 0;
+};
+
+TEST(DispatchSimulationTest, EveryScheduleSettlesEveryMessageOnce) {
+  const bool longer = std::getenv("VIADUCT_LONG") != nullptr;
+  const char* given = std::getenv("VIADUCT_SEED");
+  const uint32_t first = given != nullptr ? static_cast<uint32_t>(std::strtoul(given, nullptr, 10))
+                                          : std::random_device{}();
+  const uint32_t rounds = given != nullptr ? 1 : longer ? 100'000 : 3'000;
+  for (uint32_t i = 0; i < rounds; ++i) {
+    SCOPED_TRACE(absl::StrCat("VIADUCT_SEED=", first + i));
+    Simulation(first + i).Run();
+    if (testing::Test::HasFatalFailure() || testing::Test::HasNonfatalFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace viaduct
