@@ -39,8 +39,6 @@ struct InstancesOptions {
   // An instance with StartFailurePolicy::kFail did not start. On a thread of its own; must not call
   // back into Instances but may tell main to end the node.
   std::function<void(const std::string& name, const absl::Status& why)> on_fatal;
-  // Seed of the jitter; 0 takes one from the system.
-  uint64_t random_seed = 0;
 };
 
 // What an instance needs of the host. All outlive Instances; those marked may be null.
@@ -89,6 +87,7 @@ class InstanceWatch {
   friend class Instances;
   bool ReadyLocked() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void Put(const std::string& name, InstanceEvent event);
+  void PutInitial(std::vector<InstanceInfo> instances);
 
   absl::Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
@@ -107,7 +106,8 @@ class Instances {
   Instances(const Instances&) = delete;
   Instances& operator=(const Instances&) = delete;
 
-  // Makes `specs` the set of instances. Untouched are those whose spec and library are the same.
+  // Makes `specs` the set of instances. Untouched are those whose spec is the same.
+  // INVALID_ARGUMENT: a bad or double name, or too many.
   ApplyResult Apply(std::vector<InstanceSpec> specs, ApplyMode mode);
   // Creates and configures what Apply would and throws it away again: INVALID_ARGUMENT per
   // instance with the plugin's own words.
@@ -144,6 +144,7 @@ class Instances {
 
   // At most kMaxWatches at once: RESOURCE_EXHAUSTED.
   static constexpr size_t kMaxWatches = 64;
+  static constexpr size_t kMaxInstances = 256;
   absl::StatusOr<std::shared_ptr<InstanceWatch>> Watch();
 
   // A call to a peer of the instance (a control command to a device). `reply` exactly once;
@@ -157,20 +158,34 @@ class Instances {
   absl::StatusOr<std::shared_ptr<Inferer>> inferer(std::string_view name) const;
 
  private:
-  friend class InstanceRunner;
   using RunnerPtr = std::shared_ptr<InstanceRunner>;
+  struct Change;  // What Apply does to one instance.
 
   absl::StatusOr<RunnerPtr> Find(std::string_view name) const;
   std::vector<RunnerPtr> Runners() const;
-  void OnChanged(const InstanceInfo& info);
+  RunnerPtr MakeRunner(const InstanceSpec& spec);
+  // The runner and what it offers under `id`; UNIMPLEMENTED when it does not.
+  absl::StatusOr<RunnerPtr> FindOffering(std::string_view name, std::string_view id) const;
+  std::vector<Change> Plan(const std::vector<InstanceSpec>& specs, ApplyResult* result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(applying_);
+  std::vector<RunnerPtr> Unwanted(const std::vector<InstanceSpec>& specs) const;
+  void Commit(std::vector<Change> changes, const std::vector<RunnerPtr>& unwanted,
+              ApplyResult* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(applying_);
+  void CloseAll(const std::vector<RunnerPtr>& runners, absl::Duration limit);
+  void OnChanged(const InstanceInfo& info, bool links);
   void OnRemoved(const std::string& name);
+  void PutEvent(const InstanceEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NotifyLinks();
+  void Watchdog();
 
   const InstancesDeps deps_;
   const InstancesOptions options_;
   const std::unique_ptr<InstanceServices> services_;  // Timers and what instances share.
   absl::Mutex applying_;                              // One Apply or StopAll at a time.
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(applying_);
+  mutable absl::CondVar changed_;
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // Counts what changed_ tells.
+  bool watching_lanes_ ABSL_GUARDED_BY(mutex_) = false;
   absl::btree_map<std::string, RunnerPtr> runners_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<InstanceWatch>> watches_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> links_changed_ ABSL_GUARDED_BY(mutex_);

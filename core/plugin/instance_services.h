@@ -1,0 +1,55 @@
+// What all instances of a node share.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "core/base/clock.h"
+#include "core/base/executor_timer_queue.h"
+#include "core/message/exchange.h"
+#include "core/observe/log.h"
+
+namespace viaduct {
+
+class HealthTree;
+class Metrics;
+
+// Thread-safe. Outlives every incarnation but those that were given up; these do not reach it.
+class InstanceServices {
+ public:
+  InstanceServices(const Clock* clock, Log* log, Metrics* metrics, HealthTree* health,
+                   CallHandler* calls)
+      : clock(clock), log(log), metrics(metrics), health(health), calls(calls), timers(clock) {}
+
+  // Keeps what has ended for a while: a thread that a plugin forgot may still call the host.
+  void Retire(std::shared_ptr<const void> incarnation) {
+    std::shared_ptr<const void> oldest;  // Destroyed after the lock is given back.
+    absl::MutexLock lock(&mutex_);
+    retired_.push_back(std::move(incarnation));
+    if (retired_.size() <= kMaxRetired) return;
+    oldest = std::move(retired_.front());
+    retired_.pop_front();
+  }
+
+  // Unique in the process, never 0.
+  uint64_t NextTicket() { return next_ticket_.fetch_add(1, std::memory_order_relaxed); }
+
+  const Clock* const clock;
+  Log* const log;
+  Metrics* const metrics;    // May be null.
+  HealthTree* const health;  // May be null.
+  CallHandler* const calls;  // May be null.
+  TimerQueue timers;
+
+ private:
+  static constexpr size_t kMaxRetired = 16;
+  absl::Mutex mutex_;
+  std::deque<std::shared_ptr<const void>> retired_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> next_ticket_{1};
+};
+
+}  // namespace viaduct
