@@ -13,7 +13,7 @@ file(READ "${SCHEMA}" octets HEX)
 string(LENGTH "${octets}" digits)
 math(EXPR size "${digits} / 2")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," octets "${octets}")
-string(REGEX REPLACE "(('[^,]*,){16})" "\\1\n  " octets "${octets}")
+string(REPLACE "'\\x0a'," "'\\x0a',\n  " octets "${octets}")
 string(TOUPPER "${NAME}" upper)
 file(WRITE "${HEADER}.new"
 "/* Made from the plugin's JSON Schema by viaduct_add_plugin. */
