@@ -20,7 +20,9 @@ namespace viaduct::check {
 namespace {
 
 constexpr std::chrono::seconds kLimit(60);
-constexpr std::chrono::seconds kBeginLimit(3);  // For a plugin to begin something.
+// For a plugin to begin something: by itself, or because its peer wants it.
+constexpr std::chrono::milliseconds kBeginAloneLimit(500);
+constexpr std::chrono::milliseconds kBeginLimit(5000);
 constexpr std::chrono::seconds kAnswerLimit(20);
 constexpr uint64_t kEnough = 100;
 
@@ -49,13 +51,17 @@ class PeerCommand {
 
 // Waits for `enough()`; looks now and then, since the counters have no event of their own.
 template <typename Condition>
-bool Await(std::chrono::seconds limit, const Condition& enough) {
+bool Await(std::chrono::milliseconds limit, const Condition& enough) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!enough()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return true;
+}
+
+std::chrono::milliseconds BeginLimit(const Fixture& fixture) {
+  return fixture.peer_command().empty() ? kBeginAloneLimit : kBeginLimit;
 }
 
 template <typename Table>
@@ -71,7 +77,7 @@ void SubmitsAreAnswered(Fixture& fixture) {
   const PeerCommand peer(fixture);
   const Traffic& traffic = subject.host().traffic();
   fixture.Phase("waiting for submits");
-  Await(kBeginLimit, [&] { return traffic.submitted >= kEnough; });
+  Await(BeginLimit(fixture), [&] { return traffic.submitted >= kEnough; });
   if (traffic.submitted == 0) fixture.Skip("submitted nothing; is there a peer? See --peer");
   subject.Drain(std::chrono::seconds(5));
   Await(kAnswerLimit, [&] { return traffic.submits_answered == traffic.submitted; });
@@ -85,7 +91,7 @@ void SubmitsEndWithStop(Fixture& fixture) {
   subject.MustStart(FittingConfig(fixture, library));
   RequireInterface<vd_submit_1>(subject, VD_SUBMIT_1);
   const PeerCommand peer(fixture);
-  Await(kBeginLimit, [&] { return subject.host().traffic().submitted > 0; });
+  Await(BeginLimit(fixture), [&] { return subject.host().traffic().submitted > 0; });
   if (subject.host().traffic().submitted == 0) fixture.Skip("submitted nothing; see --peer");
   subject.Stop();  // The phase tells where it waits for an answer that does not come.
 }
@@ -98,7 +104,7 @@ void CallsAreAnswered(Fixture& fixture) {
   const PeerCommand peer(fixture);
   const Traffic& traffic = subject.host().traffic();
   fixture.Phase("waiting for calls");
-  Await(kBeginLimit, [&] { return traffic.called >= kEnough; });
+  Await(BeginLimit(fixture), [&] { return traffic.called >= kEnough; });
   if (traffic.called == 0) fixture.Skip("called nothing; is there a peer? See --peer");
   subject.Drain(std::chrono::seconds(5));
   Await(kAnswerLimit, [&] { return traffic.calls_answered == traffic.called; });
@@ -112,7 +118,7 @@ void CallsEndWithStop(Fixture& fixture) {
   subject.MustStart(FittingConfig(fixture, library));
   RequireInterface<vd_call_1>(subject, VD_CALL_1);
   const PeerCommand peer(fixture);
-  Await(kBeginLimit, [&] { return subject.host().traffic().called > 0; });
+  Await(BeginLimit(fixture), [&] { return subject.host().traffic().called > 0; });
   if (subject.host().traffic().called == 0) fixture.Skip("called nothing; see --peer");
   subject.Stop();
 }
