@@ -141,11 +141,13 @@ struct RecordsQuery {
   std::string camera_id;      // "" any
   std::string checkpoint_id;  // "" any
   int limit = 20;             // 1..kMaxPageRows
+  std::string cursor;         // next_cursor of the page before.
 };
 
 struct RecordsPage {
   std::vector<DetectionRow> rows;  // Newest arrival first.
   int64_t total = 0;               // Of all that match, exact.
+  std::string next_cursor;         // "" at the end.
 };
 
 struct DeviceRow {

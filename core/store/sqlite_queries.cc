@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -135,14 +136,10 @@ absl::Status ReadPlates(SqliteStatement* statement, DetectionRow* row) {
   }
 }
 
-absl::Status ReadDetections(SqliteStatement* statement, RecordsPage* page) {
-  const StatementScope scope(statement);
-  while (true) {
-    VD_ASSIGN_OR_RETURN(const bool more, statement->Next("cannot read detections"));
-    if (!more) return absl::OkStatus();
-    page->rows.push_back(ReadDetection(*statement));
-  }
-}
+struct KeyedDetection {
+  int64_t id;  // Row number, the order of arrival.
+  DetectionRow row;
+};
 
 struct MatchingSources {
   std::vector<int64_t> ids;
@@ -185,38 +182,37 @@ absl::StatusOr<int64_t> DailyValue(SqliteDb* db, std::string_view day, std::stri
   return found ? statement.Int(0) : 0;
 }
 
-absl::Status ReadBySources(SqliteDb* db, const MatchingSources& sources, int limit,
-                           RecordsPage* page) {
-  VD_ASSIGN_OR_RETURN(SqliteStatement statement,
-                      db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns),
-                                               " WHERE d.source = ? ORDER BY d.id DESC LIMIT ?")));
-  struct Keyed {
-    int64_t id;
-    DetectionRow row;
+absl::Status ReadBySources(SqliteDb* db, const MatchingSources& sources, int64_t before, int limit,
+                           std::vector<KeyedDetection>* rows) {
+  VD_ASSIGN_OR_RETURN(
+      SqliteStatement statement,
+      db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns),
+                               " WHERE d.source = ? AND d.id < ? ORDER BY d.id DESC LIMIT "
+                               "?")));
+  const auto newest_first = [](const KeyedDetection& a, const KeyedDetection& b) {
+    return a.id > b.id;
   };
-  std::vector<Keyed> rows;
-  const auto newest_first = [](const Keyed& a, const Keyed& b) { return a.id > b.id; };
   for (const int64_t source : sources.ids) {
     const StatementScope scope(&statement);
     statement.Bind(1, source);
-    statement.Bind(2, int64_t{limit});
+    statement.Bind(2, before);
+    statement.Bind(3, int64_t{limit});
     while (true) {
       VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot read detections"));
       if (!more) break;
-      rows.push_back(Keyed{statement.Int(0), ReadDetection(statement)});
+      rows->push_back(KeyedDetection{statement.Int(0), ReadDetection(statement)});
     }
-    std::sort(rows.begin(), rows.end(), newest_first);
-    if (rows.size() > static_cast<size_t>(limit)) {
-      rows.erase(rows.begin() + limit, rows.end());
-    }
+    std::sort(rows->begin(), rows->end(), newest_first);
+    if (rows->size() > static_cast<size_t>(limit)) rows->erase(rows->begin() + limit, rows->end());
   }
-  for (Keyed& keyed : rows) page->rows.push_back(std::move(keyed.row));
   return absl::OkStatus();
 }
 
 // `+d.source` keeps the index out of the way: the table is walked from its end.
-absl::Status ReadByWalking(SqliteDb* db, const RecordsQuery& query, int limit, RecordsPage* page) {
+absl::Status ReadByWalking(SqliteDb* db, const RecordsQuery& query, int64_t before, int limit,
+                           std::vector<KeyedDetection>* rows) {
   Filter filter;
+  filter.Add("d.id < ?", before);
   if (!query.camera_id.empty()) {
     filter.Add(
         "+d.source IN (SELECT id FROM sources WHERE device = (SELECT id FROM edge_devices WHERE "
@@ -231,7 +227,12 @@ absl::Status ReadByWalking(SqliteDb* db, const RecordsQuery& query, int limit, R
                       db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns), filter.sql(),
                                                " ORDER BY d.id DESC LIMIT ", limit)));
   filter.BindTo(&statement);
-  return ReadDetections(&statement, page);
+  const StatementScope scope(&statement);
+  while (true) {
+    VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot read detections"));
+    if (!more) return absl::OkStatus();
+    rows->push_back(KeyedDetection{statement.Int(0), ReadDetection(statement)});
+  }
 }
 
 DeviceRow ReadDevice(const SqliteStatement& row) {
@@ -322,16 +323,26 @@ absl::StatusOr<StoreStatistics> QueryStatistics(SqliteDb* db, const StatisticsOp
 absl::StatusOr<RecordsPage> QueryRecords(SqliteDb* db, const RecordsQuery& query) {
   const int limit = ClampLimit(query.limit);
   RecordsPage page;
+  int64_t before = std::numeric_limits<int64_t>::max();
+  if (!query.cursor.empty() && !absl::SimpleAtoi(query.cursor, &before)) {
+    return absl::InvalidArgumentError("cursor: not one of ours");
+  }
+  std::vector<KeyedDetection> rows;  // One more than asked for, to know whether there are more.
   if (query.camera_id.empty() && query.checkpoint_id.empty()) {
     VD_ASSIGN_OR_RETURN(page.total, CounterValue(db, "detections"));
-    VD_RETURN_IF_ERROR(ReadByWalking(db, query, limit, &page));
+    VD_RETURN_IF_ERROR(ReadByWalking(db, query, before, limit + 1, &rows));
   } else {
     VD_ASSIGN_OR_RETURN(const MatchingSources sources, FindSources(db, query));
     page.total = sources.detections;
     VD_RETURN_IF_ERROR(sources.ids.size() <= kMaxMergedSources
-                           ? ReadBySources(db, sources, limit, &page)
-                           : ReadByWalking(db, query, limit, &page));
+                           ? ReadBySources(db, sources, before, limit + 1, &rows)
+                           : ReadByWalking(db, query, before, limit + 1, &rows));
   }
+  if (rows.size() > static_cast<size_t>(limit)) {
+    rows.pop_back();
+    page.next_cursor = absl::StrCat(rows.back().id);
+  }
+  for (KeyedDetection& row : rows) page.rows.push_back(std::move(row.row));
   VD_ASSIGN_OR_RETURN(SqliteStatement plates,
                       db->Prepare("SELECT license_plate, confidence, metadata, image_path FROM "
                                   "lpr_events WHERE event_id >= ? AND event_id < ? ORDER BY id"));

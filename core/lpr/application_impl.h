@@ -1,0 +1,121 @@
+// The routes of the application. Internal to core/lpr.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/lpr/application.h"
+#include "core/lpr/communication_meter.h"
+#include "core/lpr/json_writer.h"
+#include "core/lpr/payload.h"
+#include "core/lpr/query_params.h"
+#include "core/lpr/replies.h"
+#include "core/lpr/router.h"
+
+namespace viaduct {
+
+// A request that found its route.
+struct RoutedRequest {
+  CallRequest call;
+  std::string parameter;  // Of the path.
+};
+
+// Thread-safe.
+struct Application::Impl {
+ public:
+  Impl(ApplicationOptions options, ApplicationParts parts);
+  ~Impl();
+
+  void Handle(CallRequest request, ReplyFn reply);
+  void IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
+                       std::string_view source, Sink::AcceptFn done);
+
+ private:
+  using Handler = void (Impl::*)(RoutedRequest request, ReplyFn reply);
+  struct Route {
+    RoutePattern pattern;
+    Handler handler;
+    bool needs_store;
+  };
+  static const Route kRoutes[];
+  static std::vector<RoutePattern> Patterns();
+
+  // What a batch of messages was before the sink took it.
+  struct Exchange;
+
+  // ingest_routes.cc
+  void PostRegistration(RoutedRequest request, ReplyFn reply);
+  void PostDetection(RoutedRequest request, ReplyFn reply);
+  void PostHealth(RoutedRequest request, ReplyFn reply);
+  void PostStatistics(RoutedRequest request, ReplyFn reply);
+  void PostEnvelopes(RoutedRequest request, ReplyFn reply);
+  void IngestDetection(RoutedRequest request, bool alias, ReplyFn reply);
+  void IngestHealth(RoutedRequest request, bool alias, ReplyFn reply);
+  void AnswerFlat(const CallRequest& call, Envelope envelope, std::string_view message,
+                  std::string_view id_name, ReplyFn reply);
+  Envelope MakeEnvelope(const CallRequest& call, PayloadHeader header, DataType type,
+                        std::string payload) const;
+  PayloadOptions payload_options() const;
+
+  // ingest.cc's counterpart for whole batches: ingest_batch.cc
+  void Accept(std::vector<Envelope> batch, std::string_view protocol, std::string_view source,
+              Sink::AcceptFn done);
+  void NoteExchange(const Exchange& exchange, const std::vector<AcceptResult>& results);
+  void NoteRefusal(const CallRequest& call, std::string_view type, const absl::Status& status);
+  void PublishAll(const Exchange& exchange, const std::vector<AcceptResult>& results);
+  void PublishDetection(const Envelope& envelope, const std::string& id);
+  void PublishHealth(const Envelope& envelope, const std::string& id);
+  void PublishRegistration(const Envelope& envelope);
+  absl::Status CheckPayload(const Envelope& envelope) const;
+
+  // read_routes.cc
+  void GetStatistics(RoutedRequest request, ReplyFn reply);
+  void GetRecords(RoutedRequest request, ReplyFn reply);
+  void GetCameras(RoutedRequest request, ReplyFn reply);
+  void GetImage(RoutedRequest request, ReplyFn reply);
+  std::string_view ShownStatus(const DeviceRow& device) const;
+
+  // event_routes.cc
+  void ListEvents(RoutedRequest request, ReplyFn reply);
+  void CreateEvent(RoutedRequest request, ReplyFn reply);
+  void GetEvent(RoutedRequest request, ReplyFn reply);
+  void UpdateEvent(RoutedRequest request, ReplyFn reply);
+  void DeleteEvent(RoutedRequest request, ReplyFn reply);
+  void WriteEvent(EventRecord record, ReplyFn reply);
+
+  // device_routes.cc
+  void ListDevices(RoutedRequest request, ReplyFn reply);
+  void CreateDevice(RoutedRequest request, ReplyFn reply);
+  void GetDevice(RoutedRequest request, ReplyFn reply);
+  void UpdateDevice(RoutedRequest request, ReplyFn reply);
+  void WriteDevice(DeviceRecord record, ReplyFn reply);
+  void AppendDevice(const DeviceRow& device, JsonWriter* json) const;
+
+  // node_routes.cc
+  void GetRoot(RoutedRequest request, ReplyFn reply);
+  void GetWebsocket(RoutedRequest request, ReplyFn reply);
+  void GetTest(RoutedRequest request, ReplyFn reply);
+  void GetHealth(RoutedRequest request, ReplyFn reply);
+  void GetMetrics(RoutedRequest request, ReplyFn reply);
+  void GetOpenApi(RoutedRequest request, ReplyFn reply);
+  void GetCommunicationStats(RoutedRequest request, ReplyFn reply);
+  void GetCommunicationLogs(RoutedRequest request, ReplyFn reply);
+
+  std::string Host(const CallRequest& call) const;
+  CallReply Failed(const absl::Status& status) const {
+    return StatusReply(status, options_.retry_after);
+  }
+
+  const ApplicationOptions options_;
+  const ApplicationParts parts_;
+  const Router router_;
+  CommunicationMeter meter_;
+};
+
+// "rest" for "http", "websocket" for "socketio": the names that envelopes use.
+std::string_view EnvelopeProtocol(std::string_view listener_protocol);
+
+}  // namespace viaduct

@@ -1,0 +1,199 @@
+// The one way into the sink: every message of every protocol passes here.
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/string_view.h"
+#include "core/lpr/application_impl.h"
+#include "core/lpr/ingest.h"
+
+namespace viaduct {
+namespace {
+
+constexpr std::string_view kDashboard = "dashboard";
+constexpr std::string_view kHealthRoom = "health_monitoring";
+constexpr size_t kMaxLoggedBytes = 256;  // Of a peer's name or an error in the communication log.
+constexpr double kNanosPerMs = 1e6;
+
+std::string Cut(std::string_view text) { return std::string(text.substr(0, kMaxLoggedBytes)); }
+
+}  // namespace
+
+struct Application::Impl::Exchange {
+  struct Message {
+    DataType type = DataType::kDetection;
+    size_t bytes = 0;
+    std::string camera_id;
+  };
+  std::string protocol;
+  std::string source;
+  int64_t begun_ns = 0;
+  std::vector<Message> messages;
+  std::vector<Envelope> copies;  // Only when somebody listens.
+};
+
+void Application::Impl::Accept(std::vector<Envelope> batch, std::string_view protocol,
+                               std::string_view source, Sink::AcceptFn done) {
+  if (batch.empty()) return done({});
+  auto exchange = std::make_shared<Exchange>();
+  exchange->protocol = std::string(protocol);
+  exchange->source = Cut(source);
+  exchange->begun_ns = parts_.clock->MonotonicNanos();
+  exchange->messages.reserve(batch.size());
+  for (const Envelope& envelope : batch) {
+    exchange->messages.push_back(Exchange::Message{envelope.data_type, envelope.payload_json.size(),
+                                                   envelope.edge_device_id});
+  }
+  if (parts_.publisher != nullptr &&
+      (parts_.publisher->Wanted(kDashboard) || parts_.publisher->Wanted(kHealthRoom))) {
+    exchange->copies = batch;
+  }
+  parts_.sink->Accept(std::move(batch),
+                      [this, exchange, done = std::move(done)](std::vector<AcceptResult> results) {
+                        NoteExchange(*exchange, results);
+                        if (!exchange->copies.empty()) PublishAll(*exchange, results);
+                        done(std::move(results));
+                      });
+}
+
+void Application::Impl::IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
+                                        std::string_view source, Sink::AcceptFn done) {
+  ParseOptions options;
+  options.limits.max_bytes = options_.max_body_bytes;
+  options.naive_zone = options_.zone;
+  auto results = std::make_shared<std::vector<AcceptResult>>(batch.size());
+  std::vector<Envelope> valid;
+  std::vector<size_t> places;
+  valid.reserve(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    absl::Status status = ValidateEnvelope(batch[i], options);
+    if (status.ok()) status = CheckPayload(batch[i]);
+    if (status.ok()) {
+      places.push_back(i);
+      valid.push_back(std::move(batch[i]));
+    } else {
+      (*results)[i].status = absl::InvalidArgumentError(status.message());
+    }
+  }
+  Accept(std::move(valid), protocol, source,
+         [results, places = std::move(places),
+          done = std::move(done)](std::vector<AcceptResult> accepted) {
+           for (size_t i = 0; i < places.size(); ++i) {
+             (*results)[places[i]] = std::move(accepted[i]);
+           }
+           done(std::move(*results));
+         });
+}
+
+// A node that stores reads the payload anyway; one that only forwards refuses here what the server
+// would refuse later, when nobody is left to be told.
+absl::Status Application::Impl::CheckPayload(const Envelope& envelope) const {
+  if (parts_.store != nullptr) return absl::OkStatus();
+  if (envelope.data_type == DataType::kDetection) {
+    DetectionPayload payload;
+    return ReadDetection(envelope.payload_json, payload_options(), &payload);
+  }
+  if (envelope.data_type == DataType::kHealth) {
+    HealthPayload payload;
+    return ReadHealth(envelope.payload_json, payload_options(), &payload);
+  }
+  return absl::OkStatus();
+}
+
+void Application::Impl::NoteExchange(const Exchange& exchange,
+                                     const std::vector<AcceptResult>& results) {
+  const double elapsed_ms =
+      static_cast<double>(parts_.clock->MonotonicNanos() - exchange.begun_ns) / kNanosPerMs;
+  const absl::Time now = parts_.clock->Now();
+  for (size_t i = 0; i < results.size(); ++i) {
+    CommunicationRecord record;
+    record.protocol = exchange.protocol;
+    const std::string& camera = exchange.messages[i].camera_id;
+    record.source = camera.empty() ? exchange.source : camera;
+    record.destination = options_.node_id;
+    record.message_type = std::string(DataTypeName(exchange.messages[i].type));
+    record.success = results[i].status.ok();
+    record.latency_ms = elapsed_ms;
+    if (!record.success) record.error_message = Cut(StdView(results[i].status.message()));
+    record.at = now;
+    meter_.Record(std::move(record), exchange.messages[i].bytes);
+  }
+}
+
+void Application::Impl::NoteRefusal(const CallRequest& call, std::string_view type,
+                                    const absl::Status& status) {
+  CommunicationRecord record;
+  record.protocol = std::string(EnvelopeProtocol(call.protocol));
+  record.source = Cut(call.peer.address);
+  record.destination = options_.node_id;
+  record.message_type = std::string(type);
+  record.success = false;
+  record.error_message = Cut(StdView(status.message()));
+  record.at = parts_.clock->Now();
+  meter_.Record(std::move(record), call.body.size());
+}
+
+void Application::Impl::PublishAll(const Exchange& exchange,
+                                   const std::vector<AcceptResult>& results) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!results[i].status.ok() || results[i].duplicate) continue;
+    const Envelope& envelope = exchange.copies[i];
+    if (envelope.data_type == DataType::kDetection) {
+      PublishDetection(envelope, results[i].id);
+    } else if (envelope.data_type == DataType::kHealth) {
+      PublishHealth(envelope, results[i].id);
+    } else if (envelope.data_type == DataType::kConfig) {
+      PublishRegistration(envelope);
+    }
+  }
+}
+
+void Application::Impl::PublishDetection(const Envelope& envelope, const std::string& id) {
+  DetectionPayload payload;
+  if (!ReadDetection(envelope.payload_json, payload_options(), &payload).ok()) return;
+  const std::string& camera =
+      payload.header.camera_id.empty() ? envelope.edge_device_id : payload.header.camera_id;
+  JsonWriter json;
+  json.BeginObject().Field("detection_id", std::string_view(id));
+  json.Field("camera_id", std::string_view(camera));
+  json.Field("checkpoint_id", std::string_view(payload.header.checkpoint_id));
+  json.Field("vehicles_count", int64_t{payload.vehicles()});
+  json.Field("plates_count", int64_t{payload.plate_count()});
+  json.Key("ocr_results").BeginArray();
+  for (const PlateRead& plate : payload.plates) json.String(plate.text);
+  json.EndArray().Field("timestamp", envelope.timestamp).EndObject();
+  const std::string room = absl::StrCat("camera_", camera, "_", payload.header.checkpoint_id);
+  parts_.publisher->Publish(Publication{"new_detection", kDashboard, json.text()});
+  parts_.publisher->Publish(Publication{"lpr_event_received", kDashboard, json.text()});
+  parts_.publisher->Publish(Publication{"lpr_event_processed", kDashboard, json.text()});
+  parts_.publisher->Publish(Publication{"new_detection", room, json.text()});
+}
+
+void Application::Impl::PublishHealth(const Envelope& envelope, const std::string& id) {
+  HealthPayload payload;
+  if (!ReadHealth(envelope.payload_json, payload_options(), &payload).ok()) return;
+  JsonWriter json;
+  json.BeginObject().Field("health_id", std::string_view(id));
+  json.Field("camera_id",
+             std::string_view(payload.header.camera_id.empty() ? envelope.edge_device_id
+                                                               : payload.header.camera_id));
+  json.Field("checkpoint_id", std::string_view(payload.header.checkpoint_id));
+  json.Field("component", std::string_view(payload.component));
+  json.Field("status", std::string_view(payload.status));
+  json.Field("message", std::string_view(payload.message));
+  json.Field("timestamp", envelope.timestamp).EndObject();
+  parts_.publisher->Publish(Publication{"health_update", kHealthRoom, json.text()});
+}
+
+void Application::Impl::PublishRegistration(const Envelope& envelope) {
+  PayloadHeader header;
+  if (!ReadHeader(envelope.payload_json, payload_options(), &header).ok()) return;
+  if (header.type != kRegistrationType) return;
+  JsonWriter json;
+  json.BeginObject().Field("camera_id", std::string_view(envelope.edge_device_id));
+  json.Field("checkpoint_id", std::string_view(header.checkpoint_id));
+  json.Field("status", "online").Field("timestamp", parts_.clock->Now()).EndObject();
+  parts_.publisher->Publish(Publication{"camera_status", kDashboard, json.text()});
+}
+
+}  // namespace viaduct

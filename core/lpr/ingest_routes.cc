@@ -1,0 +1,281 @@
+// Everything that devices send in flat form, and envelopes over HTTP.
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/lpr/application_impl.h"
+#include "core/lpr/ingest.h"
+#include "core/message/envelope_batch.h"
+#include "core/message/identity.h"
+
+namespace viaduct {
+namespace {
+
+constexpr std::string_view kDetectionType = "detection_result";
+constexpr std::string_view kHealthType = "health_check";
+
+struct RequiredField {
+  std::string_view name;
+  bool present;
+};
+
+// The first that is missing, in the order in which the original server named them.
+absl::Status CheckRequired(std::initializer_list<RequiredField> fields) {
+  for (const RequiredField& field : fields) {
+    if (!field.present) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("Missing required field: ", AbslView(field.name)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckHeader(const PayloadHeader& header, std::string_view type) {
+  VD_RETURN_IF_ERROR(CheckRequired({{"type", !header.type.empty()},
+                                    {"camera_id", !header.camera_id.empty()},
+                                    {"checkpoint_id", !header.checkpoint_id.empty()},
+                                    {"timestamp", header.timestamp.has_value()}}));
+  if (header.type == type) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("type: expected ", AbslView(type), ", got \"", header.type.substr(0, 64), "\""));
+}
+
+// Errors of the JSON itself begin with the position.
+bool IsMalformed(const absl::Status& status) {
+  return status.message().substr(0, 8) == "at byte " || status.message().substr(0, 3) == "at ";
+}
+
+CallReply BadPayload(const absl::Status& status) {
+  return IsMalformed(status) ? MalformedReply(status) : ErrorReply(400, StdView(status.message()));
+}
+
+// What became of one envelope, in the words of docs/API.md.
+std::string_view ResultWord(const AcceptResult& result) {
+  if (result.status.ok()) return result.duplicate ? "duplicate" : "stored";
+  return IsTransient(result.status) ? "retry" : "rejected";
+}
+
+void WriteResult(const std::string& message_id, const AcceptResult& result, JsonWriter* json) {
+  json->BeginObject().Field("message_id", std::string_view(message_id));
+  json->Field("status", ResultWord(result));
+  if (!result.id.empty()) json->Field("id", std::string_view(result.id));
+  if (!result.status.ok()) json->Field("error", StdView(result.status.message()));
+  json->EndObject();
+}
+
+// The answer to a whole document: an error only when nothing of it was taken.
+CallReply BatchReply(const std::vector<std::string>& ids, const std::vector<AcceptResult>& results,
+                     absl::Duration retry_after) {
+  bool any_ok = results.empty();
+  const absl::Status* transient = nullptr;
+  for (const AcceptResult& result : results) {
+    any_ok = any_ok || result.status.ok();
+    if (IsTransient(result.status)) transient = &result.status;
+  }
+  JsonWriter json;
+  json.BeginObject().Field("success", any_ok);
+  if (!any_ok) {
+    const absl::Status& why = transient != nullptr ? *transient : results.front().status;
+    json.Field("message", StdView(why.message()));
+  }
+  json.Key("results").BeginArray();
+  for (size_t i = 0; i < results.size(); ++i) WriteResult(ids[i], results[i], &json);
+  json.EndArray().EndObject();
+  if (any_ok) return JsonReply(200, json.Take());
+  CallReply reply =
+      transient != nullptr ? StatusReply(*transient, retry_after) : ErrorReply(400, "");
+  // An array whose elements were all refused for good is answered item by item.
+  if (transient == nullptr && results.size() > 1) reply.status = 200;
+  reply.body = json.Take();
+  return reply;
+}
+
+}  // namespace
+
+PayloadOptions Application::Impl::payload_options() const {
+  PayloadOptions options;
+  options.naive_zone = options_.zone;
+  options.max_bytes = options_.max_body_bytes;
+  return options;
+}
+
+Envelope Application::Impl::MakeEnvelope(const CallRequest& call, PayloadHeader header,
+                                         DataType type, std::string payload) const {
+  Envelope envelope;
+  envelope.timestamp = header.timestamp.value_or(parts_.clock->Now());
+  envelope.protocol = std::string(EnvelopeProtocol(call.protocol));
+  envelope.data_type = type;
+  envelope.message_id = std::move(header.message_id);
+  if (envelope.message_id.empty()) {
+    envelope.message_id = DeriveMessageId(
+        MessageKeyParts{header.camera_id, header.checkpoint_id, envelope.timestamp, type, payload});
+  }
+  envelope.edge_device_id = std::move(header.camera_id);
+  envelope.payload_json = std::move(payload);
+  return envelope;
+}
+
+void Application::Impl::AnswerFlat(const CallRequest& call, Envelope envelope,
+                                   std::string_view message, std::string_view id_name,
+                                   ReplyFn reply) {
+  std::vector<Envelope> batch;
+  batch.push_back(std::move(envelope));
+  Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
+         [this, message, id_name, reply = std::move(reply)](std::vector<AcceptResult> results) {
+           const AcceptResult& result = results.front();
+           if (!result.status.ok()) return reply(Failed(result.status));
+           JsonWriter json;
+           json.BeginObject().Field("success", true);
+           if (!message.empty()) json.Field("message", message);
+           json.Field(id_name, std::string_view(result.id));
+           if (!message.empty()) json.Field("timestamp", parts_.clock->Now());
+           json.EndObject();
+           reply(JsonReply(200, json.Take()));
+         });
+}
+
+void Application::Impl::PostDetection(RoutedRequest request, ReplyFn reply) {
+  IngestDetection(std::move(request), /*alias=*/false, std::move(reply));
+}
+
+void Application::Impl::PostHealth(RoutedRequest request, ReplyFn reply) {
+  IngestHealth(std::move(request), /*alias=*/false, std::move(reply));
+}
+
+void Application::Impl::IngestDetection(RoutedRequest request, bool alias, ReplyFn reply) {
+  CallRequest& call = request.call;
+  DetectionPayload payload;
+  absl::Status status = ReadDetection(call.body, payload_options(), &payload);
+  if (status.ok()) status = CheckHeader(payload.header, kDetectionType);
+  if (!status.ok()) {
+    NoteRefusal(call, "detection", status);
+    return reply(BadPayload(status));
+  }
+  Envelope envelope =
+      MakeEnvelope(call, std::move(payload.header), DataType::kDetection, std::move(call.body));
+  AnswerFlat(call, std::move(envelope), alias ? "" : "Detection data received",
+             alias ? "id" : "detection_id", std::move(reply));
+}
+
+void Application::Impl::IngestHealth(RoutedRequest request, bool alias, ReplyFn reply) {
+  CallRequest& call = request.call;
+  HealthPayload payload;
+  absl::Status status = ReadHealth(call.body, payload_options(), &payload);
+  if (status.ok()) status = CheckHeader(payload.header, kHealthType);
+  if (status.ok()) {
+    status = CheckRequired(
+        {{"component", !payload.component.empty()}, {"status", !payload.status.empty()}});
+  }
+  if (!status.ok()) {
+    NoteRefusal(call, "health", status);
+    return reply(BadPayload(status));
+  }
+  Envelope envelope =
+      MakeEnvelope(call, std::move(payload.header), DataType::kHealth, std::move(call.body));
+  AnswerFlat(call, std::move(envelope), alias ? "" : "Health data received",
+             alias ? "id" : "health_id", std::move(reply));
+}
+
+// Field devices post everything here; the type says what it is.
+void Application::Impl::PostStatistics(RoutedRequest request, ReplyFn reply) {
+  PayloadHeader header;
+  absl::Status status = ReadHeader(request.call.body, payload_options(), &header);
+  if (status.ok()) status = CheckRequired({{"type", !header.type.empty()}});
+  if (status.ok() && header.type == kDetectionType) {
+    return IngestDetection(std::move(request), /*alias=*/true, std::move(reply));
+  }
+  if (status.ok() && header.type == kHealthType) {
+    return IngestHealth(std::move(request), /*alias=*/true, std::move(reply));
+  }
+  if (status.ok()) {
+    status = absl::InvalidArgumentError(absl::StrCat("type: expected ", AbslView(kDetectionType),
+                                                     " or ", AbslView(kHealthType), ", got \"",
+                                                     header.type.substr(0, 64), "\""));
+  }
+  NoteRefusal(request.call, "unknown", status);
+  reply(BadPayload(status));
+}
+
+void Application::Impl::PostRegistration(RoutedRequest request, ReplyFn reply) {
+  CallRequest& call = request.call;
+  RegistrationPayload payload;
+  absl::Status status = ReadRegistration(call.body, payload_options(), &payload);
+  const PayloadHeader& header = payload.header;
+  if (status.ok() && (header.camera_id.empty() || header.checkpoint_id.empty())) {
+    status = absl::InvalidArgumentError("camera_id and checkpoint_id are required");
+  }
+  if (!status.ok()) {
+    NoteRefusal(call, "register", status);
+    return reply(BadPayload(status));
+  }
+  const std::string camera = header.camera_id;
+  const std::string checkpoint = header.checkpoint_id;
+  // A registration travels as a configuration message of its own type; what the device sent is
+  // written anew because its own `type` may be anything.
+  JsonWriter json;
+  json.BeginObject().Field("type", kRegistrationType);
+  json.Field("camera_id", std::string_view(camera));
+  json.Field("checkpoint_id", std::string_view(checkpoint));
+  if (payload.camera_name) json.Field("camera_name", std::string_view(*payload.camera_name));
+  if (payload.hostname) json.Field("hostname", std::string_view(*payload.hostname));
+  if (payload.ip_address) json.Field("ip_address", std::string_view(*payload.ip_address));
+  if (payload.latitude) json.Key("location_lat").Real(*payload.latitude);
+  if (payload.longitude) json.Key("location_lon").Real(*payload.longitude);
+  json.EndObject();
+  std::vector<Envelope> batch;
+  batch.push_back(MakeEnvelope(call, std::move(payload.header), DataType::kConfig, json.Take()));
+  Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
+         [this, camera, checkpoint, reply = std::move(reply)](std::vector<AcceptResult> results) {
+           if (!results.front().status.ok()) return reply(Failed(results.front().status));
+           JsonWriter json;
+           json.BeginObject().Field("success", true);
+           json.Field("message", "Camera registered successfully");
+           json.Field("camera_id", std::string_view(camera));
+           json.Field("checkpoint_id", std::string_view(checkpoint));
+           json.Field("timestamp", parts_.clock->Now()).EndObject();
+           reply(JsonReply(200, json.Take()));
+         });
+}
+
+void Application::Impl::PostEnvelopes(RoutedRequest request, ReplyFn reply) {
+  CallRequest& call = request.call;
+  ParseOptions options;
+  options.limits.max_bytes = options_.max_body_bytes;
+  options.naive_zone = options_.zone;
+  absl::StatusOr<ParsedEnvelopes> parsed =
+      ParseEnvelopes(call.body, options, static_cast<size_t>(options_.max_batch));
+  if (!parsed.ok()) {
+    NoteRefusal(call, "envelope", parsed.status());
+    return reply(MalformedReply(parsed.status()));
+  }
+  const size_t count = parsed->items.size();
+  auto ids = std::make_shared<std::vector<std::string>>();
+  auto results = std::make_shared<std::vector<AcceptResult>>(count);
+  std::vector<Envelope> batch;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < count; ++i) {
+    ParsedEnvelope& item = parsed->items[i];
+    absl::Status status = item.envelope.status();
+    if (status.ok()) status = CheckPayload(*item.envelope);
+    ids->push_back(status.ok() ? item.envelope->message_id : item.message_id);
+    if (status.ok()) {
+      places.push_back(i);
+      batch.push_back(std::move(*item.envelope));
+    } else {
+      NoteRefusal(call, "envelope", status);
+      (*results)[i].status = absl::InvalidArgumentError(status.message());
+    }
+  }
+  Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
+         [this, ids, results, places = std::move(places),
+          reply = std::move(reply)](std::vector<AcceptResult> accepted) {
+           for (size_t i = 0; i < places.size(); ++i) {
+             (*results)[places[i]] = std::move(accepted[i]);
+           }
+           reply(BatchReply(*ids, *results, options_.retry_after));
+         });
+}
+
+}  // namespace viaduct

@@ -1,0 +1,207 @@
+// What dashboards read: statistics, records, cameras, images.
+#include <map>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/lpr/application_impl.h"
+#include "core/message/json_scanner.h"
+
+namespace viaduct {
+namespace {
+
+constexpr int kDefaultRecords = 20;
+constexpr absl::Duration kOnlineWindow = absl::Minutes(5);
+
+// The members of a stored payload that a record shows as the device sent them.
+class StoredPayload {
+ public:
+  explicit StoredPayload(std::string_view json) {
+    if (!JsonScanner(json, JsonScanLimits()).ScanObject(&members_).ok()) members_.clear();
+  }
+
+  // JSON text of a member; of one that came as JSON in a string, what the string holds.
+  std::string Json(std::string_view key, std::string_view fallback) const {
+    for (const JsonMember& member : members_) {
+      if (member.key != key || member.value.type == JsonType::kNull) continue;
+      if (member.value.type != JsonType::kString) return std::string(member.value.text);
+      std::string inner = DecodeJsonString(member.value.text);
+      JsonSlice slice;
+      if (JsonScanner(inner, JsonScanLimits()).ScanDocument(&slice).ok()) return inner;
+      return std::string(member.value.text);
+    }
+    return std::string(fallback);
+  }
+
+ private:
+  std::vector<JsonMember> members_;
+};
+
+// Writes images of records as URLs or, within a budget, as data URLs.
+class ImageWriter {
+ public:
+  ImageWriter(const ImageFolder* folder, bool inline_images, size_t budget)
+      : folder_(folder), inline_(inline_images), budget_(budget) {}
+
+  void Write(const std::string& path, JsonWriter* json) {
+    if (path.empty()) {
+      json->Null();
+      return;
+    }
+    if (inline_ && folder_ != nullptr && WriteInline(path, json)) return;
+    json->String(absl::StrCat("/images/", path));
+  }
+
+ private:
+  bool WriteInline(const std::string& path, JsonWriter* json) {
+    const absl::StatusOr<std::string> bytes = folder_->Read(path);
+    if (!bytes.ok() || bytes->size() > budget_) return false;
+    budget_ -= bytes->size();
+    json->String(absl::StrCat("data:", AbslView(ImageContentType(path)), ";base64,",
+                              absl::Base64Escape(*bytes)));
+    return true;
+  }
+
+  const ImageFolder* const folder_;
+  const bool inline_;
+  size_t budget_;
+};
+
+void WritePlates(const std::vector<PlateRead>& plates, ImageWriter* images, JsonWriter* json) {
+  json->Key("plates").BeginArray();
+  for (const PlateRead& plate : plates) {
+    json->BeginObject().Field("text", std::string_view(plate.text)).Key("confidence");
+    plate.confidence.has_value() ? json->Real(*plate.confidence) : json->Null();
+    json->Key("image");
+    images->Write(plate.image_path, json);
+    json->EndObject();
+  }
+  json->EndArray();
+}
+
+void WriteRecord(const DetectionRow& row, bool with_payload, ImageWriter* images,
+                 JsonWriter* json) {
+  const DetectionRecord& r = row.record;
+  const StoredPayload payload(r.payload_json);
+  json->BeginObject();
+  json->Field("detection_id", std::string_view(row.detection_id));
+  json->Field("message_id", std::string_view(r.message_id));
+  json->Field("camera_id", std::string_view(r.camera_id));
+  json->Field("checkpoint_id", std::string_view(r.checkpoint_id));
+  json->Field("timestamp", r.captured_at).Field("created_at", r.arrived_at);
+  json->Field("protocol", std::string_view(r.protocol));
+  json->Field("vehicles_count", int64_t{r.vehicles_count});
+  json->Field("plates_count", int64_t{r.plates_count});
+  json->Key("ocr_results").Raw(payload.Json("ocr_results", "[]"));
+  json->Key("vehicle_detections").Raw(payload.Json("vehicle_detections", "[]"));
+  json->Key("plate_detections").Raw(payload.Json("plate_detections", "[]"));
+  json->Key("processing_time_ms").Raw(payload.Json("processing_time_ms", "null"));
+  json->Key("annotated_image");
+  images->Write(r.image_path, json);
+  json->Key("cropped_plates").BeginArray();
+  for (const std::string& path : r.plate_images) images->Write(path, json);
+  json->EndArray();
+  WritePlates(r.plates, images, json);
+  if (!r.note.empty()) json->Field("note", std::string_view(r.note));
+  if (with_payload) json->Key("payload").Raw(r.payload_json);
+  json->EndObject();
+}
+
+}  // namespace
+
+void Application::Impl::GetStatistics(RoutedRequest /*request*/, ReplyFn reply) {
+  const absl::StatusOr<StoreStatistics> statistics = parts_.store->Statistics();
+  if (!statistics.ok()) return reply(Failed(statistics.status()));
+  const StoreStatistics& s = *statistics;
+  const StoreHealth health = parts_.store->Health();
+  JsonWriter json;
+  json.BeginObject().Field("success", true).Key("data").BeginObject();
+  json.Field("total_detections", s.total_detections);
+  json.Field("today_detections", s.today_detections);
+  json.Field("total_health_checks", s.total_health_checks);
+  json.Field("today_health_checks", s.today_health_checks);
+  json.Field("unique_cameras", s.unique_cameras).Field("total_cameras", s.total_cameras);
+  json.Field("active_cameras", s.active_cameras).Field("blacklist_count", s.blacklist_count);
+  json.Field("connected_clients",
+             parts_.connected_clients ? parts_.connected_clients() : int64_t{0});
+  json.Field("last_update", s.last_update);
+  json.Field("server_status", health.state == StoreHealth::State::kOk ? "running" : "degraded");
+  json.EndObject().EndObject();
+  reply(JsonReply(200, json.Take()));
+}
+
+void Application::Impl::GetRecords(RoutedRequest request, ReplyFn reply) {
+  absl::StatusOr<QueryParams> params = QueryParams::Parse(request.call.query);
+  if (!params.ok()) return reply(Failed(params.status()));
+  const absl::StatusOr<int> limit = params->Int("limit", kDefaultRecords, 1, kMaxPageRows);
+  if (!limit.ok()) return reply(Failed(limit.status()));
+  RecordsQuery query;
+  query.limit = *limit;
+  query.camera_id = params->Text({"camera_id", "aicamera_id", "device_id", "edge_device_id"});
+  query.checkpoint_id = params->Text({"checkpoint_id"});
+  query.cursor = params->Text({"cursor"});
+  const absl::StatusOr<RecordsPage> page = parts_.store->ListRecords(query);
+  if (!page.ok()) return reply(Failed(page.status()));
+  ImageWriter images(parts_.images, params->Text({"images"}) == "inline",
+                     options_.max_inline_image_bytes);
+  const bool with_payload = params->Text({"include"}) == "payload";
+  JsonWriter json;
+  json.BeginObject().Field("success", true).Key("records").BeginArray();
+  for (const DetectionRow& row : page->rows) WriteRecord(row, with_payload, &images, &json);
+  json.EndArray();
+  json.Field("total_count", page->total);
+  json.Field("returned_count", static_cast<int64_t>(page->rows.size()));
+  json.Key("next_cursor");
+  page->next_cursor.empty() ? json.Null() : json.String(page->next_cursor);
+  json.Field("timestamp", parts_.clock->Now()).EndObject();
+  reply(JsonReply(200, json.Take()));
+}
+
+// A camera that has been silent is offline, whatever it said last; a state that an operator set
+// stays.
+std::string_view Application::Impl::ShownStatus(const DeviceRow& device) const {
+  if (device.status != "online") return device.status;
+  const bool seen = device.last_seen != absl::InfinitePast() &&
+                    parts_.clock->Now() - device.last_seen <= kOnlineWindow;
+  return seen ? "online" : "offline";
+}
+
+void Application::Impl::GetCameras(RoutedRequest request, ReplyFn reply) {
+  absl::StatusOr<QueryParams> params = QueryParams::Parse(request.call.query);
+  if (!params.ok()) return reply(Failed(params.status()));
+  const absl::StatusOr<int> limit = params->Int("limit", kMaxPageRows, 1, kMaxPageRows);
+  if (!limit.ok()) return reply(Failed(limit.status()));
+  const absl::StatusOr<DevicesPage> page =
+      parts_.store->ListDevices(*limit, params->Text({"cursor"}));
+  if (!page.ok()) return reply(Failed(page.status()));
+  JsonWriter json;
+  json.BeginObject().Field("success", true).Key("cameras").BeginArray();
+  for (const DeviceRow& device : page->rows) {
+    json.BeginObject().Field("camera_id", std::string_view(device.device_id));
+    json.Field("checkpoint_id", std::string_view(device.checkpoint_id));
+    json.Field("camera_name", std::string_view(device.name));
+    json.Field("registered_at", device.registered_at).Field("last_seen", device.last_seen);
+    json.Field("status", ShownStatus(device)).Field("detection_count", device.detection_count);
+    json.Field("health_status", std::string_view(device.health_status)).EndObject();
+  }
+  json.EndArray().Field("total_cameras", page->total).Key("next_cursor");
+  page->next_cursor.empty() ? json.Null() : json.String(page->next_cursor);
+  json.Field("timestamp", parts_.clock->Now()).EndObject();
+  reply(JsonReply(200, json.Take()));
+}
+
+void Application::Impl::GetImage(RoutedRequest request, ReplyFn reply) {
+  if (parts_.images == nullptr) return reply(ErrorReply(404, "this node keeps no images"));
+  absl::StatusOr<std::string> bytes = parts_.images->Read(request.parameter);
+  if (!bytes.ok()) return reply(Failed(bytes.status()));
+  CallReply image;
+  image.attributes.emplace_back("content-type", std::string(ImageContentType(request.parameter)));
+  image.attributes.emplace_back("cache-control", "private, max-age=31536000, immutable");
+  image.attributes.emplace_back("x-content-type-options", "nosniff");
+  image.body = std::move(*bytes);
+  reply(std::move(image));
+}
+
+}  // namespace viaduct

@@ -1,0 +1,93 @@
+#include "core/lpr/replies.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/string_view.h"
+#include "core/lpr/json_writer.h"
+
+namespace viaduct {
+namespace {
+
+constexpr absl::string_view kPositionMark = "at byte ";
+
+// The number behind "at byte "; -1 without one.
+int64_t PositionIn(absl::string_view message) {
+  const size_t mark = message.find(kPositionMark);
+  if (mark == absl::string_view::npos) return -1;
+  absl::string_view digits = message.substr(mark + kPositionMark.size());
+  size_t end = 0;
+  while (end < digits.size() && absl::ascii_isdigit(static_cast<unsigned char>(digits[end]))) ++end;
+  int64_t position = -1;
+  return absl::SimpleAtoi(digits.substr(0, end), &position) ? position : -1;
+}
+
+}  // namespace
+
+CallReply JsonReply(int status, std::string body) {
+  CallReply reply;
+  reply.status = status;
+  reply.attributes.emplace_back("content-type", "application/json");
+  reply.body = std::move(body);
+  return reply;
+}
+
+CallReply ErrorReply(int status, std::string_view message) {
+  JsonWriter json;
+  json.BeginObject().Field("success", false).Field("message", message).EndObject();
+  return JsonReply(status, json.Take());
+}
+
+CallReply MalformedReply(const absl::Status& status) {
+  const std::string message = absl::StrCat("Malformed JSON: ", status.message());
+  JsonWriter json;
+  json.BeginObject().Field("success", false).Field("message", std::string_view(message));
+  const int64_t position = PositionIn(status.message());
+  if (position >= 0) json.Field("position", position);
+  json.EndObject();
+  return JsonReply(400, json.Take());
+}
+
+int HttpStatusOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return 200;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+      return 400;
+    case absl::StatusCode::kNotFound:
+      return 404;
+    case absl::StatusCode::kAlreadyExists:
+      return 409;
+    case absl::StatusCode::kUnimplemented:
+      return 501;
+    case absl::StatusCode::kResourceExhausted:
+      return 507;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kFailedPrecondition:
+      return 503;
+    default:
+      return 500;
+  }
+}
+
+CallReply StatusReply(const absl::Status& status, absl::Duration retry_after) {
+  CallReply reply = ErrorReply(HttpStatusOf(status), StdView(status.message()));
+  if (reply.status == 503 || reply.status == 507) {
+    const int64_t seconds = std::max<int64_t>(1, absl::ToInt64Seconds(retry_after));
+    reply.attributes.emplace_back("retry-after", absl::StrCat(seconds));
+  }
+  return reply;
+}
+
+bool IsTransient(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kResourceExhausted;
+}
+
+}  // namespace viaduct

@@ -1,0 +1,29 @@
+// The replies that many routes share.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/message/exchange.h"
+
+namespace viaduct {
+
+CallReply JsonReply(int status, std::string body);
+
+// {"success":false,"message":...}
+CallReply ErrorReply(int status, std::string_view message);
+
+// For JSON that could not be read: the message names the position, and so does "position" where
+// the error has one ("at byte 17: ...").
+CallReply MalformedReply(const absl::Status& status);
+
+// The HTTP status of a code and, for "try again later", Retry-After.
+CallReply StatusReply(const absl::Status& status, absl::Duration retry_after);
+int HttpStatusOf(const absl::Status& status);
+
+// UNAVAILABLE or RESOURCE_EXHAUSTED: the same message may be accepted later.
+bool IsTransient(const absl::Status& status);
+
+}  // namespace viaduct
