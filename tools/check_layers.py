@@ -35,7 +35,7 @@ def room_of(path):
 
 def is_test(path):
     name = path.rsplit("/", 1)[-1]
-    return bool(re.search(r"_(test|fuzz|benchmark|bench)\.(cc|c|h)$", name)) or "/tests/" in path \
+    return bool(re.search(r"_(test|test_support|fuzz|benchmark|bench)\.(cc|c|h)$", name)) or "/tests/" in path \
         or "/testing/" in path
 
 

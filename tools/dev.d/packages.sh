@@ -7,7 +7,7 @@ PACKAGES_build=(
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev
-  libyaml-cpp-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
+  libyaml-cpp-dev libre2-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
   libjpeg-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
