@@ -1,0 +1,13 @@
+/* Ends messages with an outcome that does not exist. */
+#include "bad_plugin.h"
+
+static int32_t deliver(vd_instance* self, uint32_t lane, const vd_message_list* batch,
+                       uint64_t* taken) {
+  (void)lane;
+  *taken = batch->count;
+  for (uint64_t i = 0; i < batch->count; ++i) {
+    end(self, message_at(batch, i)->token, 99, VD_OK);
+  }
+  return VD_OK;
+}
+BAD_DELIVER("completes_oddly", .deliver = deliver)

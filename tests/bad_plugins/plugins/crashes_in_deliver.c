@@ -1,0 +1,9 @@
+/* deliver crashes. */
+#include "bad_plugin.h"
+
+static int32_t deliver(vd_instance* self, uint32_t lane, const vd_message_list* batch,
+                       uint64_t* taken) {
+  crash();
+  return good_deliver(self, lane, batch, taken);
+}
+BAD_DELIVER("crashes_in_deliver", .deliver = deliver)

@@ -1,0 +1,8 @@
+/* create never returns. */
+#include "bad_plugin.h"
+
+static int32_t create(const vd_host* host, vd_str name, vd_instance** out, vd_error* error) {
+  hang();
+  return good_create(host, name, out, error);
+}
+BAD_LIFECYCLE("hangs_in_create", .create = create)

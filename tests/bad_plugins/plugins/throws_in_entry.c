@@ -1,0 +1,7 @@
+/* Throws in vd_module_entry. */
+#include "bad_plugin.h"
+
+VD_EXPORT const vd_module* vd_module_entry(void) {
+  bad_throw_runtime_error();
+  return NULL;
+}
