@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "host/node/config_source.h"
@@ -134,6 +135,13 @@ absl::Status Node::BuildApplication() {
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
   application_ = std::make_unique<Application>(std::move(options), std::move(parts));
+  BuildInstances();
+  if (spool_ != nullptr) BuildGateway();
+  return absl::OkStatus();
+}
+
+void Node::BuildInstances() {
+  const NodeConfig& config = foundation_->config;
   InstancesDeps deps;
   deps.plugins = foundation_->plugins.get();
   deps.clock = &foundation_->clock;
@@ -151,7 +159,26 @@ absl::Status Node::BuildApplication() {
     options_.on_stop_requested(1);
   };
   instances_ = std::make_unique<Instances>(deps, std::move(instances));
-  return absl::OkStatus();
+}
+
+void Node::BuildGateway() {
+  const GatewayOptions& gateway = foundation_->config.gateway;
+  DispatcherOptions options;
+  if (gateway.window > 0) options.window = gateway.window;
+  if (gateway.batch > 0) options.batch = gateway.batch;
+  options.retry = {gateway.retry.initial_delay, gateway.retry.max_delay, gateway.retry.multiplier,
+                   gateway.retry.jitter};
+  dispatcher_ = std::make_unique<Dispatcher>(options, spool_.get(),
+                                             std::make_unique<ConfiguredOrderSelector>(),
+                                             &foundation_->clock, foundation_->log.get());
+  roads_ = std::make_unique<Roads>(dispatcher_.get(), instances_.get(), foundation_->log.get());
+  instances_->SetLinksChanged([this] { roads_->Sync(ConfiguredNames()); });
+}
+
+std::vector<std::string> Node::ConfiguredNames() const {
+  std::vector<std::string> names;
+  for (const auto& instance : config_->running().instances) names.push_back(instance.name);
+  return names;
 }
 
 absl::Status Node::StartControl() {
@@ -190,6 +217,7 @@ absl::Status Node::StartControl() {
   deps_.metrics = &metrics_;
   deps_.health = &health_;
   deps_.spool = spool_.get();
+  if (dispatcher_ != nullptr) deps_.links = [this] { return dispatcher_->Stats(); };
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
       &deps_, config.node.id,
@@ -225,6 +253,7 @@ absl::Status Node::StartInstances() {
   }
   monitor_->Start();
   instances_->AwaitSettled(config.limits.start_timeout);
+  VD_CRASH_POINT("host.start.before_ready");
   SetState(pb::NODE_STATE_RUNNING);
   start_time_ns_.store(absl::ToInt64Nanoseconds(ProcessAge()));
   config_->ScheduleGood();
@@ -323,6 +352,11 @@ size_t Node::Stop(absl::Duration limit) {
   if (std::exchange(stopped_, true)) return 0;
   if (hub_ != nullptr) SetState(pb::NODE_STATE_STOPPING);
   if (gate_ != nullptr) gate_->Close();
+  if (dispatcher_ != nullptr) {
+    dispatcher_->Stop(limit);
+    instances_->SetLinksChanged(nullptr);
+    roads_->Clear();
+  }
   size_t left_behind = instances_ != nullptr ? instances_->StopAll(limit) : 0;
   // Watches go before the server, so that each is told why.
   if (hub_ != nullptr) hub_->Stop();
@@ -342,6 +376,8 @@ size_t Node::Stop(absl::Duration limit) {
     return left_behind;
   }
   hub_.reset();
+  roads_.reset();
+  dispatcher_.reset();
   instances_.reset();
   if (spool_ != nullptr) spool_->Close();
   store_.reset();

@@ -12,9 +12,11 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/gateway/dispatcher.h"
 #include "core/lpr/application.h"
 #include "core/lpr/fan_out_sink.h"
 #include "core/lpr/store_sink.h"
+#include "core/lpr/uplink_sink.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
@@ -22,8 +24,9 @@
 #include "core/store/sqlite_store.h"
 #include "host/node/config_control.h"
 #include "host/node/foundation.h"
+#include "host/node/gate_sink.h"
+#include "host/node/roads.h"
 #include "host/node/state_hub.h"
-#include "host/node/uplink_sink.h"
 #include "host/services/deps.h"
 
 namespace viaduct {
@@ -72,8 +75,11 @@ class Node {
 
   absl::Status OpenStorage();
   absl::Status BuildApplication();
+  void BuildInstances();
+  void BuildGateway();
   absl::Status StartControl();
   absl::Status StartInstances();
+  std::vector<std::string> ConfiguredNames() const;
   NodeActions MakeActions();
   control::v1::NodeInfo Info() const;
   NodeActions::Drained Drain(absl::Duration limit);
@@ -103,6 +109,8 @@ class Node {
   std::unique_ptr<GateSink> gate_;
   std::unique_ptr<Application> application_;
   std::unique_ptr<Instances> instances_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<Roads> roads_;
   std::unique_ptr<NodeMonitor> monitor_;
   std::unique_ptr<StateHub> hub_;
   std::unique_ptr<ConfigControl> config_;

@@ -4,12 +4,14 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
 #include "core/base/executor_timer_queue.h"
+#include "core/gateway/link_stats.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/log_hub.h"
 #include "core/observe/metrics.h"
@@ -46,7 +48,8 @@ struct ServiceDeps {
   LogHub* log_hub = nullptr;
   Metrics* metrics = nullptr;
   HealthTree* health = nullptr;
-  Spool* spool = nullptr;  // Null on a node without the sink uplink.
+  Spool* spool = nullptr;                         // Null on a node without the sink uplink.
+  std::function<std::vector<LinkStats>()> links;  // Empty without a dispatcher.
   NodeActions node;
 };
 

@@ -5,11 +5,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
-#include <string_view>
 #include <utility>
 
-#include "absl/strings/numbers.h"
+#include "core/gateway/link_stats.h"
 #include "host/rpc/convert.h"
 
 namespace viaduct {
@@ -17,56 +15,45 @@ namespace {
 
 namespace pb = control::v1;
 
-// Histograms of the metrics registry with this name become phases of their instance.
-constexpr std::string_view kPhaseMetric = "viaduct_gateway_phase_seconds";
-
 absl::Duration CpuTime() {
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) != 0) return absl::ZeroDuration();
   return absl::DurationFromTimeval(usage.ru_utime) + absl::DurationFromTimeval(usage.ru_stime);
 }
 
-std::string LabelOf(const MetricSample& sample, std::string_view name) {
-  for (const auto& [key, value] : sample.labels) {
-    if (key == name) return value;
+void AddPhase(const char* name, const LatencySnapshot& latency, pb::InstanceStats* out) {
+  if (latency.count == 0) return;
+  auto* phase = out->add_phases();
+  phase->set_phase(name);
+  auto* histogram = phase->mutable_latency();
+  histogram->set_count(latency.count);
+  *histogram->mutable_sum() = rpc::ToProto(absl::Microseconds(latency.sum_us));
+  *histogram->mutable_p50() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.50)));
+  *histogram->mutable_p99() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.99)));
+  uint64_t below = 0;
+  for (size_t i = 0; i < LatencySnapshot::kBuckets && below < latency.count; ++i) {
+    below += latency.buckets[i];
+    auto* bucket = histogram->add_buckets();
+    *bucket->mutable_upper_bound() = rpc::ToProto(absl::Microseconds(uint64_t{1} << i));
+    bucket->set_cumulative_count(below);
   }
-  return "";
 }
 
-// The bound below which a share of the observations lies.
-google::protobuf::Duration Quantile(const pb::Histogram& histogram, double share) {
-  const double wanted = static_cast<double>(histogram.count()) * share;
-  for (const auto& bucket : histogram.buckets()) {
-    if (static_cast<double>(bucket.cumulative_count()) >= wanted) return bucket.upper_bound();
-  }
-  return histogram.buckets_size() > 0
-             ? histogram.buckets(histogram.buckets_size() - 1).upper_bound()
-             : google::protobuf::Duration();
+// What the dispatcher counted is what reached the peer; the rest is known to the instance.
+void AddLink(const LinkStats& link, pb::InstanceStats* out) {
+  out->set_sent(link.sent);
+  out->set_confirmed(link.confirmed);
+  out->set_retried(link.retried);
+  out->set_rejected(link.rejected);
+  out->set_expired(link.expired);
+  out->set_cancelled(link.cancelled);
+  out->set_bytes_sent(link.bytes_sent);
+  out->set_in_flight(link.in_flight);
+  AddPhase("queue", link.queue, out);
+  AddPhase("deliver", link.delivery, out);
 }
 
-// Phase histograms of one instance, by phase.
-using Phases = std::map<std::string, pb::Histogram>;
-
-std::map<std::string, Phases> CollectPhases(const std::vector<MetricSample>& samples) {
-  std::map<std::string, Phases> instances;
-  for (const auto& sample : samples) {
-    std::string_view name = sample.name;
-    if (name.substr(0, kPhaseMetric.size()) != kPhaseMetric) continue;
-    name.remove_prefix(kPhaseMetric.size());
-    pb::Histogram& histogram = instances[LabelOf(sample, "instance")][LabelOf(sample, "phase")];
-    if (name == "_count") histogram.set_count(static_cast<uint64_t>(sample.value));
-    if (name == "_sum") *histogram.mutable_sum() = rpc::ToProto(absl::Seconds(sample.value));
-    double bound = 0;
-    if (name != "_bucket" || !absl::SimpleAtod(LabelOf(sample, "le"), &bound)) continue;
-    if (bound > 1e9) continue;  // Infinity is the count.
-    auto* bucket = histogram.add_buckets();
-    *bucket->mutable_upper_bound() = rpc::ToProto(absl::Seconds(bound));
-    bucket->set_cumulative_count(static_cast<uint64_t>(sample.value));
-  }
-  return instances;
-}
-
-pb::InstanceStats ToProto(const InstanceInfo& info, Phases phases) {
+pb::InstanceStats ToProto(const InstanceInfo& info) {
   pb::InstanceStats out;
   const InstanceCounters& counters = info.counters;
   out.set_instance(info.name);
@@ -81,13 +68,6 @@ pb::InstanceStats ToProto(const InstanceInfo& info, Phases phases) {
   out.set_received(counters.submitted + counters.calls);
   out.set_in_flight(counters.in_flight);
   out.set_quality(pb::LINK_QUALITY_UNKNOWN);
-  for (auto& [name, histogram] : phases) {
-    auto* phase = out.add_phases();
-    phase->set_phase(name);
-    *phase->mutable_latency() = std::move(histogram);
-    *phase->mutable_latency()->mutable_p50() = Quantile(phase->latency(), 0.50);
-    *phase->mutable_latency()->mutable_p99() = Quantile(phase->latency(), 0.99);
-  }
   return out;
 }
 
@@ -126,16 +106,20 @@ absl::StatusOr<pb::Snapshot> TakeSnapshot(const ServiceDeps& deps, const Snapsho
   snapshot.set_resident_bytes(ResidentBytes());
   *snapshot.mutable_cpu_time() = rpc::ToProto(CpuTime());
   if (deps.spool != nullptr) FillSpool(deps.spool->Info(), snapshot.mutable_spool());
-  const std::vector<MetricSample> samples = deps.metrics->Samples();
-  auto phases = CollectPhases(samples);
+  const std::vector<LinkStats> links = deps.links ? deps.links() : std::vector<LinkStats>();
   for (const auto& info : deps.instances->List()) {
     const bool wanted = query.instances.empty() ||
                         std::find(query.instances.begin(), query.instances.end(), info.name) !=
                             query.instances.end();
-    if (wanted) *snapshot.add_instances() = ToProto(info, std::move(phases[info.name]));
+    if (!wanted) continue;
+    auto* out = snapshot.add_instances();
+    *out = ToProto(info);
+    for (const auto& link : links) {
+      if (link.name == info.name) AddLink(link, out);
+    }
   }
   if (!query.samples) return snapshot;
-  for (const auto& sample : samples) {
+  for (const auto& sample : deps.metrics->Samples()) {
     auto* out = snapshot.add_samples();
     out->set_name(sample.name);
     for (const auto& [key, value] : sample.labels) (*out->mutable_labels())[key] = value;

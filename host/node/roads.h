@@ -1,0 +1,41 @@
+// Keeps the dispatcher's links the same as the instances that offer one.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "core/gateway/dispatcher.h"
+#include "core/observe/log.h"
+#include "core/plugin/instances.h"
+
+namespace viaduct {
+
+// Thread-safe.
+class Roads {
+ public:
+  // All outlive the roads.
+  Roads(Dispatcher* dispatcher, Instances* instances, Log* log)
+      : dispatcher_(dispatcher), instances_(instances), log_(log) {}
+
+  // New links go behind those that are there, in the order of `configured` (names of instances).
+  void Sync(const std::vector<std::string>& configured);
+  // Takes every link away.
+  void Clear();
+
+ private:
+  struct Road {
+    LinkId id = 0;
+    std::shared_ptr<Link> link;
+  };
+
+  Dispatcher* const dispatcher_;
+  Instances* const instances_;
+  Log* const log_;
+  absl::Mutex mutex_;  // One Sync at a time.
+  std::vector<Road> roads_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace viaduct

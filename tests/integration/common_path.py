@@ -1,0 +1,6 @@
+"""Lets the scripts of this folder import what the tests share."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))

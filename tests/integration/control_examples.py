@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Runs every example line of docs/CONTROL.md against a real node, through viaductctl and through
+buf curl, which finds the services by reflection; and shows that no method is left out.
+"""
+
+import json
+import os
+import re
+import subprocess
+
+import common_path  # noqa: F401
+from harness import ROOT, CannotRun, Failure, free_port, main, say
+
+LINE_LIMIT_S = 60
+TIMEOUT_STATUS = 124  # Of timeout(1): how a watch is left.
+# What the server itself adds beside the documented services.
+OWN_SERVICES = {"grpc.channelz.v1.Channelz", "grpc.reflection.v1alpha.ServerReflection"}
+
+
+def read_examples():
+    """(call function, [(heading, [lines])])."""
+    with open(os.path.join(ROOT, "docs", "CONTROL.md")) as f:
+        text = f.read()
+    call = re.search(r"^call\(\) .*$", text, re.MULTILINE).group(0)
+    sections = []
+    for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
+        heading = part.split("\n", 1)[0].strip()
+        lines = []
+        for block in re.findall(r"^```sh\n(.*?)^```", part, re.MULTILINE | re.DOTALL):
+            lines += [line for line in block.splitlines() if line.strip()]
+        sections.append((heading, lines))
+    return call, sections
+
+
+class Runner:
+    def __init__(self, t, node, call):
+        self.t = t
+        self.folder = t.folder
+        self.call = call
+        self.env = dict(os.environ, VIADUCT_SOCKET=node.control[len("unix:"):])
+        self.env["PATH"] = os.path.dirname(t.build.program("viaductctl")) + ":" + self.env["PATH"]
+
+    def run(self, line):
+        line = line.replace("/usr/lib/viaduct/plugins", self.t.build.plugins)
+        return subprocess.run(["bash", "-c", f"{self.call}\n{line}"], cwd=self.folder, env=self.env,
+                              capture_output=True, text=True, timeout=LINE_LIMIT_S, check=False)
+
+    def check(self, line):
+        expected = {0}
+        if line.startswith("timeout "):
+            expected = {TIMEOUT_STATUS}
+        wanted = re.search(r"# exit (\d+)$", line)
+        if wanted:
+            expected = {int(wanted.group(1))}
+        done = self.run(line)
+        good = done.returncode != 0 if line.endswith("# fails") else done.returncode in expected
+        if not good:
+            raise Failure(f"{line}\n  returned {done.returncode}\n{done.stdout}{done.stderr}")
+        if line.startswith("timeout ") and not done.stdout.strip():
+            raise Failure(f"{line}\n  showed nothing\n{done.stderr}")
+
+
+def write_inputs(folder, config):
+    with open(os.path.join(folder, "edge.yaml"), "w") as f:
+        json.dump(config, f, indent=1)
+    with open(os.path.join(folder, "apply.json"), "w") as f:
+        json.dump({"yaml": json.dumps(config)}, f)
+    payload = {"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1",
+               "timestamp": "2024-01-15T10:30:00.000Z"}
+    with open(os.path.join(folder, "detection.json"), "w") as f:
+        json.dump(payload, f)
+    with open(os.path.join(folder, "detections.jsonl"), "w") as f:
+        for number in range(1000):
+            f.write(json.dumps({**payload, "vehicles_count": number}) + "\n")
+    envelope = {"data_type": "DATA_TYPE_DETECTION", "payload_json": json.dumps(payload)}
+    with open(os.path.join(folder, "frame.json"), "w") as f:
+        json.dump({"envelopes": [envelope, envelope]}, f)
+
+
+def methods_by_reflection(runner):
+    curl = ('buf curl --unix-socket "$VIADUCT_SOCKET" --http2-prior-knowledge --protocol grpc '
+            "--list-methods http://node")
+    done = runner.run(curl)
+    if done.returncode != 0:
+        raise Failure(f"buf curl --list-methods: {done.stderr}")
+    methods = [line.strip() for line in done.stdout.splitlines() if "/" in line]
+    return {m for m in methods if m.split("/")[0] not in OWN_SERVICES}
+
+
+def short_name(method):
+    service, name = method.split("/")
+    return service.rsplit(".", 1)[1] + "." + name
+
+
+def check_channelz(runner):
+    done = runner.run('buf curl --unix-socket "$VIADUCT_SOCKET" --http2-prior-knowledge '
+                      "--protocol grpc -d '{}' http://node/grpc.channelz.v1.Channelz/GetServers")
+    if done.returncode != 0 or "server" not in done.stdout:
+        raise Failure(f"channelz: {done.stdout}{done.stderr}")
+
+
+def run(t):
+    if subprocess.run(["bash", "-c", "command -v buf"], capture_output=True,
+                      check=False).returncode != 0:
+        raise CannotRun("buf is not installed: ./dev test installs it from npm")
+    call, sections = read_examples()
+    edge = t.edge(free_port())  # Nobody answers there: the messages stay in the spool.
+    edge.start()
+    runner = Runner(t, edge, call)
+    write_inputs(t.folder, edge.config)
+
+    methods = methods_by_reflection(runner)
+    missing = {short_name(m) for m in methods} ^ {heading for heading, _ in sections}
+    if missing:
+        raise Failure(f"docs/CONTROL.md and the node disagree about {sorted(missing)}")
+    check_channelz(runner)
+    last = []
+    count = 0
+    for heading, lines in sections:
+        if not any("viaductctl " in line for line in lines):
+            raise Failure(f"{heading}: no line for viaductctl")
+        if not any(line.startswith(("call ", "buf ", "timeout 2 buf ")) for line in lines):
+            raise Failure(f"{heading}: no line for buf curl")
+        if heading == "Node.Drain":
+            last = lines  # A drained node answers, but takes no messages any more.
+            continue
+        for line in lines:
+            runner.check(line)
+            count += 1
+    for line in last:
+        runner.check(line)
+        count += 1
+    if edge.stop() != 0:
+        raise Failure(f"the node did not stop in order\n{edge.tail()}")
+    say(f"{count} lines for {len(methods)} methods of {len({m.split('/')[0] for m in methods})} services")
+    t.figures["lines"] = count
+    t.figures["methods"] = len(methods)
+
+
+if __name__ == "__main__":
+    main(run, limit=280)

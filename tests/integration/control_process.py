@@ -1,0 +1,380 @@
+#!/usr/bin/env python3
+"""viaduct-host as a process: signals, locks, sockets, configuration revisions, health, hostile
+callers, exit codes. Each check stands alone on a node of its own.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import common_path  # noqa: F401
+from harness import Failure, free_port, main, monotonic, say, wait_for
+
+LIMIT_S = 30
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def ctl(t, node, *arguments, limit=LIMIT_S):
+    return subprocess.run(
+        [t.build.program("viaductctl"), "--socket", node.control[len("unix:"):], *arguments],
+        capture_output=True, text=True, timeout=limit, check=False)
+
+
+def ctl_json(t, node, *arguments):
+    done = ctl(t, node, "--json", *arguments)
+    expect(done.returncode == 0, f"viaductctl {arguments}: {done.returncode} {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def follow(t, node, *arguments):
+    return subprocess.Popen(
+        [t.build.program("viaductctl"), "--socket", node.control[len("unix:"):], *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def read_line(process, limit=LIMIT_S):
+    timer = threading.Timer(limit, process.kill)
+    timer.start()
+    try:
+        return process.stdout.readline().strip()
+    finally:
+        timer.cancel()
+
+
+def descriptors(node):
+    return len(os.listdir(f"/proc/{node.process.pid}/fd"))
+
+
+def revision(t, node):
+    return int(ctl_json(t, node, "node", "info")["node"]["config_revision"])
+
+
+def host(t, *arguments):
+    return subprocess.run([t.build.program("viaduct-host"), *arguments], capture_output=True,
+                          text=True, timeout=LIMIT_S, check=False)
+
+
+# --- start and stop -----------------------------------------------------------------------------
+
+def starts_fast_and_stops_in_order(t):
+    node = t.server("start")
+    node.start()
+    info = ctl_json(t, node, "node", "info")["node"]
+    t.figures["ready_ms"] = round(float(info["start_time"][:-1]) * 1000, 1)
+    t.figures["idle_rss_mib"] = round(node.rss_kib() / 1024, 1)
+    expect(info["state"] == "NODE_STATE_RUNNING", f"state {info['state']}")
+    path = node.control[len("unix:"):]
+    expect(os.stat(path).st_mode & 0o777 == 0o600, "the control socket is open to others")
+    expect(node.stop() == 0, f"SIGTERM: not 0\n{node.tail()}")
+    expect(not os.path.exists(path), "the socket file is still there")
+    done = ctl(t, node, "node", "info")
+    expect(done.returncode == 3 and "no node answers" in done.stderr, f"no node: {done}")
+
+
+def two_nodes_cannot_share_a_folder(t):
+    node = t.server("lock")
+    node.start()
+    second = host(t, "--config", node.config_path)
+    expect(second.returncode == 1, f"second node: {second.returncode}")
+    expect("in use by process" in second.stderr, f"second node: {second.stderr}")
+    expect(ctl(t, node, "node", "info").returncode == 0, "the first node no longer answers")
+    node.stop()
+
+
+def a_stale_socket_is_replaced(t):
+    node = t.server("stale")
+    node.start()
+    node.kill()
+    expect(os.path.exists(node.control[len("unix:"):]), "kill -9 left no socket: nothing is shown")
+    node.start()
+    expect(ctl(t, node, "health").returncode == 0, "does not serve after kill -9")
+    node.stop()
+
+
+def mistakes_are_all_reported(t):
+    path = os.path.join(t.folder, "bad.yaml")
+    with open(path, "w") as f:
+        f.write("node:\n  id: CAM001\n  colour: blue\nspool:\n  max_bytes: many\ninstnces: []\n")
+    done = host(t, "--config", path, "--check")
+    expect(done.returncode == 78, f"--check: {done.returncode}")
+    for wanted in ("bad.yaml:3:", "bad.yaml:5:", "bad.yaml:6:"):
+        expect(wanted in done.stdout, f"--check does not name {wanted}\n{done.stdout}")
+    done = host(t, "--config", path)
+    expect(done.returncode == 78 and "bad.yaml:3:" in done.stderr, f"start: {done}")
+    expect(host(t, "--config", os.path.join(t.folder, "none.yaml"), "--check").returncode == 2,
+           "--check of a file that is not there")
+    expect(host(t, "--colour").returncode == 2, "an unknown option")
+    expect(host(t, "--version").returncode == 0, "--version")
+
+
+# --- configuration ------------------------------------------------------------------------------
+
+def hangup_reads_the_file_again(t):
+    node = t.server("hangup")
+    node.start()
+    node.config["log"]["level"] = "debug"
+    node.write_config()
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: revision(t, node) == 2, LIMIT_S, "revision 2")
+    levels = ctl_json(t, node, "logs", "levels")["levels"]
+    expect(levels[0]["level"] == "LOG_LEVEL_DEBUG", f"levels {levels}")
+    node.config["log"]["level"] = "loud"
+    node.write_config()
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "SIGHUP" in ctl(t, node, "logs", "tail", "--component", "audit").stdout
+             and "INVALID_ARGUMENT" in ctl(t, node, "logs", "tail", "--component", "audit").stdout,
+             LIMIT_S, "an audit record of the refusal")
+    expect(revision(t, node) == 2, "a file with mistakes became a revision")
+    node.stop()
+
+
+def apply_is_compare_and_set(t):
+    node = t.server("cas")
+    node.start()
+    done = ctl(t, node, "config", "apply", node.config_path, "--if-revision", "7")
+    expect(done.returncode == 5, f"moved revision: {done.returncode} {done.stderr}")
+    first = ctl_json(t, node, "config", "apply", node.config_path, "--request-id", "r-1")
+    again = ctl_json(t, node, "config", "apply", node.config_path, "--request-id", "r-1")
+    expect(first["revision"]["number"] == again["revision"]["number"], "not idempotent")
+    done = ctl(t, node, "config", "apply", "/dev/null")
+    expect(done.returncode == 6, f"empty document: {done.returncode} {done.stderr}")
+    expect(revision(t, node) == int(first["revision"]["number"]), "the revision moved")
+    node.stop()
+
+
+def an_unconfirmed_revision_goes_back(t):
+    node = t.server("confirm")
+    node.start()
+    watch = follow(t, node, "--json", "config", "watch")
+    for _ in range(2):
+        read_line(watch)  # The running one and the synced marker.
+    node.config["log"]["level"] = "debug"
+    node.write_config()
+    applied = ctl_json(t, node, "config", "apply", node.config_path, "--confirm-within", "1s")
+    expect(applied["revision"]["state"] == "REVISION_STATE_UNCONFIRMED", f"{applied}")
+    states = {}
+    end = monotonic() + LIMIT_S
+    while "REVISION_STATE_ROLLED_BACK" not in states.values() and monotonic() < end:
+        line = json.loads(read_line(watch) or "{}").get("revision")
+        if line:
+            states[line["number"]] = line["state"]
+    watch.kill()
+    expect(states.get("2") == "REVISION_STATE_ROLLED_BACK", f"states {states}")
+    wait_for(lambda: revision(t, node) == 3, LIMIT_S, "revision 3")
+    levels = ctl_json(t, node, "logs", "levels")["levels"]
+    expect(levels[0]["level"] == "LOG_LEVEL_INFO", f"levels {levels}")
+    node.stop()
+
+
+def a_revision_that_kills_the_node_gives_way(t):
+    node = t.server("crash")
+    node.start()
+    ctl_json(t, node, "config", "apply", node.config_path, "--confirm-within", "1m")
+    ctl_json(t, node, "config", "confirm", "2")  # Now there is a last good one.
+    node.stop()
+    node.config["log"]["level"] = "debug"
+    node.write_config()
+    for _ in range(2):
+        node.start(wait=False, env={"VIADUCT_CRASH_AT": "host.start.before_ready"})
+        expect(node.wait_exit(LIMIT_S) == -signal.SIGKILL, "the crash point was not reached")
+    node.start()
+    revisions = ctl_json(t, node, "config", "revisions")["revisions"]
+    by_number = {r["number"]: r["state"] for r in revisions}
+    expect(by_number.get("3") == "REVISION_STATE_FAILED", f"revisions {by_number}")
+    expect(revisions[0]["origin"] == "rollback", f"newest {revisions[0]}")
+    levels = ctl_json(t, node, "logs", "levels")["levels"]
+    expect(levels[0]["level"] == "LOG_LEVEL_INFO", f"levels {levels}")
+    node.stop()
+
+
+def secrets_never_come_back(t):
+    node = t.server("secret")
+    secret = "sesame-3f9c2a"
+    node.config["instances"].append(
+        {"name": "up", "plugin": "rest", "start": "manual",
+         "config": {"role": "client", "base_url": "http://127.0.0.1:1", "api_key": secret}})
+    node.write_config()
+    node.start()
+    shown = ""
+    for arguments in (["config", "get"], ["instances", "get", "up"], ["config", "plan",
+                      node.config_path], ["logs", "tail", "-n", "1000", "--level", "trace"]):
+        done = ctl(t, node, "--json", *arguments)
+        expect(done.returncode == 0, f"{arguments}: {done.stderr}")
+        shown += done.stdout
+    expect(secret not in shown, "a secret was shown")
+    expect(secret not in node.tail(10000), "a secret is in the log")
+    node.stop()
+
+
+# --- health -------------------------------------------------------------------------------------
+
+def health_shows_an_instance_failing_and_recovering(t):
+    blocker = socket.socket()
+    blocker.bind(("127.0.0.1", 0))
+    blocker.listen()
+    node = t.server("health", port=blocker.getsockname()[1])
+    node.start()
+    watch = follow(t, node, "health", "viaduct.instance/http", "--watch")
+    first = read_line(watch)
+    expect(first == "NOT_SERVING", f"port taken: {first}")
+    shown = ctl(t, node, "instances", "list")
+    expect("failed" in shown.stdout, f"instances list: {shown.stdout}")
+    expect(ctl(t, node, "health", "viaduct.instance/http").returncode == 9, "exit code of health")
+    expect(ctl(t, node, "health", "viaduct.instance/none").returncode == 4, "unknown instance")
+    blocker.close()
+    second = read_line(watch)
+    expect(second == "SERVING", f"port free again: {second}")
+    ctl(t, node, "instances", "stop", "http")
+    third = read_line(watch)
+    expect(third == "NOT_SERVING", f"stopped: {third}")
+    ctl(t, node, "instances", "start", "http")
+    fourth = read_line(watch)
+    expect(fourth == "SERVING", f"started: {fourth}")
+    watch.kill()
+    node.stop()
+
+
+# --- hostile callers ----------------------------------------------------------------------------
+
+def garbage_on_the_socket_harms_nobody(t):
+    node = t.server("garbage")
+    node.start()
+    path = node.control[len("unix:"):]
+    before = None
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    for round_number in range(300):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.connect(path)
+            kind = round_number % 4
+            data = t.random.randbytes(t.random.randint(1, 2000))
+            if kind == 1:
+                data = preface + data
+            elif kind == 2:
+                data = preface + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + data
+            elif kind == 3:
+                data = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+            try:
+                s.sendall(data)
+            except OSError:
+                pass
+        if round_number == 50:
+            wait_for(lambda: ctl(t, node, "node", "info").returncode == 0, LIMIT_S, "an answer")
+            before = descriptors(node)
+    expect(ctl(t, node, "node", "info").returncode == 0, "no answer after garbage")
+    wait_for(lambda: descriptors(node) <= before + 3, LIMIT_S,
+             f"descriptors to be given back ({before} before)")
+    node.stop()
+
+
+def bad_requests_name_their_fields(t):
+    node = t.edge(free_port(), "bad")
+    node.start()
+    cases = [
+        (["spool", "drop", "--reason", "x"], "filter: missing"),
+        (["logs", "tail", "-n", "5000"], "last: at most 1000"),
+        (["instances", "watch", "nobody"], "nobody"),
+        (["config", "confirm", "9"], ""),
+        (["node", "drain", "--deadline", "20m"], "deadline: out of range"),
+    ]
+    for arguments, wanted in cases:
+        done = ctl(t, node, *arguments)
+        expect(done.returncode in (4, 5, 6), f"{arguments}: {done.returncode} {done.stderr}")
+        expect(wanted in done.stderr, f"{arguments}: {done.stderr}")
+    done = ctl(t, node, "--timeout", "1us", "node", "info")
+    expect(done.returncode == 7, f"deadline: {done.returncode} {done.stderr}")
+    curl = subprocess.run(
+        ["buf", "curl", "--unix-socket", node.control[len("unix:"):], "--http2-prior-knowledge",
+         "--protocol", "grpc", "-d", '{"level": 99, "time_to_live": "-5s"}',
+         "http://node/viaduct.control.v1.Logs/SetLevel"],
+        capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    expect(curl.returncode != 0 and "level: expected TRACE to OFF, got 99" in curl.stderr,
+           f"bad enum: {curl.stderr}")
+    node.stop()
+
+
+def cancelled_streams_leave_nothing_behind(t):
+    node = t.edge(free_port(), "cancel")
+    node.start()
+    ctl(t, node, "node", "info")
+    before = descriptors(node)
+    for _ in range(3):
+        watchers = [follow(t, node, "--json", *arguments)
+                    for arguments in (["instances", "watch"], ["node", "watch"],
+                                      ["config", "watch"], ["stats", "watch", "-i", "100ms"],
+                                      ["logs", "tail", "-f"], ["subscribe"])
+                    for _ in range(3)]
+        for watcher in watchers:
+            expect(read_line(watcher), "a watch showed nothing")
+        for watcher in watchers:
+            watcher.kill()
+            watcher.wait()
+    wait_for(lambda: descriptors(node) <= before + 2, LIMIT_S,
+             f"descriptors to be given back ({before} before)")
+    node.stop()
+
+
+def watchers_are_told_of_the_end(t):
+    node = t.server("end")
+    node.start()
+    watch = follow(t, node, "node", "watch")
+    expect(read_line(watch), "a watch showed nothing")
+    begin = monotonic()
+    expect(node.stop() == 0, f"did not stop in order\n{node.tail()}")
+    t.figures["stop_with_watcher_ms"] = round((monotonic() - begin) * 1000)
+    expect(watch.wait(LIMIT_S) == 3, "the watcher was not told")
+
+
+def changes_are_audited(t):
+    node = t.server("audit")
+    node.start()
+    ctl(t, node, "instances", "restart", "http")
+    tail = ctl(t, node, "logs", "tail", "--component", "audit").stdout
+    expect("Instances.Restart" in tail and f"uid {os.getuid()} (pid" in tail, f"audit: {tail}")
+    node.stop()
+
+
+CHECKS = [
+    starts_fast_and_stops_in_order,
+    two_nodes_cannot_share_a_folder,
+    a_stale_socket_is_replaced,
+    mistakes_are_all_reported,
+    hangup_reads_the_file_again,
+    apply_is_compare_and_set,
+    an_unconfirmed_revision_goes_back,
+    a_revision_that_kills_the_node_gives_way,
+    secrets_never_come_back,
+    health_shows_an_instance_failing_and_recovering,
+    garbage_on_the_socket_harms_nobody,
+    bad_requests_name_their_fields,
+    cancelled_streams_leave_nothing_behind,
+    watchers_are_told_of_the_end,
+    changes_are_audited,
+]
+
+
+def run(t):
+    failures = []
+    for check in CHECKS:
+        begin = monotonic()
+        try:
+            check(t)
+            say(f"ok   {check.__name__} ({monotonic() - begin:.1f} s)")
+        except Failure as failure:
+            failures.append(f"{check.__name__}: {failure}")
+            say(f"FAIL {check.__name__}: {failure}")
+            for node in t.nodes:
+                if node.alive():
+                    node.kill()
+    if failures:
+        raise Failure(f"{len(failures)} of {len(CHECKS)} checks failed:\n" + "\n".join(failures))
+
+
+if __name__ == "__main__":
+    main(run, limit=280)
