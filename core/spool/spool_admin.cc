@@ -149,7 +149,8 @@ absl::Status Spool::Impl::ScanDead(const SpoolFilter& filter, int64_t* key, size
     *key = stored.dead.row.key + 1;
     SpoolEntry entry = EntryFrom(stored.dead.row, stored.bytes);
     entry.state = SpoolEntryState::kRejected;
-    entry.last_error = Printable(stored.dead.reason);
+    entry.last_error =
+        stored.intact ? Printable(stored.dead.reason) : "damaged: checksum does not match";
     if (with_envelope) entry.envelope_json = Printable(stored.dead.row.envelope_json);
     if (Matches(filter, entry)) page->entries.push_back(std::move(entry));
     return page->entries.size()<page_size&& * budget> 0;

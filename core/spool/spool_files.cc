@@ -47,6 +47,16 @@ absl::Status RemoveFile(const std::string& path) {
   return ErrnoStatus("cannot remove", path, errno);
 }
 
+absl::StatusOr<std::string> ReadStart(const std::string& path, size_t size) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus("cannot open", path, errno);
+  std::string start(size, '\0');
+  const ssize_t got = pread(fd, start.data(), size, 0);
+  const int error = errno;
+  close(fd);
+  return got >= 0 ? absl::StatusOr<std::string>(start) : ErrnoStatus("cannot read", path, error);
+}
+
 absl::Status SyncFile(const std::string& path) { return SyncPath(path, O_RDONLY); }
 
 absl::Status SyncDirectoryOf(const std::string& path) {

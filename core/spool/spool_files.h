@@ -13,6 +13,8 @@ namespace viaduct::spool_internal {
 bool FileExists(const std::string& path);
 int64_t FileSize(const std::string& path);         // 0 when there is none.
 absl::Status RemoveFile(const std::string& path);  // OK when there is none.
+// The first `size` bytes, padded with zeros where the file is shorter.
+absl::StatusOr<std::string> ReadStart(const std::string& path, size_t size);
 absl::Status SyncFile(const std::string& path);
 absl::Status SyncDirectoryOf(const std::string& path);
 // Replaces `to`. The directory is not synced: several renames share one sync.

@@ -251,15 +251,6 @@ absl::Status AdoptTail(RawPages* raw, SpoolDatabase* database, SpoolState* state
 
 // Cheap signs of damage that SQLite would meet only when it gets there.
 absl::Status CheckSize(const std::string& path, sqlite3* db) {
-  VD_ASSIGN_OR_RETURN(const int64_t page_size, QueryInt(db, "PRAGMA page_size"));
-  if (page_size != kPageBytes) {
-    return absl::DataLossError(absl::StrCat("spool: page size damaged, ", page_size));
-  }
-  VD_ASSIGN_OR_RETURN(const int64_t tables,
-                      QueryInt(db,
-                               "SELECT count(*) FROM sqlite_schema WHERE type='table' AND "
-                               "name IN ('message','dead','attempt','state')"));
-  if (tables != 4) return absl::DataLossError("spool: a table is missing");
   VD_ASSIGN_OR_RETURN(const int64_t pages, QueryInt(db, "PRAGMA page_count"));
   if (FileSize(LogPath(path)) > 0 || FileSize(path) >= pages * kPageBytes) return absl::OkStatus();
   return absl::DataLossError(
@@ -279,16 +270,24 @@ absl::Status CheckEnds(SpoolDatabase* database, const SpoolState& state) {
       return absl::DataLossError(absl::StrCat("spool: messages of priority ", c, " do not add up"));
     }
   }
-  return absl::OkStatus();
+  bool dead = false;
+  VD_RETURN_IF_ERROR(database->ReadDead({0, LastKey(kClasses - 1), 1}, [&dead](const auto&) {
+    dead = true;
+    return true;
+  }));
+  if (dead == (state.dead_messages > 0)) return absl::OkStatus();
+  return absl::DataLossError("spool: dead letters do not add up");
 }
 
 absl::StatusOr<OpenedSpool> OpenGoodFile(const std::string& path, const std::string& vfs) {
   // SQLite drops an unreadable end of the log without a word and then writes over it: look first.
   RawPages raw(path, LogPath(path));
   if (raw.bad_log_header()) return absl::DataLossError("spool: header of the log damaged");
+  VD_RETURN_IF_ERROR(CheckHeader(path));
   OpenedSpool opened;
   VD_ASSIGN_OR_RETURN(opened.writer, SpoolDatabase::Open(path, vfs, SpoolDatabase::Mode::kWrite));
   VD_RETURN_IF_ERROR(CheckAndMigrate(opened.writer->handle()));
+  VD_RETURN_IF_ERROR(CheckSchema(opened.writer->handle()));
   VD_RETURN_IF_ERROR(CheckSize(path, opened.writer->handle()));
   VD_ASSIGN_OR_RETURN(opened.state, opened.writer->ReadState());
   if (raw.log_has_tail()) {

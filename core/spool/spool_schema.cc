@@ -1,6 +1,6 @@
 #include "core/spool/spool_schema.h"
 
-#include <cstdio>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crash_point.h"
@@ -37,10 +37,14 @@ absl::Status InsertState(sqlite3* db, const SpoolState& state) {
   return insert.Run();
 }
 
-absl::Status Fill(sqlite3* db, const SpoolState& state) {
+absl::Status SetFormat(sqlite3* db) {
   const std::string page_size = absl::StrCat("PRAGMA page_size=", kPageBytes);
   VD_RETURN_IF_ERROR(Execute(db, page_size.c_str()));
-  VD_RETURN_IF_ERROR(Execute(db, "PRAGMA auto_vacuum=INCREMENTAL"));
+  return Execute(db, "PRAGMA auto_vacuum=INCREMENTAL");
+}
+
+absl::Status Fill(sqlite3* db, const SpoolState& state) {
+  VD_RETURN_IF_ERROR(SetFormat(db));
   VD_RETURN_IF_ERROR(Execute(db, "PRAGMA journal_mode=WAL"));
   VD_RETURN_IF_ERROR(Execute(db, "PRAGMA synchronous=FULL"));
   VD_RETURN_IF_ERROR(Execute(db, "BEGIN IMMEDIATE"));
@@ -104,6 +108,52 @@ absl::Status CreateSpoolFile(const std::string& path, const std::string& vfs,
   db.reset();
   VD_RETURN_IF_ERROR(SyncFile(path));
   VD_CRASH_POINT("spool.create.after");
+  return absl::OkStatus();
+}
+
+namespace {
+
+absl::StatusOr<std::string> DescribeSchema(sqlite3* db) {
+  Statement query(
+      "SELECT group_concat(type || ',' || name || ',' || tbl_name || ',' || rootpage || ',' || sql,"
+      " ';') FROM (SELECT * FROM sqlite_schema ORDER BY rootpage)");
+  VD_RETURN_IF_ERROR(query.Start(db));
+  VD_ASSIGN_OR_RETURN([[maybe_unused]] const bool row, query.Step());
+  return std::string(query.Text(0));
+}
+
+}  // namespace
+
+absl::Status CheckSchema(sqlite3* db) {
+  VD_ASSIGN_OR_RETURN(SqliteHandle model,
+                      OpenSqlite(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, ""));
+  VD_RETURN_IF_ERROR(SetFormat(model.get()));
+  VD_RETURN_IF_ERROR(Execute(model.get(), kCreate));
+  VD_ASSIGN_OR_RETURN(const std::string expected, DescribeSchema(model.get()));
+  VD_ASSIGN_OR_RETURN(const std::string found, DescribeSchema(db));
+  if (found == expected) return absl::OkStatus();
+  return absl::DataLossError("spool: schema damaged");
+}
+
+absl::Status CheckHeader(const std::string& path) {
+  // Offset, and the bytes that must be there; see the "Database Header Format" of SQLite.
+  struct Field {
+    size_t offset;
+    std::string_view bytes;
+  };
+  using std::string_view_literals::operator""sv;
+  static constexpr Field kFields[] = {{0, "SQLite format 3\0"sv},
+                                      {16, "\x10\0"sv},  // Page size 4096.
+                                      {18, "\2\2"sv},    // Written and read with a log.
+                                      {20, "\0\x40\x20\x20"sv},
+                                      {44, "\0\0\0\4"sv},   // Schema format.
+                                      {56, "\0\0\0\1"sv},   // UTF-8.
+                                      {64, "\0\0\0\1"sv}};  // Gives pages back when told.
+  VD_ASSIGN_OR_RETURN(const std::string header, ReadStart(path, 100));
+  for (const Field& field : kFields) {
+    if (header.compare(field.offset, field.bytes.size(), field.bytes) == 0) continue;
+    return absl::DataLossError(absl::StrCat("spool: header damaged, at byte ", field.offset));
+  }
   return absl::OkStatus();
 }
 

@@ -36,4 +36,12 @@ absl::Status CreateSpoolFile(const std::string& path, const std::string& vfs,
 absl::Status CheckAndMigrate(sqlite3* db, int target = kSchemaVersion,
                              absl::Span<const Migration> migrations = Migrations());
 
+// DATA_LOSS when the schema of an open file of the current version is not, to the letter, what
+// CreateSpoolFile makes: SQLite would follow a damaged root page into the wrong table.
+absl::Status CheckSchema(sqlite3* db);
+
+// DATA_LOSS when a field of the file's header that never changes has another value: SQLite takes
+// some of them for a file that it may only read.
+absl::Status CheckHeader(const std::string& path);
+
 }  // namespace viaduct::spool_internal

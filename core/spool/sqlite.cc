@@ -82,6 +82,10 @@ absl::Status Statement::Start(sqlite3* db) {
   const int code = sqlite3_prepare_v3(db, sql_, -1, SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
   db_ = db;
   statement_.reset(raw);
+  // Our statements are constant and were right when the file was made: its schema is damaged.
+  if ((code & 0xff) == SQLITE_ERROR) {
+    return absl::DataLossError(absl::StrCat("spool: schema damaged, ", sqlite3_errmsg(db)));
+  }
   return SqliteStatus(db, code, sql_);
 }
 
