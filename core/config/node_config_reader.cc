@@ -14,6 +14,7 @@ using nlohmann::json;
 // A member of a checked document; null where an optional one is absent.
 const json& At(const json& section, std::string_view key) {
   static const json kNothing = nullptr;
+  if (!section.is_object()) return kNothing;
   const auto found = section.find(std::string(key));
   return found == section.end() ? kNothing : *found;
 }
@@ -94,14 +95,16 @@ LogOptions ReadLog(const json& section) {
   log.level = Level(Text(section, "level"));
   log.format = Text(section, "format") == "text" ? LogFormat::kText : LogFormat::kJson;
   for (const auto& [component, level] : At(section, "levels").items()) {
-    log.levels.emplace_back(component, Level(level.get<std::string>()));
+    if (level.is_string()) log.levels.emplace_back(component, Level(level.get<std::string>()));
   }
   return log;
 }
 
 std::vector<std::string> ReadPluginPath(const json& section, const ConfigEnvironment& environment) {
   std::vector<std::string> path;
-  for (const json& folder : At(section, "path")) path.push_back(folder.get<std::string>());
+  for (const json& folder : At(section, "path")) {
+    if (folder.is_string()) path.push_back(folder.get<std::string>());
+  }
   if (!path.empty()) return path;
   const std::string program = environment.ExecutableDir();
   const size_t slash = program.rfind('/');
@@ -161,6 +164,15 @@ std::string DefaultNodeId(const ConfigEnvironment& environment) {
     if (!good) c = '-';
   }
   return id.empty() ? "viaduct" : id;
+}
+
+ConfigPreview ReadPreview(const json& document, const ConfigEnvironment& environment) {
+  ConfigPreview preview;
+  preview.data_dir = Text(At(document, "node"), "data_dir");
+  if (preview.data_dir.empty()) preview.data_dir = "/var/lib/viaduct";
+  preview.plugin_path = ReadPluginPath(At(document, "plugins"), environment);
+  preview.log = ReadLog(At(document, "log"));
+  return preview;
 }
 
 NodeConfig ReadNodeConfig(const json& document, bool store_given,

@@ -4,6 +4,7 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
@@ -39,6 +40,8 @@ class TreeBuilder final : public YAML::EventHandler {
   // Something made the rest of the document worthless to look at.
   bool gave_up() const { return gave_up_; }
   ConfigNode TakeRoot() { return std::move(root_); }
+  // Where the last scalar that is not plain began.
+  const YAML::Mark& last_quoted() const { return last_quoted_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override { done_ = true; }
@@ -59,13 +62,18 @@ class TreeBuilder final : public YAML::EventHandler {
     if (static_cast<int>(stack_.size()) + found->second.depth > kMaxDocumentDepth) {
       return GiveUp(mark, "too_deep", absl::StrCat("nested deeper than ", kMaxDocumentDepth));
     }
+    if (!stack_.empty()) {
+      stack_.back().deepest = std::max(stack_.back().deepest, found->second.depth);
+    }
     Add(found->second.node);
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     CheckTag(tag, mark);
-    Leaf(ConfigNode::Kind::kScalar, mark, anchor, value, tag == "?" || tag.empty());
+    const bool plain = tag == "?" || tag.empty();
+    if (!plain) last_quoted_ = mark;
+    Leaf(ConfigNode::Kind::kScalar, mark, anchor, value, plain);
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -233,10 +241,29 @@ class TreeBuilder final : public YAML::EventHandler {
   ConfigNode root_;
   std::vector<Frame> stack_;
   std::map<YAML::anchor_t, Anchored> anchors_;
+  YAML::Mark last_quoted_ = YAML::Mark::null_mark();
   size_t nodes_ = 0;
   bool done_ = false;
   bool gave_up_ = false;
 };
+
+// yaml-cpp takes a quote that is still open at the end of the document; a file that was cut off
+// must not pass for a whole one.
+bool IsClosed(std::string_view text, const YAML::Mark& begin) {
+  if (begin.is_null() || begin.pos < 0 || static_cast<size_t>(begin.pos) >= text.size())
+    return true;
+  const auto at = static_cast<size_t>(begin.pos);
+  const char quote = text[at];
+  if (quote != '"' && quote != '\'') return true;
+  for (size_t i = at + 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == quote) {
+      return true;
+    }
+  }
+  return false;
+}
 
 // What no parser needs to see: size, encoding, control characters, brackets beyond reason.
 bool Acceptable(std::string_view text, Findings* findings) {
@@ -289,6 +316,12 @@ bool ParseDocument(std::string_view text, ConfigNode* root, Findings* findings) 
       return false;
     }
     if (builder.gave_up()) return false;
+    if (!IsClosed(text, builder.last_quoted())) {
+      const YAML::Mark& mark = builder.last_quoted();
+      findings->Error(static_cast<uint32_t>(mark.line + 1), static_cast<uint32_t>(mark.column + 1),
+                      "", "bad_yaml", "the text that begins here has no closing quote");
+      return false;
+    }
     *root = builder.TakeRoot();
     Findings ignored;
     TreeBuilder second(&ignored);

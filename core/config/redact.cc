@@ -242,11 +242,11 @@ std::string RedactJson(const ConfigNode& node, const json& value) {
 }
 
 void FindPlainSecrets(const ConfigNode& node, const std::string& pointer, Findings* findings) {
+  if (node.broken) return;
   if (node.is_scalar() && node.text == kRedacted) {
     findings->Error(node, pointer, "redacted_value",
                     "this is the mark of a redacted secret: put the secret or a reference here");
-  } else if (node.is_scalar() && node.secret && node.reference.empty() && !node.text.empty() &&
-             !node.broken) {
+  } else if (node.is_scalar() && node.secret && node.reference.empty() && !node.text.empty()) {
     findings->Warning(
         node.line, node.column, pointer, "plain_secret",
         absl::StrCat(pointer.substr(pointer.rfind('/') + 1),

@@ -103,8 +103,9 @@ class RevisionStore {
     bool fell_back = false;  // Its predecessor died too often; `reason` says so.
     std::string reason;
   };
-  // Chooses what this process starts with. `file_text` (absent: no --config) becomes a new revision
-  // when it differs from the last one that came from the file. A head that died in
+  // Chooses what this process starts with. `file_text` should have passed validation: a file with
+  // mistakes is for its author, not for the history. It (absent: no --config) becomes a new
+  // revision when it differs from the last one that came from the file. A head that died in
   // kMaxStartAttempts starts, and an unconfirmed head of a process that is gone, fall back to the
   // last good one. FAILED_PRECONDITION: nothing to start with.
   virtual absl::StatusOr<StartChoice> ChooseForStart(

@@ -93,6 +93,8 @@ class Checker {
 
   void MarkSecrets(const SchemaNode& schema, ConfigNode* node);
   json Check(const SchemaNode& schema, ConfigNode* node, const std::string& pointer);
+  // It ran out of steps: what Check gave means nothing.
+  bool gave_up() const { return steps_ >= kMaxCheckSteps; }
 
  private:
   struct Branch {
@@ -100,7 +102,6 @@ class Checker {
     json value;
   };
 
-  bool Spend(const ConfigNode& node, const std::string& pointer);
   void Fail(const ConfigNode& node, const std::string& pointer, std::string_view code,
             const std::string& text) {
     findings_->Error(node, pointer, code, absl::StrCat(Subject(pointer), ": ", text));
@@ -140,14 +141,6 @@ class Checker {
   Findings* findings_;
   size_t steps_ = 0;
 };
-
-bool Checker::Spend(const ConfigNode& node, const std::string& pointer) {
-  if (++steps_ < kMaxCheckSteps) return true;
-  if (steps_ == kMaxCheckSteps) {
-    Fail(node, pointer, "schema_too_costly", "the plugin's schema takes too many steps to check");
-  }
-  return false;
-}
 
 void Checker::MarkSecrets(const SchemaNode& unresolved, ConfigNode* node) {
   if (++steps_ >= kMaxCheckSteps) return MarkAllSecret(node);
@@ -228,7 +221,7 @@ bool Checker::Typed(const SchemaNode& schema, const ConfigNode& node, const std:
 
 json Checker::Check(const SchemaNode& unresolved, ConfigNode* node, const std::string& pointer) {
   const SchemaNode& schema = Follow(unresolved);
-  if (node->broken || !Spend(*node, pointer)) return nullptr;
+  if (node->broken || ++steps_ >= kMaxCheckSteps) return nullptr;
   if (schema.never) {
     Fail(*node, pointer, "not_allowed", "is not allowed here");
     return nullptr;
@@ -264,6 +257,7 @@ void Checker::UnknownKey(const SchemaNode& schema, ConfigMember* member,
   findings_->Error(member->line, member->column, pointer, "unknown_key",
                    absl::StrCat("unknown key ", ShowText(member->key), hint));
   MarkAllSecret(&member->value);  // It may be a misspelt password.
+  member->value.broken = true;
 }
 
 void Checker::CheckMember(const SchemaNode& schema, ConfigMember* member,
@@ -564,7 +558,13 @@ void Checker::CheckCombined(const SchemaNode& schema, ConfigNode* node, const st
 json CheckAgainstSchema(const SchemaNode& schema, ConfigNode* node, const std::string& pointer,
                         Findings* findings) {
   Checker(nullptr).MarkSecrets(schema, node);
-  return Checker(findings).Check(schema, node, pointer);
+  Checker checker(findings);
+  json value = checker.Check(schema, node, pointer);
+  if (checker.gave_up()) {
+    findings->Error(*node, pointer, "schema_too_costly",
+                    "the schema takes too many steps to check this");
+  }
+  return value;
 }
 
 }  // namespace viaduct

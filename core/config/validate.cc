@@ -9,7 +9,9 @@
 #include "core/base/string_view.h"
 #include "core/config/document.h"
 #include "core/config/document_check.h"
+#include "core/config/node_config_reader.h"
 #include "core/config/redact.h"
+#include "core/config/references.h"
 #include "core/config/schema.h"
 
 namespace viaduct {
@@ -101,6 +103,18 @@ ConfigReport ConfigValidator::ValidateAgainst(std::string_view text, std::string
   }
   report.findings = std::move(findings).Finish(filename);
   return report;
+}
+
+ConfigPreview PreviewConfig(std::string_view text, const ConfigEnvironment& environment) {
+  const absl::StatusOr<std::shared_ptr<const Schema>> schema = Schema::Compile(NodeSchemaText());
+  nlohmann::json document;
+  ConfigNode root;
+  Findings ignored;
+  if (schema.ok() && ParseDocument(text, &root, &ignored) && root.is_map()) {
+    ResolveReferences(&root, environment, &ignored);
+    document = CheckAgainstSchema((*schema)->root(), &root, "", &ignored);
+  }
+  return ReadPreview(document, environment);
 }
 
 ConfigReport ValidateConfig(std::string_view text, std::string_view filename,

@@ -29,7 +29,7 @@ struct Finding {
   std::string text;
   std::string file;
   uint32_t line = 0;    // 1-based; 0: not known.
-  uint32_t column = 0;  // 1-based, in characters.
+  uint32_t column = 0;  // 1-based, in bytes.
 };
 
 // "edge.yaml:12:3: error: spool: unknown key \"max_byte\", did you mean \"max_bytes\"?
@@ -116,6 +116,16 @@ class ConfigValidator {
 // For who validates once.
 ConfigReport ValidateConfig(std::string_view text, std::string_view filename,
                             SchemaProvider* schemas);
+
+// What has to be known before plugins can be looked for, and so before a document can be checked.
+struct ConfigPreview {
+  std::string data_dir;
+  std::vector<std::string> plugin_path;
+  LogOptions log;
+};
+// Reads what it can; a document with mistakes gives what is sound in it and defaults for the rest.
+// Cheap, and as careful with hostile text as Validate.
+ConfigPreview PreviewConfig(std::string_view text, const ConfigEnvironment& environment);
 
 // The JSON Schema of the node's own document: draft 7, with descriptions and defaults.
 std::string_view NodeSchemaText();
