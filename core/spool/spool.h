@@ -45,6 +45,7 @@ struct SpoolOptions {
   size_t max_ready_bytes = 8u << 20;  // read back from the file.
   // Confirmations alone wait this long for company; they cost no sync of their own under load.
   absl::Duration confirm_delay = absl::Milliseconds(10);
+  int checkpoint_pages = 4'096;     // Pages of log (4 KiB each) that are worth a checkpoint.
   int64_t reserve_bytes = 1 << 20;  // Held for removing messages when the disk is full.
   std::string vfs;                  // SQLite VFS by name; empty: the system's.
 };

@@ -18,10 +18,9 @@ using spool_internal::LastKey;
 namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
-constexpr int kCheckpointPages = 4'096;         // 16 MiB of log: worth a checkpoint,
-constexpr int kForcedCheckpointPages = 12'288;  // and here readers have to wait for it.
-constexpr size_t kRemovalsWhenFull = 64;        // Fits into the reserve, whatever pages they touch.
-constexpr int kMaxRecoveries = 4;               // Then the disk, not the file, is broken.
+constexpr int kForcedCheckpointFactor = 3;  // So far behind, and readers have to wait for it.
+constexpr size_t kRemovalsWhenFull = 64;    // Fits into the reserve, whatever pages they touch.
+constexpr int kMaxRecoveries = 4;           // Then the disk, not the file, is broken.
 constexpr int64_t kMaintenanceNs = 60 * kSecondNs;
 constexpr int64_t kSweepRows = 2'000;
 constexpr int64_t kShrinkPages = 2'048;  // At once, and the least that is worth the work.
@@ -146,10 +145,10 @@ void Spool::Impl::RestartIndex(const SpoolState& state) {
 
 void Spool::Impl::CheckpointIfDue() {
   const int pages = writer_->log_pages();
-  if (pages < kCheckpointPages) return;
+  if (pages < options_.checkpoint_pages) return;
   VD_CRASH_POINT("spool.checkpoint.before");
   absl::Status status;
-  if (pages >= kForcedCheckpointPages) {
+  if (pages >= options_.checkpoint_pages * kForcedCheckpointFactor) {
     absl::MutexLock read(&read_mutex_);
     status = writer_->Checkpoint(/*restart=*/true);
   } else {
