@@ -70,8 +70,18 @@ class ServerRole {
 
   const Host& host() const { return host_; }
 
+  Status AddMetrics() {
+    VIADUCT_RETURN_IF_ERROR(host_.AddGauge("connections_open", "Open connections", &connections_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter("requests_total", "Requests answered", &requests_));
+    VIADUCT_RETURN_IF_ERROR(
+        host_.AddCounter("refused_total", "Requests and connections refused unread", &refused_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
+        "timed_out_total", "Connections that were idle or slow too long", &timed_out_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter("received_bytes", "Octets received", &bytes_in_));
+    return host_.AddCounter("sent_bytes", "Octets sent", &bytes_out_);
+  }
+
   Status Start() {
-    VIADUCT_RETURN_IF_ERROR(AddMetrics());
     const absl::Status status = server_.Start();
     if (!status.ok()) return Status(CodeOf(status), std::string(status.message()));
     host_.Info("listening", {sdk::Attr("port", std::to_string(server_.port()))});
@@ -101,17 +111,6 @@ class ServerRole {
  private:
   static void Grow(const sdk::Metric& counter, uint64_t now, uint64_t* last) {
     counter.Increase(static_cast<double>(now - std::exchange(*last, now)));
-  }
-
-  Status AddMetrics() {
-    VIADUCT_RETURN_IF_ERROR(host_.AddGauge("connections_open", "Open connections", &connections_));
-    VIADUCT_RETURN_IF_ERROR(host_.AddCounter("requests_total", "Requests answered", &requests_));
-    VIADUCT_RETURN_IF_ERROR(
-        host_.AddCounter("refused_total", "Requests and connections refused unread", &refused_));
-    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
-        "timed_out_total", "Connections that were idle or slow too long", &timed_out_));
-    VIADUCT_RETURN_IF_ERROR(host_.AddCounter("received_bytes", "Octets received", &bytes_in_));
-    return host_.AddCounter("sent_bytes", "Octets sent", &bytes_out_);
   }
 
   // On the listener's thread: asks the host, whose answer comes by OnReply.
@@ -248,14 +247,15 @@ class Rest final : public sdk::Plugin,
       return sdk::InvalidConfig(error.pointer, error.message);
     if (options_.is_server && !host().has_call())
       return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
-    return {};
+    if (!options_.is_server) {
+      client_ = std::make_unique<ClientRole>(host(), options_.client);
+      return {};
+    }
+    server_ = std::make_unique<ServerRole>(host(), options_);
+    return server_->AddMetrics();
   }
   Status Start(uint32_t) override {
-    if (options_.is_server) {
-      server_ = std::make_unique<ServerRole>(host(), options_);
-      return server_->Start();
-    }
-    client_ = std::make_unique<ClientRole>(host(), options_.client);
+    if (server_ != nullptr) return server_->Start();
     client_->Start();
     return {};
   }
