@@ -60,6 +60,7 @@ Surroundings PeekSurroundings(std::string_view text, const ConfigEnvironment& en
   if (report.ok()) {
     found.data_dir = report.config->node.data_dir;
     found.plugin_path = report.config->plugin_path;
+    found.log = report.config->log;
   } else {
     ReadLoosely(std::string(text), &found);
   }

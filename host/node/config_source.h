@@ -21,6 +21,7 @@ absl::StatusOr<std::string> ReadConfigFile(const std::string& path);
 struct Surroundings {
   std::string data_dir;
   std::vector<std::string> plugin_path;
+  LogOptions log;
 };
 Surroundings PeekSurroundings(std::string_view text, const ConfigEnvironment& environment);
 

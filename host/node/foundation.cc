@@ -57,13 +57,7 @@ absl::Status Foundation::Open(const std::string& config_path) {
     VD_ASSIGN_OR_RETURN(file_text, ReadConfigFile(config_path));
   }
   const Surroundings surroundings = PeekSurroundings(file_text.value_or(""), environment);
-  LogOptions log_options;
-  {
-    ConfigReport report =
-        ConfigValidator(nullptr, &environment).Validate(file_text.value_or(""), config_path);
-    if (report.ok()) log_options = report.config->log;
-  }
-  log = std::make_unique<LogHub>(OptionsOf(log_options), &clock);
+  log = std::make_unique<LogHub>(OptionsOf(surroundings.log), &clock);
   VD_ASSIGN_OR_RETURN(data_dir, DataDir::Open(surroundings.data_dir));
   plugins = MakeRegistry(surroundings, environment, data_dir->Below("plugin-cache"), log.get());
   plugins->Scan();

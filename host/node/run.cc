@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "host/node/foundation.h"
+#include "host/node/memory_trim.h"
 #include "host/node/node.h"
 
 namespace viaduct {
@@ -150,6 +151,7 @@ int RunNode(const std::string& config_file) {
     return ReportFailure(*foundation, node.status());
   }
   sd_notify(0, absl::StrCat("READY=1\nSTATUS=", (*node)->StatusLine()).c_str());
+  TrimAfterStart();
   Supervise(node->get(), &events);
   sd_notify(0, "STOPPING=1\nSTATUS=draining");
   foundation->log->Info(kComponent, "stopping", {});
