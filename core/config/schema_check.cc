@@ -131,15 +131,22 @@ class Checker {
                  std::optional<uint64_t> min, std::optional<uint64_t> max, std::string_view of);
   void CheckChoice(const SchemaNode& schema, const ConfigNode& node, const std::string& pointer,
                    const json& value);
-  Branch Try(const SchemaNode& schema, ConfigNode* node, const std::string& pointer);
+  Branch Try(const SchemaNode& schema, ConfigNode* node, const std::string& pointer,
+             bool strict = true);
   void CheckCombined(const SchemaNode& schema, ConfigNode* node, const std::string& pointer,
                      json* value);
+  // How many fit; the first that does, or the one that comes nearest.
+  size_t CountFits(const std::vector<const SchemaNode*>& schemas, bool strict, ConfigNode* node,
+                   const std::string& pointer, Branch* fitting, std::optional<Branch>* nearest);
   void CheckAlternatives(const std::vector<const SchemaNode*>& schemas, bool only_one,
                          ConfigNode* node, const std::string& pointer, json* value);
   static void Merge(const ConfigNode& node, const json& from, json* into);
 
   Findings* findings_;
   size_t steps_ = 0;
+  // A number is a number. Set where a schema is only asked whether it fits: by turning numbers into
+  // texts, "a text or a number" would fit twice.
+  bool strict_ = false;
 };
 
 void Checker::MarkSecrets(const SchemaNode& unresolved, ConfigNode* node) {
@@ -188,7 +195,7 @@ bool Checker::TypedScalar(const SchemaNode& schema, const ConfigNode& node, json
   // 0123 and 1.10 are as good a password or version as any other; what a reference stands for is
   // not written by hand and cannot be quoted.
   const bool text_is_meant = value->is_number() || !node.reference.empty();
-  if ((types & SchemaNode::kString) != 0 && text_is_meant) {
+  if (!strict_ && (types & SchemaNode::kString) != 0 && text_is_meant) {
     *value = node.text;
     return true;
   }
@@ -464,8 +471,10 @@ void Checker::CheckUnit(const SchemaNode& schema, const ConfigNode& node,
 void Checker::CheckChoice(const SchemaNode& schema, const ConfigNode& node,
                           const std::string& pointer, const json& value) {
   std::vector<json> allowed;
-  if (schema.const_value.has_value()) allowed.push_back(*schema.const_value);
   if (schema.enum_values.has_value()) allowed = *schema.enum_values;
+  if (schema.const_value.has_value() && value != *schema.const_value) {
+    allowed = {*schema.const_value};
+  }
   if (allowed.empty() || std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return;
   std::string list;
   std::vector<std::string> words;
@@ -485,11 +494,13 @@ void Checker::CheckChoice(const SchemaNode& schema, const ConfigNode& node,
       absl::StrCat("must be ", words.size() > 1 ? "one of " : "", list, ", is ", Show(node), hint));
 }
 
-Checker::Branch Checker::Try(const SchemaNode& schema, ConfigNode* node,
-                             const std::string& pointer) {
+Checker::Branch Checker::Try(const SchemaNode& schema, ConfigNode* node, const std::string& pointer,
+                             bool strict) {
   Branch branch;
   Findings* const outer = std::exchange(findings_, &branch.findings);
+  const bool outer_strict = std::exchange(strict_, strict);
   branch.value = Check(schema, node, pointer);
+  strict_ = outer_strict;
   findings_ = outer;
   return branch;
 }
@@ -507,15 +518,15 @@ void Checker::Merge(const ConfigNode& node, const json& from, json* into) {
   }
 }
 
-void Checker::CheckAlternatives(const std::vector<const SchemaNode*>& schemas, bool only_one,
-                                ConfigNode* node, const std::string& pointer, json* value) {
+size_t Checker::CountFits(const std::vector<const SchemaNode*>& schemas, bool strict,
+                          ConfigNode* node, const std::string& pointer, Branch* fitting,
+                          std::optional<Branch>* nearest) {
   size_t fits = 0;
-  std::optional<Branch> nearest;
+  nearest->reset();
   for (const SchemaNode* schema : schemas) {
-    Branch branch = Try(*schema, node, pointer);
+    Branch branch = Try(*schema, node, pointer, strict);
     if (branch.findings.errors() == 0) {
-      if (++fits == 1) Merge(*node, branch.value, value);
-      if (!only_one) return;
+      if (++fits == 1) *fitting = std::move(branch);
       continue;
     }
     // The one with the fewest mistakes is likely what was meant, unless it is of another type.
@@ -524,13 +535,23 @@ void Checker::CheckAlternatives(const std::vector<const SchemaNode*>& schemas, b
       return finding.pointer == pointer && finding.code == "wrong_type";
     });
     if (another) continue;
-    if (!nearest.has_value() || branch.findings.errors() < nearest->findings.errors()) {
-      nearest = std::move(branch);
+    if (!nearest->has_value() || branch.findings.errors() < (*nearest)->findings.errors()) {
+      *nearest = std::move(branch);
     }
   }
-  if (fits == 1) return;
-  if (fits > 1) {
+  return fits;
+}
+
+void Checker::CheckAlternatives(const std::vector<const SchemaNode*>& schemas, bool only_one,
+                                ConfigNode* node, const std::string& pointer, json* value) {
+  Branch fitting;
+  std::optional<Branch> nearest;
+  size_t fits = CountFits(schemas, true, node, pointer, &fitting, &nearest);
+  if (fits == 0 && !strict_) fits = CountFits(schemas, false, node, pointer, &fitting, &nearest);
+  if (fits > 1 && only_one) {
     Fail(*node, pointer, "ambiguous", "fits more than one of the forms of which it must be one");
+  } else if (fits > 0) {
+    Merge(*node, fitting.value, value);
   } else if (nearest.has_value()) {
     findings_->Append(std::move(nearest->findings));
   } else {

@@ -190,6 +190,15 @@ TEST(SchemaCheckTest, AlternativesReportTheNearestAndTypeByIt) {
   EXPECT_THAT(Check(schema, "role: server\nport: x\n").summary, ElementsAre("2 /port wrong_type"));
 }
 
+TEST(SchemaCheckTest, ANumberIsOneFormOfTwo) {
+  const std::string one = R"({"oneOf":[{"type":"string"},{"type":"integer"}]})";
+  EXPECT_THAT(Check(one, "5").summary, IsEmpty());
+  EXPECT_EQ(Check(one, "5").value, 5);
+  EXPECT_EQ(Check(R"({"anyOf":[{"type":"string"},{"type":"integer"}]})", "5").value, 5);
+  EXPECT_EQ(Check(R"({"anyOf":[{"type":"string"},{"type":"boolean"}]})", "5").value, "5");
+  EXPECT_THAT(Check(R"({"not":{"type":"string"}})", "5").summary, IsEmpty());
+}
+
 TEST(SchemaCheckTest, ASecretIsInNoMessage) {
   const std::string schema = R"({"properties":{
       "key":{"type":"string","minLength":20,"x-viaduct-secret":true},
