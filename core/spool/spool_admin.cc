@@ -160,6 +160,18 @@ absl::Status Spool::Impl::ScanDead(const SpoolFilter& filter, int64_t* key, size
   return reader_->ReadDead({*key, LastKey(kClasses - 1), static_cast<int64_t>(*budget)}, visit);
 }
 
+int64_t Spool::Impl::DeadLetters() const {
+  absl::MutexLock lock(&mutex_);
+  return published_.dead_messages;
+}
+
+// The repair is the writer's; the caller may ask again.
+absl::Status Spool::Impl::NoteDamage(const absl::Status& status) {
+  if (!absl::IsDataLoss(status)) return status;
+  ReportDamage(std::string(status.message()));
+  return absl::UnavailableError(status.message());
+}
+
 absl::StatusOr<SpoolPage> Spool::Impl::List(const SpoolFilter& filter, size_t page_size,
                                             const std::string& page_token, bool with_envelope) {
   page_size = std::min(std::max<size_t>(page_size, 1), kMaxPageSize);
@@ -172,7 +184,8 @@ absl::StatusOr<SpoolPage> Spool::Impl::List(const SpoolFilter& filter, size_t pa
   const bool only_waiting = filter.state.ok() && !only_dead;
   const auto stopped = [&] { return page.entries.size() >= page_size || budget == 0; };
   if (!dead && !only_dead) {
-    VD_RETURN_IF_ERROR(ScanWaiting(filter, &key, &budget, page_size, with_envelope, &page));
+    VD_RETURN_IF_ERROR(
+        NoteDamage(ScanWaiting(filter, &key, &budget, page_size, with_envelope, &page)));
     if (stopped()) {
       page.next_page_token = absl::StrCat("w", key);
       return page;
@@ -180,8 +193,16 @@ absl::StatusOr<SpoolPage> Spool::Impl::List(const SpoolFilter& filter, size_t pa
     key = 0;
   }
   if (only_waiting) return page;
-  VD_RETURN_IF_ERROR(ScanDead(filter, &key, &budget, page_size, with_envelope, &page));
-  if (stopped()) page.next_page_token = absl::StrCat("d", key);
+  const bool from_start = key == 0;
+  const int64_t expected = DeadLetters();
+  const size_t budget_before = budget;
+  VD_RETURN_IF_ERROR(NoteDamage(ScanDead(filter, &key, &budget, page_size, with_envelope, &page)));
+  if (stopped()) {
+    page.next_page_token = absl::StrCat("d", key);
+  } else if (from_start && expected == DeadLetters() &&
+             static_cast<int64_t>(budget_before - budget) != expected) {
+    return NoteDamage(absl::DataLossError("spool: dead letters do not add up"));
+  }
   return page;
 }
 

@@ -138,7 +138,11 @@ class SpoolDamageTest : public testing::Test {
     EXPECT_TRUE(WaitFor(drain)) << "left: " << spool->Info().messages;
     SpoolFilter rejected;
     rejected.state = SpoolEntryState::kRejected;
-    const absl::StatusOr<SpoolPage> page = spool->List(rejected, 100, "", true);
+    absl::StatusOr<SpoolPage> page = absl::UnknownError("");
+    EXPECT_TRUE(WaitFor([&] {  // Damage found here is repaired; then it can be read.
+      page = spool->List(rejected, 100, "", true);
+      return page.ok();
+    })) << page.status();
     if (page.ok()) {
       for (const SpoolEntry& entry : page->entries) {
         const auto known = ledger.find(entry.message_id);

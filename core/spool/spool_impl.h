@@ -154,6 +154,8 @@ class Spool::Impl {
                            size_t page_size, bool with_envelope, SpoolPage* page);
   absl::Status ScanDead(const SpoolFilter& filter, int64_t* key, size_t* budget, size_t page_size,
                         bool with_envelope, SpoolPage* page);
+  int64_t DeadLetters() const;
+  absl::Status NoteDamage(const absl::Status& status);
   absl::StatusOr<uint64_t> RunAdmin(AdminWork work);
 
   const SpoolOptions options_;
