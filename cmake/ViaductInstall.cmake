@@ -1,7 +1,7 @@
 # What a package holds: programs, plugins, licence. The SDK installs itself (sdk/CMakeLists.txt).
 include(GNUInstallDirs)
 
-foreach(program IN ITEMS viaduct-host viaductctl)
+foreach(program IN ITEMS viaduct-host viaduct-probe viaductctl)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
   endif()
