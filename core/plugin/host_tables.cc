@@ -55,12 +55,12 @@ constexpr vd_host_log_1 kLog = {&LogEnabled, &LogWrite};
 
 int64_t MonotonicNs(const vd_host* host) {
   HostEntry entry(host);
-  return entry ? entry->services().clock->MonotonicNanos() : 0;
+  return entry ? entry->services().clock->MonotonicNanos() : SystemClock().MonotonicNanos();
 }
 
 int64_t WallNs(const vd_host* host) {
   HostEntry entry(host);
-  return entry ? absl::ToUnixNanos(entry->services().clock->Now()) : 0;
+  return absl::ToUnixNanos(entry ? entry->services().clock->Now() : SystemClock().Now());
 }
 
 constexpr vd_host_clock_1 kClock = {&MonotonicNs, &WallNs};
@@ -232,7 +232,8 @@ constexpr vd_host_config_1 kConfig = {&ConfigTypeOf, &GetString, &GetInteger, &G
 }  // namespace
 
 const void* HostSide::Query(const vd_host* host, vd_str id) {
-  if (Incarnation::Of(host) == nullptr || id.data == nullptr) return nullptr;
+  // Also for one that was given up: its tables refuse, but a thread of it may still ask for them.
+  if (!Incarnation::IsHandle(host) || id.data == nullptr) return nullptr;
   const struct {
     std::string_view id;
     const void* table;

@@ -71,11 +71,16 @@ void Incarnation::MakeSides() {
 
 Incarnation::~Incarnation() = default;
 
-Incarnation* Incarnation::Of(const vd_host* host) {
-  if (host == nullptr || host->impl == nullptr) return nullptr;
+bool Incarnation::IsHandle(const vd_host* host) {
+  if (host == nullptr || host->impl == nullptr) return false;
   const Handle* const handle = static_cast<const Handle*>(host->impl);
-  if (&handle->host != host || handle->magic != kHandleMagic) return nullptr;
-  return handle->incarnation->hung() ? nullptr : handle->incarnation;
+  return &handle->host == host && handle->magic == kHandleMagic;
+}
+
+Incarnation* Incarnation::Of(const vd_host* host) {
+  if (!IsHandle(host)) return nullptr;
+  Incarnation* const self = static_cast<const Handle*>(host->impl)->incarnation;
+  return self->hung() ? nullptr : self;
 }
 
 absl::Status Incarnation::Control(const char* what, absl::Duration limit,
@@ -225,7 +230,10 @@ void Incarnation::EndItems() {
 absl::Status Incarnation::Destroy() {
   if (hung()) return absl::OkStatus();
   VD_RETURN_IF_ERROR(Stop());
-  if (instance_ == nullptr) return absl::OkStatus();
+  if (instance_ == nullptr) {
+    params_.plugin = nullptr;
+    return absl::OkStatus();
+  }
   EndItems();
   workers_.Stop(limits().stop_timeout);
   const absl::Status destroyed = Control("destroy", limits().destroy_timeout, [this] {
@@ -235,6 +243,7 @@ absl::Status Incarnation::Destroy() {
   if (!hung()) {
     instance_ = nullptr;
     phase_ = Phase::kStopped;
+    params_.plugin = nullptr;  // What is retired must not keep the library loaded.
     services().Retire(shared_from_this());
   }
   return destroyed;

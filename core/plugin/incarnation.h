@@ -164,7 +164,8 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   void Health(InstanceHealth health, std::string reason);
   void Fail(absl::Status why);
 
-  // The handle that the plugin was given; null for a pointer that is not one of ours.
+  static bool IsHandle(const vd_host* host);
+  // Whose handle it is; null for a pointer that is not one of ours and for one that was given up.
   static Incarnation* Of(const vd_host* host);
 
  private:
@@ -179,7 +180,7 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   void EndItems();
   void Threw(const char* what, std::string_view text);
 
-  const Params params_;
+  Params params_;  // Fixed, but for the plugin, which goes with destroy.
   std::unique_ptr<Handle> handle_;
   std::atomic<Phase> phase_{Phase::kNew};
   std::atomic<bool> delivering_{false};

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
@@ -168,24 +167,24 @@ absl::StatusOr<ModuleInfo> PluginRegistry::Verdict(const std::string& path) {
 
 absl::StatusOr<std::shared_ptr<const Plugin>> PluginRegistry::LoadFile(const std::string& name,
                                                                        const std::string& path) {
-  // dlopen gives the old library for a path that it knows, so a path serves once.
+  // From a copy of our own: whoever writes into the operator's file does not write into the code
+  // that runs, and dlopen, which gives the old library for a path that it knows, sees a new path.
   std::string from = path;
-  if (loaded_paths_.contains(path)) {
-    VD_ASSIGN_OR_RETURN(from, CopyForReload(name, path));
+  if (!options_.cache_dir.empty()) {
+    VD_ASSIGN_OR_RETURN(from, CopyOf(name, path));
+  } else if (loaded_paths_.contains(path)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("plugin: ", path, ": can not be loaded a second time, no cache folder"));
   }
   VD_ASSIGN_OR_RETURN(auto plugin, Plugin::Load(from, name));
   loaded_paths_.insert(path);
   log_->Info(kComponent, "plugin loaded",
-             {{"plugin", name}, {"version", plugin->info().version}, {"path", from}});
+             {{"plugin", name}, {"version", plugin->info().version}, {"path", path}});
   return plugin;
 }
 
-absl::StatusOr<std::string> PluginRegistry::CopyForReload(const std::string& name,
-                                                          const std::string& path) {
-  if (options_.cache_dir.empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("plugin: ", path, ": can not be loaded a second time, no cache folder"));
-  }
+absl::StatusOr<std::string> PluginRegistry::CopyOf(const std::string& name,
+                                                   const std::string& path) {
   VD_ASSIGN_OR_RETURN(const std::string octets, ReadLibraryFile(path));
   VD_ASSIGN_OR_RETURN(const std::string hash, HashOf(octets));
   std::string copy = absl::StrCat(options_.cache_dir, "/", name, "-", hash, ".so");

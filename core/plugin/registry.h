@@ -49,7 +49,8 @@ class PluginRegistry {
  public:
   struct Options {
     std::vector<std::string> folders;  // In order; the first file of a name wins.
-    // Keeps verdicts and the copies that Reload makes. Empty: neither verdicts nor Reload.
+    // Keeps verdicts and the copies that are loaded, so that a file may be overwritten while it is
+    // in use. Empty: no verdicts are kept, files are loaded where they are, Reload is refused.
     std::string cache_dir;
     // Program and arguments before the path that try out a file in a process of its own, such as
     // {"/usr/lib/viaduct/viaduct-probe"}. Empty: files are tried in this process.
@@ -97,7 +98,7 @@ class PluginRegistry {
   absl::StatusOr<std::shared_ptr<const Plugin>> LoadFile(const std::string& name,
                                                          const std::string& path)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(loading_);
-  absl::StatusOr<std::string> CopyForReload(const std::string& name, const std::string& path);
+  absl::StatusOr<std::string> CopyOf(const std::string& name, const std::string& path);
   absl::Status CheckBelowFolders(std::string_view path) const;
   absl::Status UnknownPlugin(std::string_view name) const;
 
