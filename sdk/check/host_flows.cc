@@ -68,6 +68,9 @@ void FlowTables::DeliverComplete(const vd_host* host, const vd_completion_list* 
     self.ExpectRecord(completion.struct_size, sizeof(vd_completion), "vd_completion");
     self.Read(completion.detail, "deliver.complete");
     const bool durable = completion.outcome == VD_OUTCOME_DURABLE;
+    if (completion.outcome < VD_OUTCOME_DURABLE || completion.outcome > VD_OUTCOME_CANCELLED) {
+      self.fixture_.Fail("deliver.complete: unknown outcome " + std::to_string(completion.outcome));
+    }
     if (durable != (completion.code == VD_OK)) {
       self.fixture_.Fail("deliver.complete: outcome " + std::to_string(completion.outcome) +
                          " with code " + std::to_string(completion.code));

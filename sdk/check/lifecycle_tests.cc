@@ -73,7 +73,6 @@ void StopLeavesNothing(Fixture& fixture) {
   { Subject(fixture, library).MustStart(config); }
   Subject subject(fixture, library);
   subject.MustConfigure(config);
-  // The test host's own answering thread runs before and after.
   const ProcessState before = ReadProcessState();
   const int32_t code = subject.Start();
   if (code == VD_UNAVAILABLE) fixture.Skip("start: " + subject.Describe(code));

@@ -107,7 +107,10 @@ int32_t Subject::Start() {
                                   }));
   started_ = code == VD_OK;
   host_.SetStates(started_ ? kStarted : kConfigured);
-  if (!started_) host_.FinishLanes();
+  if (!started_) {
+    host_.FinishLanes();
+    host_.StopAnswers();
+  }
   return code;
 }
 

@@ -36,8 +36,7 @@ struct TestHost::Buffer {
   }
 };
 
-TestHost::TestHost(Fixture& fixture, HostOptions options)
-    : fixture_(fixture), options_(options), answers_(std::make_unique<Worker>()) {
+TestHost::TestHost(Fixture& fixture, HostOptions options) : fixture_(fixture), options_(options) {
   raw_.struct_size = sizeof(raw_);
   raw_.abi_major = VD_ABI_MAJOR;
   raw_.abi_minor = VD_ABI_MINOR;
@@ -56,6 +55,7 @@ const void* TestHost::Query(const vd_host* host, vd_str id) {
 }
 
 void TestHost::StartLanes(uint32_t count) {
+  answers_ = std::make_unique<Worker>();
   for (uint32_t i = 0; i < count; ++i) lanes_.push_back(std::make_unique<Worker>());
 }
 
@@ -64,7 +64,9 @@ void TestHost::FinishLanes() {
   for (const auto& lane : lanes_) lane->Stop(true);
 }
 
-void TestHost::StopAnswers() { answers_->Stop(false); }
+void TestHost::StopAnswers() {
+  if (answers_ != nullptr) answers_->Stop(false);
+}
 
 void TestHost::ExpectBuffersBack() {
   destroyed_ = true;
