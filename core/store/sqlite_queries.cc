@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <queue>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -19,11 +20,15 @@ namespace {
 
 // More sources than this match so much of the table that walking it backwards finds them soon.
 constexpr size_t kMaxMergedSources = 64;
+// A page that begins deeper in the lists than this is found by walking, too.
+constexpr int kMaxSkippedRows = 100'000;
+constexpr int kPreviousColumn = 15;
 
 constexpr std::string_view kDetectionColumns =
     "d.id, d.message_key, d.message_id, e.device_id, s.checkpoint_id, d.protocol, d.captured_at, "
     "d.arrived_at, d.vehicles_count, d.plates_count, d.image_path, d.plate_images, d.note, "
-    "d.metadata, d.payload FROM detections d JOIN sources s ON s.id = d.source JOIN edge_devices "
+    "d.metadata, d.payload, d.previous FROM detections d JOIN sources s ON s.id = d.source JOIN "
+    "edge_devices "
     "e ON e.id = s.device";
 constexpr std::string_view kDeviceColumns =
     "SELECT device_id, checkpoint_id, name, hostname, ip_address, status, health_status, "
@@ -141,8 +146,13 @@ struct KeyedDetection {
   DetectionRow row;
 };
 
+struct SourceRef {
+  int64_t id = 0;
+  int64_t newest = 0;  // Row number of its newest detection; 0: none.
+};
+
 struct MatchingSources {
-  std::vector<int64_t> ids;
+  std::vector<SourceRef> sources;
   int64_t detections = 0;
 };
 
@@ -152,16 +162,16 @@ absl::StatusOr<MatchingSources> FindSources(SqliteDb* db, const RecordsQuery& qu
   if (!query.checkpoint_id.empty()) filter.Add("s.checkpoint_id = ?", query.checkpoint_id);
   VD_ASSIGN_OR_RETURN(
       SqliteStatement statement,
-      db->Prepare(absl::StrCat("SELECT s.id, s.detections FROM sources s JOIN edge_devices e ON "
-                               "e.id = s.device",
+      db->Prepare(absl::StrCat("SELECT s.id, s.newest, s.detections FROM sources s JOIN "
+                               "edge_devices e ON e.id = s.device",
                                filter.sql())));
   filter.BindTo(&statement);
   MatchingSources out;
   while (true) {
     VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot find sources"));
     if (!more) return out;
-    out.ids.push_back(statement.Int(0));
-    out.detections += statement.Int(1);
+    out.sources.push_back(SourceRef{statement.Int(0), statement.Int(1)});
+    out.detections += statement.Int(2);
   }
 }
 
@@ -182,46 +192,53 @@ absl::StatusOr<int64_t> DailyValue(SqliteDb* db, std::string_view day, std::stri
   return found ? statement.Int(0) : 0;
 }
 
-absl::Status ReadBySources(SqliteDb* db, const MatchingSources& sources, int64_t before, int limit,
-                           std::vector<KeyedDetection>* rows) {
+// Follows the lists of a few sources (sources.newest, then detections.previous), always taking the
+// newest head, until `limit` rows below `before` are there. *complete is false when a list is
+// broken (rows lost with a damaged file) or the start lies too deep in it.
+absl::Status ReadByLists(SqliteDb* db, const MatchingSources& matching, int64_t before, int limit,
+                         std::vector<KeyedDetection>* rows, bool* complete) {
   VD_ASSIGN_OR_RETURN(
-      SqliteStatement statement,
-      db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns),
-                               " WHERE d.source = ? AND d.id < ? ORDER BY d.id DESC LIMIT "
-                               "?")));
-  const auto newest_first = [](const KeyedDetection& a, const KeyedDetection& b) {
-    return a.id > b.id;
-  };
-  for (const int64_t source : sources.ids) {
-    const StatementScope scope(&statement);
-    statement.Bind(1, source);
-    statement.Bind(2, before);
-    statement.Bind(3, int64_t{limit});
-    while (true) {
-      VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot read detections"));
-      if (!more) break;
-      rows->push_back(KeyedDetection{statement.Int(0), ReadDetection(statement)});
-    }
-    std::sort(rows->begin(), rows->end(), newest_first);
-    if (rows->size() > static_cast<size_t>(limit)) rows->erase(rows->begin() + limit, rows->end());
+      SqliteStatement row,
+      db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns), " WHERE d.id = ?")));
+  VD_ASSIGN_OR_RETURN(SqliteStatement skip,
+                      db->Prepare("SELECT previous FROM detections WHERE id = ?"));
+  std::priority_queue<int64_t> heads;
+  for (const SourceRef& source : matching.sources) {
+    if (source.newest != 0) heads.push(source.newest);
   }
+  *complete = false;
+  int steps = 0;
+  while (!heads.empty() && rows->size() < static_cast<size_t>(limit)) {
+    const int64_t id = heads.top();
+    heads.pop();
+    const bool wanted = id < before;
+    if (!wanted && ++steps > kMaxSkippedRows) return absl::OkStatus();
+    SqliteStatement* const statement = wanted ? &row : &skip;
+    const StatementScope scope(statement);
+    statement->Bind(1, id);
+    VD_ASSIGN_OR_RETURN(const bool found, statement->Next("cannot read a detection"));
+    if (!found) return absl::OkStatus();
+    if (wanted) rows->push_back(KeyedDetection{id, ReadDetection(*statement)});
+    const int64_t previous = statement->Int(wanted ? kPreviousColumn : 0);
+    if (previous != 0 && previous < id) heads.push(previous);
+  }
+  *complete = true;
   return absl::OkStatus();
 }
 
-// `+d.source` keeps the index out of the way: the table is walked from its end.
+// From the end of the table; the deadline of the connection bounds it.
 absl::Status ReadByWalking(SqliteDb* db, const RecordsQuery& query, int64_t before, int limit,
                            std::vector<KeyedDetection>* rows) {
   Filter filter;
   filter.Add("d.id < ?", before);
   if (!query.camera_id.empty()) {
     filter.Add(
-        "+d.source IN (SELECT id FROM sources WHERE device = (SELECT id FROM edge_devices WHERE "
+        "d.source IN (SELECT id FROM sources WHERE device = (SELECT id FROM edge_devices WHERE "
         "device_id = ?))",
         query.camera_id);
   }
   if (!query.checkpoint_id.empty()) {
-    filter.Add("+d.source IN (SELECT id FROM sources WHERE checkpoint_id = ?)",
-               query.checkpoint_id);
+    filter.Add("d.source IN (SELECT id FROM sources WHERE checkpoint_id = ?)", query.checkpoint_id);
   }
   VD_ASSIGN_OR_RETURN(SqliteStatement statement,
                       db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns), filter.sql(),
@@ -334,9 +351,14 @@ absl::StatusOr<RecordsPage> QueryRecords(SqliteDb* db, const RecordsQuery& query
   } else {
     VD_ASSIGN_OR_RETURN(const MatchingSources sources, FindSources(db, query));
     page.total = sources.detections;
-    VD_RETURN_IF_ERROR(sources.ids.size() <= kMaxMergedSources
-                           ? ReadBySources(db, sources, before, limit + 1, &rows)
-                           : ReadByWalking(db, query, before, limit + 1, &rows));
+    bool complete = false;
+    if (sources.sources.size() <= kMaxMergedSources) {
+      VD_RETURN_IF_ERROR(ReadByLists(db, sources, before, limit + 1, &rows, &complete));
+    }
+    if (!complete) {
+      rows.clear();
+      VD_RETURN_IF_ERROR(ReadByWalking(db, query, before, limit + 1, &rows));
+    }
   }
   if (rows.size() > static_cast<size_t>(limit)) {
     rows.pop_back();

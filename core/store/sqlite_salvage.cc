@@ -65,9 +65,9 @@ struct SqliteSalvage::Table {
 
 const SqliteSalvage::Table SqliteSalvage::kTables[] = {
     {"detections",
-     "message_key, message_id, source, protocol, captured_at, arrived_at, vehicles_count, "
-     "plates_count, image_path, plate_images, note, metadata, payload",
-     13, true, 2, true, "detections", 5},
+     "message_key, message_id, source, previous, protocol, captured_at, arrived_at, "
+     "vehicles_count, plates_count, image_path, plate_images, note, metadata, payload",
+     14, true, 2, true, "detections", 6},
     {"lpr_events",
      "event_id, edge_device_id, license_plate, confidence, image_path, metadata, created_at, "
      "updated_at, captured_at, detection",
@@ -218,10 +218,10 @@ absl::Status SqliteSalvage::CopyParents(SqliteDb* db) {
       "last_seen, created_at, checkpoint_id, name, latitude, longitude, registered_at, "
       "health_status) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
       13));
-  VD_RETURN_IF_ERROR(copy("SELECT id, device, checkpoint_id FROM sources",
-                          "INSERT OR IGNORE INTO sources (id, device, checkpoint_id) VALUES "
-                          "(?,?,?)",
-                          3));
+  VD_RETURN_IF_ERROR(copy("SELECT id, device, checkpoint_id, newest FROM sources",
+                          "INSERT OR IGNORE INTO sources (id, device, checkpoint_id, newest) "
+                          "VALUES (?,?,?,?)",
+                          4));
   VD_RETURN_IF_ERROR(copy("SELECT license_plate, reason, created_at FROM blacklist",
                           "INSERT OR IGNORE INTO blacklist VALUES (?,?,?)", 3));
   VD_RETURN_IF_ERROR(

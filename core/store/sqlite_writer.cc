@@ -44,9 +44,10 @@ absl::Status SqliteWriter::PrepareIngest() {
   VD_RETURN_IF_ERROR(prepare(&commit_, "COMMIT"));
   VD_RETURN_IF_ERROR(prepare(
       &insert_detection_,
-      "INSERT INTO detections (id, message_key, message_id, source, protocol, captured_at, "
+      "INSERT INTO detections (id, message_key, message_id, source, previous, protocol, "
+      "captured_at, "
       "arrived_at, vehicles_count, plates_count, image_path, plate_images, note, metadata, payload)"
-      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (message_key) DO NOTHING"));
+      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (message_key) DO NOTHING"));
   VD_RETURN_IF_ERROR(
       prepare(&insert_event_,
               "INSERT INTO lpr_events (id, event_id, edge_device_id, license_plate, confidence, "
@@ -72,7 +73,8 @@ absl::Status SqliteWriter::PrepareIngest() {
                              "health_status), status = CASE status WHEN 'offline' THEN 'online' "
                              "ELSE status END WHERE id = ?1"));
   VD_RETURN_IF_ERROR(
-      prepare(&count_source_, "UPDATE sources SET detections = detections + ?2 WHERE id = ?1"));
+      prepare(&count_source_,
+              "UPDATE sources SET detections = detections + ?2, newest = ?3 WHERE id = ?1"));
   VD_RETURN_IF_ERROR(prepare(&add_counter_,
                              "INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE "
                              "SET value = value + excluded.value"));
@@ -93,8 +95,8 @@ absl::Status SqliteWriter::PrepareEdits() {
   VD_RETURN_IF_ERROR(prepare(&add_device_,
                              "INSERT INTO edge_devices (device_id, created_at) VALUES (?, ?) "
                              "RETURNING id"));
-  VD_RETURN_IF_ERROR(
-      prepare(&find_source_, "SELECT id FROM sources WHERE device = ? AND checkpoint_id = ?"));
+  VD_RETURN_IF_ERROR(prepare(
+      &find_source_, "SELECT id, newest FROM sources WHERE device = ? AND checkpoint_id = ?"));
   VD_RETURN_IF_ERROR(prepare(
       &add_source_, "INSERT INTO sources (device, checkpoint_id) VALUES (?, ?) RETURNING id"));
   VD_RETURN_IF_ERROR(
@@ -143,7 +145,7 @@ absl::Status SqliteWriter::Write(absl::Span<WriteItem* const> items) {
 
 absl::Status SqliteWriter::WriteOnce(absl::Span<WriteItem* const> items, bool careful) {
   effects_ = Effects();
-  source_detections_.clear();
+  growth_.clear();
   touched_.clear();
   if (sources_.size() > kMaxCachedSources || devices_.size() > kMaxCachedSources) {
     sources_.clear();
@@ -205,7 +207,7 @@ void SqliteWriter::Rollback() {
 }
 
 absl::Status SqliteWriter::Apply(const DetectionRecord& r, AppendResult* result) {
-  VD_ASSIGN_OR_RETURN(const Source source, FindSource(r.camera_id, r.checkpoint_id, r.arrived_at));
+  VD_ASSIGN_OR_RETURN(Source* const source, FindSource(r.camera_id, r.checkpoint_id, r.arrived_at));
   result->id = FormatKey(r.key);
   std::string plate_images;
   for (const std::string& path : r.plate_images) absl::StrAppend(&plate_images, path, "\n");
@@ -213,27 +215,32 @@ absl::Status SqliteWriter::Apply(const DetectionRecord& r, AppendResult* result)
   insert.Bind(1, next_detection_);
   insert.BindBlob(2, r.key.data(), r.key.size());
   insert.Bind(3, std::string_view(r.message_id));
-  insert.Bind(4, source.id);
-  insert.Bind(5, std::string_view(r.protocol));
-  insert.Bind(6, Millis(r.captured_at));
-  insert.Bind(7, Millis(r.arrived_at));
-  insert.Bind(8, int64_t{r.vehicles_count});
-  insert.Bind(9, int64_t{r.plates_count});
-  insert.BindTextOrNull(10, r.image_path);
-  insert.BindTextOrNull(11, plate_images);
-  insert.BindTextOrNull(12, r.note);
-  insert.BindTextOrNull(13, OrEmpty(r.metadata_json));
-  insert.Bind(14, std::string_view(r.payload_json));
+  insert.Bind(4, source->id);
+  source->newest == 0 ? insert.BindNull(5) : insert.Bind(5, source->newest);
+  insert.Bind(6, std::string_view(r.protocol));
+  insert.Bind(7, Millis(r.captured_at));
+  insert.Bind(8, Millis(r.arrived_at));
+  insert.Bind(9, int64_t{r.vehicles_count});
+  insert.Bind(10, int64_t{r.plates_count});
+  insert.BindTextOrNull(11, r.image_path);
+  insert.BindTextOrNull(12, plate_images);
+  insert.BindTextOrNull(13, r.note);
+  insert.BindTextOrNull(14, OrEmpty(r.metadata_json));
+  insert.Bind(15, std::string_view(r.payload_json));
   VD_RETURN_IF_ERROR(insert.Run("cannot store a detection"));
   if (db_->Changes() == 0) {
     result->duplicate = true;
     return absl::OkStatus();
   }
-  VD_RETURN_IF_ERROR(InsertEvents(r, result->id, next_detection_++));
+  const int64_t id = next_detection_++;
+  VD_RETURN_IF_ERROR(InsertEvents(r, result->id, id));
   ++effects_.detections;
   ++DayOf(r.arrived_at)->detections;
-  ++source_detections_[source.id];
-  Touch(source.device, r.arrived_at, r.checkpoint_id, "");
+  source->newest = id;
+  Growth& growth = growth_[source->id];
+  ++growth.detections;
+  growth.newest = id;
+  Touch(source->device, r.arrived_at, r.checkpoint_id, "");
   return absl::OkStatus();
 }
 
@@ -421,14 +428,14 @@ absl::StatusOr<int64_t> SqliteWriter::FindOrAddDevice(std::string_view device_id
   return id;
 }
 
-absl::StatusOr<SqliteWriter::Source> SqliteWriter::FindSource(std::string_view camera,
-                                                              std::string_view checkpoint,
-                                                              absl::Time at) {
+absl::StatusOr<SqliteWriter::Source*> SqliteWriter::FindSource(std::string_view camera,
+                                                               std::string_view checkpoint,
+                                                               absl::Time at) {
   source_key_.assign(camera);
   source_key_.push_back('\0');
   source_key_.append(checkpoint);
   const auto known = sources_.find(source_key_);
-  if (known != sources_.end()) return known->second;
+  if (known != sources_.end()) return &known->second;
   Source source;
   VD_ASSIGN_OR_RETURN(source.device, FindOrAddDevice(camera, at));
   const StatementScope find_scope(&find_source_);
@@ -437,6 +444,8 @@ absl::StatusOr<SqliteWriter::Source> SqliteWriter::FindSource(std::string_view c
   VD_ASSIGN_OR_RETURN(const bool found, find_source_.Next("cannot look up a source"));
   if (found) {
     source.id = find_source_.Int(0);
+    const auto grown = growth_.find(source.id);
+    source.newest = grown != growth_.end() ? grown->second.newest : find_source_.Int(1);
   } else {
     const StatementScope count_scope(&count_sources_);
     count_sources_.Bind(1, source.device);
@@ -449,8 +458,7 @@ absl::StatusOr<SqliteWriter::Source> SqliteWriter::FindSource(std::string_view c
     if (!added) return absl::InternalError("store: cannot add a source, no id came back");
     source.id = add_source_.Int(0);
   }
-  sources_.emplace(source_key_, source);
-  return source;
+  return &(sources_[source_key_] = source);
 }
 
 void SqliteWriter::Touch(int64_t device, absl::Time at, std::string_view checkpoint,
@@ -477,9 +485,10 @@ SqliteWriter::Effects::Day* SqliteWriter::DayOf(absl::Time at) {
 }
 
 absl::Status SqliteWriter::FlushEffects() {
-  for (const auto& [source, detections] : source_detections_) {
+  for (const auto& [source, growth] : growth_) {
     count_source_.Bind(1, source);
-    count_source_.Bind(2, detections);
+    count_source_.Bind(2, growth.detections);
+    count_source_.Bind(3, growth.newest);
     VD_RETURN_IF_ERROR(count_source_.Run("cannot count detections of a source"));
   }
   for (const auto& [device, touch] : touched_) {

@@ -45,6 +45,12 @@ class SqliteWriter {
   struct Source {
     int64_t id = 0;
     int64_t device = 0;
+    int64_t newest = 0;  // Row number of its newest detection; 0: none yet.
+  };
+  // What a group adds to a source.
+  struct Growth {
+    int64_t detections = 0;
+    int64_t newest = 0;
   };
   struct DeviceTouch {
     int64_t last_seen_ms = 0;
@@ -86,8 +92,9 @@ class SqliteWriter {
                             int64_t detection);
   absl::Status CreateEvent(const EventRecord& record, AppendResult* result);
   absl::Status UpdateEvent(const EventRecord& record, AppendResult* result);
-  absl::StatusOr<Source> FindSource(std::string_view camera, std::string_view checkpoint,
-                                    absl::Time at);
+  // The pointer is good until the next call.
+  absl::StatusOr<Source*> FindSource(std::string_view camera, std::string_view checkpoint,
+                                     absl::Time at);
   absl::StatusOr<int64_t> FindDevice(std::string_view device_id);  // 0: unknown.
   absl::StatusOr<int64_t> FindOrAddDevice(std::string_view device_id, absl::Time at);
   void Touch(int64_t device, absl::Time at, std::string_view checkpoint,
@@ -117,7 +124,7 @@ class SqliteWriter {
   std::string source_key_;
 
   Effects effects_;
-  absl::flat_hash_map<int64_t, int64_t> source_detections_;
+  absl::flat_hash_map<int64_t, Growth> growth_;  // By source.
   absl::flat_hash_map<int64_t, DeviceTouch> touched_;
 
   SqliteStatement begin_, commit_, savepoint_, release_, rollback_to_;
