@@ -340,6 +340,19 @@ def changes_are_audited(t):
     node.stop()
 
 
+def completion_offers_commands_and_options(t):
+    script = ('source <("$0" completion bash); COMP_WORDS=(viaductctl --socket /x config ""); '
+              'COMP_CWORD=4; _viaductctl; echo "${COMPREPLY[@]}"; '
+              'COMP_WORDS=(viaductctl config apply --if); COMP_CWORD=3; _viaductctl; '
+              'echo "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", script, t.build.program("viaductctl")],
+                          capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    lines = done.stdout.splitlines()
+    expect(len(lines) == 2, f"completion: {done}")
+    expect({"apply", "rollback", "validate"} <= set(lines[0].split()), f"config: {lines[0]}")
+    expect(lines[1] == "--if-revision", f"config apply --if: {lines[1]}")
+
+
 CHECKS = [
     starts_fast_and_stops_in_order,
     two_nodes_cannot_share_a_folder,
@@ -356,6 +369,7 @@ CHECKS = [
     cancelled_streams_leave_nothing_behind,
     watchers_are_told_of_the_end,
     changes_are_audited,
+    completion_offers_commands_and_options,
 ]
 
 
