@@ -6,10 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/config/schema.h"
+#include "core/config/schema_rules.h"
 #include "core/config/schema_value.h"
 #include "core/config/suggest.h"
-#include "core/config/units.h"
-#include "core/observe/utf8.h"
 
 namespace viaduct {
 namespace {
@@ -34,45 +33,6 @@ uint32_t TypeOf(const json& value) {
     default:
       return SchemaNode::kString;
   }
-}
-
-// "a whole number or a text"
-std::string TypeWords(const SchemaNode& schema) {
-  if (schema.format == ValueFormat::kBytes) return "a size such as 64KiB or 4GiB";
-  if (schema.format == ValueFormat::kDuration) return "a duration such as 200ms, 30s or 30d";
-  static constexpr std::array<std::pair<uint32_t, std::string_view>, 7> kWords = {
-      {{SchemaNode::kBoolean, "true or false"},
-       {SchemaNode::kInteger, "a whole number"},
-       {SchemaNode::kNumber, "a number"},
-       {SchemaNode::kString, "a text"},
-       {SchemaNode::kArray, "a list"},
-       {SchemaNode::kObject, "a section with keys"},
-       {SchemaNode::kNull, "empty"}}};
-  std::string out;
-  for (const auto& [type, word] : kWords) {
-    if ((schema.types & type) == 0) continue;
-    if (!out.empty()) out.append(" or ");
-    out.append(word);
-  }
-  return out;
-}
-
-// "spool", "instances[2]"
-std::string Subject(const std::string& pointer) {
-  if (pointer.empty()) return "the document";
-  const size_t slash = pointer.rfind('/');
-  const std::string last = pointer.substr(slash + 1);
-  const bool index = !last.empty() && last.find_first_not_of("0123456789") == std::string::npos;
-  if (!index || slash == 0) return last;
-  const size_t before = pointer.rfind('/', slash - 1);
-  return absl::StrCat(pointer.substr(before + 1, slash - before - 1), "[", last, "]");
-}
-
-std::string NumberText(double value) {
-  if (value == std::floor(value) && std::fabs(value) < 1e15) {
-    return absl::StrCat(static_cast<int64_t>(value));
-  }
-  return absl::StrCat(value);
 }
 
 const SchemaNode& Follow(const SchemaNode& schema) {
@@ -104,7 +64,7 @@ class Checker {
 
   void Fail(const ConfigNode& node, const std::string& pointer, std::string_view code,
             const std::string& text) {
-    findings_->Error(node, pointer, code, absl::StrCat(Subject(pointer), ": ", text));
+    FailAt(node, pointer, code, text, findings_);
   }
 
   bool Typed(const SchemaNode& schema, const ConfigNode& node, const std::string& pointer,
@@ -121,16 +81,6 @@ class Checker {
   void CheckDependencies(const SchemaNode& schema, ConfigNode* node, const std::string& pointer,
                          json* object);
   json CheckList(const SchemaNode& schema, ConfigNode* node, const std::string& pointer);
-  void CheckNumber(const SchemaNode& schema, const ConfigNode& node, const std::string& pointer,
-                   double value);
-  void CheckText(const SchemaNode& schema, const ConfigNode& node, const std::string& pointer,
-                 const std::string& text);
-  void CheckUnit(const SchemaNode& schema, const ConfigNode& node, const std::string& pointer,
-                 const std::string& text);
-  void CheckSize(const ConfigNode& node, const std::string& pointer, uint64_t size,
-                 std::optional<uint64_t> min, std::optional<uint64_t> max, std::string_view of);
-  void CheckChoice(const SchemaNode& schema, const ConfigNode& node, const std::string& pointer,
-                   const json& value);
   Branch Try(const SchemaNode& schema, ConfigNode* node, const std::string& pointer,
              bool strict = true);
   void CheckCombined(const SchemaNode& schema, ConfigNode* node, const std::string& pointer,
@@ -241,15 +191,15 @@ json Checker::Check(const SchemaNode& unresolved, ConfigNode* node, const std::s
   } else if (node->is_list()) {
     value = CheckList(schema, node, pointer);
   } else if (schema.format != ValueFormat::kNone && !value.is_null()) {
-    CheckUnit(schema, *node, pointer, node->text);
+    CheckUnit(schema, *node, pointer, findings_);
   } else if (value.is_string()) {
-    CheckText(schema, *node, pointer, value.get_ref<const std::string&>());
+    CheckText(schema, *node, pointer, value.get_ref<const std::string&>(), findings_);
   } else if (value.is_number()) {
-    CheckNumber(schema, *node, pointer, value.get<double>());
+    CheckNumber(schema, *node, pointer, value.get<double>(), findings_);
   }
   // One mistake about a value is enough.
   if (!node->is_scalar() || findings_->errors() == errors) {
-    CheckChoice(schema, *node, pointer, value);
+    CheckChoice(schema, *node, pointer, value, findings_);
   }
   CheckCombined(schema, node, pointer, &value);
   return value;
@@ -341,8 +291,8 @@ void Checker::CheckKeys(const SchemaNode& schema, const ConfigNode& node,
                        absl::StrCat(Subject(pointer), ": \"", name, "\" is missing"));
     }
   }
-  CheckSize(node, pointer, node.members.size(), schema.min_properties, schema.max_properties,
-            "keys");
+  CheckSize(node, pointer,
+            {node.members.size(), schema.min_properties, schema.max_properties, "keys"}, findings_);
 }
 
 void Checker::CheckDependencies(const SchemaNode& schema, ConfigNode* node,
@@ -380,118 +330,9 @@ json Checker::CheckList(const SchemaNode& schema, ConfigNode* node, const std::s
     list.push_back(std::move(value));
   }
   if (!found) Fail(*node, pointer, "missing_item", "no element is of the kind that is needed");
-  CheckSize(*node, pointer, node->items.size(), schema.min_items, schema.max_items, "elements");
+  CheckSize(*node, pointer, {node->items.size(), schema.min_items, schema.max_items, "elements"},
+            findings_);
   return list;
-}
-
-void Checker::CheckSize(const ConfigNode& node, const std::string& pointer, uint64_t size,
-                        std::optional<uint64_t> min, std::optional<uint64_t> max,
-                        std::string_view of) {
-  const std::string what(of);
-  if (min.has_value() && size < *min) {
-    const bool empty = size == 0 && *min == 1;
-    Fail(node, pointer, "bad_length",
-         empty ? std::string("must not be empty")
-               : absl::StrCat("must have at least ", *min, " ", what, ", has ", size));
-  }
-  if (max.has_value() && size > *max) {
-    Fail(node, pointer, "bad_length",
-         absl::StrCat("must have at most ", *max, " ", what, ", has ", size));
-  }
-}
-
-void Checker::CheckNumber(const SchemaNode& schema, const ConfigNode& node,
-                          const std::string& pointer, double value) {
-  const auto out_of_range = [&](std::string_view rule, double limit) {
-    Fail(node, pointer, "out_of_range",
-         absl::StrCat("must be ", std::string(rule), " ", NumberText(limit), ", is ", Show(node)));
-  };
-  if (schema.minimum.has_value() && value < *schema.minimum) {
-    out_of_range("at least", *schema.minimum);
-  } else if (schema.maximum.has_value() && value > *schema.maximum) {
-    out_of_range("at most", *schema.maximum);
-  } else if (schema.exclusive_minimum.has_value() && value <= *schema.exclusive_minimum) {
-    out_of_range("more than", *schema.exclusive_minimum);
-  } else if (schema.exclusive_maximum.has_value() && value >= *schema.exclusive_maximum) {
-    out_of_range("less than", *schema.exclusive_maximum);
-  } else if (schema.multiple_of.has_value()) {
-    const double times = value / *schema.multiple_of;
-    if (times != std::floor(times)) out_of_range("a multiple of", *schema.multiple_of);
-  } else if ((schema.types & SchemaNode::kInteger) != 0 &&
-             (schema.types & SchemaNode::kNumber) == 0 && std::fabs(value) > 9.2e18) {
-    Fail(node, pointer, "out_of_range", "is too large a number");
-  }
-}
-
-void Checker::CheckText(const SchemaNode& schema, const ConfigNode& node,
-                        const std::string& pointer, const std::string& text) {
-  const size_t errors = findings_->errors();
-  if (schema.min_length.has_value() || schema.max_length.has_value()) {
-    CheckSize(node, pointer, CountCharacters(text), schema.min_length, schema.max_length,
-              "characters");
-  }
-  if (schema.pattern != nullptr && findings_->errors() == errors &&
-      !RE2::PartialMatch(text, *schema.pattern)) {
-    Fail(node, pointer, "bad_value",
-         absl::StrCat("must look like ", schema.pattern->pattern(), ", is ", Show(node)));
-  }
-}
-
-void Checker::CheckUnit(const SchemaNode& schema, const ConfigNode& node,
-                        const std::string& pointer, const std::string& text) {
-  const bool bytes = schema.format == ValueFormat::kBytes;
-  // Both kinds of unit compare as one number.
-  const auto parse = [bytes](const std::string& from) -> absl::StatusOr<double> {
-    if (bytes) {
-      absl::StatusOr<uint64_t> size = ParseBytes(from);
-      if (!size.ok()) return size.status();
-      return static_cast<double>(*size);
-    }
-    absl::StatusOr<absl::Duration> duration = ParseDuration(from);
-    if (!duration.ok()) return duration.status();
-    return absl::ToDoubleNanoseconds(*duration);
-  };
-  const absl::StatusOr<double> value = parse(text);
-  if (!value.ok()) {
-    Fail(node, pointer, bytes ? "bad_size" : "bad_duration",
-         absl::StrCat(Show(node), " is ", std::string(value.status().message())));
-    return;
-  }
-  const absl::StatusOr<double> min = parse(schema.unit_minimum);
-  const absl::StatusOr<double> max = parse(schema.unit_maximum);
-  if (!schema.unit_minimum.empty() && min.ok() && *value < *min) {
-    Fail(node, pointer, "out_of_range",
-         absl::StrCat("must be at least ", schema.unit_minimum, ", is ", Show(node)));
-  } else if (!schema.unit_maximum.empty() && max.ok() && *value > *max) {
-    Fail(node, pointer, "out_of_range",
-         absl::StrCat("must be at most ", schema.unit_maximum, ", is ", Show(node)));
-  }
-}
-
-void Checker::CheckChoice(const SchemaNode& schema, const ConfigNode& node,
-                          const std::string& pointer, const json& value) {
-  std::vector<json> allowed;
-  if (schema.enum_values.has_value()) allowed = *schema.enum_values;
-  if (schema.const_value.has_value() && value != *schema.const_value) {
-    allowed = {*schema.const_value};
-  }
-  if (allowed.empty() || std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return;
-  std::string list;
-  std::vector<std::string> words;
-  for (const json& choice : allowed) {
-    const std::string word = choice.is_string()
-                                 ? choice.get<std::string>()
-                                 : choice.dump(-1, ' ', false, json::error_handler_t::replace);
-    if (list.size() > 200) break;
-    absl::StrAppend(&list, list.empty() ? "" : ", ", word);
-    words.push_back(word);
-  }
-  const std::string nearest =
-      node.is_scalar() && !node.secret && node.reference.empty() ? Suggest(node.text, words) : "";
-  const std::string hint = nearest.empty() ? "" : absl::StrCat(", did you mean \"", nearest, "\"?");
-  Fail(
-      node, pointer, "bad_value",
-      absl::StrCat("must be ", words.size() > 1 ? "one of " : "", list, ", is ", Show(node), hint));
 }
 
 Checker::Branch Checker::Try(const SchemaNode& schema, ConfigNode* node, const std::string& pointer,
