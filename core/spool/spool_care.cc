@@ -20,7 +20,8 @@ namespace {
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kForcedCheckpointFactor = 3;  // So far behind, and readers have to wait for it.
 constexpr size_t kRemovalsWhenFull = 64;    // Fits into the reserve, whatever pages they touch.
-constexpr int kMaxRecoveries = 4;           // Then the disk, not the file, is broken.
+constexpr int64_t kRecoveryMemoryNs = 3'600 * kSecondNs;
+constexpr int kMaxRecoveries = 4;  // Then the disk, not the file, is broken.
 constexpr int64_t kMaintenanceNs = 60 * kSecondNs;
 constexpr int64_t kSweepRows = 2'000;
 constexpr int64_t kShrinkPages = 2'048;  // At once, and the least that is worth the work.
@@ -83,6 +84,8 @@ absl::Status Spool::Impl::Recover(const std::string& reason) {
   const int64_t now = clock_->MonotonicNanos();
   if (failed_) return absl::UnavailableError("spool: damaged again and again, given up");
   if (now < next_recovery_ns_) return absl::UnavailableError("spool: damaged, not repaired yet");
+  if (now - last_recovery_ns_ > kRecoveryMemoryNs) recoveries_ = 0;
+  last_recovery_ns_ = now;
   if (++recoveries_ > kMaxRecoveries) {
     failed_ = true;
     log_->Error("spool", "damaged again and again, giving up", {{"error", reason}});

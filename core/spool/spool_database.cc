@@ -55,6 +55,7 @@ bool KnownType(DataType type) { return type <= DataType::kControl; }
 
 struct SpoolDatabase::Statements {
   Statement begin{"BEGIN IMMEDIATE"};
+  Statement begin_read{"BEGIN"};
   Statement commit{"COMMIT"};
   Statement read_state{"SELECT fields FROM state WHERE id=1"};
   Statement write_state{"INSERT OR REPLACE INTO state(id, fields) VALUES(1, ?)"};
@@ -114,6 +115,11 @@ int SpoolDatabase::OnLogWritten(void* self, sqlite3*, const char*, int pages) {
 absl::Status SpoolDatabase::Begin() {
   VD_RETURN_IF_ERROR(statements_->begin.Start(db_.get()));
   return statements_->begin.Run();
+}
+
+absl::Status SpoolDatabase::BeginRead() {
+  VD_RETURN_IF_ERROR(statements_->begin_read.Start(db_.get()));
+  return statements_->begin_read.Run();
 }
 
 absl::Status SpoolDatabase::Commit() {

@@ -52,6 +52,7 @@ class SpoolDatabase {
   SpoolDatabase& operator=(const SpoolDatabase&) = delete;
 
   absl::Status Begin();
+  absl::Status BeginRead();  // What follows sees one state of the file, until Commit or Rollback.
   absl::Status Commit();
   void Rollback();  // Also when there is nothing to roll back.
 

@@ -154,7 +154,6 @@ class Spool::Impl {
                            size_t page_size, bool with_envelope, SpoolPage* page);
   absl::Status ScanDead(const SpoolFilter& filter, int64_t* key, size_t* budget, size_t page_size,
                         bool with_envelope, SpoolPage* page);
-  int64_t DeadLetters() const;
   absl::Status NoteDamage(const absl::Status& status);
   absl::StatusOr<uint64_t> RunAdmin(AdminWork work);
 
@@ -171,7 +170,8 @@ class Spool::Impl {
   int64_t retry_at_ns_ = 0;  // No transaction of removals alone before.
   int64_t next_recovery_ns_ = 0;
   int64_t next_maintenance_ns_ = 0;
-  int recoveries_ = 0;
+  int64_t last_recovery_ns_ = 0;
+  int recoveries_ = 0;  // Without an hour between them.
   std::array<int64_t, spool_internal::kClasses> sweep_cursor_{};
 
   absl::Mutex read_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
