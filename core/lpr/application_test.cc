@@ -1,0 +1,858 @@
+#include "core/lpr/application.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/synchronization/notification.h"
+#include "core/lpr/store_sink.h"
+#include "core/lpr/uplink_sink.h"
+#include "core/store/sqlite_store.h"
+
+namespace viaduct {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+using Json = nlohmann::json;
+
+constexpr absl::Duration kDeadline = absl::Seconds(30);
+
+// The smallest thing that passes for a JPEG.
+std::string TinyJpeg() {
+  std::string jpeg("\xff\xd8\xff\xc0\x00\x0b\x08\x00\x01\x00\x01\x01\x01\x11\x00", 15);
+  jpeg += std::string("\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\x12\x34\xff\xd9", 14);
+  return jpeg;
+}
+
+// Keeps what was published.
+class RecordingPublisher final : public Publisher {
+ public:
+  bool Wanted(std::string_view) const override { return true; }
+  void Publish(const Publication& publication) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    seen_.push_back({std::string(publication.event), std::string(publication.room),
+                     Json::parse(publication.body)});
+  }
+  struct Seen {
+    std::string event;
+    std::string room;
+    Json body;
+  };
+  std::vector<Seen> Take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::move(seen_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Seen> seen_;
+};
+
+// Refuses everything with one status.
+class RefusingSink final : public Sink {
+ public:
+  explicit RefusingSink(absl::Status status) : status_(std::move(status)) {}
+  void Accept(std::vector<Envelope> batch, AcceptFn done) override {
+    done(std::vector<AcceptResult>(batch.size(), AcceptResult{status_, false, ""}));
+  }
+
+ private:
+  const absl::Status status_;
+};
+
+class Folder {
+ public:
+  Folder() {
+    std::string path = ::testing::TempDir() + "/lpr-XXXXXX";
+    path_ = mkdtemp(path.data());
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+struct Reply {
+  int status = 0;
+  Attributes attributes;
+  std::string body;
+  Json json() const { return Json::parse(body); }
+  std::string attribute(const std::string& name) const {
+    for (const auto& [key, value] : attributes) {
+      if (key == name) return value;
+    }
+    return "";
+  }
+};
+
+Reply Call(CallHandler* handler, const std::string& method, const std::string& target,
+           const std::string& body = "") {
+  CallRequest request;
+  request.protocol = "http";
+  request.method = method;
+  const size_t mark = target.find('?');
+  request.path = target.substr(0, mark);
+  if (mark != std::string::npos) request.query = target.substr(mark + 1);
+  request.body = body;
+  request.attributes = {{"host", "gate.example:8000"}};
+  request.peer.address = "127.0.0.1:50000";
+  absl::Notification done;
+  Reply out;
+  handler->Handle(std::move(request), [&](CallReply reply) {
+    out = Reply{reply.status, reply.attributes, reply.body};
+    done.Notify();
+  });
+  EXPECT_TRUE(done.WaitForNotificationWithTimeout(kDeadline)) << method << " " << target;
+  return out;
+}
+
+class ApplicationTest : public ::testing::Test {
+ protected:
+  ApplicationTest() {
+    SqliteStoreOptions store;
+    store.path = folder_.path() + "/store.db";
+    auto opened = OpenSqliteStore(store, &clock_, &log_);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    store_ = std::move(*opened);
+    auto images = ImageFolder::Open(ImageFolderOptions{folder_.path() + "/images"}, &log_);
+    EXPECT_TRUE(images.ok()) << images.status();
+    images_ = std::move(*images);
+    sink_ = std::make_unique<StoreSink>(StoreSinkOptions(), store_.get(), images_.get(), &clock_,
+                                        &log_);
+    MakeApplication(sink_.get(), store_.get());
+  }
+  ~ApplicationTest() override {
+    application_.reset();
+    sink_.reset();
+    store_.reset();
+  }
+
+  void MakeApplication(Sink* sink, Store* store) {
+    ApplicationParts parts;
+    parts.clock = &clock_;
+    parts.log = &log_;
+    parts.sink = sink;
+    parts.store = store;
+    parts.images = store == nullptr ? nullptr : images_.get();
+    parts.publisher = &publisher_;
+    parts.metrics_text = [] { return std::string("viaduct_up 1\n"); };
+    parts.connected_clients = [] { return int64_t{3}; };
+    parts.health = [] {
+      return HealthReport{"degraded", {{"store", "healthy", ""}, {"mqtt", "degraded", "refused"}}};
+    };
+    ApplicationOptions options;
+    options.node_id = "server-1";
+    options.port = 8000;
+    options.zone = absl::FixedTimeZone(7 * 3600);
+    options.max_body_bytes = 1 << 20;
+    application_ = std::make_unique<Application>(options, parts);
+  }
+
+  Reply Get(const std::string& target) { return Call(application_.get(), "GET", target); }
+  Reply Post(const std::string& target, const std::string& body) {
+    return Call(application_.get(), "POST", target, body);
+  }
+  Reply Post(const std::string& target, const Json& body) { return Post(target, body.dump()); }
+
+  static Json Detection() {
+    return Json{{"type", "detection_result"},
+                {"camera_id", "CAM001"},
+                {"checkpoint_id", "CP01"},
+                {"timestamp", "2024-01-15T10:30:00.000Z"},
+                {"vehicles_count", 1},
+                {"plates_count", 1},
+                {"ocr_results", Json::array({"1AB2345"})}};
+  }
+  static Json Health() {
+    return Json{{"type", "health_check"},          {"camera_id", "CAM001"},
+                {"checkpoint_id", "CP01"},         {"timestamp", "2024-01-15T10:30:00"},
+                {"component", "camera"},           {"status", "PASS"},
+                {"details", {{"cpu_usage", 12.5}}}};
+  }
+  static Json EnvelopeOf(const std::string& id, Json payload, const std::string& type) {
+    return Json{{"message_id", id},          {"timestamp", "2024-01-15T10:30:00.000Z"},
+                {"protocol", "rest"},        {"edge_device_id", "CAM001"},
+                {"data_type", type},         {"payload", std::move(payload)},
+                {"metadata", Json::object()}};
+  }
+  Json FirstRecord(const std::string& query = "") {
+    const Json reply = Get("/api/records" + query).json();
+    return reply["records"].empty() ? Json() : reply["records"][0];
+  }
+  void ExpectError(const Reply& reply, int status, const std::string& message) {
+    EXPECT_EQ(reply.status, status) << reply.body;
+    EXPECT_EQ(reply.attribute("content-type"), "application/json");
+    EXPECT_EQ(reply.json()["success"], false);
+    EXPECT_THAT(reply.json()["message"].get<std::string>(), HasSubstr(message));
+  }
+
+  FakeClock clock_;
+  NullLog log_;
+  Folder folder_;
+  RecordingPublisher publisher_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<ImageFolder> images_;
+  std::unique_ptr<StoreSink> sink_;
+  std::unique_ptr<Application> application_;
+};
+
+TEST_F(ApplicationTest, SaysWhatItIs) {
+  const Json root = Get("/").json();
+  EXPECT_EQ(root["status"], "running");
+  EXPECT_EQ(root["port"], 8000);
+  EXPECT_EQ(root["websocket_endpoint"], "ws://gate.example:8000/ws/");
+  EXPECT_EQ(root["api_endpoints"]["detection"], "/api/detection");
+  const Json websocket = Get("/websocket").json();
+  EXPECT_EQ(websocket["connection_url"], "ws://gate.example:8000/ws/");
+  EXPECT_THAT(websocket["events"], testing::Contains("lpr_data"));
+  const Json test = Get("/api/test").json();
+  EXPECT_EQ(test["success"], true);
+  EXPECT_EQ(test["message"], "Server is running");
+  EXPECT_EQ(test["timestamp"], "2024-01-15T10:30:00.000Z");
+}
+
+TEST_F(ApplicationTest, RegistersACamera) {
+  const Reply reply = Post("/api/cameras/register", Json{{"camera_id", "CAM001"},
+                                                         {"checkpoint_id", "CP01"},
+                                                         {"camera_name", "North gate"},
+                                                         {"ip_address", "10.0.0.7"},
+                                                         {"location_lat", 13.75},
+                                                         {"location_lon", "100.5"}});
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  const Json json = reply.json();
+  EXPECT_EQ(json["success"], true);
+  EXPECT_EQ(json["message"], "Camera registered successfully");
+  EXPECT_EQ(json["camera_id"], "CAM001");
+  EXPECT_EQ(json["checkpoint_id"], "CP01");
+  EXPECT_EQ(json["timestamp"], "2024-01-15T10:30:00.000Z");
+  const Json cameras = Get("/api/cameras").json();
+  EXPECT_EQ(cameras["total_cameras"], 1);
+  const Json camera = cameras["cameras"][0];
+  EXPECT_EQ(camera["camera_id"], "CAM001");
+  EXPECT_EQ(camera["checkpoint_id"], "CP01");
+  EXPECT_EQ(camera["registered_at"], "2024-01-15T10:30:00.000Z");
+  EXPECT_EQ(camera["status"], "online");
+  EXPECT_EQ(camera["detection_count"], 0);
+  EXPECT_EQ(camera["health_status"], "unknown");
+  clock_.Advance(absl::Minutes(6));
+  EXPECT_EQ(Get("/api/cameras").json()["cameras"][0]["status"], "offline");
+  const auto seen = publisher_.Take();
+  ASSERT_THAT(seen, SizeIs(1));
+  EXPECT_EQ(seen[0].event, "camera_status");
+  EXPECT_EQ(seen[0].room, "dashboard");
+  EXPECT_EQ(seen[0].body["status"], "online");
+  EXPECT_EQ(seen[0].body["camera_id"], "CAM001");
+}
+
+TEST_F(ApplicationTest, RefusesARegistrationWithoutIdsInTheOriginalWords) {
+  for (const char* body : {R"({"camera_id":"CAM001"})", R"({"checkpoint_id":"CP01"})", "{}",
+                           R"({"camera_id":"","checkpoint_id":null})"}) {
+    const Reply reply = Post("/api/cameras/register", std::string(body));
+    ExpectError(reply, 400, "camera_id and checkpoint_id are required");
+    EXPECT_EQ(reply.json()["message"], "camera_id and checkpoint_id are required");
+  }
+  ExpectError(Post("/api/cameras/register",
+                   std::string(R"({"camera_id":"c","checkpoint_id":"p","location_lat":91})")),
+              400, "location_lat: out of range, 91");
+}
+
+TEST_F(ApplicationTest, StoresADetectionAndTellsTheDashboard) {
+  const Reply reply = Post("/api/detection", Detection());
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  const Json json = reply.json();
+  EXPECT_EQ(json["success"], true);
+  EXPECT_EQ(json["message"], "Detection data received");
+  EXPECT_THAT(json["detection_id"].get<std::string>(), SizeIs(36));
+  EXPECT_EQ(json["timestamp"], "2024-01-15T10:30:00.000Z");
+
+  const Json record = FirstRecord();
+  EXPECT_EQ(record["detection_id"], json["detection_id"]);
+  EXPECT_EQ(record["camera_id"], "CAM001");
+  EXPECT_EQ(record["checkpoint_id"], "CP01");
+  EXPECT_EQ(record["timestamp"], "2024-01-15T10:30:00.000Z");
+  EXPECT_EQ(record["vehicles_count"], 1);
+  EXPECT_EQ(record["ocr_results"], Json::array({"1AB2345"}));
+  EXPECT_EQ(record["plates"][0]["text"], "1AB2345");
+  EXPECT_EQ(record["annotated_image"], nullptr);
+  EXPECT_EQ(record.count("payload"), 0u);
+  EXPECT_EQ(FirstRecord("?include=payload")["payload"], Detection());
+
+  std::set<std::string> events;
+  for (const auto& seen : publisher_.Take()) {
+    events.insert(seen.event + " " + seen.room);
+    EXPECT_EQ(seen.body["detection_id"], json["detection_id"]);
+    EXPECT_EQ(seen.body["ocr_results"], Json::array({"1AB2345"}));
+    EXPECT_EQ(seen.body["plates_count"], 1);
+  }
+  EXPECT_THAT(events, ElementsAre("lpr_event_processed dashboard", "lpr_event_received dashboard",
+                                  "new_detection camera_CAM001_CP01", "new_detection dashboard"));
+}
+
+TEST_F(ApplicationTest, ARepeatedDetectionIsStoredOnceAndToldOnce) {
+  const Json first = Post("/api/detection", Detection()).json();
+  publisher_.Take();
+  const Reply again = Post("/api/detection", Detection());
+  EXPECT_EQ(again.status, 200);
+  EXPECT_EQ(again.json()["detection_id"], first["detection_id"]);
+  EXPECT_EQ(Get("/api/records").json()["total_count"], 1);
+  EXPECT_THAT(publisher_.Take(), IsEmpty());
+}
+
+TEST_F(ApplicationTest, OneMessageIdIsOneMessageInEveryForm) {
+  const std::string id = "0190a6f0-1234-7abc-8def-0123456789ab";
+  Json flat = Detection();
+  flat["message_id"] = id;
+  EXPECT_EQ(Post("/api/detection", flat).json()["detection_id"], id);
+  const Json reply = Post("/api/lpr/data", EnvelopeOf(id, Detection(), "detection")).json();
+  EXPECT_EQ(reply["results"][0]["status"], "duplicate");
+  EXPECT_EQ(reply["results"][0]["id"], id);
+  EXPECT_EQ(Get("/api/records").json()["total_count"], 1);
+}
+
+TEST_F(ApplicationTest, NamesTheMissingField) {
+  for (const char* field : {"type", "camera_id", "checkpoint_id", "timestamp"}) {
+    for (const Json& absent : {Json(), Json("")}) {
+      Json detection = Detection();
+      detection.erase(field);
+      if (absent == "") detection[field] = "";
+      const Reply reply = Post("/api/detection", detection);
+      EXPECT_EQ(reply.status, 400);
+      EXPECT_EQ(reply.json()["message"], absl::StrCat("Missing required field: ", field));
+      EXPECT_EQ(reply.json()["success"], false);
+    }
+  }
+  for (const char* field :
+       {"type", "camera_id", "checkpoint_id", "timestamp", "component", "status"}) {
+    Json health = Health();
+    health.erase(field);
+    const Reply reply = Post("/api/health", health);
+    EXPECT_EQ(reply.status, 400);
+    EXPECT_EQ(reply.json()["message"], absl::StrCat("Missing required field: ", field));
+  }
+  EXPECT_EQ(Get("/api/records").json()["total_count"], 0);
+}
+
+TEST_F(ApplicationTest, RefusesWrongValuesByName) {
+  const auto with = [](const char* field, Json value) {
+    Json detection = Detection();
+    detection[field] = std::move(value);
+    return detection;
+  };
+  ExpectError(Post("/api/detection", with("timestamp", "yesterday")), 400,
+              "timestamp: not a timestamp, \"yesterday\"");
+  ExpectError(Post("/api/detection", with("timestamp", 1705314600)), 400,
+              "timestamp: expected a timestamp text, got a number");
+  ExpectError(Post("/api/detection", with("type", "health_check")), 400,
+              "type: expected detection_result, got \"health_check\"");
+  ExpectError(Post("/api/detection", with("camera_id", Json::array())), 400,
+              "camera_id: expected a string, got an array");
+  ExpectError(Post("/api/detection", with("camera_id", std::string(129, 'x'))), 400,
+              "camera_id: too long, 129 bytes, limit 128");
+  ExpectError(Post("/api/detection", with("camera_id", "a\nb")), 400,
+              "camera_id: control character");
+  ExpectError(Post("/api/detection", with("vehicles_count", -1)), 400,
+              "vehicles_count: not a count, -1");
+  ExpectError(Post("/api/detection", with("vehicles_count", 1e300)), 400,
+              "vehicles_count: not a count");
+  ExpectError(Post("/api/detection", with("ocr_results", 7)), 400,
+              "ocr_results: expected an array, got a number");
+  ExpectError(Post("/api/detection", with("ocr_results", std::string(129, 'x'))), 400,
+              "ocr_results: too long");
+  ExpectError(Post("/api/detection", with("annotated_image", Json::object())), 400,
+              "annotated_image: expected a string, got an object");
+  ExpectError(Post("/api/detection", with("cropped_plates", Json::array({1}))), 400,
+              "cropped_plates/0: expected a string, got a number");
+  Json health = Health();
+  health["status"] = "fine";
+  ExpectError(Post("/api/health", health), 400,
+              "status: expected healthy, warning or error, got \"fine\"");
+  EXPECT_EQ(Get("/api/statistics").json()["data"]["total_detections"], 0);
+}
+
+TEST_F(ApplicationTest, NamesThePositionOfMalformedJson) {
+  for (const char* path : {"/api/detection", "/api/health", "/api/cameras/register",
+                           "/api/statistics", "/api/lpr/data", "/api/lpr/events", "/api/devices"}) {
+    const Reply broken = Post(path, std::string(R"({"type": )"));
+    ExpectError(broken, 400, "Malformed JSON: ");
+    EXPECT_EQ(broken.json()["position"], 9) << path << broken.body;
+    ExpectError(Post(path, std::string()), 400, "Malformed JSON: ");
+    ExpectError(Post(path, std::string("\"text\"")), 400, "");
+    ExpectError(Post(path, std::string("{\"a\":\"\xff\"}")), 400, "Malformed JSON: ");
+    ExpectError(Post(path, std::string(R"({"a":1e999})")), 400, "Malformed JSON: ");
+    ExpectError(Post(path, std::string(R"({"a":1,"a":2})")), 400, "Malformed JSON: ");
+    ExpectError(Post(path, std::string(2000, '[')), 400, "");
+    std::string deep;
+    for (int i = 0; i < 200; ++i) deep += "{\"a\":";
+    ExpectError(Post(path, deep), 400, "Malformed JSON: ");
+  }
+}
+
+TEST_F(ApplicationTest, TakesEveryNameOfACameraAndEveryFormOfATime) {
+  int n = 0;
+  for (const char* alias :
+       {"camera_id", "aicamera_id", "device_id", "edge_device_id", "client_id"}) {
+    for (const auto& [text, utc] : std::vector<std::pair<std::string, std::string>>{
+             {"2024-01-15T10:30:00.000Z", "2024-01-15T10:30:00.000Z"},
+             {"2024-01-15T17:30:00", "2024-01-15T10:30:00.000Z"},  // The node's zone is +07:00.
+             {"2024-01-15 17:30:00.5", "2024-01-15T10:30:00.500Z"},
+             {"2024-01-15T12:30:00+02:00", "2024-01-15T10:30:00.000Z"}}) {
+      Json detection = Detection();
+      detection.erase("camera_id");
+      detection[alias] = absl::StrCat("CAM-", alias);
+      detection["timestamp"] = text;
+      detection["n"] = ++n;
+      ASSERT_EQ(Post("/api/detection", detection).status, 200) << detection;
+      const Json record = FirstRecord();
+      EXPECT_EQ(record["camera_id"], absl::StrCat("CAM-", alias));
+      EXPECT_EQ(record["timestamp"], utc);
+    }
+  }
+}
+
+TEST_F(ApplicationTest, ReadsArraysThatCameAsText) {
+  Json detection = Detection();
+  detection["ocr_results"] = R"([{"text":"9ZZ1","confidence":88},"7AA2"])";
+  detection["vehicle_detections"] = R"([{"bbox":[1,2,3,4]},{"bbox":[5,6,7,8]}])";
+  detection.erase("vehicles_count");
+  detection.erase("plates_count");
+  ASSERT_EQ(Post("/api/detection", detection).status, 200);
+  const Json record = FirstRecord();
+  EXPECT_EQ(record["vehicles_count"], 2);
+  EXPECT_EQ(record["plates_count"], 2);
+  EXPECT_EQ(record["ocr_results"][0]["text"], "9ZZ1");
+  EXPECT_EQ(record["vehicle_detections"][1]["bbox"][3], 8);
+  EXPECT_EQ(record["plates"][0]["confidence"], 0.88);  // 0..100 is scaled.
+  EXPECT_EQ(record["plates"][1]["confidence"], nullptr);
+}
+
+TEST_F(ApplicationTest, AConfidenceThatIsNoneIsLeftOut) {
+  Json detection = Detection();
+  detection["ocr_results"] = Json::array({{{"text", "A"}, {"confidence", 101}},
+                                          {{"text", "B"}, {"confidence", -1}},
+                                          {{"text", "C"}, {"confidence", "high"}},
+                                          {{"text", "D"}, {"confidence", 1}},
+                                          {{"text", "E"}, {"score", 0.25}}});
+  ASSERT_EQ(Post("/api/detection", detection).status, 200);
+  const Json plates = FirstRecord()["plates"];
+  ASSERT_THAT(plates, SizeIs(5));
+  EXPECT_EQ(plates[0]["confidence"], nullptr);
+  EXPECT_EQ(plates[1]["confidence"], nullptr);
+  EXPECT_EQ(plates[2]["confidence"], nullptr);
+  EXPECT_EQ(plates[3]["confidence"], 1);
+  EXPECT_EQ(plates[4]["confidence"], 0.25);
+}
+
+TEST_F(ApplicationTest, KeepsImagesAsFilesAndServesThem) {
+  Json detection = Detection();
+  detection["camera_id"] = "../CAM/1";
+  detection["annotated_image"] = absl::Base64Escape(TinyJpeg());
+  detection["cropped_plates"] =
+      Json::array({"data:image/jpeg;base64," + absl::Base64Escape(TinyJpeg()), nullptr});
+  const Reply reply = Post("/api/detection", detection);
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  const std::string id = reply.json()["detection_id"];
+  const Json record = FirstRecord("?include=payload");
+  const std::string url = record["annotated_image"];
+  EXPECT_EQ(url, "/images/=2E.=2FCAM=2F1/CP01/2024/01/15/detection_" + id + ".jpg");
+  const Reply image = Get(url);
+  EXPECT_EQ(image.status, 200);
+  EXPECT_EQ(image.attribute("content-type"), "image/jpeg");
+  EXPECT_EQ(image.body, TinyJpeg());
+  ASSERT_THAT(record["cropped_plates"], SizeIs(2));
+  EXPECT_THAT(record["cropped_plates"][0].get<std::string>(), HasSubstr("plate_" + id + "_1.jpg"));
+  EXPECT_EQ(record["cropped_plates"][1], nullptr);
+  EXPECT_EQ(record["plates"][0]["image"], record["cropped_plates"][0]);
+  EXPECT_EQ(record["payload"]["annotated_image"], nullptr);  // Not twice on disk.
+  EXPECT_EQ(FirstRecord("?images=inline")["annotated_image"],
+            "data:image/jpeg;base64," + absl::Base64Escape(TinyJpeg()));
+  // Sent again, it is still one detection with its image.
+  EXPECT_EQ(Post("/api/detection", detection).json()["detection_id"], id);
+  EXPECT_EQ(Get(url).body, TinyJpeg());
+  EXPECT_EQ(Get("/api/records").json()["total_count"], 1);
+}
+
+TEST_F(ApplicationTest, AnImageThatIsNoneIsNotedAndTheDetectionStored) {
+  Json detection = Detection();
+  detection["annotated_image"] = "!!!";
+  detection["cropped_plates"] = Json::array({absl::Base64Escape("GIF89a not a jpeg")});
+  ASSERT_EQ(Post("/api/detection", detection).status, 200);
+  const Json record = FirstRecord();
+  EXPECT_EQ(record["annotated_image"], nullptr);
+  EXPECT_EQ(record["note"],
+            "annotated_image: not base64; cropped_plates/0: neither a whole JPEG nor PNG nor WebP");
+}
+
+TEST_F(ApplicationTest, ServesNoFileOutsideTheImageFolder) {
+  std::ofstream(folder_.path() + "/secret.jpg") << "secret";
+  for (const char* path :
+       {"/images/../secret.jpg", "/images/%2e%2e/secret.jpg", "/images/a/b/2024/01/15/../x.jpg",
+        "/images/a/b/2024/01/15/%2e%2e%2f%2e%2e%2fx.jpg", "/images//etc/passwd", "/images/x",
+        "/images/a/b/2024/01/15/x.txt", "/images/a/b/2024/01/15/x.jpg"}) {
+    const Reply reply = Get(path);
+    EXPECT_EQ(reply.status, 404) << path;
+    EXPECT_THAT(reply.body, testing::Not(HasSubstr("secret\"}"))) << path;
+  }
+}
+
+TEST_F(ApplicationTest, StoresAHealthReport) {
+  const Reply reply = Post("/api/health", Health());
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.json()["message"], "Health data received");
+  EXPECT_THAT(reply.json()["health_id"].get<std::string>(), SizeIs(36));
+  const auto seen = publisher_.Take();
+  ASSERT_THAT(seen, SizeIs(1));
+  EXPECT_EQ(seen[0].event, "health_update");
+  EXPECT_EQ(seen[0].room, "health_monitoring");
+  EXPECT_EQ(seen[0].body["status"], "healthy");  // PASS
+  EXPECT_EQ(seen[0].body["component"], "camera");
+  EXPECT_EQ(seen[0].body["timestamp"], "2024-01-15T03:30:00.000Z");
+  EXPECT_EQ(Get("/api/cameras").json()["cameras"][0]["health_status"], "healthy");
+}
+
+TEST_F(ApplicationTest, TheStatisticsAliasGoesByType) {
+  const Reply detection = Post("/api/statistics", Detection());
+  EXPECT_EQ(detection.status, 200);
+  EXPECT_EQ(detection.json().size(), 2u);
+  EXPECT_THAT(detection.json()["id"].get<std::string>(), SizeIs(36));
+  EXPECT_EQ(Post("/api/statistics", Health()).status, 200);
+  const Json data = Get("/api/statistics").json()["data"];
+  EXPECT_EQ(data["total_detections"], 1);
+  EXPECT_EQ(data["total_health_checks"], 1);
+  Json other = Detection();
+  other["type"] = "greeting";
+  ExpectError(Post("/api/statistics", other), 400,
+              "type: expected detection_result or health_check, got \"greeting\"");
+  other.erase("type");
+  ExpectError(Post("/api/statistics", other), 400, "Missing required field: type");
+}
+
+TEST_F(ApplicationTest, CountsInTheStatistics) {
+  Post("/api/detection", Detection());
+  Post("/api/health", Health());
+  const Json reply = Get("/api/statistics").json();
+  EXPECT_EQ(reply["success"], true);
+  const Json expected = {{"total_detections", 1},     {"today_detections", 1},
+                         {"total_health_checks", 1},  {"today_health_checks", 1},
+                         {"unique_cameras", 1},       {"total_cameras", 1},
+                         {"active_cameras", 1},       {"blacklist_count", 0},
+                         {"connected_clients", 3},    {"last_update", "2024-01-15T10:30:00.000Z"},
+                         {"server_status", "running"}};
+  EXPECT_EQ(reply["data"], expected);
+}
+
+TEST_F(ApplicationTest, PagesAndFiltersRecords) {
+  for (int i = 0; i < 5; ++i) {
+    Json detection = Detection();
+    detection["camera_id"] = absl::StrCat("CAM", i % 2);
+    detection["n"] = i;
+    Post("/api/detection", detection);
+  }
+  Json page = Get("/api/records?limit=2&camera_id=CAM0").json();
+  EXPECT_EQ(page["total_count"], 3);
+  EXPECT_EQ(page["returned_count"], 2);
+  page = Get("/api/records?limit=2&camera_id=CAM0&cursor=" + page["next_cursor"].get<std::string>())
+             .json();
+  EXPECT_EQ(page["returned_count"], 1);
+  EXPECT_EQ(page["next_cursor"], nullptr);
+  EXPECT_EQ(Get("/api/records?checkpoint_id=nowhere").json()["total_count"], 0);
+  ExpectError(Get("/api/records?limit=0"), 400, "limit: expected 1 to 1000, got \"0\"");
+  ExpectError(Get("/api/records?limit=1e3"), 400, "limit: expected 1 to 1000");
+  ExpectError(Get("/api/records?cursor=x"), 400, "cursor: not one of ours");
+  ExpectError(Get("/api/records?camera_id=%ff"), 400, "query: invalid UTF-8");
+  ExpectError(Get("/api/records?camera_id=" + std::string(600, 'x')), 400, "too long");
+  EXPECT_EQ(Get("/api/records?camera_id=" + std::string(5000, 'x')).status, 414);
+}
+
+TEST_F(ApplicationTest, AnswersEachEnvelopeOfAnArray) {
+  Json bad = EnvelopeOf("m-2", Detection(), "detection");
+  bad.erase("edge_device_id");
+  Json wrong = EnvelopeOf("m-3", Json{{"vehicles_count", "many"}}, "detection");
+  const Reply reply =
+      Post("/api/lpr/data", Json::array({EnvelopeOf("m-1", Detection(), "detection"), bad, wrong,
+                                         EnvelopeOf("m-1", Detection(), "detection"),
+                                         EnvelopeOf("h-1", Health(), "health"),
+                                         EnvelopeOf("c-1", Json::object(), "config"), 7}));
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  const Json results = reply.json()["results"];
+  ASSERT_THAT(results, SizeIs(7));
+  EXPECT_EQ(results[0]["message_id"], "m-1");
+  EXPECT_EQ(results[0]["status"], "stored");
+  EXPECT_EQ(results[1]["message_id"], "m-2");
+  EXPECT_EQ(results[1]["status"], "rejected");
+  EXPECT_EQ(results[1]["error"], "envelope: /1/edge_device_id: required, missing");
+  EXPECT_EQ(results[2]["status"], "rejected");
+  EXPECT_THAT(results[2]["error"].get<std::string>(), StartsWith("vehicles_count: "));
+  EXPECT_EQ(results[3]["status"], "duplicate");
+  EXPECT_EQ(results[4]["status"], "stored");
+  EXPECT_EQ(results[5]["status"], "stored");
+  EXPECT_EQ(results[6]["status"], "rejected");
+  EXPECT_EQ(Get("/api/statistics").json()["data"]["total_detections"], 1);
+}
+
+TEST_F(ApplicationTest, AnswersOneEnvelope) {
+  const Reply good = Post("/api/lpr/data", EnvelopeOf("m-1", Detection(), "detection"));
+  EXPECT_EQ(good.status, 200);
+  EXPECT_EQ(good.json()["results"][0]["status"], "stored");
+  Json bad = EnvelopeOf("m-2", Detection(), "detection");
+  bad["timestamp"] = "soon";
+  const Reply reply = Post("/api/lpr/data", bad);
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_EQ(reply.json()["message"], "envelope: /timestamp: not a timestamp, \"soon\"");
+  EXPECT_EQ(reply.json()["results"][0]["status"], "rejected");
+  EXPECT_EQ(Post("/api/lpr/data", Json::array()).json()["results"], Json::array());
+}
+
+TEST_F(ApplicationTest, AnEnvelopeNeedsNothingThatItSaysItself) {
+  EXPECT_EQ(Post("/api/lpr/data",
+                 EnvelopeOf("m-1", Json{{"plate", "1AB2345"}, {"confidence", 91}}, "detection"))
+                .status,
+            200);
+  const Json record = FirstRecord();
+  EXPECT_EQ(record["camera_id"], "CAM001");
+  EXPECT_EQ(record["plates"][0]["text"], "1AB2345");
+  EXPECT_EQ(record["plates"][0]["confidence"], 0.91);
+}
+
+TEST_F(ApplicationTest, IngestsEnvelopesFromOtherRoads) {
+  Envelope good;
+  good.message_id = "m-1";
+  good.timestamp = clock_.Now();
+  good.protocol = "mqtt";
+  good.edge_device_id = "CAM001";
+  good.payload_json = Detection().dump();
+  Envelope bad = good;
+  bad.message_id = "";
+  absl::Notification done;
+  std::vector<AcceptResult> results;
+  application_->IngestEnvelopes({good, bad, good}, "mqtt", "mqtt:edge-1",
+                                [&](std::vector<AcceptResult> accepted) {
+                                  results = std::move(accepted);
+                                  done.Notify();
+                                });
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
+  ASSERT_THAT(results, SizeIs(3));
+  EXPECT_TRUE(results[0].status.ok()) << results[0].status;
+  EXPECT_EQ(results[1].status.message(), "envelope: /message_id: empty");
+  EXPECT_TRUE(results[2].duplicate);
+  EXPECT_EQ(FirstRecord()["protocol"], "mqtt");
+}
+
+TEST_F(ApplicationTest, ManagesEvents) {
+  Reply reply = Post("/api/lpr/events", Json{{"edge_device_id", "CAM001"},
+                                             {"license_plate", "1AB2345"},
+                                             {"confidence", 93},
+                                             {"timestamp", "2024-01-15T10:00:00Z"},
+                                             {"metadata", {{"by", "operator"}}}});
+  ASSERT_EQ(reply.status, 201) << reply.body;
+  const std::string id = reply.json()["event_id"];
+  Json event = Get("/api/lpr/events/" + id).json()["event"];
+  EXPECT_EQ(event["edge_device_id"], "CAM001");
+  EXPECT_EQ(event["license_plate"], "1AB2345");
+  EXPECT_EQ(event["confidence"], 0.93);
+  EXPECT_EQ(event["metadata"]["by"], "operator");
+  EXPECT_EQ(event["timestamp"], "2024-01-15T10:00:00.000Z");
+  EXPECT_EQ(event["detection_id"], nullptr);
+  EXPECT_EQ(
+      Call(application_.get(), "PUT", "/api/lpr/events/" + id, R"({"license_plate":"X"})").status,
+      200);
+  EXPECT_EQ(Get("/api/lpr/events/" + id).json()["event"]["license_plate"], "X");
+  EXPECT_EQ(Get("/api/lpr/events?plate=x&device=CAM001&min_confidence=90&from=2024-01-15"
+                "&to=2024-01-16T00:00:00%2B07:00")
+                .json()["returned_count"],
+            1);
+  EXPECT_EQ(Call(application_.get(), "DELETE", "/api/lpr/events/" + id).status, 200);
+  EXPECT_EQ(Get("/api/lpr/events/" + id).status, 404);
+  EXPECT_EQ(Call(application_.get(), "DELETE", "/api/lpr/events/" + id).status, 404);
+  EXPECT_EQ(Call(application_.get(), "PUT", "/api/lpr/events/" + id, "{}").status, 404);
+}
+
+TEST_F(ApplicationTest, RefusesWrongEvents) {
+  ExpectError(Post("/api/lpr/events", Json{{"license_plate", "A"}}), 400,
+              "Missing required field: edge_device_id");
+  ExpectError(Post("/api/lpr/events", Json{{"device_id", "C"}, {"confidence", 101}}), 400,
+              "confidence: expected 0 to 1 or 0 to 100, got 101");
+  ExpectError(Post("/api/lpr/events", Json{{"device_id", "C"}, {"metadata", 1}}), 400,
+              "metadata: expected an object, got a number");
+  ExpectError(Post("/api/lpr/events", Json{{"device_id", "C"}, {"image_path", "../../etc"}}), 400,
+              "image_path: expected a path below the image folder");
+  ExpectError(Post("/api/lpr/events", Json{{"device_id", "C"},
+                                           {"event_id", "0190a6f0-1234-7abc-8def-0123456789ab-1"}}),
+              400, "event_id: reserved");
+  ExpectError(Get("/api/lpr/events?from=tomorrow"), 400, "from: not a timestamp");
+  ExpectError(Get("/api/lpr/events?min_confidence=x"), 400, "min_confidence: expected a number");
+  ExpectError(Get("/api/lpr/events/unknown"), 404, "event: unknown, \"unknown\"");
+}
+
+TEST_F(ApplicationTest, PagesEvents) {
+  for (int i = 0; i < 5; ++i) {
+    Json detection = Detection();
+    detection["n"] = i;
+    Post("/api/detection", detection);
+  }
+  std::set<std::string> seen;
+  std::string cursor;
+  for (int pages = 0; pages < 3; ++pages) {
+    const Json page = Get("/api/lpr/events?limit=2&cursor=" + cursor).json();
+    for (const Json& event : page["events"]) seen.insert(event["event_id"].get<std::string>());
+    if (page["next_cursor"].is_null()) break;
+    cursor = page["next_cursor"];
+  }
+  EXPECT_THAT(seen, SizeIs(5));
+}
+
+TEST_F(ApplicationTest, ManagesDevices) {
+  ASSERT_EQ(Post("/api/devices", Json{{"device_id", "CAM 1/ก"}, {"hostname", "edge-1"}}).status,
+            201);
+  const std::string path = "/api/devices/CAM%201%2F%E0%B8%81";
+  EXPECT_EQ(Get(path).json()["device"]["hostname"], "edge-1");
+  EXPECT_EQ(Call(application_.get(), "PUT", path, R"({"status":"maintenance"})").status, 200);
+  const Json device = Get(path).json()["device"];
+  EXPECT_EQ(device["status"], "maintenance");
+  EXPECT_EQ(device["hostname"], "edge-1");
+  EXPECT_EQ(device["last_seen"], nullptr);
+  const Json list = Get("/api/devices").json();
+  EXPECT_EQ(list["total_count"], 1);
+  EXPECT_EQ(list["devices"][0], device);
+  ExpectError(Post("/api/devices", Json{{"hostname", "x"}}), 400,
+              "Missing required field: device_id");
+  ExpectError(Get("/api/devices/nobody"), 404, "device: unknown, \"nobody\"");
+  EXPECT_EQ(Call(application_.get(), "PUT", "/api/devices/nobody", "{}").status, 404);
+}
+
+TEST_F(ApplicationTest, KeepsFiguresAndALogOfExchanges) {
+  Post("/api/detection", Detection());
+  Post("/api/detection", std::string("{"));
+  const Json stats = Get("/api/communication/stats").json()["protocols"]["rest"];
+  EXPECT_EQ(stats["total_attempts"], 2);
+  EXPECT_EQ(stats["success_rate"], 0.5);
+  EXPECT_GT(stats["bytes"], 100);
+  EXPECT_TRUE(stats.contains("average_latency") && stats.contains("p50") && stats.contains("p99"));
+  const Json logs = Get("/api/communication/logs").json()["logs"];
+  ASSERT_THAT(logs, SizeIs(2));
+  EXPECT_EQ(logs[1]["source"], "CAM001");
+  EXPECT_EQ(logs[1]["success"], true);
+  EXPECT_EQ(logs[0]["success"], false);
+  EXPECT_EQ(logs[0]["source"], "127.0.0.1:50000");
+  EXPECT_EQ(Get("/api/communication/logs?success=false&protocol=rest").json()["returned_count"], 1);
+  EXPECT_EQ(Get("/api/communication/logs?protocol=mqtt").json()["returned_count"], 0);
+  ExpectError(Get("/api/communication/logs?success=maybe"), 400,
+              "success: expected true or false, got \"maybe\"");
+}
+
+TEST_F(ApplicationTest, ReportsHealthAndMetrics) {
+  const Json health = Get("/api/health").json();
+  EXPECT_EQ(health["status"], "degraded");
+  EXPECT_EQ(health["components"][1]["name"], "mqtt");
+  EXPECT_EQ(health["components"][1]["message"], "refused");
+  const Reply metrics = Get("/metrics");
+  EXPECT_EQ(metrics.body, "viaduct_up 1\n");
+  EXPECT_THAT(metrics.attribute("content-type"), StartsWith("text/plain; version=0.0.4"));
+}
+
+TEST_F(ApplicationTest, AnswersWhatIsNotThere) {
+  ExpectError(Get("/nothing"), 404, "no such path, /nothing");
+  ExpectError(Get("/api/detection/"), 404, "no such path");
+  const Reply wrong = Call(application_.get(), "DELETE", "/api/health");
+  ExpectError(wrong, 405, "method not allowed, DELETE");
+  EXPECT_EQ(wrong.attribute("allow"), "GET, HEAD, POST");
+  EXPECT_EQ(Call(application_.get(), "PUT", "/api/detection").attribute("allow"), "POST");
+  EXPECT_EQ(Call(application_.get(), "POST", "/api/devices/x").attribute("allow"),
+            "GET, HEAD, PUT");
+  EXPECT_EQ(Call(application_.get(), "HEAD", "/api/test").status, 200);
+  ExpectError(Post("/api/detection", std::string((1 << 20) + 1, ' ')), 413,
+              "body: too large, 1048577 bytes, limit 1048576");
+}
+
+TEST_F(ApplicationTest, SaysWhenToComeBack) {
+  for (const auto& [status, http] : std::vector<std::pair<absl::Status, int>>{
+           {absl::ResourceExhaustedError("store: disk full"), 507},
+           {absl::UnavailableError("store: busy"), 503}}) {
+    RefusingSink sink(status);
+    MakeApplication(&sink, store_.get());
+    for (const auto& [path, body] : std::vector<std::pair<std::string, Json>>{
+             {"/api/detection", Detection()},
+             {"/api/health", Health()},
+             {"/api/cameras/register", Json{{"camera_id", "c"}, {"checkpoint_id", "p"}}},
+             {"/api/lpr/data", EnvelopeOf("m-1", Detection(), "detection")},
+             {"/api/lpr/data", Json::array({EnvelopeOf("m-1", Detection(), "detection"),
+                                            EnvelopeOf("m-2", Detection(), "detection")})}}) {
+      const Reply reply = Post(path, body);
+      ExpectError(reply, http, std::string(status.message()));
+      EXPECT_EQ(reply.attribute("retry-after"), "2") << path;
+    }
+    application_.reset();
+  }
+}
+
+TEST_F(ApplicationTest, AnEdgeNodeTakesDataAndHasNothingToRead) {
+  SpoolOptions spool_options;
+  spool_options.path = folder_.path() + "/spool.db";
+  auto spool = Spool::Open(spool_options, &clock_, &log_);
+  ASSERT_TRUE(spool.ok()) << spool.status();
+  UplinkSink uplink(spool->get());
+  const std::string at_server = Post("/api/detection", Detection()).json()["detection_id"];
+  MakeApplication(&uplink, nullptr);
+  const Reply reply = Post("/api/detection", Detection());
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  // The id that the edge answers is the one under which the server stores.
+  EXPECT_EQ(reply.json()["detection_id"], at_server);
+  EXPECT_EQ(Post("/api/health", Health()).status, 200);
+  EXPECT_EQ(Post("/api/cameras/register", Json{{"camera_id", "c"}, {"checkpoint_id", "p"}}).status,
+            200);
+  EXPECT_EQ((*spool)->Info().messages, 3u);
+  ExpectError(Post("/api/lpr/data", EnvelopeOf("m", Json{{"vehicles_count", -1}}, "detection")),
+              400, "vehicles_count: not a count");
+  for (const char* path : {"/api/statistics", "/api/records", "/api/cameras", "/api/lpr/events",
+                           "/api/devices", "/api/communication/logs", "/images/x"}) {
+    ExpectError(Get(path), 501, "this node has no store");
+  }
+  EXPECT_EQ(Get("/api/communication/stats").status, 200);
+  application_.reset();
+}
+
+TEST_F(ApplicationTest, TheOpenApiDocumentHasEveryRoute) {
+  const Json document = Json::parse(OpenApiDocument());
+  EXPECT_THAT(document["openapi"].get<std::string>(), StartsWith("3."));
+  EXPECT_EQ(Json::parse(Get("/api/openapi.json").body), document);
+  for (const auto& [path, methods] : document["paths"].items()) {
+    for (const auto& [method, operation] : methods.items()) {
+      std::string upper = method;
+      for (char& c : upper) c = static_cast<char>(toupper(c));
+      const std::string target =
+          absl::StrReplaceAll(path, {{"{event_id}", "x"}, {"{device_id}", "x"}, {"{path}", "x"}});
+      const Reply reply = Call(application_.get(), upper, target, "");
+      EXPECT_NE(reply.status, 405) << method << " " << path;
+      if (reply.status == 404) {
+        EXPECT_THAT(reply.body, testing::Not(HasSubstr("no such path"))) << method << " " << path;
+      }
+      EXPECT_TRUE(operation.contains("summary") && operation.contains("operationId")) << path;
+    }
+  }
+  // And no route is missing: the methods that a path allows are the ones it describes.
+  for (const auto& [path, methods] : document["paths"].items()) {
+    const std::string target =
+        absl::StrReplaceAll(path, {{"{event_id}", "x"}, {"{device_id}", "x"}, {"{path}", "x"}});
+    const std::string allow = Call(application_.get(), "PATCH", target).attribute("allow");
+    const size_t listed = static_cast<size_t>(std::count(allow.begin(), allow.end(), ',')) + 1 -
+                          (allow.find("HEAD") != std::string::npos ? 1 : 0);
+    EXPECT_EQ(listed, methods.size()) << path << " allows " << allow;
+  }
+  EXPECT_EQ(document["paths"].size(), 19u);
+}
+
+}  // namespace
+}  // namespace viaduct
