@@ -380,8 +380,10 @@ size_t Node::Stop(absl::Duration limit) {
   dispatcher_.reset();
   instances_.reset();
   if (spool_ != nullptr) spool_->Close();
-  store_.reset();
+  // The sink waits until the store has answered it; the application writes its last log rows.
+  store_sink_.reset();
   application_.reset();
+  store_.reset();
   return 0;
 }
 
