@@ -237,6 +237,29 @@ def google_benchmark(trial, name):
             if b.get("aggregate_name") == "median"}
 
 
+def spool(trial, args):
+    """core/spool alone; its own program makes the figures, one fresh file a round."""
+    runs = []
+    for number in range(args.pairs):
+        folder = os.path.join(trial.folder, f"spool{number}")
+        os.makedirs(folder)
+        runs.append(json.loads(program(trial, "spool_benchmark", folder)))
+        subprocess.run(["rm", "-rf", folder], check=True)
+        say(f"spool, round {number + 1}: {runs[-1]}")
+
+    def middle(key):
+        return median([r[key] for r in runs])
+
+    return {"title": "The spool alone, one core", "detail": runs, "rows": [
+        row("accepted in groups of 128", middle("accept_per_s"), "/s", 100000, "more",
+            f"fdatasync {middle('fdatasync_per_s'):.0f}/s"),
+        row("claimed and confirmed", middle("drain_per_s"), "/s"),
+        row("one message alone, accepted to synced", middle("accept_single_us"), "us", None, "less"),
+        row(f"open with {middle('backlog'):,.0f} messages", middle("open_ms"), "ms", 200, "less"),
+        row("first batch after that open", middle("first_batch_ms"), "ms", None, "less"),
+        row("memory for the open backlog", middle("open_rss_kib") / MIB, "MiB", 32, "less")]}
+
+
 def base(_trial, _args):
     sync = measure.fdatasync_per_second()
     loop = measure.loopback_bytes_per_second()
