@@ -11,16 +11,21 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/message/json_octets.h"
 
 namespace viaduct {
 namespace {
 
+using json_octets::Bytes;
+using json_octets::HexQuad;
+using json_octets::IsHighSurrogate;
+using json_octets::IsLowSurrogate;
+using json_octets::Special;
+using json_octets::Utf8Length;
+
 constexpr size_t kLinearKeys = 24;         // Objects larger than this get a hash set of their keys.
 constexpr size_t kMaxQuotedKeyBytes = 64;  // Of the sender's text in an error.
 constexpr size_t kMaxNumberBytes = 1024;   // No sane sender writes a longer number.
-
-constexpr uint64_t kOnes = 0x0101010101010101ULL;
-constexpr uint64_t kHighs = 0x8080808080808080ULL;
 
 uint64_t LoadHead(std::string_view text) {
   uint64_t head = 0;
@@ -28,96 +33,7 @@ uint64_t LoadHead(std::string_view text) {
   return head;
 }
 
-// High bit set in every byte of `word` that needs a look: below 0x20, '"', '\\' or not ASCII. May
-// flag a byte above a flagged one wrongly, which only costs the look.
-uint64_t Special(uint64_t word) {
-  const uint64_t control = word - kOnes * 0x20;
-  const uint64_t quote = (word ^ (kOnes * 0x22)) - kOnes;
-  const uint64_t backslash = (word ^ (kOnes * 0x5c)) - kOnes;
-  return (control | quote | backslash | word) & kHighs;
-}
-
-// Length of the valid UTF-8 sequence that starts at data[0] >= 0x80; 0 when invalid.
-size_t Utf8Length(const unsigned char* data, size_t size) {
-  const unsigned char c = data[0];
-  const auto tail = [&](size_t i) { return i < size && (data[i] & 0xc0) == 0x80; };
-  if (c < 0xc2) return 0;
-  if (c < 0xe0) return tail(1) ? 2 : 0;
-  if (c < 0xf0) {
-    if (!tail(1) || !tail(2)) return 0;
-    if (c == 0xe0 && data[1] < 0xa0) return 0;
-    if (c == 0xed && data[1] >= 0xa0) return 0;
-    return 3;
-  }
-  if (c > 0xf4 || !tail(1) || !tail(2) || !tail(3)) return 0;
-  if (c == 0xf0 && data[1] < 0x90) return 0;
-  if (c == 0xf4 && data[1] >= 0x90) return 0;
-  return 4;
-}
-
-const unsigned char* Bytes(std::string_view text, size_t offset) {
-  return reinterpret_cast<const unsigned char*>(text.data()) + offset;
-}
-
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// Four hexadecimal digits at text[pos]; -1 when they are not there.
-int HexQuad(std::string_view text, size_t pos) {
-  if (pos + 4 > text.size()) return -1;
-  int value = 0;
-  for (size_t i = 0; i < 4; ++i) {
-    const int digit = HexValue(text[pos + i]);
-    if (digit < 0) return -1;
-    value = value * 16 + digit;
-  }
-  return value;
-}
-
-bool IsHighSurrogate(int unit) { return unit >= 0xd800 && unit < 0xdc00; }
-bool IsLowSurrogate(int unit) { return unit >= 0xdc00 && unit < 0xe000; }
-
-void AppendUtf8(uint32_t code, std::string* out) {
-  const auto put = [out](uint32_t byte) { out->push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xc0 | (code >> 6));
-    put(0x80 | (code & 0x3f));
-  } else if (code < 0x10000) {
-    put(0xe0 | (code >> 12));
-    put(0x80 | ((code >> 6) & 0x3f));
-    put(0x80 | (code & 0x3f));
-  } else {
-    put(0xf0 | (code >> 18));
-    put(0x80 | ((code >> 12) & 0x3f));
-    put(0x80 | ((code >> 6) & 0x3f));
-    put(0x80 | (code & 0x3f));
-  }
-}
-
-char UnescapedChar(char c) {
-  switch (c) {
-    case 'b':
-      return '\b';
-    case 'f':
-      return '\f';
-    case 'n':
-      return '\n';
-    case 'r':
-      return '\r';
-    case 't':
-      return '\t';
-    default:
-      return c;  // '"', '\\', '/'
-  }
-}
 
 }  // namespace
 
@@ -490,69 +406,6 @@ absl::Status JsonScanner::NoteKey(Frame* frame, std::string_view key, size_t off
     for (size_t i = frame->first_key; i < keys_.size(); ++i) frame->set->insert(keys_[i].text);
   }
   return absl::OkStatus();
-}
-
-std::string DecodeJsonString(std::string_view quoted) {
-  const std::string_view body = quoted.substr(1, quoted.size() - 2);
-  std::string out;
-  out.reserve(body.size());
-  size_t pos = 0;
-  while (pos < body.size()) {
-    const size_t backslash = body.find('\\', pos);
-    out.append(body, pos, backslash == std::string_view::npos ? backslash : backslash - pos);
-    if (backslash == std::string_view::npos) break;
-    const char c = body[backslash + 1];
-    pos = backslash + 2;
-    if (c != 'u') {
-      out.push_back(UnescapedChar(c));
-      continue;
-    }
-    int unit = HexQuad(body, pos);
-    pos += 4;
-    auto code = static_cast<uint32_t>(unit);
-    if (IsHighSurrogate(unit)) {
-      const int low = HexQuad(body, pos + 2);
-      code = 0x10000u + ((code - 0xd800u) << 10) + (static_cast<uint32_t>(low) - 0xdc00u);
-      pos += 6;
-    }
-    AppendUtf8(code, &out);
-  }
-  return out;
-}
-
-void AppendJsonString(std::string_view text, std::string* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  out->push_back('"');
-  size_t start = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out->append(text, start, i - start);
-    start = i + 1;
-    if (c == '"' || c == '\\') {
-      out->push_back('\\');
-      out->push_back(static_cast<char>(c));
-    } else {
-      out->append("\\u00");
-      out->push_back(kHex[c >> 4]);
-      out->push_back(kHex[c & 15]);
-    }
-  }
-  out->append(text, start, text.size() - start);
-  out->push_back('"');
-}
-
-bool IsValidUtf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    if (static_cast<unsigned char>(text[i]) < 0x80) {
-      ++i;
-      continue;
-    }
-    const size_t length = Utf8Length(Bytes(text, i), text.size() - i);
-    if (length == 0) return false;
-    i += length;
-  }
-  return true;
 }
 
 }  // namespace viaduct
