@@ -22,6 +22,8 @@ namespace {
 constexpr char kInstance[] = "life";
 constexpr absl::Duration kPatience = absl::Milliseconds(500);
 constexpr size_t kMessages = 8;
+// Every plugin takes from it what it knows; nothing checks it against a schema here.
+constexpr char kConfig[] = R"({"delay_ms":1500,"greeting":"hello"})";
 constexpr char kEnvelope[] = R"({"payload":{}})";
 
 // How messages ended.
@@ -107,8 +109,7 @@ int Run(const std::string& folder, const std::string& plugin) {
   InstanceSpec spec;
   spec.name = kInstance;
   spec.plugin = plugin;
-  spec.config =
-      *ConfigView::FromJson(plugin == "slow_start" ? R"({"delay_ms":1500})" : R"({"delay_ms":0})");
+  spec.config = *ConfigView::FromJson(kConfig);
   instances.Apply({spec}, ApplyMode::kBoot);
   instances.AwaitSettled(absl::Seconds(5));
   PrintInfo("started", instances);
