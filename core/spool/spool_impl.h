@@ -131,6 +131,7 @@ class Spool::Impl {
   absl::Status DropWaiting(int64_t key, AdminWork* admin, Effects* effects);
   bool Fits(const SpoolState& state, uint64_t bytes) const;
   void Publish(Work* work, Effects* effects);
+  bool PublishRows(Work* work, Effects* effects);
   void Answer(Work* work);
   void Refuse(Work* work, const absl::Status& status);
   void Requeue(std::vector<Removal> removals, std::vector<AttemptUpdate> attempts);

@@ -85,6 +85,8 @@ class SpoolIndex {
   void Delay(int64_t key, int64_t due_ns);  // 0: due at once.
   void Leave(int64_t key, OutState state);  // kLeaving or kDying.
   void Erase(int64_t key);
+  // True while a read of the file that began earlier may still come to this row.
+  bool Unpassed(int64_t key) { return key >= Of(key).cursor; }
 
   bool Full() const { return out_.size() >= limits_.max_out; }
   bool HasWork() const;  // Something could be claimed now, but for Full().

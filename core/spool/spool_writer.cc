@@ -321,35 +321,55 @@ absl::Status Spool::Impl::RetryDead(int64_t key, AdminWork* admin, Effects* effe
 // The transaction is on disk: memory follows.
 void Spool::Impl::Publish(Work* work, Effects* effects) {
   state_ = effects->state;
-  bool ready = !effects->loaded.empty();
+  bool unpassed = false;
   {
     absl::MutexLock lock(&mutex_);
-    ++commits_;
-    published_ = state_;
-    for (const Removal& removal : work->removals) index_.Erase(removal.key);
-    for (const Removal& removal : effects->dropped) index_.Erase(removal.key);
-    for (const LoadedMessage& loaded : effects->loaded) {
-      index_.AppendedUnread(loaded.message.key);
-    }
-    for (AppendGroup& group : work->appends) {
-      for (size_t i = 0; i < group.rows.size(); ++i) {
-        over_bounds_ = !group.results[i].ok();
-        if (over_bounds_) {
-          ++refused_;
-          continue;
-        }
-        index_.Appended(spool_internal::LoadedFrom(std::move(group.rows[i])));
-        ready = true;
-      }
-      queued_messages_ -= group.rows.size();
-      queued_bytes_ -= group.bytes;
-    }
-    if (claim_was_full_ && !index_.Full()) {
-      claim_was_full_ = false;
-      ready = true;
-    }
+    const auto check = [&](const Removal& removal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      unpassed = unpassed || index_.Unpassed(removal.key);
+    };
+    for (const Removal& removal : work->removals) check(removal);
+    for (const Removal& removal : effects->dropped) check(removal);
+  }
+  bool ready = false;
+  if (unpassed) {
+    // A reader with an older view of the file must not meet a row that nobody remembers any more.
+    absl::MutexLock read(&read_mutex_);
+    ready = PublishRows(work, effects);
+  } else {
+    ready = PublishRows(work, effects);
   }
   if (ready) CallReady();
+}
+
+// True: there is more to claim.
+bool Spool::Impl::PublishRows(Work* work, Effects* effects) {
+  bool ready = !effects->loaded.empty();
+  absl::MutexLock lock(&mutex_);
+  ++commits_;
+  published_ = state_;
+  for (const Removal& removal : work->removals) index_.Erase(removal.key);
+  for (const Removal& removal : effects->dropped) index_.Erase(removal.key);
+  for (const LoadedMessage& loaded : effects->loaded) {
+    index_.AppendedUnread(loaded.message.key);
+  }
+  for (AppendGroup& group : work->appends) {
+    for (size_t i = 0; i < group.rows.size(); ++i) {
+      over_bounds_ = !group.results[i].ok();
+      if (over_bounds_) {
+        ++refused_;
+        continue;
+      }
+      index_.Appended(spool_internal::LoadedFrom(std::move(group.rows[i])));
+      ready = true;
+    }
+    queued_messages_ -= group.rows.size();
+    queued_bytes_ -= group.bytes;
+  }
+  if (claim_was_full_ && !index_.Full()) {
+    claim_was_full_ = false;
+    ready = true;
+  }
+  return ready;
 }
 
 void Spool::Impl::Answer(Work* work) {
