@@ -17,6 +17,7 @@ namespace {
 namespace pb = gateway::v1;
 
 constexpr size_t kSampleBytes = 400;
+constexpr int64_t kConnectLookMs = 50;
 constexpr int kMaxMessageBytes = 64 << 20;
 
 const char* CodeName(grpc::StatusCode code) {
@@ -312,12 +313,14 @@ void GrpcLoad::WaitReconnect() const {
 }
 
 void GrpcLoad::RunStreams() {
-  const std::unique_ptr<pb::Gateway::Stub> stub = pb::Gateway::NewStub(Channel());
+  const std::shared_ptr<grpc::Channel> channel = Channel();
+  const std::unique_ptr<pb::Gateway::Stub> stub = pb::Gateway::NewStub(channel);
   for (;;) {
     {
       absl::MutexLock lock(&mutex_);
       if (Finished(NowNanos())) return;
     }
+    if (!channel->WaitForConnected(Deadline(kConnectLookMs))) continue;
     if (!RunOneStream(stub.get())) WaitReconnect();
   }
 }
