@@ -13,7 +13,7 @@ PACKAGES_build=(
 
 # Beside the build: what test scripts start, and the linters that run as tests.
 PACKAGES_test=(
-  sqlite3 curl procps openssl util-linux iproute2 socat faketime libfaketime
+  sqlite3 curl procps openssl util-linux iproute2 socat
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 
