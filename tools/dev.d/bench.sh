@@ -2,7 +2,7 @@
 
 verb_bench() {
   need build bench node
-  step "Building release" build release
+  step "Building release" build release all loadgen sink ledger relay make_jpeg
   mkdir -p build/bench
   BUILD=$ROOT/build/release OUT=$ROOT/build/bench exec bench/run "$@"
 }

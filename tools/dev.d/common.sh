@@ -4,7 +4,7 @@
 mkdir -p build/logs
 export PATH="$PATH:/usr/sbin:/sbin:${HOME:-/root}/.cargo/bin"
 export CCACHE_DIR=${CCACHE_DIR:-$ROOT/build/ccache}
-export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$ROOT}
+export CCACHE_BASEDIR=${CCACHE_BASEDIR-$ROOT}
 export CCACHE_NOHASHDIR=1 # the same source in another folder is the same object
 # A clone that belongs to somebody else (containers, CI) is still ours to read.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'

@@ -2,6 +2,6 @@
 
 verb_demo() {
   need build demo
-  step "Building release" build release
+  step "Building release" build release all loadgen make_jpeg
   BUILD=$ROOT/build/release exec examples/demo/run "$@"
 }
