@@ -199,9 +199,11 @@ void StoreSink::Finish(Batch* batch, std::vector<AppendResult> stored) {
     AppendResult& result = stored[i];
     if (item.images_written && result.status.ok() && !result.duplicate) {
       images_->Committed(item.key);
-    } else if (item.images_written) {
+    } else if (item.images_written && result.status.code() != absl::StatusCode::kUnavailable) {
       images_->Discard(item.key, item.paths);
     }
+    // UNAVAILABLE leaves open whether the row is there: the files stay until the message comes
+    // again or ImageFolder::CleanUp decides.
     if (item.holds_key) {
       const absl::MutexLock lock(&mutex_);
       in_flight_.erase(item.key);

@@ -38,7 +38,7 @@ bool IsJpeg(std::string_view data) {
       continue;
     }
     if (marker == 0xd9 || marker == 0x00) return false;
-    if (marker == 0xda) return frame && data.rfind("\xff\xd9") > at;
+    if (marker == 0xda) return frame && data.find("\xff\xd9", at) != std::string_view::npos;
     frame = frame || IsStartOfFrame(marker);
     const size_t length = BigEndian(data, at + 2, 2);
     if (length < 2) return false;

@@ -54,7 +54,8 @@ class ImageFolder {
   absl::StatusOr<ImagePaths> Write(const DetectionImages& images);
   // The row that names the files is committed.
   void Committed(const MessageKey& key);
-  // The row was not committed: removes the files.
+  // The row is certainly not committed: removes the files. When that is not certain call neither:
+  // writing the detection again or CleanUp settles it.
   void Discard(const MessageKey& key, const ImagePaths& paths);
 
   // Removes what a crash left between the first byte and the commit. `committed` answers whether

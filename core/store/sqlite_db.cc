@@ -19,6 +19,8 @@ bool NoSpace(sqlite3* db) {
 }
 
 absl::StatusCode CodeFor(sqlite3* db, int code) {
+  // After a failed sync nobody knows what the disk holds: never the code of "nothing was written".
+  if (code == SQLITE_IOERR_FSYNC) return absl::StatusCode::kUnavailable;
   switch (code & 0xff) {
     case SQLITE_FULL:
       return absl::StatusCode::kResourceExhausted;

@@ -17,9 +17,12 @@
 namespace viaduct {
 
 // What a result code asks of the caller:
-//   RESOURCE_EXHAUSTED  no space          UNAVAILABLE       the disk or a lock
-//   DATA_LOSS           the file is damaged   INVALID_ARGUMENT  this record
-//   DEADLINE_EXCEEDED   interrupted       INTERNAL          anything else
+//   RESOURCE_EXHAUSTED  no space, nothing was written
+//   UNAVAILABLE         the disk or a lock; after a commit it is unknown what was written
+//   DATA_LOSS           the file is damaged
+//   INVALID_ARGUMENT    this record
+//   DEADLINE_EXCEEDED   interrupted
+//   INTERNAL            anything else
 absl::Status SqliteStatus(sqlite3* db, int code, std::string_view what);
 
 // Thread-compatible.

@@ -199,17 +199,19 @@ absl::Status SqliteSalvage::ReserveIds(SqliteDb* db) {
 // Into an empty database: ids stay as they are. Counts start at zero and follow the rows.
 absl::Status SqliteSalvage::CopyParents(SqliteDb* db) {
   VD_RETURN_IF_ERROR(db->Exec("BEGIN IMMEDIATE"));
+  bool lost = false;
   const auto copy = [&](const char* select, const char* insert, int columns) -> absl::Status {
     VD_ASSIGN_OR_RETURN(SqliteStatement in, db->Prepare(insert));
     absl::StatusOr<SqliteStatement> out = source_->Prepare(select);
-    if (!out.ok()) return AddStandIn(db);
-    while (true) {
+    while (out.ok()) {
       const absl::StatusOr<bool> more = out->Next("cannot read");
-      if (!more.ok()) return AddStandIn(db);
+      if (!more.ok()) break;
       if (!*more) return absl::OkStatus();
       for (int i = 0; i < columns; ++i) in.BindFrom(i + 1, *out, i);
       VD_RETURN_IF_ERROR(in.Run("cannot salvage"));
     }
+    lost = true;
+    return absl::OkStatus();
   };
   VD_RETURN_IF_ERROR(copy(
       "SELECT id, device_id, hostname, ip_address, status, last_seen, created_at, checkpoint_id, "
@@ -222,6 +224,7 @@ absl::Status SqliteSalvage::CopyParents(SqliteDb* db) {
                           "INSERT OR IGNORE INTO sources (id, device, checkpoint_id, newest) "
                           "VALUES (?,?,?,?)",
                           4));
+  if (lost) VD_RETURN_IF_ERROR(AddStandIn(db));
   VD_RETURN_IF_ERROR(copy("SELECT license_plate, reason, created_at FROM blacklist",
                           "INSERT OR IGNORE INTO blacklist VALUES (?,?,?)", 3));
   VD_RETURN_IF_ERROR(

@@ -28,9 +28,6 @@
 namespace viaduct {
 namespace {
 
-// The write-ahead log is copied into the database when it has so many pages (16 MiB), after the
-// waiting senders have their answers.
-constexpr int kCheckpointPages = 4'000;
 constexpr size_t kRecordOverheadBytes = 512;
 constexpr int kSalvageRowsPerStep = 2'000;
 
@@ -378,7 +375,7 @@ void SqliteStore::NoteOutcome(const Group& group, const absl::Status& status) {
 }
 
 void SqliteStore::Housekeeping() {
-  if (writer_ != nullptr && wal_pages_ >= kCheckpointPages) {
+  if (writer_ != nullptr && wal_pages_ >= options_.checkpoint_pages) {
     VD_CRASH_POINT("store.checkpoint.before");
     // What does not fit now (a reader in the way, a full disk) stays in the log until next time.
     sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);

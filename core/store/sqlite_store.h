@@ -26,8 +26,11 @@ struct SqliteStoreOptions {
   int writer_cache_kib = 8'192;
   int reader_cache_kib = 1'024;
   absl::Duration read_deadline = absl::Seconds(5);
-  absl::Duration check_budget = absl::Milliseconds(50);  // For the check of the file at start.
-  int64_t max_communication_rows = 1'000'000;            // The oldest are forgotten beyond.
+  absl::Duration check_budget = absl::Milliseconds(25);  // For the check of the file at start.
+  // The write-ahead log is copied into the database when it has so many pages (16 MiB), after the
+  // waiting senders have their answers.
+  int checkpoint_pages = 4'000;
+  int64_t max_communication_rows = 1'000'000;  // The oldest are forgotten beyond.
 };
 
 // Opens or creates the database, brings its schema up to date and checks the file as far as

@@ -603,7 +603,9 @@ TEST_P(StoreTest, ManyThreadsWriteAndReadAtOnce) {
           EXPECT_TRUE(results[0].status.ok()) << results[0].status;
           answered.DecrementCount();
         });
-        if (i % 10 == 0) EXPECT_TRUE(store_->ListRecords(RecordsQuery()).ok());
+        if (i % 10 == 0) {
+          EXPECT_TRUE(store_->ListRecords(RecordsQuery()).ok());
+        }
       }
     });
   }

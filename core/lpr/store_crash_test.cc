@@ -1,0 +1,155 @@
+// SIGKILL at every crash point of the store, twice in a row; what was accepted is there once, whole
+// and with its images, and nothing is left over.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/observe/log.h"
+#include "core/store/crash_points.h"
+#include "core/store/image_folder.h"
+#include "core/store/sqlite_store.h"
+
+namespace viaduct {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int status = 0;
+  std::set<std::string> accepted;
+};
+
+// Runs the child, killed at `crash_at` unless that is empty.
+Outcome RunChild(const std::string& folder, const std::string& crash_at) {
+  int out[2];
+  EXPECT_EQ(pipe(out), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(out[1], STDOUT_FILENO);
+    close(out[0]);
+    close(out[1]);
+    if (!crash_at.empty()) setenv("VIADUCT_CRASH_AT", crash_at.c_str(), 1);
+    execl(STORE_CRASH_CHILD, STORE_CRASH_CHILD, folder.c_str(), nullptr);
+    _exit(127);
+  }
+  close(out[1]);
+  std::string text;
+  char buffer[256];
+  for (ssize_t n = 0; (n = read(out[0], buffer, sizeof(buffer))) > 0;) {
+    text.append(buffer, static_cast<size_t>(n));
+  }
+  close(out[0]);
+  Outcome outcome;
+  waitpid(child, &outcome.status, 0);
+  size_t at = 0;
+  while ((at = text.find("accepted ", at)) != std::string::npos) {
+    const size_t end = text.find('\n', at);
+    if (end == std::string::npos) break;
+    outcome.accepted.insert(text.substr(at + 9, end - at - 9));
+    at = end;
+  }
+  return outcome;
+}
+
+bool WasKilled(const Outcome& outcome) {
+  return WIFSIGNALED(outcome.status) && WTERMSIG(outcome.status) == SIGKILL;
+}
+
+class StoreCrashTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  StoreCrashTest() {
+    std::string path = ::testing::TempDir() + "/crash-XXXXXX";
+    folder_ = mkdtemp(path.data());
+  }
+  ~StoreCrashTest() override { fs::remove_all(folder_); }
+
+  // Points that only a damaged file reaches.
+  bool NeedsDamage() const {
+    return absl::StrContains(GetParam(), "set_aside") || absl::StrContains(GetParam(), "salvage");
+  }
+  void Damage() {
+    ASSERT_EQ(RunChild(folder_, "").status, 0);
+    std::fstream file(folder_ + "/store.db", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-4096, std::ios::end);
+    file << std::string(4096, '\x5a');
+  }
+  // Everything that was accepted, and as it was.
+  void Check(const std::set<std::string>& accepted) {
+    FakeClock clock;
+    NullLog log;
+    SqliteStoreOptions options;
+    options.path = folder_ + "/store.db";
+    auto store = OpenSqliteStore(options, &clock, &log);
+    ASSERT_TRUE(store.ok()) << store.status();
+    auto images = ImageFolder::Open(ImageFolderOptions{folder_ + "/images"}, &log);
+    ASSERT_TRUE(images.ok());
+    RecordsQuery query;
+    query.limit = 100;
+    const auto page = (*store)->ListRecords(query);
+    ASSERT_TRUE(page.ok()) << page.status();
+    std::multiset<std::string> stored;
+    int64_t named = 0;
+    for (const DetectionRow& row : page->rows) {
+      stored.insert(row.record.message_id);
+      if (!row.record.image_path.empty()) {
+        EXPECT_TRUE((*images)->Read(row.record.image_path).ok()) << row.record.image_path;
+        EXPECT_TRUE((*images)->Read(row.record.plate_images.at(0)).ok());
+        named += 2;
+      }
+      ASSERT_EQ(row.record.plates.size(), 1u);
+      EXPECT_EQ(row.record.plates[0].text, "P" + row.record.message_id.substr(2));
+    }
+    for (const std::string& id : accepted) EXPECT_EQ(stored.count(id), 1u) << id;
+    for (const std::string& id : stored) EXPECT_EQ(stored.count(id), 1u) << id;
+    EXPECT_EQ((*store)->Statistics()->total_detections, static_cast<int64_t>(stored.size()));
+    if (!NeedsDamage()) {
+      EXPECT_EQ(CountImages(), named);
+    }
+  }
+  int64_t CountImages() {
+    int64_t count = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_ + "/images")) {
+      count += entry.is_regular_file() ? 1 : 0;
+    }
+    return count;
+  }
+
+  std::string folder_;
+};
+
+TEST_P(StoreCrashTest, LosesNothingAndDoublesNothing) {
+  if (NeedsDamage()) Damage();
+  std::set<std::string> accepted;
+  int killed = 0;
+  for (int round = 0; round < 2; ++round) {
+    const Outcome outcome = RunChild(folder_, GetParam());
+    accepted.insert(outcome.accepted.begin(), outcome.accepted.end());
+    killed += WasKilled(outcome) ? 1 : 0;
+  }
+  EXPECT_GE(killed, 1) << "the point was never passed";
+  const Outcome last = RunChild(folder_, "");
+  EXPECT_EQ(last.status, 0);
+  EXPECT_EQ(last.accepted.size(), 6u);
+  accepted.insert(last.accepted.begin(), last.accepted.end());
+  Check(accepted);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryPoint, StoreCrashTest, ::testing::ValuesIn(kStoreCrashPoints),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           for (char& c : name) c = c == '.' ? '_' : c;
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace viaduct
