@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# buf lint of proto/. Ends with 77 (ctest: skipped) where buf could not be installed.
+# buf lint and buf breaking of proto/. Ends with 77 (ctest: skipped) where buf could not be installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/build/npm/node_modules/.bin:$PATH"
@@ -8,3 +8,6 @@ if ! command -v buf >/dev/null; then
   exit 77
 fi
 buf lint
+# What was released must stay readable: proto/baseline.binpb is the image of the last release
+# (buf build -o proto/baseline.binpb makes a new one, with the reason in CHANGELOG.md).
+buf breaking --against proto/baseline.binpb
