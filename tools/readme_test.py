@@ -72,7 +72,8 @@ def main():
                              lambda a: a["total_count"] == 1, "the detection")
         assert "CAM001" in json.dumps(records), records
     finally:
-        subprocess.run(["pkill", "-TERM", "-s", str(nodes.pid)], check=False)
+        # The shell waits for both nodes, so it ends when they have.
+        subprocess.run(["pkill", "-TERM", "-s", str(nodes.pid), "viaduct-host"], check=False)
         try:
             nodes.wait(20)
         except subprocess.TimeoutExpired:
