@@ -120,7 +120,8 @@ class LogHub final : public Log {
 
   // Subscribes and gives the latest `last` records first, without gap or repetition. `on_ready` is
   // called on the thread that logs, with no lock held, when Take() has something after it had
-  // nothing; it must be quick and must not log. RESOURCE_EXHAUSTED: over kMaxSubscribers.
+  // nothing; it must be quick, must not log and must not destroy the subscription.
+  // RESOURCE_EXHAUSTED: over kMaxSubscribers.
   absl::StatusOr<std::unique_ptr<LogSubscription>> Subscribe(LogFilter filter, size_t last,
                                                              std::function<void()> on_ready);
 
