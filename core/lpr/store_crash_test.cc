@@ -17,6 +17,7 @@
 #include "core/observe/log.h"
 #include "core/store/crash_points.h"
 #include "core/store/image_folder.h"
+#include "core/store/sqlite_db.h"
 #include "core/store/sqlite_store.h"
 
 namespace viaduct {
@@ -79,8 +80,15 @@ class StoreCrashTest : public ::testing::TestWithParam<const char*> {
   }
   void Damage() {
     ASSERT_EQ(RunChild(folder_, "").status, 0);
+    FakeClock clock;
+    auto db = SqliteDb::Open(folder_ + "/store.db", SqliteDb::Options(), &clock);
+    ASSERT_TRUE(db.ok()) << db.status();
+    const auto page =
+        (*db)->QueryInt("SELECT rootpage FROM sqlite_schema WHERE name = 'blacklist'");
+    ASSERT_TRUE(page.ok()) << page.status();
+    db->reset();
     std::fstream file(folder_ + "/store.db", std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(-4096, std::ios::end);
+    file.seekp((*page - 1) * 4096);
     file << std::string(4096, '\x5a');
   }
   // Everything that was accepted, and as it was.

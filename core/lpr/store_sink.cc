@@ -197,13 +197,13 @@ void StoreSink::Finish(Batch* batch, std::vector<AppendResult> stored) {
   for (size_t i = 0; i < batch->items.size(); ++i) {
     Item& item = batch->items[i];
     AppendResult& result = stored[i];
-    if (item.images_written && result.status.ok() && !result.duplicate) {
+    // UNAVAILABLE leaves open whether the row is there: the files stay until the message comes
+    // again or ImageFolder::CleanUp decides. The row of a duplicate may name the very same files.
+    if (item.images_written && result.status.ok()) {
       images_->Committed(item.key);
     } else if (item.images_written && result.status.code() != absl::StatusCode::kUnavailable) {
       images_->Discard(item.key, item.paths);
     }
-    // UNAVAILABLE leaves open whether the row is there: the files stay until the message comes
-    // again or ImageFolder::CleanUp decides.
     if (item.holds_key) {
       const absl::MutexLock lock(&mutex_);
       in_flight_.erase(item.key);
