@@ -159,18 +159,19 @@ absl::Status Spool::Impl::ScanDead(const SpoolFilter& filter, int64_t* key, size
   const size_t budget_before = *budget;
   absl::MutexLock read(&read_mutex_);
   if (reader_ == nullptr) return absl::UnavailableError("spool: closed or being repaired");
+  SpoolDatabase* const reader = reader_.get();
   const auto scan = [&]() -> absl::Status {
-    VD_RETURN_IF_ERROR(reader_->BeginRead());
-    VD_ASSIGN_OR_RETURN(const SpoolState state, reader_->ReadState());
+    VD_RETURN_IF_ERROR(reader->BeginRead());
+    VD_ASSIGN_OR_RETURN(const SpoolState state, reader->ReadState());
     VD_RETURN_IF_ERROR(
-        reader_->ReadDead({*key, LastKey(kClasses - 1), static_cast<int64_t>(*budget)}, visit));
+        reader->ReadDead({*key, LastKey(kClasses - 1), static_cast<int64_t>(*budget)}, visit));
     const bool whole = from_start && *budget > 0 && page->entries.size() < page_size;
     const auto seen = static_cast<int64_t>(budget_before - *budget);
     if (!whole || seen == state.dead_messages) return absl::OkStatus();
     return absl::DataLossError("spool: dead letters do not add up");
   };
   const absl::Status status = scan();
-  reader_->Rollback();
+  reader->Rollback();
   return status;
 }
 
