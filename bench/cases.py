@@ -3,13 +3,12 @@ table: what, value, unit, target, whether it was reached."""
 
 import json
 import os
-import re
 import subprocess
 import time
 
 import measure
 import peers
-from harness import CannotRun, Failure, monotonic, say, wait_for
+from harness import Failure, monotonic, say, wait_for
 from measure import median
 
 CONNECTIONS = (16, 32, 64)
@@ -220,7 +219,7 @@ def idle_node(trial, args):
                 row("threads", median(threads), "", None, "less")]}
 
 
-# --- Programs of the rooms, google-benchmark style or JSON of their own ---
+# --- Programs of the rooms ---
 
 def program(trial, name, *arguments):
     done = subprocess.run(peers.pinned(trial.build.program(name), *arguments),
@@ -230,11 +229,15 @@ def program(trial, name, *arguments):
     return done.stdout
 
 
-def google_benchmark(trial, name):
-    text = program(trial, name, "--benchmark_format=json", "--benchmark_repetitions=5",
-                   "--benchmark_report_aggregates_only=true")
-    return {b["run_name"]: b for b in json.loads(text)["benchmarks"]
-            if b.get("aggregate_name") == "median"}
+def abi_overhead(trial, args):
+    """core/plugin/link_benchmark.cc: batches through a real library that confirms each at once."""
+    subprocess.run(["cmake", "--build", trial.build.folder, "--target", "link_benchmark"],
+                   check=True, stdout=subprocess.DEVNULL)
+    runs = [{r["batch"]: r["median_ns"] for r in map(json.loads, program(
+        trial, "link_benchmark", "--json").splitlines())} for _ in range(args.pairs)]
+    return {"title": "Host's cost of one delivered message over the plugin ABI", "detail": runs,
+            "rows": [row(f"batch of {size}", median([r[size] for r in runs]), "ns",
+                         50 if size == 32 else None, "less") for size in runs[0]]}
 
 
 def spool(trial, args):

@@ -161,4 +161,4 @@ def run(t):
         raise Failure(f"only {len(reached)} of {len(names)} points were reached: {missed}")
 
 
-main(run, limit=400)
+main(run, limit=900)

@@ -160,7 +160,9 @@ def store_round(t, name, wound, kill):
     t.read_store(server)
     t.judge(max_lost=owed, fresh_mark="damage-done")
     really = t.figures["ledger"]["sqlite"]["lost"]
-    if really and kind != "delete" and not re.search(r"damage|set aside|corrupt", log_of(server)):
+    # An empty file is what SQLite calls a new one: like a missing one, it cannot tell.
+    silent = kind in ("delete", "empty")
+    if really and not silent and not re.search(r"damage|set aside|corrupt", log_of(server)):
         raise Failure(f"{name}: lost {really} without a word\n{server.tail()}")
     if really > SMALL_WOUNDS.get(kind, owed):
         raise Failure(f"{name}: lost {really} of {owed} by so small a wound\n{server.tail()}")
@@ -235,4 +237,4 @@ def run(t):
     t.figure(rounds=rounds)
 
 
-main(run, limit=240)
+main(run, limit=900)

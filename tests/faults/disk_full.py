@@ -105,7 +105,8 @@ def must_take(t, node, form="envelope", messages=100, **named):
     for load in loads:
         result = load.result()
         if result["accepted"] != messages:
-            raise Failure(f"{node.name} with room again: {load.name} {result}")
+            raise Failure(f"{node.name} with room again: {load.name} {result}\n"
+                          + command("ls", "-las", node.data_dir) + command("df", node.data_dir))
 
 
 def same_process(node, pid):
@@ -253,4 +254,4 @@ def run(t):
 
 
 enter_namespace()
-main(run, limit=170)
+main(run, limit=600)

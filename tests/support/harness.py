@@ -17,12 +17,11 @@ import tempfile
 import threading
 import urllib.parse
 
-from processes import (LONG_LIMIT_S, ROOT, SHORT_LIMIT_S, Build, CannotRun, Failure, Load, Node,
-                       Relay, die_with_parent, free_port, monotonic, say, wait_for)
+from processes import (LONG_LIMIT_S, ROOT, SHORT_LIMIT_S, SLOW, Build, CannotRun, Failure, Load,
+                       Node, Relay, die_with_parent, free_port, monotonic, say, wait_for)
 
-__all__ = ["LONG_LIMIT_S", "ROOT", "SHORT_LIMIT_S", "Build", "CannotRun", "Failure", "Load", "Node",
-           "Relay", "Trial", "die_with_parent", "free_port", "main", "monotonic", "run_trial", "say",
-           "wait_for"]
+__all__ = ["ROOT", "Build", "CannotRun", "Failure", "Load", "Node", "Relay", "Trial",
+           "die_with_parent", "free_port", "main", "monotonic", "run_trial", "say", "wait_for"]
 
 
 class Trial:
@@ -265,7 +264,7 @@ def run_trial(run, build, long, seed, name, keep=False, limit=None):
     """0: shown; 1: a fault was found, or the trial cannot be run here."""
     trial = Trial(build, long, seed, name, keep)
     signal.signal(signal.SIGALRM, _out_of_time)
-    signal.alarm(int(LONG_LIMIT_S if long else (limit or SHORT_LIMIT_S)))
+    signal.alarm(int(LONG_LIMIT_S if long else (limit * SLOW if limit else SHORT_LIMIT_S)))
     say(f"{name}: {'long' if long else 'short'}, seed {seed}, in {trial.folder}")
     code = 1
     try:
