@@ -12,6 +12,9 @@
 #include <fstream>
 #include <iterator>
 
+// Sanitizers have their own allocator, of which mallinfo2 knows nothing.
+extern "C" size_t __sanitizer_get_current_allocated_bytes() __attribute__((weak));
+
 namespace viaduct::check {
 namespace {
 
@@ -55,8 +58,12 @@ ProcessState ReadProcessState() {
     state.descriptors.push_back(number + " -> " + std::string(target, static_cast<size_t>(size)));
   }
   std::sort(state.descriptors.begin(), state.descriptors.end());
-  const struct mallinfo2 heap = mallinfo2();
-  state.heap_bytes = heap.uordblks + heap.hblkhd;
+  if (__sanitizer_get_current_allocated_bytes != nullptr) {
+    state.heap_bytes = __sanitizer_get_current_allocated_bytes();
+  } else {
+    const struct mallinfo2 heap = mallinfo2();
+    state.heap_bytes = heap.uordblks + heap.hblkhd;
+  }
   return state;
 }
 

@@ -143,8 +143,9 @@ struct DeliverTable {
       return Self<T>(instance).DeliverBatch(
           lane, MessageList(batch->items, batch->stride, batch->count), &count);
     });
-    *taken = code == VD_OK ? count : 0;
-    return code;
+    // What was taken before it went wrong is held, and will end: that is no failure of the batch.
+    *taken = count;
+    return count > 0 ? VD_OK : code;
   }
   static void Cancel(vd_instance* instance, uint32_t lane, const uint64_t* tokens,
                      uint64_t count) noexcept {
