@@ -340,6 +340,54 @@ def changes_are_audited(t):
     node.stop()
 
 
+def make_certificates(folder):
+    """An authority, a certificate of the node for 127.0.0.1 and one of a client called admin-1."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True,
+                       timeout=LIMIT_S)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test ca")
+    for name, subject, alternative in (("node", "/CN=node", "IP:127.0.0.1"),
+                                       ("admin", "/CN=admin-1", "DNS:admin-1")):
+        openssl("req", "-x509", *key, "-CA", "ca.pem", "-CAkey", "ca.key", "-subj", subject,
+                "-addext", f"subjectAltName={alternative}", "-addext",
+                "basicConstraints=critical,CA:FALSE", "-keyout", f"{name}.key", "-out",
+                f"{name}.pem")
+    openssl("req", "-x509", *key, "-keyout", "other.key", "-out", "other.pem", "-subj", "/CN=x")
+
+
+def tcp_needs_a_client_certificate(t):
+    make_certificates(t.folder)
+    node = t.server("tls")
+    port = free_port()
+    files = {name: os.path.join(t.folder, name) for name in
+             ("ca.pem", "node.pem", "node.key", "admin.pem", "admin.key", "other.pem", "other.key")}
+    node.config["control"] = {"tcp": {"listen": f"127.0.0.1:{port}", "certificate":
+                                      files["node.pem"], "key": files["node.key"],
+                                      "client_ca": files["ca.pem"]}}
+    node.write_config()
+    node.start()
+
+    def call(who, *arguments):
+        return subprocess.run(
+            [t.build.program("viaductctl"), "--address", f"127.0.0.1:{port}", "--ca",
+             files["ca.pem"], "--certificate", files[f"{who}.pem"], "--key", files[f"{who}.key"],
+             "--timeout", "5s", *arguments], capture_output=True, text=True, timeout=LIMIT_S,
+            check=False)
+
+    done = call("admin", "instances", "restart", "http")
+    expect(done.returncode == 0, f"with a certificate: {done.stderr}")
+    expect("cert admin-1" in ctl(t, node, "logs", "tail", "--component", "audit").stdout,
+           "the audit log does not name the certificate")
+    done = call("other", "node", "info")
+    expect(done.returncode in (3, 7), f"with a foreign certificate: {done}")
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+        s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")  # No TLS at all.
+    expect(ctl(t, node, "node", "info").returncode == 0, "does not answer on the socket")
+    node.stop()
+
+
 def completion_offers_commands_and_options(t):
     script = ('source <("$0" completion bash); COMP_WORDS=(viaductctl --socket /x config ""); '
               'COMP_CWORD=4; _viaductctl; echo "${COMPREPLY[@]}"; '
@@ -369,6 +417,7 @@ CHECKS = [
     cancelled_streams_leave_nothing_behind,
     watchers_are_told_of_the_end,
     changes_are_audited,
+    tcp_needs_a_client_certificate,
     completion_offers_commands_and_options,
 ]
 
