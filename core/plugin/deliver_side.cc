@@ -11,31 +11,21 @@
 namespace viaduct {
 namespace {
 
-uint32_t DataTypeOf(DataType type) {
-  switch (type) {
-    case DataType::kDetection:
-      return VD_DATA_DETECTION;
-    case DataType::kHealth:
-      return VD_DATA_HEALTH;
-    case DataType::kConfig:
-      return VD_DATA_CONFIG;
-    case DataType::kControl:
-      return VD_DATA_CONTROL;
-  }
-  return VD_DATA_NONE;
+// The ABI counts from one in the order of ours.
+constexpr uint32_t DataTypeOf(DataType type) {
+  return static_cast<uint32_t>(type) + VD_DATA_DETECTION;
 }
+static_assert(DataTypeOf(DataType::kDetection) == VD_DATA_DETECTION);
+static_assert(DataTypeOf(DataType::kHealth) == VD_DATA_HEALTH);
+static_assert(DataTypeOf(DataType::kConfig) == VD_DATA_CONFIG);
+static_assert(DataTypeOf(DataType::kControl) == VD_DATA_CONTROL);
 
-uint32_t PriorityOf(Priority priority) {
-  switch (priority) {
-    case Priority::kHigh:
-      return VD_PRIORITY_HIGH;
-    case Priority::kNormal:
-      return VD_PRIORITY_NORMAL;
-    case Priority::kLow:
-      return VD_PRIORITY_LOW;
-  }
-  return VD_PRIORITY_UNSPECIFIED;
+constexpr uint32_t PriorityOf(Priority priority) {
+  return static_cast<uint32_t>(priority) + VD_PRIORITY_HIGH;
 }
+static_assert(PriorityOf(Priority::kHigh) == VD_PRIORITY_HIGH);
+static_assert(PriorityOf(Priority::kNormal) == VD_PRIORITY_NORMAL);
+static_assert(PriorityOf(Priority::kLow) == VD_PRIORITY_LOW);
 
 uint64_t TokenOf(uint32_t slot, uint32_t use) { return (uint64_t{use} << 32) | slot; }
 
@@ -135,6 +125,7 @@ size_t DeliverSide::Reserve(absl::Span<const OutboundMessage> batch, uint32_t la
     if (closed_) return 0;
     count = std::min(batch.size(), owner_->limits().max_in_flight - in_flight_);
     in_flight_ += count;
+    offered_ += count;
     for (size_t i = 0; i < count; ++i) {
       if (free_.empty()) {
         free_.push_back(static_cast<uint32_t>(slots_.size()));
@@ -150,6 +141,7 @@ size_t DeliverSide::Reserve(absl::Span<const OutboundMessage> batch, uint32_t la
       scratch->slots[i] = index;
       scratch->messages[i].token = TokenOf(index, ++slot.use);
     }
+    early_[lane].completions.reserve(count);
   }
   for (size_t i = 0; i < count; ++i) {
     Fill(batch[i], scratch->messages[i].token, &scratch->messages[i]);
@@ -161,9 +153,11 @@ uint64_t DeliverSide::Call(uint32_t lane, const LaneScratch& scratch, size_t cou
   const vd_message_list list{scratch.messages.data(), sizeof(vd_message), count};
   uint64_t taken = 0;
   int32_t code = VD_INTERNAL;
+  ++callers_inside_;
   const bool returned = owner_->Guarded("deliver", [&] {
     code = owner_->tables().deliver->deliver(owner_->instance(), lane, &list, &taken);
   });
+  --callers_inside_;
   return returned && code == VD_OK ? taken : 0;
 }
 
@@ -173,25 +167,33 @@ size_t DeliverSide::Settle(uint32_t lane, size_t count, size_t taken, Completion
   const LaneScratch& scratch = scratch_[lane];
   absl::MutexLock lock(&mutex_);
   if (closed_) return 0;  // Given up meanwhile: whatever the plugin did, the host tries again.
+  offered_ -= count;
   for (size_t i = 0; i < count; ++i) {
     Slot& slot = slots_[scratch.slots[i]];
-    if (slot.state != Slot::State::kOffered) continue;
-    if (i < taken) {
+    if (slot.state == Slot::State::kOffered && i < taken) {
       slot.state = Slot::State::kHeld;
     } else {
       FreeLocked(scratch.slots[i]);
     }
   }
-  for (Early& item : early_[lane]) {
-    if (slots_[item.slot].position < taken) {
-      early->push_back(std::move(item.completion));
-    } else {
-      Counters::Add(&owner_->counters().unknown_tokens, 1);
-    }
-    FreeLocked(item.slot);
-  }
-  early_[lane].clear();
+  Early& mine = early_[lane];
+  if (mine.completions.empty()) return taken;
+  const size_t all = mine.completions.size();
+  if (taken < count) FilterEarly(taken, &mine);
+  Counters::Add(&owner_->counters().unknown_tokens, all - mine.completions.size());
+  early->swap(mine.completions);
+  mine.positions.clear();
   return taken;
+}
+
+void DeliverSide::FilterEarly(size_t taken, Early* early) {
+  size_t kept = 0;
+  for (size_t i = 0; i < early->positions.size(); ++i) {
+    if (early->positions[i] >= taken) continue;
+    if (kept != i) early->completions[kept] = std::move(early->completions[i]);
+    ++kept;
+  }
+  early->completions.resize(kept);
 }
 
 void DeliverSide::FreeLocked(uint32_t index) {
@@ -210,6 +212,7 @@ void DeliverSide::Complete(const vd_completion_list* list) {
   uint64_t unknown = 0;
   {
     absl::MutexLock lock(&mutex_);
+    if (in_flight_ > offered_) done.reserve(std::min<size_t>(list->count, in_flight_));
     for (uint64_t i = 0; i < list->count; ++i) {
       const vd_completion* const item = At(list->items, list->stride, i);
       vd_completion copy;
@@ -230,22 +233,24 @@ bool DeliverSide::TakeLocked(const vd_completion& theirs, Completions* done) {
   if (index >= slots_.size()) return false;
   Slot& slot = slots_[index];
   if (slot.use != theirs.token >> 32) return false;
-  const bool held = slot.state == Slot::State::kHeld;
-  if (!held && slot.state != Slot::State::kOffered) return false;
-  Completion completion;
+  Completions* into = done;
+  if (slot.state == Slot::State::kHeld) {
+    FreeLocked(index);
+  } else if (slot.state == Slot::State::kOffered) {
+    slot.state = Slot::State::kEarly;
+    Early& early = early_[slot.lane];
+    early.positions.push_back(slot.position);
+    into = &early.completions;
+  } else {
+    return false;
+  }
+  Completion& completion = into->emplace_back();
   completion.token = slot.host_token;
   if (!ReadOutcome(theirs.outcome, &completion.outcome)) owner_->CountRefused();
   if (completion.outcome != Outcome::kDurable) {
     completion.status =
         StatusOf(theirs.code == VD_OK ? VD_UNKNOWN : theirs.code, ShortText(theirs.detail));
     completion.retry_after = ReadDelay(theirs.retry_after_ns);
-  }
-  if (held) {
-    FreeLocked(index);
-    done->push_back(std::move(completion));
-  } else {
-    slot.state = Slot::State::kEarly;
-    early_[slot.lane].push_back({index, std::move(completion)});
   }
   return true;
 }
@@ -270,7 +275,7 @@ void DeliverSide::CancelAll() {
     }
     slots_ = {};
     free_ = {};
-    for (auto& early : early_) early.clear();
+    for (Early& early : early_) early = {};
     in_flight_ = 0;
   }
   Finish(done);

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/inlined_vector.h"
 #include "absl/synchronization/mutex.h"
 #include "core/gateway/link.h"
 #include "viaduct/abi/abi.h"
@@ -30,6 +29,8 @@ class DeliverSide {
   // Ends whatever is still held as cancelled and takes nothing any more.
   void CancelAll();
   size_t in_flight() const;
+  // True while a thread of the host is inside the plugin's deliver.
+  bool caller_inside() const { return callers_inside_.load() > 0; }
 
   static const vd_host_deliver_1* Table();
 
@@ -44,15 +45,16 @@ class DeliverSide {
     uint16_t lane = 0;      // While offered: by which lane's call,
     uint16_t position = 0;  // and where in its batch.
   };
-  struct Early {  // A completion that came while the plugin was still inside deliver.
-    uint32_t slot;
-    Completion completion;
-  };
   struct LaneScratch {  // Belongs to whoever is on the lane's strand.
     std::vector<vd_message> messages;
     std::vector<uint32_t> slots;
   };
-  using Completions = absl::InlinedVector<Completion, 32>;
+  // Completions that came while the plugin was still inside deliver of one lane.
+  struct Early {
+    std::vector<Completion> completions;
+    std::vector<uint16_t> positions;  // In the batch.
+  };
+  using Completions = std::vector<Completion>;
 
   size_t Offer(absl::Span<const OutboundMessage> batch, uint32_t lane, Completions* early);
   size_t Reserve(absl::Span<const OutboundMessage> batch, uint32_t lane);
@@ -65,18 +67,21 @@ class DeliverSide {
   void Finish(const Completions& done);
   void TellReadySoon();
 
+  static void FilterEarly(size_t taken, Early* early);
   static void OnComplete(const vd_host* host, const vd_completion_list* completions);
   static void OnRoom(const vd_host* host, uint32_t lane);
 
   Incarnation* const owner_;
   const std::shared_ptr<LinkHandlers> handlers_;
   std::atomic<uint32_t> next_lane_{0};
+  std::atomic<int> callers_inside_{0};
   std::vector<LaneScratch> scratch_;  // One per lane.
   mutable absl::Mutex mutex_;
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mutex_);
   std::vector<uint32_t> free_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::vector<Early>> early_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Early> early_ ABSL_GUARDED_BY(mutex_);
   size_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;  // Held and offered.
+  size_t offered_ ABSL_GUARDED_BY(mutex_) = 0;  // Given to a call of deliver that has not returned.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -302,10 +302,14 @@ void InstanceRunner::DoHung() {
   const absl::Status why =
       absl::DeadlineExceededError(absl::StrCat("a call on a lane did not return within ",
                                                absl::FormatDuration(params_.limits.lane_timeout)));
+  const bool holds_caller = now->deliver_side().caller_inside();
   now->GiveUp(why);
   current_->Set(nullptr);
   SetState(InstanceState::kFailed, why);
   PlanRetry();
+  // The dispatcher's own thread is in there and can not be had back: only a new process helps, and
+  // loses nothing, since what was not confirmed is still in the spool.
+  if (holds_caller && params_.on_fatal) params_.on_fatal(name_, why);
 }
 
 void InstanceRunner::StartFailed(const absl::Status& why) {

@@ -36,8 +36,9 @@ class RoadProber;        // road_prober.h
 
 struct InstancesOptions {
   InstanceLimits limits;
-  // An instance with StartFailurePolicy::kFail did not start. On a thread of its own; must not call
-  // back into Instances but may tell main to end the node.
+  // The node should end: an instance with StartFailurePolicy::kFail did not start, or a plugin did
+  // not return from deliver and keeps the dispatcher's thread (then nothing but _exit will do). On
+  // a thread of its own; must not call back into Instances but may tell main.
   std::function<void(const std::string& name, const absl::Status& why)> on_fatal;
 };
 

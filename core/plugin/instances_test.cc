@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -124,6 +125,20 @@ TEST_F(InstancesTest, ATaskThatHangsOnItsLaneIsFoundByTheWatchdog) {
   EXPECT_TRUE(Await("h", [](const InstanceInfo& i) { return i.state == InstanceState::kStarted; }))
       << "made anew after the back-off";
   Release(fifo);
+}
+
+TEST_F(InstancesTest, AHangInDeliverKeepsTheCallersThreadSoTheNodeIsToldToEnd) {
+  const std::string fifo = MakeFifo("hang");
+  Boot({Spec("h", absl::StrCat(R"({"deliver":"hang","fifo":")", fifo, "\"}"))});
+  Recorder recorder(instances_->links()[0]);
+  size_t taken = 99;
+  std::thread dispatcher([&] { taken = recorder.Deliver(3); });
+  EXPECT_TRUE(fatal_.WaitForNotificationWithTimeout(kLong));
+  EXPECT_EQ(instances_->Get("h")->counters.quarantined, 1u);
+  Release(fifo);
+  dispatcher.join();
+  EXPECT_EQ(taken, 0u) << "what the hung one still took counts for nothing";
+  EXPECT_EQ(recorder.Await(0), "");
 }
 
 TEST_F(InstancesTest, APluginThatSaysItCanNotGoOnIsMadeAnew) {

@@ -1,48 +1,16 @@
 // testbed.so: a plugin for the tests of the host side. It offers every interface and does, well or
 // badly, what its config and the calls of the host (on_call, the path is the command) tell it to.
 // Written against the bare ABI, so that what the tests see is the host's doing alone.
+#include "core/plugin/testing/testbed.h"
+
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-#include "viaduct/abi/abi.h"
-
-struct vd_instance {
-  const vd_host* host = nullptr;
-  std::string name;
-  std::map<std::string, std::string> modes;  // What to do wrong where: "start" -> "throw".
-  std::string fifo;                          // "hang" reads from it until somebody has written.
-  uint32_t credit = 1000;
-  uint32_t metric = 0;
-  std::mutex mutex;
-  std::vector<uint64_t> held;  // Tokens of messages.
-  std::vector<uint64_t> jobs;  // Of files, probes and frames.
-  std::vector<uint64_t> calls;
-  std::string seen;  // What the host has said, for the tests to read.
-};
 
 namespace {
-
-template <typename T>
-const T* Ask(const vd_host* host, const char* id) {
-  return static_cast<const T*>(host->query(host, {id, std::strlen(id)}));
-}
-template <typename T>
-const T* Ask(const vd_instance* self, const char* id) {
-  return Ask<T>(self->host, id);
-}
-vd_str Str(std::string_view text) { return {text.data(), text.size()}; }
-std::string Text(vd_str text) { return {text.data == nullptr ? "" : text.data, text.size}; }
 
 int32_t Fail(vd_error* error, int32_t code, const char* message, const char* pointer = "") {
   if (error != nullptr) {
@@ -270,45 +238,6 @@ void RunTask(void* user) {
   const std::unique_ptr<PostedTask> task(static_cast<PostedTask*>(user));
   Misbehave(task->self, "task");
   Note(task->self, "task " + task->what);
-}
-
-// Calls that no honest plugin makes. None may harm the host.
-void Abuse(vd_instance* self) {
-  const vd_host* const host = self->host;
-  const vd_str wild{nullptr, 1u << 30};
-  Ask<vd_host_log_1>(self, VD_HOST_LOG_1)->write(host, 99, wild, nullptr, 1u << 30);
-  Ask<vd_host_log_1>(self, VD_HOST_LOG_1)->write(nullptr, 2, Str("x"), nullptr, 0);
-  Ask<vd_host_post_1>(self, VD_HOST_POST_1)->post(host, 9999, &RunTask, nullptr);
-  Ask<vd_host_post_1>(self, VD_HOST_POST_1)->post(host, 0, nullptr, nullptr);
-  Ask<vd_host_timer_1>(self, VD_HOST_TIMER_1)->arm(host, 0, -5, &RunTask, nullptr, nullptr);
-  Ask<vd_host_timer_1>(self, VD_HOST_TIMER_1)->cancel(host, 123456789);
-  Ask<vd_host_buffer_1>(self, VD_HOST_BUFFER_1)->make(host, UINT64_MAX);
-  Ask<vd_host_metrics_1>(self, VD_HOST_METRICS_1)->add(host, nullptr, nullptr);
-  Ask<vd_host_metrics_1>(self, VD_HOST_METRICS_1)->increase(host, 4000000000u, 1);
-  Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)->set(host, 77, wild);
-  Ask<vd_host_deliver_1>(self, VD_HOST_DELIVER_1)->complete(host, nullptr);
-  const vd_completion_list list{nullptr, 3, UINT64_MAX};
-  Ask<vd_host_deliver_1>(self, VD_HOST_DELIVER_1)->complete(host, &list);
-  Ask<vd_host_deliver_1>(self, VD_HOST_DELIVER_1)->on_room(host, 4000000000u);
-  Complete(self, {1, 2, UINT64_MAX, uint64_t{7} << 40}, 99);
-  const vd_inbound_list inbound{nullptr, 1, 5};
-  uint64_t taken = 7;
-  Ask<vd_host_submit_1>(self, VD_HOST_SUBMIT_1)->submit(host, 0, &inbound, &taken);
-  Ask<vd_host_submit_1>(self, VD_HOST_SUBMIT_1)->submit(host, 0, nullptr, nullptr);
-  vd_call call{};
-  Ask<vd_host_call_1>(self, VD_HOST_CALL_1)->call(host, nullptr);
-  Ask<vd_host_call_1>(self, VD_HOST_CALL_1)->call(host, &call);
-  call.struct_size = sizeof(call);
-  call.path = wild;
-  Ask<vd_host_call_1>(self, VD_HOST_CALL_1)->call(host, &call);
-  Ask<vd_host_call_1>(self, VD_HOST_CALL_1)->reply(host, nullptr);
-  Ask<vd_host_file_1>(self, VD_HOST_FILE_1)->done(host, nullptr);
-  Ask<vd_host_probe_1>(self, VD_HOST_PROBE_1)->done(host, nullptr);
-  Ask<vd_host_infer_1>(self, VD_HOST_INFER_1)->done(host, nullptr);
-  vd_frame frame{};
-  frame.struct_size = sizeof(frame);
-  frame.plane_count = 900;
-  Ask<vd_host_source_1>(self, VD_HOST_SOURCE_1)->push(host, &frame);
 }
 
 int32_t PushFrame(vd_instance* self, uint64_t ticket, uint64_t plane_size) {
