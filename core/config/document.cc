@@ -87,13 +87,14 @@ bool Findings::Has(std::string_view code) const {
 
 std::vector<Finding> Findings::Finish(std::string_view file) && {
   const auto order = [](const Finding& f) {
-    return std::tie(f.line, f.column, f.pointer, f.code, f.text);
+    return std::tie(f.line, f.column, f.code, f.text, f.pointer);
   };
   std::stable_sort(all_.begin(), all_.end(),
                    [&](const Finding& a, const Finding& b) { return order(a) < order(b); });
   // An anchor used twice makes each mistake below it twice.
   const auto same_place = [](const Finding& a, const Finding& b) {
-    return a.line != 0 && a.line == b.line && a.column == b.column && a.code == b.code;
+    return a.line != 0 && a.line == b.line && a.column == b.column && a.code == b.code &&
+           a.text == b.text;
   };
   all_.erase(std::unique(all_.begin(), all_.end(), same_place), all_.end());
   for (Finding& finding : all_) finding.file = std::string(file);

@@ -360,6 +360,19 @@ TEST_F(ValidateTest, TheRootMustBeASection) {
               ElementsAre("2 /instances wrong_type"));
 }
 
+TEST_F(ValidateTest, TwoMistakesInOnePlaceAreTwoFindings) {
+  EXPECT_THAT(Summary(Validate("instances:\n- {}\n")),
+              ElementsAre("2 /instances/0/name missing_key", "2 /instances/0/plugin missing_key"));
+}
+
+TEST_F(ValidateTest, AMistakeBehindAnAliasIsOneFinding) {
+  EXPECT_THAT(Summary(Validate("instances:\n"
+                               "- {name: a, plugin: rest, config: &c {timeout: 0, time: 1}}\n"
+                               "- {name: b, plugin: rest, config: *c}\n")),
+              ElementsAre("2 /instances/0/config/timeout out_of_range",
+                          "2 /instances/0/config/time unknown_key"));
+}
+
 TEST_F(ValidateTest, TheTimezoneMustExist) {
   EXPECT_THAT(Summary(Validate("node:\n  timezone: Mars/Olympus\n")),
               ElementsAre("2 /node/timezone bad_value"));
