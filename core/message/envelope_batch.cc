@@ -16,22 +16,15 @@ JsonScanLimits ScanLimits(const ParseOptions& options) {
   return limits;
 }
 
-ParsedEnvelope ReadElement(size_t index, const JsonSlice& element, const ParseOptions& options) {
+ParsedEnvelope ReadElement(size_t index, const JsonElement& element, const ParseOptions& options) {
   EnvelopeReader reader(options, absl::StrCat("/", index));
   ParsedEnvelope result{absl::UnknownError(""), ""};
-  if (element.type != JsonType::kObject) {
-    result.envelope = reader.WrongType("", "an object", element.type);
-    return result;
-  }
-  std::vector<JsonMember> members;
-  members.reserve(8);
-  absl::Status status = JsonScanner(element.text, ScanLimits(options)).ScanObject(&members);
-  if (!status.ok()) {
-    result.envelope = reader.Prefix("", status);
+  if (element.value.type != JsonType::kObject) {
+    result.envelope = reader.WrongType("", "an object", element.value.type);
     return result;
   }
   Envelope envelope;
-  status = reader.Read(members, &envelope);
+  absl::Status status = reader.Read(element.members, &envelope);
   result.message_id = envelope.message_id;
   if (status.ok()) {
     result.envelope = std::move(envelope);
@@ -50,7 +43,7 @@ absl::StatusOr<ParsedEnvelopes> ParseEnvelopes(std::string_view json, const Pars
   ParsedEnvelopes result;
   result.array = scanner.Peek() == '[';
   if (result.array) {
-    std::vector<JsonSlice> elements;
+    std::vector<JsonElement> elements;
     const absl::Status status = scanner.ScanArray(max_items, &elements);
     if (!status.ok()) return subject.Prefix("", status);
     result.items.reserve(elements.size());

@@ -111,15 +111,18 @@ absl::Status JsonScanner::ScanDocument(JsonSlice* value) {
 absl::Status JsonScanner::ScanObject(std::vector<JsonMember>* members) {
   VD_RETURN_IF_ERROR(Begin());
   if (Current() != '{') return Error("expected an object");
+  VD_RETURN_IF_ERROR(ScanMembers(members));
+  return End();
+}
+
+// The object at the cursor, member by member.
+absl::Status JsonScanner::ScanMembers(std::vector<JsonMember>* members) {
   ++pos_;
-  depth_ = 1;
+  ++depth_;
   Frame frame{true, keys_.size(), nullptr};
   SkipSpace();
-  if (!AtEnd() && Current() == '}') {
-    ++pos_;
-    return End();
-  }
-  while (true) {
+  bool more = AtEnd() || Current() != '}';
+  while (more) {
     SkipSpace();
     std::string_view key;
     VD_RETURN_IF_ERROR(ScanKey(&frame, &key));
@@ -127,34 +130,44 @@ absl::Status JsonScanner::ScanObject(std::vector<JsonMember>* members) {
     members->back().key = std::string(key);
     VD_RETURN_IF_ERROR(ScanValue(&members->back().value));
     SkipSpace();
-    if (!AtEnd() && Current() == '}') break;
+    more = AtEnd() || Current() != '}';
+    if (!more) break;
     if (AtEnd() || Current() != ',') return Error("expected ',' or '}'");
     ++pos_;
   }
   ++pos_;
-  return End();
+  --depth_;
+  keys_.resize(frame.first_key);
+  return absl::OkStatus();
 }
 
-absl::Status JsonScanner::ScanArray(size_t max_elements, std::vector<JsonSlice>* elements) {
+absl::Status JsonScanner::ScanElement(JsonElement* element) {
+  if (Peek() != '{') return ScanValue(&element->value);
+  const size_t start = pos_;
+  element->members.reserve(8);
+  VD_RETURN_IF_ERROR(ScanMembers(&element->members));
+  element->value = {JsonType::kObject, text_.substr(start, pos_ - start), start};
+  return absl::OkStatus();
+}
+
+absl::Status JsonScanner::ScanArray(size_t max_elements, std::vector<JsonElement>* elements) {
   VD_RETURN_IF_ERROR(Begin());
   if (Current() != '[') return Error("expected an array");
   ++pos_;
-  depth_ = 1;
+  ++depth_;
   SkipSpace();
-  if (!AtEnd() && Current() == ']') {
-    ++pos_;
-    return End();
-  }
-  while (true) {
+  bool more = AtEnd() || Current() != ']';
+  while (more) {
     SkipSpace();
     if (elements->size() >= max_elements) {
       return absl::ResourceExhaustedError(
           absl::StrCat("at byte ", pos_, ": too many elements, limit ", max_elements));
     }
     elements->emplace_back();
-    VD_RETURN_IF_ERROR(ScanValue(&elements->back()));
+    VD_RETURN_IF_ERROR(ScanElement(&elements->back()));
     SkipSpace();
-    if (!AtEnd() && Current() == ']') break;
+    more = AtEnd() || Current() != ']';
+    if (!more) break;
     if (AtEnd() || Current() != ',') return Error("expected ',' or ']'");
     ++pos_;
   }

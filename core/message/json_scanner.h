@@ -31,6 +31,11 @@ struct JsonMember {
   JsonSlice value;
 };
 
+struct JsonElement {
+  JsonSlice value;
+  std::vector<JsonMember> members;  // Of an object, from the same pass over the text.
+};
+
 struct JsonScanLimits {
   size_t max_bytes = 32u << 20;
   int max_depth = 64;
@@ -49,7 +54,7 @@ class JsonScanner {
 
   // As ScanDocument; the value must be an object (array): fills its members (elements).
   absl::Status ScanObject(std::vector<JsonMember>* members);
-  absl::Status ScanArray(size_t max_elements, std::vector<JsonSlice>* elements);
+  absl::Status ScanArray(size_t max_elements, std::vector<JsonElement>* elements);
 
   // First byte that is no white space, '\0' when there is none. Decides object or array cheaply.
   char Peek();
@@ -67,6 +72,8 @@ class JsonScanner {
 
   absl::Status Begin();
   absl::Status End();
+  absl::Status ScanMembers(std::vector<JsonMember>* members);
+  absl::Status ScanElement(JsonElement* element);
   absl::Status ScanValue(JsonSlice* value);
   absl::Status ScanNested(JsonType type);
   absl::Status ScanScalar(JsonType* type);

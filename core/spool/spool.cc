@@ -49,6 +49,7 @@ absl::Status Spool::Impl::Open() {
   spool_base_ms_ = opened->state.spool_ms;
   state_ = opened->state;
   writer_ = std::move(opened->writer);
+  for (const DamageReport& report : opened->damages) LogDamage(report);
   {
     absl::MutexLock read(&read_mutex_);
     absl::MutexLock lock(&mutex_);
@@ -60,6 +61,14 @@ absl::Status Spool::Impl::Open() {
   for (int c = 0; c < kClasses; ++c) sweep_cursor_[static_cast<size_t>(c)] = FirstKey(c);
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
+}
+
+void Spool::Impl::LogDamage(const DamageReport& report) {
+  log_->Warning("spool", "file was damaged and is replaced",
+                {{"reason", report.reason},
+                 {"set_aside", report.set_aside},
+                 {"salvaged", absl::StrCat(report.salvaged)},
+                 {"lost", absl::StrCat(report.lost)}});
 }
 
 int64_t Spool::Impl::SpoolNowMs() const {

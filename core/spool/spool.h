@@ -148,9 +148,10 @@ class Spool final : public Outbox {
   // Looks, in key order: waiting and in flight first, then rejected. Touches at most 10,000 rows.
   absl::StatusOr<SpoolPage> List(const SpoolFilter& filter, size_t page_size,
                                  const std::string& page_token, bool with_envelope) const;
-  // Puts matching dead letters (not damaged ones) back as new messages. Blocks until committed.
+  // Puts matching dead letters (not damaged ones) back as new messages. Blocks until committed: not
+  // from a callback of the spool.
   absl::StatusOr<uint64_t> RetryDeadLetters(const SpoolFilter& filter);
-  // Throws matching messages away, but none in flight. Blocks until committed.
+  // Throws matching messages away, but none in flight. Blocks likewise.
   absl::StatusOr<uint64_t> Drop(const SpoolFilter& filter, const std::string& reason);
 
   // Looks for expired messages and a pending checkpoint now. Needed only with a fake clock.

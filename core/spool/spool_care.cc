@@ -117,10 +117,7 @@ absl::Status Spool::Impl::Recover(const std::string& reason) {
   absl::MutexLock lock(&mutex_);
   published_ = state_;
   for (DamageReport& report : opened->damages) {
-    log_->Warning("spool", "file was damaged and is replaced",
-                  {{"set_aside", report.set_aside},
-                   {"salvaged", absl::StrCat(report.salvaged)},
-                   {"lost", absl::StrCat(report.lost)}});
+    LogDamage(report);
     damages_.push_back(std::move(report));
   }
   return absl::OkStatus();

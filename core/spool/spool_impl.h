@@ -113,6 +113,7 @@ class Spool::Impl {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool SettleLocked(const Settlement& settlement) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportDamage(const std::string& what);
+  void LogDamage(const DamageReport& report);
   int64_t SpoolNowMs() const;
   int64_t TimeToLiveMs(DataType type) const;
 
