@@ -53,7 +53,8 @@ std::chrono::system_clock::time_point Deadline(int64_t ms) {
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
+  // The time that one attempt has, in spite of its name.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
@@ -74,12 +75,14 @@ CommitWatcher::CommitWatcher(const std::string& target)
 CommitWatcher::~CommitWatcher() { Stop(); }
 
 absl::Status CommitWatcher::Start() {
+  context_.set_wait_for_ready(true);
   reader_ = stub_->Subscribe(&context_, pb::SubscribeRequest());
   thread_ = std::thread([this] { Read(); });
   absl::MutexLock lock(&mutex_);
   const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return synced_ || ended_; };
   if (!mutex_.AwaitWithTimeout(absl::Condition(&settled), absl::Seconds(10)) || !synced_) {
-    return absl::UnavailableError("commit watcher: no synced marker");
+    return absl::UnavailableError(
+        absl::StrCat("commit watcher: no synced marker, ", ended_ ? end_text_ : "still waiting"));
   }
   return absl::OkStatus();
 }
@@ -97,7 +100,9 @@ void CommitWatcher::Read() {
       synced_ = true;
     }
   }
+  const grpc::Status status = reader_->Finish();
   absl::MutexLock lock(&mutex_);
+  end_text_ = status.error_message();
   ended_ = true;
 }
 

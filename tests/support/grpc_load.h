@@ -59,6 +59,7 @@ class CommitWatcher {
   uint64_t missed_ ABSL_GUARDED_BY(mutex_) = 0;
   bool synced_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string end_text_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Thread-compatible; Run() once.
