@@ -222,7 +222,7 @@ class DetectionReader {
   // The elements of an array, also of one that came as JSON text in a string (`*holder` keeps the
   // decoded text alive). A string that is no JSON array gives no elements and *plain = true.
   absl::Status Elements(std::string_view field, const JsonSlice& value, std::string* holder,
-                        std::vector<JsonSlice>* elements, bool* plain) {
+                        std::vector<JsonElement>* elements, bool* plain) {
     *plain = false;
     if (value.type == JsonType::kNull) return absl::OkStatus();
     std::string_view text = value.text;
@@ -245,7 +245,7 @@ class DetectionReader {
 
   absl::Status CountElements(std::string_view field, const JsonSlice& value, size_t* count) {
     std::string holder;
-    std::vector<JsonSlice> elements;
+    std::vector<JsonElement> elements;
     bool plain = false;
     VD_RETURN_IF_ERROR(Elements(field, value, &holder, &elements, &plain));
     if (plain && !holder.empty()) return WrongType(field, "an array", value);
@@ -255,7 +255,7 @@ class DetectionReader {
 
   absl::Status ReadPlates(std::string_view field, const JsonSlice& value) {
     std::string holder;
-    std::vector<JsonSlice> elements;
+    std::vector<JsonElement> elements;
     bool plain = false;
     VD_RETURN_IF_ERROR(Elements(field, value, &holder, &elements, &plain));
     if (plain) return AddPlate(field, PlateRead{std::move(holder), {}, "{}", ""});
@@ -263,19 +263,17 @@ class DetectionReader {
       return FieldError(
           field, absl::StrCat("too many, ", elements.size(), ", limit ", kMaxPlatesPerDetection));
     }
-    for (const JsonSlice& element : elements) VD_RETURN_IF_ERROR(ReadPlate(field, element));
+    for (const JsonElement& element : elements) VD_RETURN_IF_ERROR(ReadPlate(field, element));
     return absl::OkStatus();
   }
 
-  absl::Status ReadPlate(std::string_view field, const JsonSlice& element) {
+  absl::Status ReadPlate(std::string_view field, const JsonElement& element) {
     PlateRead plate;
-    if (element.type != JsonType::kObject) {
-      VD_RETURN_IF_ERROR(ReadText(field, element, kMaxPlateBytes, &plate.text));
+    if (element.value.type != JsonType::kObject) {
+      VD_RETURN_IF_ERROR(ReadText(field, element.value, kMaxPlateBytes, &plate.text));
       return AddPlate(field, std::move(plate));
     }
-    std::vector<JsonMember> members;
-    VD_RETURN_IF_ERROR(ScanMembers(element.text, options_, &members));
-    for (const JsonMember& member : members) {
+    for (const JsonMember& member : element.members) {
       double confidence = 0;
       if (IsPlateTextKey(member.key)) {
         VD_RETURN_IF_ERROR(ReadText(field, member.value, kMaxPlateBytes, &plate.text));
@@ -284,7 +282,7 @@ class DetectionReader {
         plate.confidence = ScaleConfidence(confidence);
       }
     }
-    plate.metadata_json.assign(element.text);
+    plate.metadata_json.assign(element.value.text);
     return AddPlate(field, std::move(plate));
   }
 
@@ -310,7 +308,7 @@ class DetectionReader {
 
   absl::Status ReadCropped(std::string_view field, const JsonSlice& value) {
     std::string holder;
-    std::vector<JsonSlice> elements;
+    std::vector<JsonElement> elements;
     bool plain = false;
     VD_RETURN_IF_ERROR(Elements(field, value, &holder, &elements, &plain));
     if (elements.size() > kMaxImagesPerDetection) {
@@ -318,7 +316,7 @@ class DetectionReader {
           field, absl::StrCat("too many, ", elements.size(), ", limit ", kMaxImagesPerDetection));
     }
     for (size_t i = 0; i < elements.size(); ++i) {
-      const JsonSlice& element = elements[i];
+      const JsonSlice& element = elements[i].value;
       if (element.type != JsonType::kString && element.type != JsonType::kNull) {
         return WrongType(absl::StrCat(AbslView(field), "/", i), "a string", element);
       }

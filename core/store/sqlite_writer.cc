@@ -83,44 +83,6 @@ absl::Status SqliteWriter::PrepareIngest() {
                  "UPDATE SET value = value + excluded.value");
 }
 
-absl::Status SqliteWriter::PrepareEdits() {
-  const auto prepare = [this](SqliteStatement* out, std::string_view sql) -> absl::Status {
-    VD_ASSIGN_OR_RETURN(*out, db_->Prepare(sql));
-    return absl::OkStatus();
-  };
-  VD_RETURN_IF_ERROR(prepare(&savepoint_, "SAVEPOINT record"));
-  VD_RETURN_IF_ERROR(prepare(&release_, "RELEASE record"));
-  VD_RETURN_IF_ERROR(prepare(&rollback_to_, "ROLLBACK TO record"));
-  VD_RETURN_IF_ERROR(prepare(&find_device_, "SELECT id FROM edge_devices WHERE device_id = ?"));
-  VD_RETURN_IF_ERROR(prepare(&add_device_,
-                             "INSERT INTO edge_devices (device_id, created_at) VALUES (?, ?) "
-                             "RETURNING id"));
-  VD_RETURN_IF_ERROR(prepare(
-      &find_source_, "SELECT id, newest FROM sources WHERE device = ? AND checkpoint_id = ?"));
-  VD_RETURN_IF_ERROR(prepare(
-      &add_source_, "INSERT INTO sources (device, checkpoint_id) VALUES (?, ?) RETURNING id"));
-  VD_RETURN_IF_ERROR(
-      prepare(&count_sources_, "SELECT count(*) FROM sources WHERE device = ? LIMIT 1"));
-  VD_RETURN_IF_ERROR(
-      prepare(&update_device_,
-              "UPDATE edge_devices SET last_seen = coalesce(?2, last_seen), registered_at = "
-              "coalesce(registered_at, ?3), checkpoint_id = coalesce(?4, checkpoint_id), name = "
-              "coalesce(?5, name), hostname = coalesce(?6, hostname), ip_address = coalesce(?7, "
-              "ip_address), status = coalesce(?8, status), latitude = coalesce(?9, latitude), "
-              "longitude = coalesce(?10, longitude) WHERE id = ?1"));
-  VD_RETURN_IF_ERROR(
-      prepare(&update_event_,
-              "UPDATE lpr_events SET updated_at = ?2, edge_device_id = coalesce(?3, "
-              "edge_device_id), license_plate = CASE WHEN ?4 IS NULL THEN license_plate ELSE "
-              "nullif(?4, '') END, confidence = coalesce(?5, confidence), image_path = "
-              "coalesce(?6, image_path), metadata = coalesce(?7, metadata), captured_at = "
-              "coalesce(?8, captured_at) WHERE event_id = ?1"));
-  VD_RETURN_IF_ERROR(prepare(&delete_event_, "DELETE FROM lpr_events WHERE event_id = ?"));
-  return prepare(&trim_communication_,
-                 "DELETE FROM communication_logs WHERE id <= (SELECT max(id) FROM "
-                 "communication_logs) - ?");
-}
-
 absl::Status SqliteWriter::LoadNextIds() {
   VD_ASSIGN_OR_RETURN(const int64_t detection,
                       db_->QueryInt("SELECT coalesce(max(id), 0) FROM detections"));
@@ -312,80 +274,6 @@ absl::Status SqliteWriter::Apply(const MessageRecord& r, AppendResult* result) {
   result->duplicate = db_->Changes() == 0;
   if (!result->duplicate) Touch(device, r.arrived_at, "", "");
   return absl::OkStatus();
-}
-
-absl::Status SqliteWriter::Apply(const DeviceRecord& r, AppendResult* result) {
-  result->id = r.device_id;
-  int64_t device = 0;
-  if (r.mode == DeviceRecord::Mode::kUpdate) {
-    VD_ASSIGN_OR_RETURN(device, FindDevice(r.device_id));
-    if (device == 0) {
-      result->status = absl::NotFoundError(absl::StrCat("device: unknown, \"", r.device_id, "\""));
-      return absl::OkStatus();
-    }
-  } else {
-    VD_ASSIGN_OR_RETURN(device, FindOrAddDevice(r.device_id, r.at));
-  }
-  SqliteStatement& update = update_device_;
-  update.Bind(1, device);
-  r.seen ? update.Bind(2, Millis(r.at)) : update.BindNull(2);
-  r.registers ? update.Bind(3, Millis(r.at)) : update.BindNull(3);
-  update.Bind(4, r.checkpoint_id);
-  update.Bind(5, r.name);
-  update.Bind(6, r.hostname);
-  update.Bind(7, r.ip_address);
-  update.Bind(8, r.status);
-  update.Bind(9, r.latitude);
-  update.Bind(10, r.longitude);
-  return update.Run("cannot store a device");
-}
-
-absl::Status SqliteWriter::Apply(const EventRecord& r, AppendResult* result) {
-  result->id = r.event_id;
-  if (r.action == EventRecord::Action::kCreate) return CreateEvent(r, result);
-  if (r.action == EventRecord::Action::kUpdate) {
-    VD_RETURN_IF_ERROR(UpdateEvent(r, result));
-  } else {
-    delete_event_.Bind(1, std::string_view(r.event_id));
-    VD_RETURN_IF_ERROR(delete_event_.Run("cannot delete an event"));
-  }
-  if (db_->Changes() == 0) {
-    result->status = absl::NotFoundError(absl::StrCat("event: unknown, \"", r.event_id, "\""));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SqliteWriter::CreateEvent(const EventRecord& r, AppendResult* result) {
-  const int64_t at = Millis(r.at);
-  SqliteStatement& insert = insert_event_;
-  insert.Bind(1, next_event_);
-  insert.Bind(2, std::string_view(r.event_id));
-  insert.Bind(3, std::string_view(r.device_id.has_value() ? *r.device_id : r.event_id));
-  insert.BindTextOrNull(4, r.license_plate.has_value() ? *r.license_plate : std::string_view());
-  insert.Bind(5, r.confidence);
-  insert.Bind(6, r.image_path);
-  insert.Bind(7, r.metadata_json);
-  insert.Bind(8, at);
-  insert.Bind(9, at);
-  insert.Bind(10, r.captured_at.has_value() ? Millis(*r.captured_at) : at);
-  insert.BindNull(11);
-  VD_RETURN_IF_ERROR(insert.Run("cannot store an event"));
-  result->duplicate = db_->Changes() == 0;
-  if (!result->duplicate) ++next_event_;
-  return absl::OkStatus();
-}
-
-absl::Status SqliteWriter::UpdateEvent(const EventRecord& r, AppendResult* /*result*/) {
-  SqliteStatement& update = update_event_;
-  update.Bind(1, std::string_view(r.event_id));
-  update.Bind(2, Millis(r.at));
-  update.Bind(3, r.device_id);
-  update.Bind(4, r.license_plate);
-  update.Bind(5, r.confidence);
-  update.Bind(6, r.image_path);
-  update.Bind(7, r.metadata_json);
-  r.captured_at.has_value() ? update.Bind(8, Millis(*r.captured_at)) : update.BindNull(8);
-  return update.Run("cannot change an event");
 }
 
 absl::Status SqliteWriter::Apply(const CommunicationRecord& r, AppendResult* /*result*/) {
