@@ -181,9 +181,7 @@ std::vector<std::string> Node::ConfiguredNames() const {
   return names;
 }
 
-absl::Status Node::StartControl() {
-  const NodeConfig& config = foundation_->config;
-  hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
+void Node::BuildConfigControl() {
   ConfigControl::Deps control;
   control.clock = &foundation_->clock;
   control.log = foundation_->log.get();
@@ -195,7 +193,7 @@ absl::Status Node::StartControl() {
   control.timers = &timers_;
   control.executor = &pool_;
   config_ = std::make_unique<ConfigControl>(control);
-  config_->Begin(config);
+  config_->Begin(foundation_->config);
   config_->SetChanged([this](const Revision& revision) {
     hub_->PublishRevision(rpc::ToProto(revision));
     hub_->PublishEvent(revision.state == RevisionState::kRolledBack
@@ -203,8 +201,9 @@ absl::Status Node::StartControl() {
                            : pb::EVENT_KIND_CONFIG_APPLIED,
                        "", absl::StrCat("revision ", revision.number, " ", revision.reason));
   });
-  monitor_ = std::make_unique<NodeMonitor>(
-      NodeMonitor::Deps{&timers_, &pool_, &health_, &metrics_, spool_.get(), store_.get()});
+}
+
+void Node::BuildServices() {
   deps_.clock = &foundation_->clock;
   deps_.executor = &pool_;
   deps_.timers = &timers_;
@@ -220,15 +219,24 @@ absl::Status Node::StartControl() {
   if (dispatcher_ != nullptr) deps_.links = [this] { return dispatcher_->Stats(); };
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
-      &deps_, config.node.id,
+      &deps_, foundation_->config.node.id,
       [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
         application_->IngestEnvelopes(std::move(batch), "grpc", "gateway.v1", std::move(done));
       },
       feed_.get());
+}
+
+absl::Status Node::StartControl() {
+  const ControlOptions& control = foundation_->config.control;
+  hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
+  BuildConfigControl();
+  monitor_ = std::make_unique<NodeMonitor>(
+      NodeMonitor::Deps{&timers_, &pool_, &health_, &metrics_, spool_.get(), store_.get()});
+  BuildServices();
   GrpcServer::Options options;
   options.services = services_->All();
-  VD_ASSIGN_OR_RETURN(options.socket, ControlSocket::Listen(config.control.socket));
-  options.tcp = config.control.tcp;
+  VD_ASSIGN_OR_RETURN(options.socket, ControlSocket::Listen(control.socket));
+  options.tcp = control.tcp;
   options.peers = &peers_;
   VD_ASSIGN_OR_RETURN(server_, GrpcServer::Start(std::move(options)));
   return hub_->Start([this](const std::string& component, HealthState state) {

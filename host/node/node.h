@@ -77,6 +77,8 @@ class Node {
   absl::Status BuildApplication();
   void BuildInstances();
   void BuildGateway();
+  void BuildConfigControl();
+  void BuildServices();
   absl::Status StartControl();
   absl::Status StartInstances();
   std::vector<std::string> ConfiguredNames() const;
