@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 
 import common_path  # noqa: F401
-from harness import Failure, main, say
+from harness import Failure, main, say, wait_for
 
 MESSAGES = 400
 READY_S = 10
@@ -74,16 +74,19 @@ def log_of(node):
         return f.read()
 
 
-def said_lost(node):
-    """What the node itself counts as lost or has put aside as unreadable."""
-    counted = sum(int(n) for n in re.findall(r"\blost\W{1,3}(\d+)", log_of(node)))
+def spool_info(node):
     done = subprocess.run([ctl(node), "-s", node.control[len("unix:"):], "-j", "spool", "info"],
                           capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failure(f"viaductctl spool info: {done.stderr}")
     info = json.loads(done.stdout)
-    info = info.get("spool", info)
-    return counted + int(info.get("rejected", 0))
+    return info.get("spool", info)
+
+
+def said_lost(node):
+    """What the node itself counts as lost or has put aside as unreadable."""
+    counted = sum(int(n) for n in re.findall(r"\blost\W{1,3}(\d+)", log_of(node)))
+    return counted + int(spool_info(node).get("rejected", 0))
 
 
 def ctl(node):
@@ -122,17 +125,19 @@ def spool_round(t, name, wound, file, kill):
     # A new message is the proof that it goes on; how many come through is counted by the ledger.
     t.mark("damage-done")
     fill(t, edge, 20)
+    wait_for(lambda: int(spool_info(edge).get("messages", 0)) == 0, 60, "the spool to drain", 0.1)
     said = said_lost(edge)
     kind = wound.__name__
-    allowed = owed if kind in WHOLE_FILE else said
-    t.await_stored(server, 30, lost=allowed)
+    # The end of a log that is gone looks as if it had never been written: SQLite cannot tell.
+    blind = kind in WHOLE_FILE or file.endswith("-wal")
+    allowed = owed if blind else said
     t.read_rest(server)
     edge.stop()
     server.stop()
     t.read_store(server)
     t.judge(max_lost=allowed, fresh_mark="damage-done")
     really = t.figures["ledger"]["sqlite"]["lost"]
-    if really and kind != "delete" and not re.search("damage", log_of(edge)):
+    if really and not blind and not re.search("damage", log_of(edge)):
         raise Failure(f"{name}: lost {really} without a word\n{edge.tail()}")
     if really > SMALL_WOUNDS.get(kind, owed):
         raise Failure(f"{name}: lost {really} of {owed} by so small a wound\n{edge.tail()}")
