@@ -18,10 +18,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr int kResultFd = 3;
 
-pid_t Spawn(const std::vector<std::string>& arguments, int result_fd, bool verbose) {
+pid_t Spawn(std::vector<std::string>& arguments, int result_fd, bool verbose) {
   std::vector<char*> argv;
   argv.reserve(arguments.size() + 1);
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
 
   posix_spawn_file_actions_t actions;

@@ -9,10 +9,12 @@
 #include <chrono>
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
 // Sanitizers have their own allocator, of which mallinfo2 knows nothing.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the name is theirs.
 extern "C" size_t __sanitizer_get_current_allocated_bytes() __attribute__((weak));
 
 namespace viaduct::check {
@@ -72,7 +74,7 @@ bool IsMapped(const std::string& path) {
   if (realpath(path.c_str(), real) == nullptr) return false;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    if (line.find(real) != std::string::npos) return true;
+    if (std::strstr(line.c_str(), real) != nullptr) return true;
   }
   return false;
 }

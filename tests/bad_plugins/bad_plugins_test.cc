@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/plugin/probe_child.h"
@@ -43,8 +44,8 @@ std::vector<Row> RowsBelow(const std::string& heading) {
   std::vector<Row> rows;
   bool here = false;
   for (std::string line; std::getline(in, line);) {
-    if (line.rfind("## ", 0) == 0) here = line == "## " + heading;
-    if (!here || line.rfind("| `", 0) != 0) continue;
+    if (absl::StartsWith(line, "## ")) here = line == "## " + heading;
+    if (!here || !absl::StartsWith(line, "| `")) continue;
     const std::vector<std::string> cells = absl::StrSplit(line, '|');
     if (cells.size() < 5) continue;
     rows.push_back({WithoutTicks(cells[1]), WithoutTicks(cells[2]), WithoutTicks(cells[3])});
