@@ -160,6 +160,10 @@ absl::Status StoreSink::WriteItemImages(Batch* batch, Item* item, DetectionRecor
                                  : Decode(text, absl::StrCat("cropped_plates/", crops.size()),
                                           max_bytes, &record->note));
   }
+  if (!record->note.empty()) {
+    log_->Debug("store", "an image was left out",
+                {{"detection_id", FormatKey(record->key)}, {"note", record->note}});
+  }
   DetectionImages images;
   images.key = record->key;
   images.camera_id = record->camera_id;
