@@ -136,6 +136,8 @@ class TestHost {
   std::set<uint64_t> calls_open_;
   std::set<uint64_t> frames_open_;
   uint32_t frame_room_ = 0;
+  uint64_t frame_rooms_given_ = 0;
+  uint64_t frames_refused_ = 0;
   uint64_t submit_batches_ = 0;
   std::map<std::string, uint32_t> series_numbers_;
   std::map<uint32_t, Series> series_;

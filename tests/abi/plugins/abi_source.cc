@@ -49,8 +49,10 @@ class SourcePlugin final : public sdk::Plugin, public sdk::FrameSource {
       if (stopping_) return;
       --room_;
       // The host does not call back on this stack, so the lock may be held: room given meanwhile
-      // is not lost.
-      if (!Push(sequence).ok()) return;
+      // is not lost. It may be stale, then the frame is, too.
+      const Status pushed = Push(sequence);
+      if (pushed.code() == sdk::Code::kResourceExhausted) room_ = 0;
+      if (!pushed.ok() && room_ > 0) return;
     }
   }
   Status Push(uint64_t sequence) {
