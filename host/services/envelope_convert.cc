@@ -73,6 +73,15 @@ std::string FieldOfRefusal(std::string_view text, std::string_view field) {
   return absl::StrCat(AbslView(field), ".", path);
 }
 
+absl::Status ForSender(absl::Status status) {
+  constexpr std::string_view kSubject = "envelope: ";
+  const std::string_view text = StdView(status.message());
+  if (!absl::IsResourceExhausted(status) || text.substr(0, kSubject.size()) != kSubject) {
+    return status;
+  }
+  return absl::InvalidArgumentError(status.message());
+}
+
 Envelope EnvelopeReader::Read(pb::Envelope* message, std::string_view field,
                               rpc::Violations* violations) const {
   auto complain = [&](const char* member, std::string text) {

@@ -33,6 +33,10 @@ class EnvelopeReader {
 // `field`.
 std::string FieldOfRefusal(std::string_view text, std::string_view field);
 
+// What the sender is told. A message over a limit of the codec (RESOURCE_EXHAUSTED "envelope: ...")
+// will never be taken, so it must not look like "try again later".
+absl::Status ForSender(absl::Status status);
+
 // The payload goes out as text.
 gateway::v1::Envelope ToProto(const Envelope& envelope);
 

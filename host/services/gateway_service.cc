@@ -96,7 +96,7 @@ grpc::ServerUnaryReactor* GatewayService::SendMetadata(grpc::CallbackServerConte
       reactor->Finish(rpc::ToGrpc(absl::InternalError("SendMetadata: no result came")));
       return;
     }
-    const absl::Status& status = results.front().status;
+    const absl::Status status = ForSender(results.front().status);
     if (absl::IsInvalidArgument(status)) {
       rpc::Violations refusal;
       refusal.Add(FieldOfRefusal(StdView(status.message()), "envelope"),

@@ -100,7 +100,7 @@ void MetadataStream::OnAccepted(const Batch& batch, const std::vector<AcceptResu
       if (i >= results.size()) {
         FillRejected(absl::InternalError("SendMetadataStream: no result came"), result);
       } else if (!results[i].status.ok()) {
-        FillRejected(results[i].status, result);
+        FillRejected(ForSender(results[i].status), result);
       } else {
         result->set_status(results[i].duplicate ? pb::RESULT_STATUS_DUPLICATE
                                                 : pb::RESULT_STATUS_STORED);
