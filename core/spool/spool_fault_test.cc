@@ -273,7 +273,8 @@ int main(int argc, char** argv) {
   }
 #endif
   if (unshare(CLONE_NEWNS) == 0) {
-    if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 1;
+    // Fails in a chroot, whose root is no mount point; the test unmounts what it mounts in any case.
+    static_cast<void>(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
   }
   testing::InitGoogleMock(&argc, argv);
   return RUN_ALL_TESTS();

@@ -14,7 +14,7 @@ function(run what)
   message(STATUS "${what}: ok")
 endfunction()
 
-run("configure" "${CMAKE_COMMAND}" -S "${folder}/source" -B "${folder}/build"
+run("configure" "${CMAKE_COMMAND}" -G Ninja -S "${folder}/source" -B "${folder}/build"
     "-DCMAKE_PREFIX_PATH=${PREFIX}" "-DCMAKE_C_COMPILER=${C_COMPILER}"
     "-DCMAKE_CXX_COMPILER=${CXX_COMPILER}" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON)
 run("build" "${CMAKE_COMMAND}" --build "${folder}/build")
