@@ -36,7 +36,7 @@ int IdentityRank(std::string_view member_name) {
 absl::Status CheckIdentifier(std::string_view id, size_t max_bytes) {
   if (id.empty()) return absl::InvalidArgumentError("empty");
   if (id.size() > max_bytes) {
-    return absl::ResourceExhaustedError(
+    return absl::InvalidArgumentError(
         absl::StrCat("too long, ", id.size(), " bytes, limit ", max_bytes));
   }
   for (const char c : id) {

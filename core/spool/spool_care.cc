@@ -19,11 +19,13 @@ namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kForcedCheckpointFactor = 3;  // So far behind, and readers have to wait for it.
-constexpr size_t kRemovalsWhenFull = 64;    // Fits into the reserve, whatever pages they touch.
+constexpr size_t kMostRemovalsWhenFull = 4096;
 constexpr int64_t kRecoveryMemoryNs = 3'600 * kSecondNs;
 constexpr int kMaxRecoveries = 4;  // Then the disk, not the file, is broken.
 constexpr int64_t kMaintenanceNs = 60 * kSecondNs;
 constexpr int64_t kSweepRows = 2'000;
+constexpr int64_t kMostGivenBackPages = 1 << 20;
+constexpr int64_t kLeastGivenBackPages = 16;
 constexpr int64_t kShrinkPages = 2'048;  // At once, and the least that is worth the work.
 
 }  // namespace
@@ -40,6 +42,7 @@ void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status
   if (full && writer_ != nullptr) {
     reserve_.Release();
     RemoveInSmallGroups(work);
+    GiveSpaceBack();
     RegainSpace();
   }
   if (work->removals.empty() && work->attempts.empty()) return;
@@ -49,32 +52,47 @@ void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status
 
 // The reserve is back: there is room again.
 bool Spool::Impl::RegainSpace() {
+  if (!reserve_.held()) GiveSpaceBack();
   if (!reserve_.Ensure()) return false;
   if (disk_full_.exchange(false)) log_->Info("spool", "the disk has room again");
   return true;
 }
 
-// Each group is followed by a checkpoint, so that the log starts anew and does not grow.
+// A log whose pages do not fit into the file any more holds the whole disk: first the free pages at
+// the end of the file are cut off, which needs a few pages of log, and then what is left of the log
+// fits. What fails here is tried again with the next message.
+void Spool::Impl::GiveSpaceBack() {
+  if (writer_ == nullptr) return;
+  absl::MutexLock read(&read_mutex_);
+  for (int64_t pages = kMostGivenBackPages; pages >= kLeastGivenBackPages; pages /= 4) {
+    if (writer_->Shrink(static_cast<int>(pages)).ok()) break;
+  }
+  writer_->Checkpoint(/*restart=*/true).IgnoreError();
+}
+
+// As many at once as the reserve has log for: the more, the fewer pages are written twice. Each
+// group is followed by a checkpoint, so that the log starts anew; where the disk has no room for
+// one, the removals go on all the same.
 void Spool::Impl::RemoveInSmallGroups(Work* work) {
   std::vector<Removal> left = std::move(work->removals);
   work->removals.clear();
   size_t done = 0;
-  absl::Status status;
-  while (done < left.size() && status.ok()) {
-    const size_t count = std::min(kRemovalsWhenFull, left.size() - done);
+  size_t at_once = kMostRemovalsWhenFull;
+  while (done < left.size() && at_once > 0) {
+    const size_t count = std::min(at_once, left.size() - done);
     Work group;
     const auto first = left.begin() + static_cast<std::ptrdiff_t>(done);
     group.removals.assign(first, first + static_cast<std::ptrdiff_t>(count));
     Effects effects;
-    status = Transaction(&group, &effects);
-    if (!status.ok()) break;
+    const absl::Status status = Transaction(&group, &effects);
+    if (!status.ok()) {
+      if (!absl::IsResourceExhausted(status)) break;
+      at_once = count / 4;
+      continue;
+    }
     Publish(&group, &effects);
     done += count;
-    status = writer_->Checkpoint(/*restart=*/true);
-  }
-  if (done > 0 && status.ok()) {
-    status = writer_->Shrink(static_cast<int>(kShrinkPages));
-    if (status.ok()) status = writer_->Checkpoint(/*restart=*/true);
+    GiveSpaceBack();
   }
   work->removals.assign(std::make_move_iterator(left.begin() + static_cast<std::ptrdiff_t>(done)),
                         std::make_move_iterator(left.end()));

@@ -280,7 +280,7 @@ absl::Status SpoolDatabase::ReadDead(const KeyRange& range, const DeadFn& fn) {
 }
 
 absl::Status SpoolDatabase::Checkpoint(bool restart) {
-  const int mode = restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
+  const int mode = restart ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
   int log = 0;
   int done = 0;
   const int code = sqlite3_wal_checkpoint_v2(db_.get(), nullptr, mode, &log, &done);

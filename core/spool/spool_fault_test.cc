@@ -273,7 +273,8 @@ int main(int argc, char** argv) {
   }
 #endif
   if (unshare(CLONE_NEWNS) == 0) {
-    // Fails in a chroot, whose root is no mount point; the test unmounts what it mounts in any case.
+    // Fails in a chroot, whose root is no mount point; the test unmounts what it mounts in any
+    // case.
     static_cast<void>(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
   }
   testing::InitGoogleMock(&argc, argv);

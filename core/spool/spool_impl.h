@@ -140,6 +140,7 @@ class Spool::Impl {
 
   // spool_care.cc
   void HandleFailure(Work* work, Effects* effects, const absl::Status& status);
+  void GiveSpaceBack();
   bool RegainSpace();
   void RemoveInSmallGroups(Work* work);
   absl::Status Recover(const std::string& reason);

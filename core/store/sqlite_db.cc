@@ -118,7 +118,8 @@ absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(const std::string& path
   sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, 256 << 20);
   const std::string pragmas =
       absl::StrCat("PRAGMA cache_size=-", options.cache_kib,
-                   ";PRAGMA temp_store=MEMORY;PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON;",
+                   ";PRAGMA secure_delete=OFF;PRAGMA temp_store=MEMORY;PRAGMA "
+                   "trusted_schema=OFF;PRAGMA cell_size_check=ON;",
                    options.read_only ? "PRAGMA query_only=ON;" : "");
   VD_RETURN_IF_ERROR(db->Exec(pragmas.c_str()));
   return db;
