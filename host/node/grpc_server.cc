@@ -106,7 +106,13 @@ GrpcServer::~GrpcServer() { Stop(absl::ZeroDuration()); }
 
 void GrpcServer::SetServing(const std::string& service, bool serving) {
   auto* health = server_->GetHealthCheckService();
-  if (health != nullptr) health->SetServingStatus(service, serving);
+  if (health == nullptr) return;
+  // gRPC tells every watcher whatever is set, changed or not. Under the lock, so that two that
+  // differ arrive in the order in which they were noted.
+  absl::MutexLock lock(&serving_mutex_);
+  const auto [known, added] = serving_.emplace(service, serving);
+  if (!added && std::exchange(known->second, serving) == serving) return;
+  health->SetServingStatus(service, serving);
 }
 
 void GrpcServer::Stop(absl::Duration patience) {

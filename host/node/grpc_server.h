@@ -2,14 +2,17 @@
 // socket and, where configured, on TCP with mutual TLS.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/config/node_config.h"
 #include "host/node/control_socket.h"
@@ -59,6 +62,8 @@ class GrpcServer {
   std::unique_ptr<ControlSocket> socket_;
   std::unique_ptr<grpc::Server> server_;
   int tcp_port_ = 0;
+  absl::Mutex serving_mutex_;
+  std::map<std::string, bool> serving_ ABSL_GUARDED_BY(serving_mutex_);  // What health was told.
 };
 
 }  // namespace viaduct
