@@ -15,15 +15,10 @@ namespace {
 
 constexpr size_t kMaxSteps = 256;  // Queued control steps of one instance.
 
+// Only what runs does its work: stopped by hand, starting and failed are one to a health check.
 HealthState TreeState(const InstanceInfo& info) {
-  switch (info.state) {
-    case InstanceState::kFailed:
-      return HealthState::kUnhealthy;
-    case InstanceState::kStarted:
-      break;
-    default:
-      return HealthState::kDegraded;
-  }
+  if (info.state == InstanceState::kDraining) return HealthState::kDegraded;
+  if (info.state != InstanceState::kStarted) return HealthState::kUnhealthy;
   switch (info.health) {
     case InstanceHealth::kUnhealthy:
       return HealthState::kUnhealthy;
