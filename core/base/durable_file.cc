@@ -1,4 +1,4 @@
-#include "core/config/durable_file.h"
+#include "core/base/durable_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ namespace {
 absl::Status Failed(const std::string& path, const char* what) {
   const int error = errno;
   const std::string text =
-      absl::StrCat("config: ", path, ": cannot ", what, ", ", std::strerror(error));
+      absl::StrCat(path, ": cannot ", what, ", ", std::strerror(error));
   if (error == ENOENT) return absl::NotFoundError(text);
   if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
   return absl::UnavailableError(text);
@@ -71,9 +71,9 @@ absl::Status WriteFileDurably(const std::string& dir, const std::string& name,
     ::unlink(temporary.c_str());
     return written;
   }
-  VD_CRASH_POINT("config.file.written");
+  VD_CRASH_POINT("file.written");
   if (::rename(temporary.c_str(), path.c_str()) != 0) return Failed(path, "rename");
-  VD_CRASH_POINT("config.file.renamed");
+  VD_CRASH_POINT("file.renamed");
   const Descriptor folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || ::fsync(folder.get()) != 0) return Failed(dir, "sync");
   return absl::OkStatus();
@@ -92,7 +92,7 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_by
     text.append(buffer.data(), static_cast<size_t>(got));
     if (text.size() > max_bytes) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("config: ", path, ": larger than ", max_bytes, " bytes"));
+          absl::StrCat(path, ": larger than ", max_bytes, " bytes"));
     }
   }
 }

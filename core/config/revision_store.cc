@@ -19,9 +19,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/crash_point.h"
+#include "core/base/durable_file.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
-#include "core/config/durable_file.h"
 #include "core/config/revision_index.h"
 
 namespace viaduct {

@@ -308,8 +308,8 @@ TEST_F(RevisionStoreTest, ADamagedOnlyTextIsTakenFromTheFileAgain) {
 // goes on.
 TEST_F(RevisionStoreTest, ACommitIsWholeOrNotThereAfterACrashAtAnyStep) {
   for (const char* point :
-       {"config.file.written:1", "config.file.renamed:1", "config.index.before",
-        "config.file.written:2", "config.file.renamed:2", "config.index.after"}) {
+       {"file.written:1", "file.renamed:1", "config.index.before",
+        "file.written:2", "file.renamed:2", "config.index.after"}) {
     fs::remove_all(dir_);
     { ASSERT_TRUE(Open()->Commit(Text("a: old\n")).ok()); }
     const pid_t child = ::fork();

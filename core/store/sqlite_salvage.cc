@@ -1,12 +1,6 @@
 #include "core/store/sqlite_salvage.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -25,23 +19,6 @@ constexpr int64_t kUnknownMaxId = int64_t{1} << 40;
 // Device and source of rows whose own device or source is lost. New ones get higher numbers, so no
 // lost number is given to somebody else.
 constexpr int64_t kStandInId = int64_t{1} << 31;
-
-std::string MarkerPath(const std::string& path) { return path + ".salvage"; }
-
-absl::Status RenameIfThere(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("store: cannot rename ", from, " to ", to, ", ", std::strerror(errno)));
-}
-
-void SyncFolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  fsync(fd);
-  close(fd);
-}
 
 int64_t MaxId(SqliteDb* db, const char* table) {
   const absl::StatusOr<int64_t> id =
@@ -126,71 +103,47 @@ struct SqliteSalvage::Counts {
   }
 };
 
-absl::StatusOr<std::string> SetAsideDamaged(const std::string& path, absl::Time now) {
-  const std::string aside = absl::StrCat(
-      path, ".damaged-", absl::FormatTime("%Y%m%dT%H%M%E6SZ", now, absl::UTCTimeZone()));
-  VD_CRASH_POINT("store.set_aside.before");
-  // The log first: the database must never be opened with the log of another.
-  VD_RETURN_IF_ERROR(RenameIfThere(path + "-wal", aside + "-wal"));
-  VD_CRASH_POINT("store.set_aside.between");
-  VD_RETURN_IF_ERROR(RenameIfThere(path, aside));
-  std::remove((path + "-shm").c_str());
-  SyncFolderOf(path);
-  VD_CRASH_POINT("store.set_aside.after");
-  return aside;
-}
+SqliteSalvage::SqliteSalvage(SqliteDamagedFile damaged, std::unique_ptr<SqliteDb> source, Log* log)
+    : damaged_(std::move(damaged)), source_(std::move(source)), log_(log) {}
 
-SqliteSalvage::SqliteSalvage(std::string marker, std::unique_ptr<SqliteDb> source, Log* log)
-    : marker_(std::move(marker)), source_(std::move(source)), log_(log) {}
-
-std::unique_ptr<SqliteSalvage> SqliteSalvage::OpenDamaged(const std::string& path,
-                                                          const std::string& damaged,
-                                                          const Clock* clock, Log* log) {
+std::unique_ptr<SqliteSalvage> SqliteSalvage::Begin(SqliteDamagedFile damaged, SqliteDb* db,
+                                                    const Clock* clock, Log* log) {
+  if (damaged.step() != SqliteDamagedFile::Step::kCopying) return nullptr;
+  const std::string name = damaged.name();
   SqliteDb::Options options;
   options.read_only = true;
-  auto source = SqliteDb::Open(damaged, options, clock);
-  if (!source.ok() || !(*source)->QueryInt("SELECT count(*) FROM sqlite_schema").ok()) {
-    log->Error("store", "nothing of the damaged file can be read", {{"file", damaged}});
-    return nullptr;
-  }
-  return absl::WrapUnique(new SqliteSalvage(MarkerPath(path), std::move(*source), log));
-}
-
-std::unique_ptr<SqliteSalvage> SqliteSalvage::Begin(const std::string& path,
-                                                    const std::string& damaged, SqliteDb* db,
-                                                    const Clock* clock, Log* log) {
-  auto salvage = OpenDamaged(path, damaged, clock, log);
-  if (salvage == nullptr) return nullptr;
-  absl::Status status = salvage->ReserveIds(db);
-  if (status.ok()) status = salvage->CopyParents(db);
+  auto source = SqliteDb::Open(name, options, clock);
+  absl::Status status = source.status();
+  if (status.ok()) status = (*source)->QueryInt("SELECT count(*) FROM sqlite_schema").status();
   if (!status.ok()) {
-    log->Error("store", "cannot salvage from the damaged file",
-               {{"file", damaged}, {"error", std::string(status.message())}});
+    damaged.Finish();
+    log->Error("store", "nothing of the damaged file can be read",
+               {{"file", name}, {"error", std::string(status.message())}});
     return nullptr;
   }
-  salvage->LoadParents();
-  std::ofstream(salvage->marker_) << damaged << "\n";
-  return salvage;
+  auto salvage = absl::WrapUnique(new SqliteSalvage(std::move(damaged), std::move(*source), log));
+  status = salvage->Prepare(db);
+  if (status.ok()) return salvage;
+  if (db->InTransaction()) db->Exec("ROLLBACK").IgnoreError();
+  log->Error("store", "cannot salvage from the damaged file before the next start",
+             {{"file", name}, {"error", std::string(status.message())}});
+  return nullptr;
 }
 
-std::unique_ptr<SqliteSalvage> SqliteSalvage::Resume(const std::string& path, const Clock* clock,
-                                                     Log* log) {
-  std::ifstream marker(MarkerPath(path));
-  std::string damaged;
-  if (!std::getline(marker, damaged) || damaged.empty()) return nullptr;
-  auto salvage = OpenDamaged(path, damaged, clock, log);
-  if (salvage == nullptr) {
-    std::remove(MarkerPath(path).c_str());
-    return nullptr;
-  }
-  salvage->max_id_ = std::max(MaxId(salvage->source_.get(), "detections"),
-                              MaxId(salvage->source_.get(), "lpr_events"));
-  salvage->LoadParents();
-  return salvage;
+absl::Status SqliteSalvage::Prepare(SqliteDb* db) {
+  max_id_ = std::max(MaxId(source_.get(), "detections"), MaxId(source_.get(), "lpr_events"));
+  LoadParents();
+  VD_ASSIGN_OR_RETURN(
+      const int64_t prepared,
+      db->QueryInt("SELECT count(*) FROM counters WHERE name = 'reserved_ids'"));
+  if (prepared > 0) return absl::OkStatus();
+  VD_RETURN_IF_ERROR(db->Exec("BEGIN IMMEDIATE"));
+  VD_RETURN_IF_ERROR(CopyParents(db));
+  VD_RETURN_IF_ERROR(ReserveIds(db));
+  return db->Exec("COMMIT");
 }
 
 absl::Status SqliteSalvage::ReserveIds(SqliteDb* db) {
-  max_id_ = std::max(MaxId(source_.get(), "detections"), MaxId(source_.get(), "lpr_events"));
   return db->Exec(
       absl::StrCat("INSERT OR REPLACE INTO counters VALUES ('reserved_ids', ", max_id_, ")")
           .c_str());
@@ -198,7 +151,6 @@ absl::Status SqliteSalvage::ReserveIds(SqliteDb* db) {
 
 // Into an empty database: ids stay as they are. Counts start at zero and follow the rows.
 absl::Status SqliteSalvage::CopyParents(SqliteDb* db) {
-  VD_RETURN_IF_ERROR(db->Exec("BEGIN IMMEDIATE"));
   bool lost = false;
   const auto copy = [&](const char* select, const char* insert, int columns) -> absl::Status {
     VD_ASSIGN_OR_RETURN(SqliteStatement in, db->Prepare(insert));
@@ -227,12 +179,10 @@ absl::Status SqliteSalvage::CopyParents(SqliteDb* db) {
   if (lost) VD_RETURN_IF_ERROR(AddStandIn(db));
   VD_RETURN_IF_ERROR(copy("SELECT license_plate, reason, created_at FROM blacklist",
                           "INSERT OR IGNORE INTO blacklist VALUES (?,?,?)", 3));
-  VD_RETURN_IF_ERROR(
-      db->Exec("DELETE FROM sources WHERE device NOT IN (SELECT id FROM edge_devices);"
-               "INSERT OR REPLACE INTO counters SELECT 'devices', count(*) FROM edge_devices;"
-               "INSERT OR REPLACE INTO counters SELECT 'cameras', count(DISTINCT device) FROM "
-               "sources"));
-  return db->Exec("COMMIT");
+  return db->Exec(
+      "DELETE FROM sources WHERE device NOT IN (SELECT id FROM edge_devices);"
+      "INSERT OR REPLACE INTO counters SELECT 'devices', count(*) FROM edge_devices;"
+      "INSERT OR REPLACE INTO counters SELECT 'cameras', count(DISTINCT device) FROM sources");
 }
 
 absl::Status SqliteSalvage::AddStandIn(SqliteDb* db) {
@@ -358,7 +308,8 @@ void SqliteSalvage::NextTable() {
 }
 
 void SqliteSalvage::Finish() {
-  std::remove(marker_.c_str());
+  source_.reset();  // With its log, before anybody is told that the file is only kept.
+  damaged_.Finish();
   log_->Warning(
       "store", "salvage from the damaged file is done",
       {{"rows", absl::StrCat(copied_)}, {"unreadable_places", absl::StrCat(damaged_places_)}});

@@ -1,5 +1,5 @@
-// What happens to a damaged database file: it is set aside, and what can still be read of it is
-// copied into its successor, a few rows at a time between the groups of the writer.
+// What can still be read of a damaged database that was set aside is copied into its successor, a
+// few rows at a time between the groups of the writer.
 #pragma once
 
 #include <cstdint>
@@ -11,23 +11,19 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/observe/log.h"
+#include "core/store/sqlite_damaged_file.h"
 #include "core/store/sqlite_db.h"
 
 namespace viaduct {
 
-// Renames the file and its write-ahead log to "<path>.damaged-<UTC time>" and returns that name.
-absl::StatusOr<std::string> SetAsideDamaged(const std::string& path, absl::Time now);
-
 // Lives on the writer thread.
 class SqliteSalvage {
  public:
-  // Copies devices and sources at once (they are few and others refer to them) and reserves the
-  // row numbers of the rest in `db`. Null when nothing of `damaged` can be read.
-  static std::unique_ptr<SqliteSalvage> Begin(const std::string& path, const std::string& damaged,
-                                              SqliteDb* db, const Clock* clock, Log* log);
-  // Takes up what a stop or crash interrupted; null when there is nothing.
-  static std::unique_ptr<SqliteSalvage> Resume(const std::string& path, const Clock* clock,
-                                               Log* log);
+  // Begins, or takes up what a stop or crash interrupted. Devices and sources are copied at once
+  // (they are few and others refer to them), and the row numbers of the rest are reserved in `db`.
+  // Null when there is nothing to copy or nothing can be read.
+  static std::unique_ptr<SqliteSalvage> Begin(SqliteDamagedFile damaged, SqliteDb* db,
+                                              const Clock* clock, Log* log);
 
   // Copies up to `max_rows` in one transaction. False when there is no more.
   bool Step(SqliteDb* db, absl::TimeZone zone, int max_rows);
@@ -37,10 +33,8 @@ class SqliteSalvage {
   struct Counts;
   static const Table kTables[];
 
-  SqliteSalvage(std::string marker, std::unique_ptr<SqliteDb> source, Log* log);
-  static std::unique_ptr<SqliteSalvage> OpenDamaged(const std::string& path,
-                                                    const std::string& damaged, const Clock* clock,
-                                                    Log* log);
+  SqliteSalvage(SqliteDamagedFile damaged, std::unique_ptr<SqliteDb> source, Log* log);
+  absl::Status Prepare(SqliteDb* db);
   absl::Status CopyParents(SqliteDb* db);
   absl::Status AddStandIn(SqliteDb* db);
   void LoadParents();
@@ -52,8 +46,8 @@ class SqliteSalvage {
   void NextTable();
   void Finish();
 
-  const std::string marker_;  // Names the damaged file while the work is not done.
-  const std::unique_ptr<SqliteDb> source_;
+  SqliteDamagedFile damaged_;
+  std::unique_ptr<SqliteDb> source_;
   Log* const log_;
   absl::flat_hash_set<int64_t> devices_;  // That came over; rows of others go to a stand-in.
   absl::flat_hash_set<int64_t> sources_;

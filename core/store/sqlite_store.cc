@@ -18,6 +18,7 @@
 #include "core/base/crash_point.h"
 #include "core/base/executor.h"
 #include "core/base/status_macros.h"
+#include "core/store/sqlite_damaged_file.h"
 #include "core/store/sqlite_db.h"
 #include "core/store/sqlite_queries.h"
 #include "core/store/sqlite_readers.h"
@@ -103,6 +104,7 @@ class SqliteStore final : public Store {
   absl::Status OpenWriterOrSetAside();
   absl::Status CheckFile();
   absl::Status SetAside(const absl::Status& damage);
+  absl::Status TakeUpSalvage();
   void CloseWriter();
 
   void Loop();
@@ -159,11 +161,6 @@ SqliteStore::~SqliteStore() {
 absl::Status SqliteStore::Start() {
   VD_ASSIGN_OR_RETURN(lock_, FileLock::Take(options_.path + ".lock"));
   VD_RETURN_IF_ERROR(OpenWriterOrSetAside());
-  salvage_ = SqliteSalvage::Resume(options_.path, clock_, log_);
-  {
-    const absl::MutexLock lock(&mutex_);
-    salvaging_ = salvage_ != nullptr;
-  }
   thread_ = std::thread([this] { Loop(); });
   return absl::OkStatus();
 }
@@ -201,10 +198,13 @@ void SqliteStore::CloseWriter() {
 }
 
 absl::Status SqliteStore::OpenWriterOrSetAside() {
+  if (SqliteDamagedFile(options_.path).step() == SqliteDamagedFile::Step::kMoving) {
+    return SetAside(absl::DataLossError("store: damaged, setting it aside was interrupted"));
+  }
   absl::Status status = OpenWriter();
   if (status.ok()) status = CheckFile();
-  if (status.code() != absl::StatusCode::kDataLoss) return status;
-  return SetAside(status);
+  if (status.code() == absl::StatusCode::kDataLoss) return SetAside(status);
+  return status.ok() ? TakeUpSalvage() : status;
 }
 
 // Looks at as many pages as the budget allows; the rest is noticed when it is read.
@@ -229,21 +229,30 @@ absl::Status SqliteStore::SetAside(const absl::Status& damage) {
   CloseWriter();
   salvage_.reset();
   readers_.Close();
-  absl::StatusOr<std::string> aside = SetAsideDamaged(options_.path, clock_->Now());
-  absl::Status status = aside.status();
+  SqliteDamagedFile damaged(options_.path);
+  absl::Status status = damaged.SetAside(clock_);
   if (status.ok()) {
     log_->Error("store", "the database is damaged and was set aside, a new one is begun",
-                {{"damage", std::string(damage.message())}, {"file", *aside}});
+                {{"damage", std::string(damage.message())}, {"file", damaged.name()}});
+    {
+      const absl::MutexLock lock(&mutex_);
+      history_ = absl::StrCat("a damaged file was set aside as ", damaged.name());
+    }
     status = OpenWriter();
   }
-  if (status.ok()) salvage_ = SqliteSalvage::Begin(options_.path, *aside, db_.get(), clock_, log_);
-  // The numbers that the salvaged rows keep are reserved now.
-  if (status.ok()) status = OpenWriter();
+  if (status.ok()) status = TakeUpSalvage();
   readers_.Open();
-  const absl::MutexLock lock(&mutex_);
-  salvaging_ = salvage_ != nullptr;
-  if (aside.ok()) history_ = absl::StrCat("a damaged file was set aside as ", *aside);
   return status;
+}
+
+absl::Status SqliteStore::TakeUpSalvage() {
+  salvage_ = SqliteSalvage::Begin(SqliteDamagedFile(options_.path), db_.get(), clock_, log_);
+  {
+    const absl::MutexLock lock(&mutex_);
+    salvaging_ = salvage_ != nullptr;
+  }
+  // The writer must learn of the numbers that are reserved for rows to come.
+  return salvage_ == nullptr ? absl::OkStatus() : OpenWriter();
 }
 
 void SqliteStore::Append(std::vector<StoreRecord> records, AppendFn done) {

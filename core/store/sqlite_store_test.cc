@@ -280,6 +280,24 @@ TEST_F(SqliteStoreTest, SalvagedRecordsAreStillDuplicates) {
   EXPECT_EQ(store_->Statistics()->unique_cameras, 3);
 }
 
+// What says how the file is built can be written again; the rows are as good as before.
+TEST_F(SqliteStoreTest, ADamagedFirstPageCostsNothing) {
+  for (const size_t bytes : {size_t{100}, size_t{4096}}) {
+    ASSERT_TRUE(Open().ok());
+    Fill(50);
+    store_.reset();
+    Overwrite(0, std::string(bytes, '\x5a'));
+    ASSERT_TRUE(Open().ok());
+    AwaitSalvage();
+    EXPECT_EQ(CountFiles("damaged"), 1);
+    EXPECT_EQ(Total(), 50) << bytes << " bytes overwritten";
+    EXPECT_TRUE(Append(Detection(7)).duplicate);
+    EXPECT_FALSE(Append(Detection(50)).duplicate);
+    store_.reset();
+    for (const auto& entry : fs::directory_iterator(folder_)) fs::remove(entry.path());
+  }
+}
+
 TEST_F(SqliteStoreTest, ADamagedLogIsNoTrouble) {
   ASSERT_TRUE(Open().ok());
   Fill(20);

@@ -184,7 +184,6 @@ def newer_version(t, name, which):
     fill(t, node, 10)
     node.stop()
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 9999")
     if which == "server":
         db.execute("INSERT INTO schema_version VALUES (9999, 0)")
     else:
@@ -204,9 +203,10 @@ def newer_version(t, name, which):
 
 
 def make_newer_spool(db):
-    """The last byte of a spool's application id counts its format, for `file` and for us."""
+    """The format is written twice: a single damaged byte must not make a file look newer."""
     number = db.execute("PRAGMA application_id").fetchone()[0]
     db.execute(f"PRAGMA application_id = {number & ~0xff | 99}")
+    db.execute("PRAGMA user_version = 99")
 
 
 def forget(t):
