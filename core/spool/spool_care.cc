@@ -1,5 +1,4 @@
-// What the writer does besides writing: a full disk, damage, expiry, checkpoints, giving space
-// back.
+// What the writer does besides writing: damage, expiry, checkpoints, giving space back.
 #include <algorithm>
 #include <utility>
 
@@ -19,84 +18,13 @@ namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kForcedCheckpointFactor = 3;  // So far behind, and readers have to wait for it.
-constexpr size_t kMostRemovalsWhenFull = 4096;
 constexpr int64_t kRecoveryMemoryNs = 3'600 * kSecondNs;
 constexpr int kMaxRecoveries = 4;  // Then the disk, not the file, is broken.
 constexpr int64_t kMaintenanceNs = 60 * kSecondNs;
 constexpr int64_t kSweepRows = 2'000;
-constexpr int64_t kMostGivenBackPages = 1 << 20;
-constexpr int64_t kLeastGivenBackPages = 16;
 constexpr int64_t kShrinkPages = 2'048;  // At once, and the least that is worth the work.
 
 }  // namespace
-
-void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status& status) {
-  const bool full = absl::IsResourceExhausted(status);
-  const bool news = full ? !disk_full_.exchange(true) : !work->appends.empty();
-  if (news) log_->Error("spool", "cannot write", {{"error", StdView(status.message())}});
-  const absl::Status answer =
-      full || absl::IsUnavailable(status) ? status : absl::UnavailableError(status.message());
-  // What was taken out to make room stays out; it is removed with the next transaction.
-  for (Removal& removal : effects->dropped) work->removals.push_back(std::move(removal));
-  Refuse(work, answer);
-  if (full && writer_ != nullptr) {
-    reserve_.Release();
-    RemoveInSmallGroups(work);
-    GiveSpaceBack();
-    RegainSpace();
-  }
-  if (work->removals.empty() && work->attempts.empty()) return;
-  retry_at_ns_ = clock_->MonotonicNanos() + kSecondNs;
-  Requeue(std::move(work->removals), std::move(work->attempts));
-}
-
-// The reserve is back: there is room again.
-bool Spool::Impl::RegainSpace() {
-  if (!reserve_.held()) GiveSpaceBack();
-  if (!reserve_.Ensure()) return false;
-  if (disk_full_.exchange(false)) log_->Info("spool", "the disk has room again");
-  return true;
-}
-
-// A log whose pages do not fit into the file any more holds the whole disk: first the free pages at
-// the end of the file are cut off, which needs a few pages of log, and then what is left of the log
-// fits. What fails here is tried again with the next message.
-void Spool::Impl::GiveSpaceBack() {
-  if (writer_ == nullptr) return;
-  absl::MutexLock read(&read_mutex_);
-  for (int64_t pages = kMostGivenBackPages; pages >= kLeastGivenBackPages; pages /= 4) {
-    if (writer_->Shrink(static_cast<int>(pages)).ok()) break;
-  }
-  writer_->Checkpoint(/*restart=*/true).IgnoreError();
-}
-
-// As many at once as the reserve has log for: the more, the fewer pages are written twice. Each
-// group is followed by a checkpoint, so that the log starts anew; where the disk has no room for
-// one, the removals go on all the same.
-void Spool::Impl::RemoveInSmallGroups(Work* work) {
-  std::vector<Removal> left = std::move(work->removals);
-  work->removals.clear();
-  size_t done = 0;
-  size_t at_once = kMostRemovalsWhenFull;
-  while (done < left.size() && at_once > 0) {
-    const size_t count = std::min(at_once, left.size() - done);
-    Work group;
-    const auto first = left.begin() + static_cast<std::ptrdiff_t>(done);
-    group.removals.assign(first, first + static_cast<std::ptrdiff_t>(count));
-    Effects effects;
-    const absl::Status status = Transaction(&group, &effects);
-    if (!status.ok()) {
-      if (!absl::IsResourceExhausted(status)) break;
-      at_once = count / 4;
-      continue;
-    }
-    Publish(&group, &effects);
-    done += count;
-    GiveSpaceBack();
-  }
-  work->removals.assign(std::make_move_iterator(left.begin() + static_cast<std::ptrdiff_t>(done)),
-                        std::make_move_iterator(left.end()));
-}
 
 absl::Status Spool::Impl::Recover(const std::string& reason) {
   const int64_t now = clock_->MonotonicNanos();

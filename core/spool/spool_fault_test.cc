@@ -102,8 +102,23 @@ TEST_F(SpoolFaultTest, DamageWhileRunningIsRepairedAndClaimsSurvive) {
   spool.reset();
 }
 
+struct FullDisk {
+  const char* name;
+  int checkpoint_pages;
+  size_t message_bytes;
+};
+
+class SpoolFullDiskTest : public SpoolFaultTest, public testing::WithParamInterface<FullDisk> {};
+
+// A log that would hold all of the disk, one that is emptied often; small messages and pictures.
+INSTANTIATE_TEST_SUITE_P(Logs, SpoolFullDiskTest,
+                         testing::Values(FullDisk{"SmallLog", 64, 4'000},
+                                         FullDisk{"LargeLog", 4'096, 4'000},
+                                         FullDisk{"LargeLogAndMessages", 4'096, 80'000}),
+                         [](const auto& info) { return info.param.name; });
+
 // A small file system of its own where that is allowed; else the VFS says that the disk is full.
-TEST_F(SpoolFaultTest, FullDiskRefusesKeepsAndGoesOnWithoutRestart) {
+TEST_P(SpoolFullDiskTest, RefusesKeepsAndGoesOnWithoutRestart) {
   const std::string place = folder_.File("small");
   ASSERT_EQ(mkdir(place.c_str(), 0700), 0);
   const bool mounted = mount("viaduct-test", place.c_str(), "tmpfs", 0, "size=6m,mode=700") == 0;
@@ -111,7 +126,7 @@ TEST_F(SpoolFaultTest, FullDiskRefusesKeepsAndGoesOnWithoutRestart) {
   if (!mounted) options_.vfs = vfs.name();
   options_.path = place + "/spool.db";
   options_.reserve_bytes = mounted ? 1 << 20 : 0;
-  options_.checkpoint_pages = 64;
+  options_.checkpoint_pages = GetParam().checkpoint_pages;
   std::set<std::string> accepted;
   std::set<std::string> delivered;
   {
@@ -121,14 +136,15 @@ TEST_F(SpoolFaultTest, FullDiskRefusesKeepsAndGoesOnWithoutRestart) {
       for (int i = 0; i < 3'000; ++i) {
         if (!mounted && i == 200) vfs.FailWrites(SQLITE_FULL);
         const std::string id = absl::StrCat(prefix, i);
-        last = AppendOne(spool.get(), TestEnvelope(id, Priority::kNormal, 4'000));
+        last = AppendOne(spool.get(), TestEnvelope(id, Priority::kNormal, GetParam().message_bytes));
         if (!last.ok()) return;
         accepted.insert(id);
       }
     };
     fill("a");
     EXPECT_EQ(last.code(), absl::StatusCode::kResourceExhausted) << last;
-    EXPECT_GT(accepted.size(), 100u);
+    // Most of the disk was used, so little was refused too early.
+    EXPECT_GT(accepted.size() * GetParam().message_bytes, mounted ? 3'000'000u : 0u);
     EXPECT_EQ(spool->Info().messages, accepted.size());
     if (!mounted) vfs.FailWrites(0);
     // Delivering makes room, also on the full disk.

@@ -138,11 +138,15 @@ class Spool::Impl {
   void Requeue(std::vector<Removal> removals, std::vector<AttemptUpdate> attempts);
   void CallReady();
 
-  // spool_care.cc
+  // spool_space.cc
+  void RefuseWithoutRoom(Work* work);
   void HandleFailure(Work* work, Effects* effects, const absl::Status& status);
+  bool HasRoom(int64_t bytes);
   void GiveSpaceBack();
   bool RegainSpace();
   void RemoveInSmallGroups(Work* work);
+
+  // spool_care.cc
   absl::Status Recover(const std::string& reason);
   void RestartIndex(const SpoolState& state);
   void CheckpointIfDue();
@@ -171,6 +175,7 @@ class Spool::Impl {
   std::unique_ptr<SpoolDatabase> writer_;
   SpoolState state_;         // As committed.
   int64_t retry_at_ns_ = 0;  // No transaction of removals alone before.
+  int64_t room_wanted_ = 0;  // By what was refused last on a full disk.
   int64_t next_recovery_ns_ = 0;
   int64_t next_maintenance_ns_ = 0;
   int64_t last_recovery_ns_ = 0;

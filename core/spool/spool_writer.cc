@@ -82,8 +82,12 @@ void Spool::Impl::Process(Work* work) {
   Effects effects;
   absl::Status status;
   if (!work->damage.empty()) status = Recover(work->damage);
-  if (status.ok() && disk_full_ && !RegainSpace()) {
-    status = absl::ResourceExhaustedError("spool: the disk is full");
+  if (status.ok() && writer_ != nullptr) {
+    if (disk_full_ && !RegainSpace() && !reserve_.held()) {
+      status = absl::ResourceExhaustedError("spool: the disk is full");
+    } else if (!work->appends.empty()) {
+      RefuseWithoutRoom(work);
+    }
   }
   const bool writes = !work->appends.empty() || !work->removals.empty() ||
                       !work->attempts.empty() || !work->admin.empty();

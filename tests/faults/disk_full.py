@@ -11,6 +11,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 
 import common_path  # noqa: F401
 from harness import Failure, main, say, wait_for
@@ -60,13 +61,24 @@ def mount_ext4(image, folder):
 
 
 class Filler:
-    """Takes all the room there is, and gives it back."""
+    """Takes all the room there is, also what a node gives back meanwhile, until it is emptied."""
 
     def __init__(self, folder):
         self.path = os.path.join(folder, "filler")
+        self.enough = threading.Event()
+        self.thread = None
 
     def fill(self):
-        with open(self.path, "wb", buffering=0) as f:
+        self.fill_once()
+        self.thread = threading.Thread(target=self.fill_on)
+        self.thread.start()
+
+    def fill_on(self):
+        while not self.enough.wait(0.01):
+            self.fill_once()
+
+    def fill_once(self):
+        with open(self.path, "ab", buffering=0) as f:
             for size in (1 << 20, 1 << 12, 1):
                 with contextlib.suppress(OSError):
                     while True:
@@ -79,7 +91,15 @@ class Filler:
                 os.close(os.open(f"{self.path}/{n}", os.O_CREAT | os.O_WRONLY))
 
     def empty(self):
+        self.enough.set()
+        if self.thread:
+            self.thread.join()
         command("rm", "-rf", self.path)
+
+
+def named(role, disk):
+    """Each part has nodes, and so folders, of its own."""
+    return f"{role}-{os.path.basename(disk)}"
 
 
 def must_refuse(t, node, form, **named):
@@ -119,8 +139,8 @@ def same_process(node, pid):
 
 def edge_full_of_traffic(t, disk):
     """The server is away, the cameras fill the edge's disk, the server comes back and drains it."""
-    server = t.server(name="server1")
-    edge = t.edge(server.http_port, name="edge1", folder=disk)
+    server = t.server(name=named("server", disk))
+    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk)
     edge.start()
     pid = edge.process.pid
     picture = t.picture("DF1", 60000, 640, 360)
@@ -140,8 +160,8 @@ def edge_full_of_traffic(t, disk):
 
 def server_full_of_others(t, disk):
     """Somebody else fills the server's disk and cleans up again; edge and cameras just wait."""
-    server = t.server(name="server2", folder=disk)
-    edge = t.edge(server.http_port, name="edge2")
+    server = t.server(name=named("server", disk), folder=disk)
+    edge = t.edge(server.http_port, name=named("edge", disk))
     server.start()
     edge.start()
     pid = server.process.pid
@@ -161,8 +181,8 @@ def server_full_of_others(t, disk):
 
 
 def edge_full_of_others(t, disk):
-    server = t.server(name="server3")
-    edge = t.edge(server.http_port, name="edge3", folder=disk)
+    server = t.server(name=named("server", disk))
+    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk)
     edge.start()
     pid = edge.process.pid
     must_take(t, edge, messages=500)
@@ -182,7 +202,7 @@ def edge_full_of_others(t, disk):
 
 def server_without_inodes(t, disk):
     """Images need inodes: detections with one are refused, without one they are stored."""
-    server = t.server(name="server4", folder=disk)
+    server = t.server(name=named("server", disk), folder=disk)
     server.start()
     pid = server.process.pid
     picture = t.picture("DF2", 5000, 200, 112)
@@ -200,8 +220,8 @@ def server_without_inodes(t, disk):
 
 def edge_read_only(t, disk, image):
     """The kernel gives the file system up (errors=remount-ro); after repair all is there."""
-    server = t.server(name="server5")
-    edge = t.edge(server.http_port, name="edge5", folder=disk)
+    server = t.server(name=named("server", disk))
+    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk)
     edge.start()
     pid = edge.process.pid
     must_take(t, edge, messages=500)
