@@ -18,8 +18,7 @@ namespace {
 
 absl::Status Failed(const std::string& path, const char* what) {
   const int error = errno;
-  const std::string text =
-      absl::StrCat(path, ": cannot ", what, ", ", std::strerror(error));
+  const std::string text = absl::StrCat(path, ": cannot ", what, ", ", std::strerror(error));
   if (error == ENOENT) return absl::NotFoundError(text);
   if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
   return absl::UnavailableError(text);

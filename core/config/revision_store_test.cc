@@ -307,9 +307,8 @@ TEST_F(RevisionStoreTest, ADamagedOnlyTextIsTakenFromTheFileAgain) {
 // SIGKILL at every step of a commit: the old head or the new one, with its text, and a store that
 // goes on.
 TEST_F(RevisionStoreTest, ACommitIsWholeOrNotThereAfterACrashAtAnyStep) {
-  for (const char* point :
-       {"file.written:1", "file.renamed:1", "config.index.before",
-        "file.written:2", "file.renamed:2", "config.index.after"}) {
+  for (const char* point : {"file.written:1", "file.renamed:1", "config.index.before",
+                            "file.written:2", "file.renamed:2", "config.index.after"}) {
     fs::remove_all(dir_);
     { ASSERT_TRUE(Open()->Commit(Text("a: old\n")).ok()); }
     const pid_t child = ::fork();

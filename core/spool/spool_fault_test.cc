@@ -136,7 +136,8 @@ TEST_P(SpoolFullDiskTest, RefusesKeepsAndGoesOnWithoutRestart) {
       for (int i = 0; i < 3'000; ++i) {
         if (!mounted && i == 200) vfs.FailWrites(SQLITE_FULL);
         const std::string id = absl::StrCat(prefix, i);
-        last = AppendOne(spool.get(), TestEnvelope(id, Priority::kNormal, GetParam().message_bytes));
+        last =
+            AppendOne(spool.get(), TestEnvelope(id, Priority::kNormal, GetParam().message_bytes));
         if (!last.ok()) return;
         accepted.insert(id);
       }

@@ -9,9 +9,10 @@ inline constexpr const char* kStoreCrashPoints[] = {
     "store.group.begin",      "store.group.written",    "store.group.committed",
     "store.answer.before",    "store.answer.after",     "store.checkpoint.before",
     "store.checkpoint.after", "store.set_aside.before", "store.set_aside.between",
-    "store.set_aside.moved",  "store.set_aside.after",  "store.salvage.before",   "store.salvage.after",
-    "store.image.write",      "store.image.intent",     "store.image.folder",
-    "store.image.renamed",    "store.image.synced",     "store.image.committed",
+    "store.set_aside.moved",  "store.set_aside.after",  "store.salvage.before",
+    "store.salvage.after",    "store.image.write",      "store.image.intent",
+    "store.image.folder",     "store.image.renamed",    "store.image.synced",
+    "store.image.committed",
 };
 
 }  // namespace viaduct

@@ -116,8 +116,8 @@ absl::Status MendFirstPage(const std::string& path, const Clock* clock) {
 SqliteDamagedFile::SqliteDamagedFile(std::string path) : path_(std::move(path)) {
   const absl::StatusOr<std::string> marker = ReadWholeFile(path_ + ".salvage", kMaxMarkerBytes);
   if (!marker.ok()) return;
-  for (const auto& [word, step] : {std::pair(kMovingWord, Step::kMoving),
-                                   std::pair(kCopyingWord, Step::kCopying)}) {
+  for (const auto& [word, step] :
+       {std::pair(kMovingWord, Step::kMoving), std::pair(kCopyingWord, Step::kCopying)}) {
     if (marker->compare(0, word.size(), word) != 0) continue;
     step_ = step;
     name_ = marker->substr(word.size());
@@ -126,9 +126,8 @@ SqliteDamagedFile::SqliteDamagedFile(std::string path) : path_(std::move(path)) 
 
 absl::Status SqliteDamagedFile::SetAside(const Clock* clock) {
   if (step_ != Step::kMoving) {
-    name_ = absl::StrCat(
-        path_, ".damaged-",
-        absl::FormatTime("%Y%m%dT%H%M%E6SZ", clock->Now(), absl::UTCTimeZone()));
+    name_ = absl::StrCat(path_, ".damaged-",
+                         absl::FormatTime("%Y%m%dT%H%M%E6SZ", clock->Now(), absl::UTCTimeZone()));
     VD_RETURN_IF_ERROR(WriteMarker(Step::kMoving));
   }
   VD_CRASH_POINT("store.set_aside.before");

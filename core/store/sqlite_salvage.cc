@@ -133,9 +133,8 @@ std::unique_ptr<SqliteSalvage> SqliteSalvage::Begin(SqliteDamagedFile damaged, S
 absl::Status SqliteSalvage::Prepare(SqliteDb* db) {
   max_id_ = std::max(MaxId(source_.get(), "detections"), MaxId(source_.get(), "lpr_events"));
   LoadParents();
-  VD_ASSIGN_OR_RETURN(
-      const int64_t prepared,
-      db->QueryInt("SELECT count(*) FROM counters WHERE name = 'reserved_ids'"));
+  VD_ASSIGN_OR_RETURN(const int64_t prepared,
+                      db->QueryInt("SELECT count(*) FROM counters WHERE name = 'reserved_ids'"));
   if (prepared > 0) return absl::OkStatus();
   VD_RETURN_IF_ERROR(db->Exec("BEGIN IMMEDIATE"));
   VD_RETURN_IF_ERROR(CopyParents(db));
