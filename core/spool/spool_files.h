@@ -11,7 +11,7 @@
 namespace viaduct::spool_internal {
 
 bool FileExists(const std::string& path);
-int64_t FileSize(const std::string& path);         // 0 when there is none.
+int64_t FileSize(const std::string& path);  // 0 when there is none.
 // Of the file system that holds `path`, for this user; the largest number when it does not say.
 int64_t FreeBytes(const std::string& path);
 absl::Status RemoveFile(const std::string& path);  // OK when there is none.
