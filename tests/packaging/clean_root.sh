@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# What a user with a fresh Debian 12 sees: a minimal root is made with debootstrap, the committed
+# tree is cloned into it, and each verb of ./dev named is run there with nothing prepared.
+#
+#   tests/packaging/clean_root.sh FOLDER [VERB]...        default: test demo; needs root
+#
+# FOLDER takes about 8 GiB and is left behind with the logs (FOLDER/VERB.log). Packages come from
+# where this machine gets its own; its certificates and npm settings are lent to the root.
+set -euo pipefail
+
+root=${1:?usage: $0 FOLDER [VERB]...}
+shift
+verbs=("$@")
+((${#verbs[@]})) || verbs=(test demo)
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+logs=$(mkdir -p "$root" && cd "$root" && pwd)
+root=$logs/root
+
+mirror() {
+  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources \
+    2>/dev/null | sed -nE 's/^(URIs:|deb( \[[^]]*\])?) +([^ ]+\/debian)\/?( .*)?$/\3/p' | head -n 1
+}
+
+lend() { # PATH...: what the root borrows of this machine
+  local path
+  for path in "$@"; do
+    [[ -e $path ]] || continue
+    mkdir -p "$root$(dirname "$path")"
+    cp -aL "$path" "$root$path"
+  done
+}
+
+mounts() {
+  mount -t proc proc "$root/proc"
+  mount --rbind /dev "$root/dev"
+  mount --make-rslave "$root/dev"
+}
+
+# shellcheck disable=SC2317 # At exit.
+unmount() {
+  umount -l "$root/dev" "$root/proc" 2>/dev/null || true
+}
+
+command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -qy debootstrap
+if [[ ! -e $root/etc/debian_version ]]; then
+  debootstrap --variant=minbase bookworm "$root" "$(mirror)" >"$logs/debootstrap.log"
+fi
+lend /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt \
+  /etc/apt/apt.conf.d/99*
+npm_settings=$(npm config get userconfig 2>/dev/null || true)
+[[ -r $npm_settings ]] && install -D -m 600 "$npm_settings" "$root/root/.npmrc"
+rm -rf "$root/viaduct"
+git clone -q --no-hardlinks "$tree" "$root/viaduct"
+trap unmount EXIT
+mounts
+
+status=0
+for verb in "${verbs[@]}"; do
+  started=$SECONDS
+  result=0
+  env -i HOME=/root LANG=C.UTF-8 CI=true PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    chroot "$root" /viaduct/dev "$verb" </dev/null >"$logs/$verb.log" 2>&1 || result=$?
+  echo "./dev $verb: exit $result after $((SECONDS - started)) s, $logs/$verb.log"
+  ((result == 0)) || status=1
+done
+exit "$status"
