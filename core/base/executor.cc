@@ -12,6 +12,8 @@ namespace {
 
 constexpr size_t kMaxThreadName = 15;  // Of the kernel, without the NUL.
 
+thread_local const void* current_pool = nullptr;  // The state of the pool that has this thread.
+
 }  // namespace
 
 void SetThreadName(std::string_view name) {
@@ -72,6 +74,7 @@ bool ThreadPool::StartThread(const std::shared_ptr<State>& state, int index) {
 
 void ThreadPool::Loop(const std::shared_ptr<State>& state, int index) {
   SetThreadName(state->options.name);
+  current_pool = state.get();
   absl::MutexLock lock(&state->mutex);
   while (true) {
     ++state->idle;
@@ -116,5 +119,7 @@ size_t ThreadPool::queued() const {
   absl::MutexLock lock(&state_->mutex);
   return state_->queue.size();
 }
+
+bool ThreadPool::IsCurrent() const { return current_pool == state_.get(); }
 
 }  // namespace viaduct

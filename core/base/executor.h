@@ -56,6 +56,9 @@ class ThreadPool final : public Executor {
 
   size_t queued() const;
 
+  // True on a thread of this pool.
+  bool IsCurrent() const;
+
  private:
   struct State;  // Shared with the threads, so that an abandoned one finds firm ground.
   static void Loop(const std::shared_ptr<State>& state, int index);

@@ -15,7 +15,6 @@ bool Strand::TryEnter() {
     return false;
   }
   busy_ = true;
-  ++turns_;
   return true;
 }
 
@@ -56,7 +55,6 @@ void Strand::Drain() {
     for (int ran = 0; ran < options_.max_run && !queue_.empty(); ++ran) {
       Task task = std::move(queue_.front());
       queue_.pop_front();
-      ++turns_;
       mutex_.Unlock();
       task();
       task = nullptr;
@@ -79,16 +77,6 @@ bool Strand::Close(absl::Duration limit) {
   absl::MutexLock lock(&mutex_);
   closed_ = true;
   return mutex_.AwaitWithTimeout(absl::Condition(this, &Strand::RestingLocked), limit);
-}
-
-uint64_t Strand::turns() const {
-  absl::MutexLock lock(&mutex_);
-  return turns_;
-}
-
-bool Strand::busy() const {
-  absl::MutexLock lock(&mutex_);
-  return busy_;
 }
 
 }  // namespace viaduct

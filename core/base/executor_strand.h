@@ -44,11 +44,6 @@ class Strand final : public std::enable_shared_from_this<Strand> {
   // False when that has passed: somebody is stuck on the strand.
   bool Close(absl::Duration limit);
 
-  // Grows with every entry and every task. Together with busy() it tells a watchdog whether the
-  // strand has moved since it last looked.
-  uint64_t turns() const;
-  bool busy() const;
-
  private:
   void Drain();
   bool ScheduleLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -60,7 +55,6 @@ class Strand final : public std::enable_shared_from_this<Strand> {
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;       // Somebody is on the strand.
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;  // A Drain is on its way at the executor.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  uint64_t turns_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
   bool wanted_ ABSL_GUARDED_BY(mutex_) = false;  // A TryEnter failed since the last rest.
 };

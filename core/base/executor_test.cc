@@ -30,6 +30,21 @@ TEST(ThreadPool, RunsEveryAcceptedTaskBeforeStopReturns) {
   EXPECT_FALSE(pool.Submit([] {}));
 }
 
+TEST(ThreadPool, KnowsItsOwnThreads) {
+  ThreadPool pool(Threads(1));
+  ThreadPool other(Threads(1));
+  bool own = false;
+  bool others = true;
+  ASSERT_TRUE(pool.Submit([&] {
+    own = pool.IsCurrent();
+    others = other.IsCurrent();
+  }));
+  pool.Stop();
+  EXPECT_TRUE(own);
+  EXPECT_FALSE(others);
+  EXPECT_FALSE(pool.IsCurrent());
+}
+
 TEST(ThreadPool, RunsAsManyTasksAtOnceAsItHasThreads) {
   ThreadPool pool(Threads(4));
   absl::BlockingCounter together(4);

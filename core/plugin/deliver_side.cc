@@ -153,11 +153,9 @@ uint64_t DeliverSide::Call(uint32_t lane, const LaneScratch& scratch, size_t cou
   const vd_message_list list{scratch.messages.data(), sizeof(vd_message), count};
   uint64_t taken = 0;
   int32_t code = VD_INTERNAL;
-  ++callers_inside_;
-  const bool returned = owner_->Guarded("deliver", [&] {
+  const bool returned = owner_->Watched("deliver", [&] {
     code = owner_->tables().deliver->deliver(owner_->instance(), lane, &list, &taken);
   });
-  --callers_inside_;
   return returned && code == VD_OK ? taken : 0;
 }
 

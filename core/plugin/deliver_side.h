@@ -29,8 +29,6 @@ class DeliverSide {
   // Ends whatever is still held as cancelled and takes nothing any more.
   void CancelAll();
   size_t in_flight() const;
-  // True while a thread of the host is inside the plugin's deliver.
-  bool caller_inside() const { return callers_inside_.load() > 0; }
 
   static const vd_host_deliver_1* Table();
 
@@ -74,7 +72,6 @@ class DeliverSide {
   Incarnation* const owner_;
   const std::shared_ptr<LinkHandlers> handlers_;
   std::atomic<uint32_t> next_lane_{0};
-  std::atomic<int> callers_inside_{0};
   std::vector<LaneScratch> scratch_;  // One per lane.
   mutable absl::Mutex mutex_;
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mutex_);

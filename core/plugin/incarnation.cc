@@ -58,7 +58,6 @@ void Incarnation::MakeSides() {
         &workers_, Strand::Options{params_.limits.max_tasks, 64,
                                    [handlers = params_.handlers] { handlers->Ready(); }}));
   }
-  looks_.resize(params_.lanes);
   host_side_ = std::make_unique<HostSide>(this);
   deliver_side_ = std::make_unique<DeliverSide>(this, params_.handlers);
   inbound_side_ = std::make_unique<InboundSide>(this);
@@ -166,7 +165,8 @@ absl::Status Incarnation::Start() {
   }
   Counters::Add(&counters().starts, 1);
   delivering_ = true;
-  source_side_->OfferRoom();
+  // On a thread of its own, as all that can hang: this one makes the control calls.
+  workers_.Submit([self = shared_from_this()] { self->source_side().OfferRoom(); });
   return absl::OkStatus();
 }
 
@@ -256,6 +256,7 @@ void Incarnation::GiveUp(const absl::Status& why) {
   services().log->Error(absl::StrCat("instance/", name()), "given up, the plugin did not return",
                         {{"reason", StdView(why.message())}});
   KeepForever(shared_from_this());
+  services().AddGivenUp(shared_from_this());
   gate_.Close(absl::ZeroDuration());
   host_side_->DropTimers();
   for (const auto& lane : lanes_) lane->Close(absl::ZeroDuration());
@@ -263,19 +264,8 @@ void Incarnation::GiveUp(const absl::Status& why) {
   workers_.Stop(absl::ZeroDuration());
 }
 
-bool Incarnation::LaneIsHung(int64_t now_ns) {
-  const int64_t limit = absl::ToInt64Nanoseconds(limits().lane_timeout);
-  bool hung = false;
-  for (uint32_t i = 0; i < lane_count(); ++i) {
-    LastLook& look = looks_[i];
-    const uint64_t turns = lanes_[i]->turns();
-    if (!lanes_[i]->busy() || turns != look.turns || look.since_ns == 0) {
-      look = {turns, now_ns};
-    }
-    hung = hung || (lanes_[i]->busy() && now_ns - look.since_ns >= limit);
-  }
-  lane_hung_ = hung;
-  return hung;
+CallWatch::Late Incarnation::LateCall(int64_t now_ns) {
+  return watch_.Look(now_ns, absl::ToInt64Nanoseconds(limits().lane_timeout));
 }
 
 bool Incarnation::PostToLane(uint32_t lane, const char* what, std::function<void()> call) {

@@ -17,6 +17,7 @@
 #include "core/config/config_view.h"
 #include "core/plugin/call_gate.h"
 #include "core/plugin/call_scope.h"
+#include "core/plugin/call_watch.h"
 #include "core/plugin/counters.h"
 #include "core/plugin/instance.h"
 #include "core/plugin/instance_services.h"
@@ -102,10 +103,9 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   void GiveUp(const absl::Status& why);
   bool hung() const { return phase() == Phase::kHung; }
 
-  // For a watchdog that looks now and then, on one thread: true when one call on a lane has lasted
-  // for the lane's time-out. The other form says whether the last look found that.
-  bool LaneIsHung(int64_t now_ns);
-  bool LaneIsHung() const { return lane_hung_.load(); }
+  // For a watchdog that looks now and then, on one thread: a call into the plugin, but for those of
+  // the life cycle, that has lasted for the lane's time-out. Also when it has been given up.
+  CallWatch::Late LateCall(int64_t now_ns);
 
   // ---- for the sides ---------------------------------------------------------------------------
   Phase phase() const { return phase_.load(std::memory_order_acquire); }
@@ -137,15 +137,21 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   SourceSide& source_side() const { return *source_side_; }
   InferSide& infer_side() const { return *infer_side_; }
 
-  // Calls into the plugin: through the gate, never on a stack that came from a plugin, and with
-  // exceptions caught, which fail the instance. False: not called, or it threw.
+  // Calls into the plugin: through the gate, never on a stack that came from a plugin, watched, and
+  // with exceptions caught, which fail the instance. False: not called, or it threw.
   template <typename F>
   bool Enter(const char* what, F&& call) {
     if (CallScope::active()) return false;
     GatePass pass(&gate_);
-    return pass && Guarded(what, call);
+    return pass && Watched(what, call);
   }
   // The same without the gate, for who has passed it.
+  template <typename F>
+  bool Watched(const char* what, F&& call) {
+    const CallWatch::Call watched(&watch_, what, !workers_.IsCurrent());
+    return Guarded(what, call);
+  }
+  // The same once more, for who is watched already or does not wait for ever.
   template <typename F>
   bool Guarded(const char* what, F&& call) {
     try {
@@ -188,14 +194,9 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   vd_instance* instance_ = nullptr;
   PluginTables tables_;
   CallGate gate_;
+  CallWatch watch_;
   ThreadPool workers_;
   std::vector<std::shared_ptr<Strand>> lanes_;
-  struct LastLook {  // Of the watchdog.
-    uint64_t turns = 0;
-    int64_t since_ns = 0;  // 0: it was not busy, or moved.
-  };
-  std::vector<LastLook> looks_;
-  std::atomic<bool> lane_hung_{false};
 
   std::unique_ptr<HostSide> host_side_;
   std::unique_ptr<DeliverSide> deliver_side_;

@@ -291,20 +291,13 @@ void InstanceRunner::DoFailed(const Incarnation* which, const absl::Status& why)
   PlanRetry();
 }
 
-void InstanceRunner::DoHung() {
+void InstanceRunner::DoHung(const Incarnation* which, const absl::Status& why) {
   const std::shared_ptr<Incarnation> now = current_->get();
-  if (now == nullptr || !now->LaneIsHung()) return;
-  const absl::Status why =
-      absl::DeadlineExceededError(absl::StrCat("a call on a lane did not return within ",
-                                               absl::FormatDuration(params_.limits.lane_timeout)));
-  const bool holds_caller = now->deliver_side().caller_inside();
+  if (now.get() != which) return;  // Of an earlier life.
   now->GiveUp(why);
   current_->Set(nullptr);
   SetState(InstanceState::kFailed, why);
   PlanRetry();
-  // The dispatcher's own thread is in there and can not be had back: only a new process helps, and
-  // loses nothing, since what was not confirmed is still in the spool.
-  if (holds_caller && params_.on_fatal) params_.on_fatal(name_, why);
 }
 
 void InstanceRunner::StartFailed(const absl::Status& why) {
@@ -350,10 +343,16 @@ void InstanceRunner::EndPrepared() {
   prepared_ = nullptr;
 }
 
-void InstanceRunner::LookAtLanes() {
+void InstanceRunner::LookAtCalls() {
   const std::shared_ptr<Incarnation> now = current_->get();
-  if (now == nullptr || !now->LaneIsHung(params_.services->clock->MonotonicNanos())) return;
-  Queue([this] { DoHung(); });
+  if (now == nullptr) return;
+  const CallWatch::Late late = now->LateCall(params_.services->clock->MonotonicNanos());
+  if (!late) return;
+  Queue([this, now, what = late.what] {
+    DoHung(now.get(), absl::DeadlineExceededError(
+                          absl::StrCat(what, ": did not return within ",
+                                       absl::FormatDuration(params_.limits.lane_timeout))));
+  });
 }
 
 // ---- telling

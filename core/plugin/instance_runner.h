@@ -71,7 +71,7 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
   // True while a start is wanted and neither done nor failed.
   bool settling() const;
   // For the watchdog, on its thread.
-  void LookAtLanes();
+  void LookAtCalls();
 
  private:
   // How long a life must have lasted for its end to count as the first failure in a row.
@@ -85,7 +85,7 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
   absl::Status StartPrepared(const std::shared_ptr<Incarnation>& next);
   absl::Status DoStop(absl::Duration drain_limit, const absl::Status& why);
   void DoFailed(const Incarnation* which, const absl::Status& why);
-  void DoHung();
+  void DoHung(const Incarnation* which, const absl::Status& why);
   void StartFailed(const absl::Status& why);
   void PlanRetry();
   void CancelRetry();

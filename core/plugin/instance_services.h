@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -16,6 +18,7 @@
 namespace viaduct {
 
 class HealthTree;
+class Incarnation;
 class Metrics;
 
 // Thread-safe. Outlives every incarnation but those that were given up; these do not reach it.
@@ -35,6 +38,16 @@ class InstanceServices {
     retired_.pop_front();
   }
 
+  // What did not come back from a call, to be looked at for as long as the node runs.
+  void AddGivenUp(std::shared_ptr<Incarnation> incarnation) {
+    absl::MutexLock lock(&mutex_);
+    given_up_.push_back(std::move(incarnation));
+  }
+  std::vector<std::shared_ptr<Incarnation>> given_up() const {
+    absl::MutexLock lock(&mutex_);
+    return given_up_;
+  }
+
   // Unique in the process, never 0.
   uint64_t NextTicket() { return next_ticket_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -47,8 +60,9 @@ class InstanceServices {
 
  private:
   static constexpr size_t kMaxRetired = 16;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::deque<std::shared_ptr<const void>> retired_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Incarnation>> given_up_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> next_ticket_{1};
 };
 

@@ -10,6 +10,7 @@
 #include "core/base/string_view.h"
 #include "core/plugin/file_road.h"
 #include "core/plugin/frames.h"
+#include "core/plugin/incarnation.h"
 #include "core/plugin/instance_runner.h"
 #include "core/plugin/instance_services.h"
 #include "core/plugin/out_call_side.h"
@@ -175,7 +176,7 @@ void Instances::Commit(std::vector<Change> changes, const std::vector<RunnerPtr>
     {
       absl::MutexLock lock(&mutex_);
       runners_[change.spec.name] = change.runner;
-      if (!std::exchange(watching_lanes_, true)) {
+      if (!std::exchange(watching_, true)) {
         services_->timers.ArmAfter(kShortestLook, [this] { Watchdog(); });
       }
     }
@@ -386,10 +387,29 @@ void Instances::OnRemoved(const std::string& name) {
 
 // On the timers' thread, as long as there are instances.
 void Instances::Watchdog() {
-  for (const RunnerPtr& runner : Runners()) runner->LookAtLanes();
+  for (const RunnerPtr& runner : Runners()) runner->LookAtCalls();
+  LookAtGivenUp();
   const absl::Duration next =
       std::clamp(options_.limits.lane_timeout / 4, kShortestLook, kLongestLook);
   services_->timers.ArmAfter(next, [this] { Watchdog(); });
+}
+
+// A thread of the host that is inside a plugin can not be had back: only a new process helps, and
+// loses nothing, since what was not confirmed is still in the spool. Whoever gave the plugin up,
+// and for whatever reason, the thread is looked for here.
+void Instances::LookAtGivenUp() {
+  if (host_thread_lost_) return;
+  for (const std::shared_ptr<Incarnation>& incarnation : services_->given_up()) {
+    const CallWatch::Late late = incarnation->LateCall(deps_.clock->MonotonicNanos());
+    if (!late.lent) continue;
+    host_thread_lost_ = true;
+    const absl::Status why = absl::DeadlineExceededError(
+        absl::StrCat(late.what, ": did not return and keeps a thread of the host"));
+    deps_.log->Error("instances", "a thread is lost, the node must be started anew",
+                     {{"instance", incarnation->name()}, {"reason", StdView(why.message())}});
+    if (options_.on_fatal) options_.on_fatal(incarnation->name(), why);
+    return;
+  }
 }
 
 // ---- the other interfaces

@@ -37,8 +37,8 @@ class RoadProber;        // road_prober.h
 struct InstancesOptions {
   InstanceLimits limits;
   // The node should end: an instance with StartFailurePolicy::kFail did not start, or a plugin did
-  // not return from deliver and keeps the dispatcher's thread (then nothing but _exit will do). On
-  // a thread of its own; must not call back into Instances but may tell main.
+  // not return from a call and keeps a thread of the host, such as the dispatcher's (then nothing
+  // but _exit will do). On a thread of Instances; must not call back but may tell main.
   std::function<void(const std::string& name, const absl::Status& why)> on_fatal;
 };
 
@@ -178,6 +178,7 @@ class Instances {
   void PutEvent(const InstanceEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NotifyLinks();
   void Watchdog();
+  void LookAtGivenUp();
 
   const InstancesDeps deps_;
   const InstancesOptions options_;
@@ -186,7 +187,8 @@ class Instances {
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(applying_);
   mutable absl::CondVar changed_;
   uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // Counts what changed_ tells.
-  bool watching_lanes_ ABSL_GUARDED_BY(mutex_) = false;
+  bool watching_ ABSL_GUARDED_BY(mutex_) = false;
+  bool host_thread_lost_ = false;  // Of the watchdog alone: on_fatal has been told.
   absl::btree_map<std::string, RunnerPtr> runners_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<InstanceWatch>> watches_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> links_changed_ ABSL_GUARDED_BY(mutex_);

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <filesystem>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -115,30 +114,6 @@ TEST_F(InstancesTest, AHangingStopIsGivenUpAndCancelsWhatWasInFlight) {
   EXPECT_EQ(recorder.Await(3), "CCC");
   EXPECT_TRUE(instances_->Start("h").ok()) << "a new incarnation beside the hung one";
   Release(fifo);
-}
-
-TEST_F(InstancesTest, ATaskThatHangsOnItsLaneIsFoundByTheWatchdog) {
-  const std::string fifo = MakeFifo("hang");
-  Boot({Spec("h", absl::StrCat(R"({"task":"hang","fifo":")", fifo, "\"}"))});
-  EXPECT_EQ(Order("h", "post", 1), "0");
-  EXPECT_TRUE(Await("h", [](const InstanceInfo& i) { return i.counters.quarantined == 1; }));
-  EXPECT_TRUE(Await("h", [](const InstanceInfo& i) { return i.state == InstanceState::kStarted; }))
-      << "made anew after the back-off";
-  Release(fifo);
-}
-
-TEST_F(InstancesTest, AHangInDeliverKeepsTheCallersThreadSoTheNodeIsToldToEnd) {
-  const std::string fifo = MakeFifo("hang");
-  Boot({Spec("h", absl::StrCat(R"({"deliver":"hang","fifo":")", fifo, "\"}"))});
-  Recorder recorder(instances_->links()[0]);
-  size_t taken = 99;
-  std::thread dispatcher([&] { taken = recorder.Deliver(3); });
-  EXPECT_TRUE(fatal_.WaitForNotificationWithTimeout(kLong));
-  EXPECT_EQ(instances_->Get("h")->counters.quarantined, 1u);
-  Release(fifo);
-  dispatcher.join();
-  EXPECT_EQ(taken, 0u) << "what the hung one still took counts for nothing";
-  EXPECT_EQ(recorder.Await(0), "");
 }
 
 TEST_F(InstancesTest, APluginThatSaysItCanNotGoOnIsMadeAnew) {

@@ -214,6 +214,11 @@ class InstancesFixture : public testing::Test {
     }
   }
 
+  // The spec of an instance that hangs at this place until the fifo is released.
+  static InstanceSpec Hanging(const std::string& where, const std::string& fifo) {
+    return Spec("h", absl::StrCat("{\"", where, R"(":"hang","fifo":")", fifo, "\"}"));
+  }
+
   // Tells the testbed what to do, and what it answered.
   CallReply OrderReply(const std::string& name, const std::string& command, uint64_t number,
                        absl::Duration limit = kLong) {
@@ -245,6 +250,10 @@ class InstancesFixture : public testing::Test {
     const std::string path = (folder_ / name).string();
     EXPECT_EQ(mkfifo(path.c_str(), 0600), 0);
     return path;
+  }
+  // Until a plugin hangs on the fifo.
+  static void AwaitHang(const std::string& fifo) {
+    kept_open_.push_back(open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
   }
   // Lets a plugin go on that hangs on the fifo.
   static void Release(const std::string& fifo) {

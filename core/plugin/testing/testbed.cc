@@ -56,7 +56,8 @@ int32_t Create(const vd_host* host, vd_str name, vd_instance** out, vd_error* er
 
 int32_t Configure(vd_instance* self, const vd_config* config, vd_error* error) {
   const auto* const read = Ask<vd_host_config_1>(self, VD_HOST_CONFIG_1);
-  for (const char* where : {"configure", "start", "stop", "drain", "deliver", "destroy", "task"}) {
+  for (const char* where :
+       {"configure", "start", "stop", "drain", "deliver", "destroy", "task", "credit", "done"}) {
     vd_str mode{};
     const std::string pointer = std::string("/") + where;
     if (read->get_string(config, Str(pointer), &mode) == VD_OK) self->modes[where] = Text(mode);
@@ -130,7 +131,10 @@ void Destroy(vd_instance* self) {
 // ---- deliver
 // -------------------------------------------------------------------------------------
 
-uint32_t Credit(vd_instance* self, uint32_t) { return self->credit; }
+uint32_t Credit(vd_instance* self, uint32_t) {
+  Misbehave(self, "credit");
+  return self->credit;
+}
 
 int32_t Deliver(vd_instance* self, uint32_t, const vd_message_list* batch, uint64_t* taken) {
   Misbehave(self, "deliver");
@@ -169,6 +173,7 @@ void Note(vd_instance* self, const std::string& what) {
 }
 
 void OnDone(vd_instance* self, const vd_completion_list* list) {
+  Misbehave(self, "done");
   for (uint64_t i = 0; i < list->count; ++i) {
     Note(self, "done " + std::to_string(list->items[i].token) + " outcome " +
                    std::to_string(list->items[i].outcome));
