@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -25,6 +27,23 @@ constexpr size_t kMessages = 8;
 // Every plugin takes from it what it knows; nothing checks it against a schema here.
 constexpr char kConfig[] = R"({"delay_ms":1500,"greeting":"hello"})";
 constexpr char kEnvelope[] = R"({"payload":{}})";
+
+// Something that has happened, once or more often.
+class Event {
+ public:
+  void Set() {
+    absl::MutexLock lock(&mutex_);
+    happened_ = true;
+  }
+  void Await() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&happened_));
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool happened_ ABSL_GUARDED_BY(mutex_) = false;
+};
 
 // How messages ended.
 class Endings {
@@ -64,7 +83,7 @@ InstanceLimits ShortLimits() {
   return limits;
 }
 
-size_t DeliverSome(Link* link) {
+void DeliverSome(Link* link) {
   std::vector<OutboundMessage> batch(kMessages);
   for (size_t i = 0; i < batch.size(); ++i) {
     batch[i].token = i + 1;
@@ -73,7 +92,7 @@ size_t DeliverSome(Link* link) {
     batch[i].envelope_json = kEnvelope;
     batch[i].payload_json = batch[i].envelope_json.substr(11, 2);
   }
-  return link->Deliver(batch);
+  if (link->credit() > 0) link->Deliver(batch);
 }
 
 void PrintInfo(const char* when, const Instances& instances) {
@@ -105,6 +124,11 @@ int Run(const std::string& folder, const std::string& plugin) {
   deps.log = &log;
   InstancesOptions options;
   options.limits = ShortLimits();
+  Event dispatched;  // Or not to be expected any more.
+  options.on_fatal = [&dispatched](const std::string&, const absl::Status& why) {
+    std::printf("the node must end: %s\n", std::string(why.message()).c_str());
+    dispatched.Set();
+  };
   Instances instances(deps, options);
   InstanceSpec spec;
   spec.name = kInstance;
@@ -118,7 +142,12 @@ int Run(const std::string& folder, const std::string& plugin) {
   for (const std::shared_ptr<Link>& link : instances.links()) {
     if (!link->ready()) continue;
     link->SetHandlers([&](absl::Span<const Completion> done) { endings.Add(done); }, nullptr);
-    DeliverSome(link.get());
+    // It may never end; but this function does not return either.
+    std::thread([&dispatched, link] {
+      DeliverSome(link.get());
+      dispatched.Set();
+    }).detach();
+    dispatched.Await();
     endings.Await(kMessages);
   }
   std::printf("delivered: ended=%s\n", endings.text().c_str());
