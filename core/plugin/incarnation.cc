@@ -1,7 +1,6 @@
 #include "core/plugin/incarnation.h"
 
 #include <algorithm>
-#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -116,7 +115,7 @@ absl::Status Incarnation::CallCreate() {
 absl::Status Incarnation::Configure(std::shared_ptr<const ConfigView> config) {
   VD_RETURN_IF_ERROR(Control("configure", limits().configure_timeout,
                              [this, config] { return CallConfigure(config); }));
-  VD_RETURN_IF_ERROR(Control("query", limits().configure_timeout, [this] { return FindTables(); }));
+  VD_RETURN_IF_ERROR(Control("query", limits().configure_timeout, [this] { return CallQuery(); }));
   phase_ = Phase::kConfigured;
   return absl::OkStatus();
 }
@@ -129,20 +128,8 @@ absl::Status Incarnation::CallConfigure(const std::shared_ptr<const ConfigView>&
   return StatusOf("configure", code, error);
 }
 
-absl::Status Incarnation::FindTables() {
-  const auto find = [this](const char* id, auto* table) {
-    const void* const found = plugin().lifecycle().query(instance_, ToAbi(id));
-    using Table = std::remove_pointer_t<decltype(table)>;
-    *table = static_cast<Table>(found);
-    if (found != nullptr) tables_.ids.emplace_back(id);
-  };
-  find(VD_DELIVER_1, &tables_.deliver);
-  find(VD_SUBMIT_1, &tables_.submit);
-  find(VD_CALL_1, &tables_.call);
-  find(VD_FILE_1, &tables_.file);
-  find(VD_PROBE_1, &tables_.probe);
-  find(VD_SOURCE_1, &tables_.source);
-  find(VD_INFER_1, &tables_.infer);
+absl::Status Incarnation::CallQuery() {
+  VD_ASSIGN_OR_RETURN(tables_, FindTables(plugin().lifecycle(), instance_));
   return absl::OkStatus();
 }
 

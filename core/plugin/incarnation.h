@@ -22,6 +22,7 @@
 #include "core/plugin/instance.h"
 #include "core/plugin/instance_services.h"
 #include "core/plugin/plugin.h"
+#include "core/plugin/plugin_tables.h"
 
 namespace viaduct {
 
@@ -45,18 +46,6 @@ enum class Phase : uint8_t {
   kStopping,
   kStopped,
   kHung,
-};
-
-// The plugin's tables, found after configure; null where not offered.
-struct PluginTables {
-  const vd_deliver_1* deliver = nullptr;
-  const vd_submit_1* submit = nullptr;
-  const vd_call_1* call = nullptr;
-  const vd_file_1* file = nullptr;
-  const vd_probe_1* probe = nullptr;
-  const vd_source_1* source = nullptr;
-  const vd_infer_1* infer = nullptr;
-  std::vector<std::string> ids;
 };
 
 // The control calls (Create to Destroy) are made by one thread at a time, in the order of
@@ -181,7 +170,7 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   absl::Status Control(const char* what, absl::Duration limit, std::function<absl::Status()> call);
   absl::Status CallCreate();
   absl::Status CallConfigure(const std::shared_ptr<const ConfigView>& config);
-  absl::Status FindTables();
+  absl::Status CallQuery();
   absl::Status EndWork();
   void EndItems();
   void Threw(const char* what, std::string_view text);
@@ -192,7 +181,7 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   std::atomic<bool> delivering_{false};
   std::atomic<bool> failed_{false};  // Fail was called once.
   vd_instance* instance_ = nullptr;
-  PluginTables tables_;
+  PluginTables tables_;  // Of a configured one.
   CallGate gate_;
   CallWatch watch_;
   ThreadPool workers_;
