@@ -164,6 +164,11 @@ void InstanceRunner::Close(absl::Duration limit) {
   }).IgnoreError();  // Logged.
   driver_.Stop();
   handlers_->Set(nullptr, nullptr);
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto told = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !telling_; };
+    mutex_.Await(absl::Condition(&told));
+  }
   if (params_.services->health != nullptr) params_.services->health->Remove(component_);
 }
 
@@ -367,7 +372,8 @@ void InstanceRunner::DescribeIncarnation(const Incarnation& incarnation) {
     if (info_.link == link) return;
     info_.link = link;
   }
-  Tell(true);
+  Tell();
+  if (params_.on_link_change) params_.on_link_change();
 }
 
 void InstanceRunner::SetState(InstanceState state, absl::Status reason) {
@@ -378,7 +384,7 @@ void InstanceRunner::SetState(InstanceState state, absl::Status reason) {
     info_.reason = std::move(reason);
     if (state == InstanceState::kStarted) info_.failures = 0;
   }
-  Tell(false);
+  Tell();
 }
 
 void InstanceRunner::SetHealth(InstanceHealth health, std::string reason) {
@@ -388,14 +394,33 @@ void InstanceRunner::SetHealth(InstanceHealth health, std::string reason) {
     info_.health = health;
     info_.health_reason = std::move(reason);
   }
-  Tell(false);
+  Tell();
 }
 
-void InstanceRunner::Tell(bool links) {
-  if (closed_) return;
-  const InstanceInfo now = info();
-  TellHealthTree(now);
-  if (params_.on_change) params_.on_change(now, links);
+void InstanceRunner::Tell() {
+  {
+    absl::MutexLock lock(&mutex_);
+    untold_ = true;
+    if (std::exchange(telling_, true)) return;
+  }
+  TellUntilTold();
+}
+
+// One thread at a time, or an older state could be shown over a newer one: the driver and threads
+// of the plugin come here at once.
+void InstanceRunner::TellUntilTold() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (closed_ || !std::exchange(untold_, false)) {
+        telling_ = false;
+        return;
+      }
+    }
+    const InstanceInfo now = info();
+    TellHealthTree(now);
+    if (params_.on_change) params_.on_change(now);
+  }
 }
 
 void InstanceRunner::TellHealthTree(const InstanceInfo& info) {

@@ -34,8 +34,10 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
     InstanceLimits limits;
     InstanceServices* services = nullptr;
     PluginRegistry* plugins = nullptr;
-    // Told after every change; no lock is held. `links` when is_link may have changed.
-    std::function<void(const InstanceInfo&, bool links)> on_change;
+    // Told after every change, on any thread; no lock is held. What is told last is what is true.
+    std::function<void(const InstanceInfo&)> on_change;
+    // info().link has changed; on the driver, never on a stack of a plugin.
+    std::function<void()> on_link_change;
     std::function<void(const std::string&, const absl::Status&)> on_fatal;
   };
 
@@ -93,7 +95,8 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
 
   void SetState(InstanceState state, absl::Status reason = absl::OkStatus());
   void SetHealth(InstanceHealth health, std::string reason);
-  void Tell(bool links);
+  void Tell();
+  void TellUntilTold() ABSL_LOCKS_EXCLUDED(mutex_);
   void TellHealthTree(const InstanceInfo& info);
   void DescribeIncarnation(const Incarnation& incarnation);
 
@@ -117,6 +120,8 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
   mutable absl::Mutex mutex_;
   InstanceSpec spec_ ABSL_GUARDED_BY(mutex_);
   InstanceInfo info_ ABSL_GUARDED_BY(mutex_);
+  bool telling_ ABSL_GUARDED_BY(mutex_) = false;  // Some thread is in TellUntilTold.
+  bool untold_ ABSL_GUARDED_BY(mutex_) = false;   // Something has changed since it looked.
   int64_t retry_at_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   bool starting_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<bool> closed_{false};

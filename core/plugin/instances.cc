@@ -102,7 +102,8 @@ Instances::RunnerPtr Instances::MakeRunner(const InstanceSpec& spec) {
   params.limits = options_.limits;
   params.services = services_.get();
   params.plugins = deps_.plugins;
-  params.on_change = [this](const InstanceInfo& info, bool links) { OnChanged(info, links); };
+  params.on_change = [this](const InstanceInfo& info) { OnChanged(info); };
+  params.on_link_change = [this] { NotifyLinks(); };
   params.on_fatal = options_.on_fatal;
   return std::make_shared<InstanceRunner>(spec, std::move(params));
 }
@@ -357,14 +358,11 @@ void Instances::PutEvent(const InstanceEvent& event) {
   }
 }
 
-void Instances::OnChanged(const InstanceInfo& info, bool links) {
-  {
-    absl::MutexLock lock(&mutex_);
-    ++changes_;
-    changed_.SignalAll();
-    PutEvent({InstanceEvent::Kind::kChanged, info});
-  }
-  if (links) NotifyLinks();
+void Instances::OnChanged(const InstanceInfo& info) {
+  absl::MutexLock lock(&mutex_);
+  ++changes_;
+  changed_.SignalAll();
+  PutEvent({InstanceEvent::Kind::kChanged, info});
 }
 
 void Instances::OnRemoved(const std::string& name) {

@@ -173,7 +173,7 @@ class Instances {
   void Commit(std::vector<Change> changes, const std::vector<RunnerPtr>& unwanted,
               ApplyResult* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(applying_);
   void CloseAll(const std::vector<RunnerPtr>& runners, absl::Duration limit);
-  void OnChanged(const InstanceInfo& info, bool links);
+  void OnChanged(const InstanceInfo& info);
   void OnRemoved(const std::string& name);
   void PutEvent(const InstanceEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NotifyLinks();

@@ -299,6 +299,9 @@ int32_t Obey(vd_instance* self, const std::string& command, uint64_t number) {
   } else if (command == "fail") {
     Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)
         ->fail(self->host, VD_UNAVAILABLE, Str("the modem is on fire"));
+  } else if (command == "degraded") {
+    Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)
+        ->set(self->host, VD_HEALTH_DEGRADED, Str("the line is noisy"));
   } else if (command == "room") {
     self->credit = static_cast<uint32_t>(number);
     Ask<vd_host_deliver_1>(self, VD_HOST_DELIVER_1)->on_room(self->host, 0);
