@@ -177,8 +177,7 @@ void HostSide::DropTimers() {
 int32_t HostSide::AddMetric(const vd_metric* metric, uint32_t* out) {
   vd_metric theirs;
   if (out == nullptr || !ReadStruct(metric, &theirs)) return VD_INVALID_ARGUMENT;
-  const Phase phase = owner_->phase();
-  if (phase > Phase::kConfigured) return VD_FAILED_PRECONDITION;
+  if (!owner_->registering()) return VD_FAILED_PRECONDITION;
   if (theirs.kind < VD_METRIC_COUNTER || theirs.kind > VD_METRIC_HISTOGRAM) {
     return VD_INVALID_ARGUMENT;
   }

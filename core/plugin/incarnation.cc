@@ -141,6 +141,7 @@ absl::Status Incarnation::Start() {
     const int32_t code = plugin().lifecycle().start(instance_, lane_count(), &error);
     return StatusOf("start", code, error);
   });
+  start_returned_ = true;
   if (hung()) return started;
   if (!started.ok()) {  // The plugin has undone everything itself: what it posted must not run.
     phase_ = Phase::kStopping;

@@ -99,6 +99,8 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   // ---- for the sides ---------------------------------------------------------------------------
   Phase phase() const { return phase_.load(std::memory_order_acquire); }
   bool accepting() const { return phase() == Phase::kStarted || phase() == Phase::kDraining; }
+  // Until start has returned.
+  bool registering() const { return phase() <= Phase::kStarted && !start_returned_.load(); }
   bool answering() const { return accepting() || phase() == Phase::kStopping; }
   // True between the success of start and drain or stop: the host may bring work of its own.
   bool delivering() const { return delivering_.load(std::memory_order_acquire); }
@@ -179,6 +181,7 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   std::unique_ptr<Handle> handle_;
   std::atomic<Phase> phase_{Phase::kNew};
   std::atomic<bool> delivering_{false};
+  std::atomic<bool> start_returned_{false};
   std::atomic<bool> failed_{false};  // Fail was called once.
   vd_instance* instance_ = nullptr;
   PluginTables tables_;  // Of a configured one.

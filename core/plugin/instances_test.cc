@@ -16,6 +16,7 @@
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
 #include "core/plugin/testing/instances_fixture.h"
+#include "viaduct/abi/abi.h"
 
 namespace viaduct {
 namespace {
@@ -255,6 +256,13 @@ TEST_F(InstancesTest, HostServicesWork) {
   EXPECT_TRUE(AwaitSeen("a", "task 7"));
   EXPECT_THAT(OrderReply("a", "seen", 0).body, testing::Not(HasSubstr("never")));
   EXPECT_THAT(metrics_.ExpositionText(), HasSubstr("viaduct_testbed_orders_total{instance=\"a\"}"));
+}
+
+TEST_F(InstancesTest, MetricsAreAddedUntilStartHasReturned) {
+  Boot({Spec("a", R"({"start":"metric"})")});
+  EXPECT_EQ(State("a"), InstanceState::kStarted) << Reason("a");
+  EXPECT_THAT(metrics_.ExpositionText(), HasSubstr("viaduct_testbed_starts_total{instance=\"a\"}"));
+  EXPECT_EQ(Order("a", "metric", 0), absl::StrCat(VD_FAILED_PRECONDITION));
 }
 
 TEST_F(InstancesTest, HostileArgumentsAreRefusedAndCounted) {

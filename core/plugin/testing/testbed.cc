@@ -54,6 +54,15 @@ int32_t Create(const vd_host* host, vd_str name, vd_instance** out, vd_error* er
   return VD_OK;
 }
 
+int32_t AddMetric(vd_instance* self, const char* name, uint32_t* number) {
+  vd_metric metric{};
+  metric.struct_size = sizeof(metric);
+  metric.kind = VD_METRIC_COUNTER;
+  metric.name = Str(name);
+  metric.help = Str("Commands that the testbed has carried out.");
+  return Ask<vd_host_metrics_1>(self, VD_HOST_METRICS_1)->add(self->host, &metric, number);
+}
+
 int32_t Configure(vd_instance* self, const vd_config* config, vd_error* error) {
   const auto* const read = Ask<vd_host_config_1>(self, VD_HOST_CONFIG_1);
   for (const char* where :
@@ -72,12 +81,7 @@ int32_t Configure(vd_instance* self, const vd_config* config, vd_error* error) {
   if (IsMode(self, "configure", "fail")) {
     return Fail(error, VD_INVALID_ARGUMENT, "not in this house", "/configure");
   }
-  vd_metric metric{};
-  metric.struct_size = sizeof(metric);
-  metric.kind = VD_METRIC_COUNTER;
-  metric.name = Str("orders");
-  metric.help = Str("Commands that the testbed has carried out.");
-  return Ask<vd_host_metrics_1>(self, VD_HOST_METRICS_1)->add(self->host, &metric, &self->metric);
+  return AddMetric(self, "orders", &self->metric);
 }
 
 int32_t Start(vd_instance* self, uint32_t, vd_error* error) {
@@ -85,6 +89,10 @@ int32_t Start(vd_instance* self, uint32_t, vd_error* error) {
   if (IsMode(self, "start", "fail")) return Fail(error, VD_UNAVAILABLE, "the port is taken");
   if (IsMode(self, "start", "fail_while_file") && access(self->fifo.c_str(), F_OK) == 0) {
     return Fail(error, VD_UNAVAILABLE, "the port is taken");
+  }
+  if (IsMode(self, "start", "metric")) {
+    uint32_t number = 0;
+    return AddMetric(self, "starts", &number);
   }
   if (IsMode(self, "start", "health")) {
     Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)
@@ -302,6 +310,9 @@ int32_t Obey(vd_instance* self, const std::string& command, uint64_t number) {
   } else if (command == "degraded") {
     Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)
         ->set(self->host, VD_HEALTH_DEGRADED, Str("the line is noisy"));
+  } else if (command == "metric") {
+    uint32_t added = 0;
+    return AddMetric(self, "late", &added);
   } else if (command == "room") {
     self->credit = static_cast<uint32_t>(number);
     Ask<vd_host_deliver_1>(self, VD_HOST_DELIVER_1)->on_room(self->host, 0);
