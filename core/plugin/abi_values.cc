@@ -2,11 +2,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
+#include "core/observe/utf8.h"
 
 namespace viaduct {
 namespace {
 
 constexpr int32_t kMaxCode = VD_UNAUTHENTICATED;
+constexpr std::string_view kReplacement = "\uFFFD";
 constexpr int64_t kMaxDelayNs = int64_t{3600} * 1000 * 1000 * 1000;
 
 }  // namespace
@@ -45,9 +47,21 @@ Attributes AbiReader::List(const vd_attr* attributes, uint64_t count) {
   return result;
 }
 
+std::string Readable(std::string_view text, size_t max) {
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    uint32_t code = 0;
+    const size_t length = DecodeUtf8(text, at, &code);
+    const std::string_view character = length == 0 ? kReplacement : text.substr(at, length);
+    if (result.size() + character.size() > max) break;
+    result += character;
+    at += std::max<size_t>(length, 1);
+  }
+  return result;
+}
+
 std::string ShortText(vd_str text, size_t max) {
-  if (text.data == nullptr) return "";
-  return std::string(text.data, std::min<uint64_t>(text.size, max));
+  return text.data == nullptr ? "" : Readable({text.data, text.size}, max);
 }
 
 absl::Status StatusOf(int32_t code, std::string_view detail) {
@@ -68,7 +82,7 @@ vd_error NewError() {
 absl::Status StatusOf(std::string_view what, int32_t code, const vd_error& error) {
   if (code == VD_OK) return absl::OkStatus();
   const auto text = [](const char* begin, size_t size) {
-    return std::string(begin, strnlen(begin, size));
+    return Readable({begin, strnlen(begin, size)}, size);
   };
   const std::string pointer = text(error.pointer, sizeof(error.pointer));
   std::string message = text(error.message, sizeof(error.message));

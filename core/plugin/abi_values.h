@@ -66,7 +66,10 @@ class AbiReader {
   bool ok_ = true;
 };
 
-// At most `max` octets of a text for people; a broken one reads as empty.
+// A plugin's text for people as UTF-8: what is none is replaced, and what would be longer than
+// `max` octets ends at a character.
+std::string Readable(std::string_view text, size_t max);
+// The same of a borrowed text; a null one reads as empty.
 std::string ShortText(vd_str text, size_t max = 512);
 
 // A plugin's result code as a status; `detail` says what it was about.

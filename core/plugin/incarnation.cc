@@ -274,7 +274,7 @@ void Incarnation::Threw(const char* what, std::string_view text) {
   Counters::Add(&counters().exceptions, 1);
   if (hung()) return;  // Came back too late: the services may be gone by now.
   const absl::Status why = absl::InternalError(
-      absl::StrCat(what, ": threw an exception, ", AbslView(text.substr(0, kMaxExceptionText))));
+      absl::StrCat(what, ": threw an exception, ", Readable(text, kMaxExceptionText)));
   services().log->Error(absl::StrCat("instance/", name()), "exception crossed the plugin boundary",
                         {{"reason", StdView(why.message())}});
   if (phase() >= Phase::kStarted) Fail(why);
