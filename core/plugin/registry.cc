@@ -246,20 +246,8 @@ absl::StatusOr<PluginInfo> PluginRegistry::Load(std::string_view path) {
       }
     }
   }
-  Scan(name);
   VD_RETURN_IF_ERROR(Acquire(name).status());
   return Describe(name);
-}
-
-void PluginRegistry::Scan(const std::string& name) {
-  absl::MutexLock loading(&loading_);
-  std::string path;
-  {
-    absl::MutexLock lock(&mutex_);
-    path = entries_[name].info.path;
-  }
-  Examine(path);
-  verdicts_->Save().IgnoreError();  // Said by the next whole scan.
 }
 
 absl::StatusOr<std::shared_ptr<const Plugin>> PluginRegistry::Acquire(std::string_view name) {
@@ -270,21 +258,20 @@ absl::StatusOr<std::shared_ptr<const Plugin>> PluginRegistry::Acquire(std::strin
     const auto known = entries_.find(std::string(name));
     if (known == entries_.end()) return UnknownPlugin(name);
     if (known->second.plugin != nullptr) return known->second.plugin;
-    if (!known->second.info.failure.ok()) return known->second.info.failure;
     path = known->second.info.path;
   }
-  auto plugin = LoadFile(std::string(name), path);
+  // What lies there now may be another file than the one that was listed, and a failure may have
+  // passed. Costs a stat where the verdict still holds.
+  PluginInfo info = Check(path);
+  verdicts_->Save().IgnoreError();  // Said by the next scan.
+  auto plugin = info.failure.ok() ? LoadFile(std::string(name), path) : info.failure;
+  info.state = plugin.ok() ? PluginState::kLoaded : PluginState::kFailed;
+  info.failure = plugin.status();
+  if (plugin.ok()) Fill((*plugin)->info(), &info);
   absl::MutexLock lock(&mutex_);
   Entry& entry = entries_[std::string(name)];
-  if (!plugin.ok()) {
-    entry.info.state = PluginState::kFailed;
-    entry.info.failure = plugin.status();
-    return plugin.status();
-  }
-  entry.plugin = *plugin;
-  entry.info.state = PluginState::kLoaded;
-  entry.info.failure = absl::OkStatus();
-  Fill((*plugin)->info(), &entry.info);
+  entry.info = std::move(info);
+  entry.plugin = plugin.ok() ? *plugin : nullptr;
   return plugin;
 }
 

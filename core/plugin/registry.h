@@ -80,8 +80,9 @@ class PluginRegistry {
   std::vector<PluginInfo> List() const;  // By name.
   absl::StatusOr<PluginInfo> Describe(std::string_view name) const;
 
-  // The library for an instance, loaded now if need be; held as long as the pointer is. NOT_FOUND
-  // names the folders that were looked through; a failed file gives its reason.
+  // The library for an instance, loaded now if need be; held as long as the pointer is. What lies
+  // at its path now is checked first, whatever a scan found. NOT_FOUND names the folders that were
+  // looked through; a file that fails gives its reason.
   absl::StatusOr<std::shared_ptr<const Plugin>> Acquire(std::string_view name);
 
  private:
@@ -90,7 +91,6 @@ class PluginRegistry {
     std::shared_ptr<const Plugin> plugin;  // Null when not loaded.
   };
 
-  void Scan(const std::string& name);
   void Examine(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(loading_);
   PluginInfo Check(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(loading_);
   absl::StatusOr<ModuleInfo> Verdict(const std::string& path)

@@ -206,6 +206,34 @@ TEST_F(RegistryTest, UnloadsOnlyWhatNobodyUsesAndLoadsItAnew) {
   EXPECT_EQ((*registry->Acquire("testbed"))->info().version, "2.0.0");
 }
 
+TEST_F(RegistryTest, AFileThatHasChangedIsTriedOutBeforeItIsLoaded) {
+  Put("good/testbed.so", "testbed.so");
+  const auto registry = Make(true);
+  registry->Scan();
+  Put("broken/crashes.so", "testbed.so");  // Would take this process along.
+  EXPECT_THAT(std::string(registry->Acquire("testbed").status().message()),
+              HasSubstr("crashed while it was tried out"));
+  EXPECT_EQ(registry->Describe("testbed")->state, PluginState::kFailed);
+  Put("next/testbed_next.so", "testbed.so");
+  const auto next = registry->Acquire("testbed");
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_EQ((*next)->info().version, "2.0.0");
+  EXPECT_EQ(registry->Describe("testbed")->state, PluginState::kLoaded);
+}
+
+TEST_F(RegistryTest, AFailureToLoadPassesWithItsCause) {
+  Put("good/testbed.so", "testbed.so");
+  const auto registry = Make();
+  registry->Scan();
+  fs::remove_all(folder_ / "cache");
+  std::ofstream(folder_ / "cache") << "a file where the folder should be";
+  EXPECT_THAT(std::string(registry->Acquire("testbed").status().message()),
+              HasSubstr("can not write"));
+  EXPECT_EQ(registry->Describe("testbed")->state, PluginState::kFailed);
+  fs::remove(folder_ / "cache");
+  EXPECT_TRUE(registry->Acquire("testbed").ok());
+}
+
 TEST_F(RegistryTest, UnloadingTakesTheLibraryOutOfTheProcess) {
   Put("broken/honest.so", "honest.so");
   const auto registry = Make();
