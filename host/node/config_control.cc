@@ -53,6 +53,7 @@ NodeConfig ConfigControl::running() const {
 }
 
 ConfigReport ConfigControl::Validate(std::string_view yaml) {
+  deps_.plugins->Scan();
   return deps_.validator->Validate(yaml, kFileName);
 }
 
@@ -281,7 +282,7 @@ void ConfigControl::OnConfirmTimeout(uint64_t number) {
 
 absl::StatusOr<ConfigControl::Document> ConfigControl::Show(const Revision& revision) {
   VD_ASSIGN_OR_RETURN(std::string yaml, deps_.revisions->ReadYaml(revision.number));
-  ConfigReport report = Validate(yaml);
+  ConfigReport report = deps_.validator->Validate(yaml, kFileName);
   if (report.redacted_yaml.empty() && !yaml.empty()) {
     return absl::DataLossError(
         absl::StrCat("config: revision ", revision.number,

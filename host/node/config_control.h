@@ -25,6 +25,7 @@
 #include "core/observe/log.h"
 #include "core/observe/log_hub.h"
 #include "core/plugin/instances.h"
+#include "core/plugin/registry.h"
 
 namespace viaduct {
 
@@ -42,6 +43,7 @@ class ConfigControl {
     HealthTree* health = nullptr;
     RevisionStore* revisions = nullptr;
     ConfigValidator* validator = nullptr;
+    PluginRegistry* plugins = nullptr;
     Instances* instances = nullptr;
     TimerQueue* timers = nullptr;
     Executor* executor = nullptr;  // Where a roll-back by itself runs.
@@ -80,6 +82,7 @@ class ConfigControl {
   // The node is ready: the head is good when it is still the head after a while.
   void ScheduleGood();
 
+  // With the plugins that are installed by now.
   ConfigReport Validate(std::string_view yaml);
   Planned Plan(std::string_view yaml);
   Outcome Apply(const RevisionStore::Proposal& proposal);

@@ -189,6 +189,7 @@ void Node::BuildConfigControl() {
   control.health = &health_;
   control.revisions = foundation_->revisions.get();
   control.validator = foundation_->validator.get();
+  control.plugins = foundation_->plugins.get();
   control.instances = instances_.get();
   control.timers = &timers_;
   control.executor = &pool_;

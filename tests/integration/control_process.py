@@ -5,6 +5,7 @@ callers, exit codes. Each check stands alone on a node of its own.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -132,6 +133,24 @@ def hangup_reads_the_file_again(t):
              and "INVALID_ARGUMENT" in ctl(t, node, "logs", "tail", "--component", "audit").stdout,
              LIMIT_S, "an audit record of the refusal")
     expect(revision(t, node) == 2, "a file with mistakes became a revision")
+    node.stop()
+
+
+def hangup_finds_a_plugin_that_was_put_there_meanwhile(t):
+    node = t.server("plugin")
+    plugins = os.path.join(t.folder, "plugins")
+    os.makedirs(plugins)
+    shutil.copy(os.path.join(t.build.plugins, "rest.so"), plugins)
+    node.config["plugins"] = {"path": [plugins]}
+    node.config["instances"].append({"name": "new", "plugin": "good"})
+    node.write_config()
+    node.start()
+    shown = ctl(t, node, "instances", "list").stdout
+    expect("is not installed" in shown, f"without the plugin: {shown}")
+    shutil.copy(os.path.join(t.build.folder, "tests", "bad_plugins", "good.so"), plugins)
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: ctl(t, node, "health", "viaduct.instance/new").returncode == 0, LIMIT_S,
+             "the instance to serve")
     node.stop()
 
 
@@ -407,6 +426,7 @@ CHECKS = [
     a_stale_socket_is_replaced,
     mistakes_are_all_reported,
     hangup_reads_the_file_again,
+    hangup_finds_a_plugin_that_was_put_there_meanwhile,
     apply_is_compare_and_set,
     an_unconfirmed_revision_goes_back,
     a_revision_that_kills_the_node_gives_way,
