@@ -1,6 +1,7 @@
 #include "core/plugin/inbound_side.h"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -155,11 +156,18 @@ void InboundSide::FinishSubmit(uint64_t token, uint64_t ticket, CallReply reply)
     absl::MutexLock lock(&mutex_);
     if (!Leave(&submits_, token, ticket)) return;
     done_.push_back({token, std::move(reply)});
-    if (flushing_) return;  // Whoever flushes takes it along: answers batch themselves.
-    flushing_ = true;
+    // Whoever flushes already takes it along: answers batch themselves.
+    if (std::exchange(flushing_, true)) return;
   }
-  if (!CallScope::active()) return Flush();
-  owner_->workers().Submit([self = owner_->shared_from_this()] { self->inbound_side().Flush(); });
+  OffThePluginsStack([](InboundSide* self) { self->Flush(); });
+}
+
+// Now, or on another thread where this one is inside a call of a plugin.
+void InboundSide::OffThePluginsStack(std::function<void(InboundSide*)> step) {
+  if (!CallScope::active()) return step(this);
+  owner_->workers().Submit([owner = owner_->shared_from_this(), step = std::move(step)] {
+    step(&owner->inbound_side());
+  });
 }
 
 void InboundSide::Flush() {
@@ -265,14 +273,16 @@ int32_t InboundSide::Call(const vd_call& call) {
 }
 
 void InboundSide::FinishCall(uint64_t token, uint64_t ticket, CallReply reply) {
+  bool flush = false;
   {
     absl::MutexLock lock(&mutex_);
     if (!Leave(&calls_, token, ticket)) return;
+    // Its octets may be the room that a submit waits for.
+    flush = room_wanted_ != 0 && !std::exchange(flushing_, true);
   }
-  if (!CallScope::active()) return SendReply(token, reply);
-  // Answered on the stack of the plugin's own call: it must come by another.
-  owner_->workers().Submit([self = owner_->shared_from_this(), token, reply = std::move(reply)] {
-    self->inbound_side().SendReply(token, reply);
+  OffThePluginsStack([token, flush, reply = std::move(reply)](InboundSide* self) {
+    self->SendReply(token, reply);
+    if (flush) self->Flush();
   });
 }
 

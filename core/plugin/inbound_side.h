@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -51,6 +52,7 @@ class InboundSide {
   void Ask(CallRequest request, ReplyFn reply);
   void FinishSubmit(uint64_t token, uint64_t ticket, CallReply reply);
   void FinishCall(uint64_t token, uint64_t ticket, CallReply reply);
+  void OffThePluginsStack(std::function<void(InboundSide*)> step);
   void SendReply(uint64_t token, const CallReply& reply);
   void Flush();
   void SendDone(const std::vector<Done>& done);

@@ -202,6 +202,20 @@ TEST_F(InterfacesTest, CallsAreBoundedAndATokenInFlightIsNotTakenTwice) {
   EXPECT_EQ(Order("a", "call", 3), absl::StrCat(VD_RESOURCE_EXHAUSTED));
 }
 
+TEST_F(InterfacesTest, RoomIsToldAlsoWhenItWasACallThatHeldIt) {
+  limits_.max_inbound_bytes = 10;
+  Remake();
+  Boot({Spec("a", "{}")});
+  application_.Hold(true);
+  EXPECT_EQ(Order("a", "call_with_body", 10), "0");
+  EXPECT_EQ(Order("a", "submit", 1), "0") << "no room for it";
+  auto held = application_.TakeHeld();
+  ASSERT_EQ(held.size(), 1u);
+  held[0]({200, {}, ""});
+  EXPECT_TRUE(AwaitSeen("a", "room 0"));
+  EXPECT_EQ(Order("a", "submit", 1), "1");
+}
+
 TEST_F(InterfacesTest, AnswersThatComeAfterTheStopAreDropped) {
   Boot({Spec("a", "{}")});
   application_.Hold(true);

@@ -227,7 +227,8 @@ int32_t SubmitSome(vd_instance* self, uint64_t count, uint64_t* taken) {
   return Ask<vd_host_submit_1>(self, VD_HOST_SUBMIT_1)->submit(self->host, 0, &list, taken);
 }
 
-int32_t CallHost(vd_instance* self, uint64_t token, const std::string& path) {
+int32_t CallHost(vd_instance* self, uint64_t token, const std::string& path,
+                 const std::string& body = "") {
   const vd_attr credential{Str("api_key"), Str("s3cret")};
   vd_call call{};
   call.struct_size = sizeof(call);
@@ -235,6 +236,7 @@ int32_t CallHost(vd_instance* self, uint64_t token, const std::string& path) {
   call.protocol = Str("http");
   call.method = Str("GET");
   call.path = Str(path);
+  call.body = {static_cast<const uint8_t*>(static_cast<const void*>(body.data())), body.size()};
   call.peer = Str("192.0.2.7:51234");
   call.credentials = &credential;
   call.credential_count = 1;
@@ -284,6 +286,8 @@ int32_t Obey(vd_instance* self, const std::string& command, uint64_t number) {
     return static_cast<int32_t>(taken);
   } else if (command == "call") {
     return CallHost(self, number, "/hello");
+  } else if (command == "call_with_body") {
+    return CallHost(self, 1, "/hello", std::string(number, 'x'));
   } else if (command == "post") {
     auto task = std::make_unique<PostedTask>(PostedTask{self, std::to_string(number)});
     const auto* const post = Ask<vd_host_post_1>(self, VD_HOST_POST_1);
