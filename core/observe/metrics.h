@@ -30,7 +30,7 @@ struct MetricSpec {
   std::string help;  // One sentence.
   std::vector<std::pair<std::string, std::string>> labels;
   std::vector<double> bounds;  // Histogram: upper bounds, ascending, without infinity.
-  // Who pays for it and with whom it goes: an instance's name, "" for the node itself.
+  // Who pays for it and with whom it goes: "<instance>/<plugin>", "" for the node itself.
   std::string owner;
 };
 

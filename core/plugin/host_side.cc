@@ -200,7 +200,7 @@ int32_t HostSide::AddMetric(const vd_metric* metric, uint32_t* out) {
   spec.labels = reader.List(theirs.labels, theirs.label_count);
   spec.labels.emplace_back("instance", owner_->name());
   spec.bounds.assign(theirs.bounds, theirs.bounds + theirs.bound_count);
-  spec.owner = owner_->name();
+  spec.owner = InstanceServices::MetricOwner(owner_->name(), owner_->plugin().info().name);
   if (!reader.ok() || !named) return VD_INVALID_ARGUMENT;
   return NumberMetric(spec, out);
 }

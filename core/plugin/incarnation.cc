@@ -244,7 +244,7 @@ void Incarnation::GiveUp(const absl::Status& why) {
   services().log->Error(absl::StrCat("instance/", name()), "given up, the plugin did not return",
                         {{"reason", StdView(why.message())}});
   KeepForever(shared_from_this());
-  services().AddGivenUp(shared_from_this());
+  services().AddGivenUp({name(), plugin().info().name, shared_from_this()});
   gate_.Close(absl::ZeroDuration());
   host_side_->DropTimers();
   for (const auto& lane : lanes_) lane->Close(absl::ZeroDuration());

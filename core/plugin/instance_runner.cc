@@ -136,11 +136,13 @@ void InstanceRunner::Adopt(InstanceSpec spec,
     starting_ = spec.start == StartPolicy::kAuto && spec.unavailable_reason.empty();
   }
   Queue([this, spec = std::move(spec), prepared = std::move(prepared)] {
+    std::string plugin_before;
     {
       absl::MutexLock lock(&mutex_);
       spec_ = spec;
-      info_.plugin = spec.plugin;
+      plugin_before = std::exchange(info_.plugin, spec.plugin);
     }
+    if (plugin_before != spec.plugin) params_.services->ForgetMetrics(name_, plugin_before);
     retry_.Reset();
     EndPrepared();
     if (!spec.unavailable_reason.empty()) {
@@ -164,6 +166,7 @@ void InstanceRunner::Close(absl::Duration limit) {
   }).IgnoreError();  // Logged.
   driver_.Stop();
   handlers_->Set(nullptr, nullptr);
+  params_.services->ForgetMetrics(name_, spec().plugin);
   {
     absl::MutexLock lock(&mutex_);
     const auto told = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !telling_; };

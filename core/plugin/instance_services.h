@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,12 +15,12 @@
 #include "core/base/executor_timer_queue.h"
 #include "core/message/exchange.h"
 #include "core/observe/log.h"
+#include "core/observe/metrics.h"
 
 namespace viaduct {
 
 class HealthTree;
 class Incarnation;
-class Metrics;
 
 // Thread-safe. Outlives every incarnation but those that were given up; these do not reach it.
 class InstanceServices {
@@ -39,13 +40,31 @@ class InstanceServices {
   }
 
   // What did not come back from a call, to be looked at for as long as the node runs.
-  void AddGivenUp(std::shared_ptr<Incarnation> incarnation) {
+  struct GivenUp {
+    std::string instance;
+    std::string plugin;
+    std::shared_ptr<Incarnation> incarnation;
+  };
+  void AddGivenUp(GivenUp life) {
     absl::MutexLock lock(&mutex_);
-    given_up_.push_back(std::move(incarnation));
+    given_up_.push_back(std::move(life));
   }
-  std::vector<std::shared_ptr<Incarnation>> given_up() const {
+  std::vector<GivenUp> given_up() const {
     absl::MutexLock lock(&mutex_);
     return given_up_;
+  }
+
+  static std::string MetricOwner(const std::string& instance, const std::string& plugin) {
+    return instance + "/" + plugin;
+  }
+  // Gives back what a plugin has registered for an instance that does not use it any more. Not
+  // where a life was given up: it may be counting at this moment.
+  void ForgetMetrics(const std::string& instance, const std::string& plugin) {
+    if (metrics == nullptr) return;
+    for (const GivenUp& life : given_up()) {
+      if (life.instance == instance) return;
+    }
+    metrics->RemoveOwner(MetricOwner(instance, plugin));
   }
 
   // Unique in the process, never 0.
@@ -62,7 +81,7 @@ class InstanceServices {
   static constexpr size_t kMaxRetired = 16;
   mutable absl::Mutex mutex_;
   std::deque<std::shared_ptr<const void>> retired_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<Incarnation>> given_up_ ABSL_GUARDED_BY(mutex_);
+  std::vector<GivenUp> given_up_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> next_ticket_{1};
 };
 

@@ -83,7 +83,7 @@ struct Instances::Change {
   InstanceSpec spec;
   RunnerPtr runner;
   bool is_new = false;
-  absl::StatusOr<std::shared_ptr<Incarnation>> prepared;
+  Prepared prepared;
 };
 
 Instances::Instances(InstancesDeps deps, InstancesOptions options)
@@ -120,11 +120,7 @@ ApplyResult Instances::Apply(std::vector<InstanceSpec> specs, ApplyMode mode) {
   if (mode == ApplyMode::kAllOrNothing && !result.failures.empty()) {
     result.status = result.failures.front().second;
     result.unchanged.clear();
-    for (Change& change : changes) {
-      if (change.prepared.ok() && *change.prepared != nullptr) {
-        (*change.prepared)->Destroy().IgnoreError();  // It never ran.
-      }
-    }
+    for (const Change& change : changes) Drop(change.spec, change.prepared);
     return result;
   }
   if (!result.failures.empty()) result.status = result.failures.front().second;
@@ -149,6 +145,13 @@ std::vector<Instances::Change> Instances::Plan(const std::vector<InstanceSpec>& 
     changes.push_back(std::move(change));
   }
   return changes;
+}
+
+void Instances::Drop(const InstanceSpec& spec, const Prepared& prepared) {
+  if (prepared.ok() && *prepared != nullptr) (*prepared)->Destroy().IgnoreError();  // Never ran.
+  const absl::StatusOr<RunnerPtr> known = Find(spec.name);
+  const bool in_use = known.ok() && (*known)->spec().plugin == spec.plugin;
+  if (!in_use) services_->ForgetMetrics(spec.name, spec.plugin);
 }
 
 std::vector<Instances::RunnerPtr> Instances::Unwanted(
@@ -198,9 +201,9 @@ std::vector<std::pair<std::string, absl::Status>> Instances::Validate(
       failures.emplace_back(spec.name, absl::NotFoundError(spec.unavailable_reason));
       continue;
     }
-    auto prepared = MakeRunner(spec)->Prepare(spec);
+    const auto prepared = MakeRunner(spec)->Prepare(spec);
     if (!prepared.ok()) failures.emplace_back(spec.name, prepared.status());
-    if (prepared.ok()) (*prepared)->Destroy().IgnoreError();  // It never ran.
+    Drop(spec, prepared);
   }
   return failures;
 }
@@ -397,15 +400,15 @@ void Instances::Watchdog() {
 // and for whatever reason, the thread is looked for here.
 void Instances::LookAtGivenUp() {
   if (host_thread_lost_) return;
-  for (const std::shared_ptr<Incarnation>& incarnation : services_->given_up()) {
-    const CallWatch::Late late = incarnation->LateCall(deps_.clock->MonotonicNanos());
+  for (const InstanceServices::GivenUp& life : services_->given_up()) {
+    const CallWatch::Late late = life.incarnation->LateCall(deps_.clock->MonotonicNanos());
     if (!late.lent) continue;
     host_thread_lost_ = true;
     const absl::Status why = absl::DeadlineExceededError(
         absl::StrCat(late.what, ": did not return and keeps a thread of the host"));
     deps_.log->Error("instances", "a thread is lost, the node must be started anew",
-                     {{"instance", incarnation->name()}, {"reason", StdView(why.message())}});
-    if (options_.on_fatal) options_.on_fatal(incarnation->name(), why);
+                     {{"instance", life.instance}, {"reason", StdView(why.message())}});
+    if (options_.on_fatal) options_.on_fatal(life.instance, why);
     return;
   }
 }

@@ -28,6 +28,7 @@ namespace viaduct {
 class FileRoad;          // file_road.h
 class FrameSource;       // frames.h
 class HealthTree;        // core/observe
+class Incarnation;       // incarnation.h
 class Inferer;           // frames.h
 class InstanceRunner;    // instance_runner.h
 class InstanceServices;  // instance_services.h
@@ -160,6 +161,7 @@ class Instances {
 
  private:
   using RunnerPtr = std::shared_ptr<InstanceRunner>;
+  using Prepared = absl::StatusOr<std::shared_ptr<Incarnation>>;
   struct Change;  // What Apply does to one instance.
 
   absl::StatusOr<RunnerPtr> Find(std::string_view name) const;
@@ -169,6 +171,8 @@ class Instances {
   absl::StatusOr<RunnerPtr> FindOffering(std::string_view name, std::string_view id) const;
   std::vector<Change> Plan(const std::vector<InstanceSpec>& specs, ApplyResult* result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(applying_);
+  // Ends what will not be used, or has failed already.
+  void Drop(const InstanceSpec& spec, const Prepared& prepared);
   std::vector<RunnerPtr> Unwanted(const std::vector<InstanceSpec>& specs) const;
   void Commit(std::vector<Change> changes, const std::vector<RunnerPtr>& unwanted,
               ApplyResult* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(applying_);

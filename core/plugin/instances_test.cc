@@ -265,6 +265,29 @@ TEST_F(InstancesTest, MetricsAreAddedUntilStartHasReturned) {
   EXPECT_EQ(Order("a", "metric", 0), absl::StrCat(VD_FAILED_PRECONDITION));
 }
 
+TEST_F(InstancesTest, MetricsGoWithTheInstanceOrItsPlugin) {
+  const size_t before = metrics_.series_count();
+  Boot({Spec("a", "{}")});
+  const size_t with_one = metrics_.series_count();
+  EXPECT_GT(with_one, before);
+  instances_->Validate({Spec("a", R"({"credit":5})"), Spec("b", "{}")});
+  EXPECT_EQ(metrics_.series_count(), with_one) << "b was only tried";
+  instances_->Apply({Spec("a", "{}"), Spec("b", "{}"), Spec("c", R"({"configure":"fail"})")},
+                    ApplyMode::kAllOrNothing);
+  EXPECT_EQ(metrics_.series_count(), with_one) << "b and c were dropped";
+  Order("a", "log", 0);
+  EXPECT_THAT(metrics_.ExpositionText(), HasSubstr("orders_total{instance=\"a\"} 1"));
+  InstanceSpec other = Spec("a", "{}");
+  other.plugin = "quick";
+  EXPECT_TRUE(instances_->Apply({other}, ApplyMode::kAllOrNothing).status.ok());
+  ASSERT_TRUE(instances_->AwaitSettled(kLong));
+  EXPECT_EQ(metrics_.series_count(), before) << "quick has none";
+  instances_->Apply({Spec("a", "{}")}, ApplyMode::kAllOrNothing);
+  ASSERT_TRUE(instances_->AwaitSettled(kLong));
+  instances_->Apply({}, ApplyMode::kAllOrNothing);
+  EXPECT_EQ(metrics_.series_count(), before);
+}
+
 TEST_F(InstancesTest, HostileArgumentsAreRefusedAndCounted) {
   Boot({Spec("a", "{}")});
   EXPECT_EQ(Order("a", "abuse", 0), "0");
