@@ -52,6 +52,23 @@ class HangsTest : public InstancesFixture {
   }
 };
 
+TEST_F(HangsTest, APluginThatDoesNotReturnIsNotTriedForEver) {
+  limits_.configure_timeout = absl::Milliseconds(50);
+  limits_.max_quarantined = 2;
+  Remake();
+  const std::string fifo = MakeFifo("hang");
+  const auto apply = [&](const std::string& name) {
+    InstanceSpec spec = Hanging("configure", fifo);
+    spec.name = name;
+    return std::string(instances_->Apply({spec}, ApplyMode::kAllOrNothing).status.message());
+  };
+  EXPECT_EQ(apply("one"), "configure: did not return within 50ms");
+  EXPECT_EQ(apply("two"), "configure: did not return within 50ms");
+  EXPECT_EQ(apply("three"),
+            "given up, it did not return 2 times; only a restart of the node can help");
+  Release(fifo);
+}
+
 TEST_F(HangsTest, ATaskThatHangsOnItsLaneIsFoundByTheWatchdog) {
   const std::string fifo = MakeFifo("hang");
   Boot({Hanging("task", fifo)});

@@ -94,7 +94,7 @@ struct InstanceLimits {
   absl::Duration drain_grace = absl::Seconds(1);     // For drain to return after its deadline.
   absl::Duration lane_timeout = absl::Seconds(10);   // One call on a lane.
   uint32_t max_lanes = 4;
-  uint32_t max_quarantined = 4;  // Hung incarnations after which it stays failed.
+  uint32_t max_quarantined = 4;  // Hung incarnations of a plugin after which it is not used.
 
   size_t max_in_flight = 4096;              // Delivered messages without completion.
   size_t max_submits = 4096;                // Submitted messages without on_done.

@@ -178,7 +178,19 @@ void InstanceRunner::Close(absl::Duration limit) {
 // ---- steps on the driver
 // -------------------------------------------------------------------------
 
+// Each has left a thread and its memory behind, whichever instance it was of and whether it came as
+// far as starting.
+absl::Status InstanceRunner::CheckReturns(const std::string& plugin) const {
+  const std::vector<InstanceServices::GivenUp> lives = params_.services->given_up();
+  const auto count = std::count_if(lives.begin(), lives.end(),
+                                   [&](const auto& life) { return life.plugin == plugin; });
+  if (count < static_cast<int64_t>(params_.limits.max_quarantined)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("given up, it did not return ", count,
+                                                    " times; only a restart of the node can help"));
+}
+
 absl::StatusOr<std::shared_ptr<Incarnation>> InstanceRunner::Prepare(const InstanceSpec& spec) {
+  VD_RETURN_IF_ERROR(CheckReturns(spec.plugin));
   VD_ASSIGN_OR_RETURN(auto plugin, params_.plugins->Acquire(spec.plugin));
   Incarnation::Params params;
   params.name = name_;
@@ -214,10 +226,7 @@ absl::Status InstanceRunner::DoStart() {
   }
   if (const auto now = current_->get(); now != nullptr) return absl::OkStatus();
   CancelRetry();
-  if (counters_->quarantined.load() >= params_.limits.max_quarantined) {
-    const absl::Status why = absl::FailedPreconditionError(
-        absl::StrCat("given up, it did not return ", counters_->quarantined.load(),
-                     " times; only a restart of the node can help"));
+  if (const absl::Status why = CheckReturns(spec.plugin); !why.ok()) {
     StartFailed(why);
     return why;
   }
@@ -322,7 +331,7 @@ void InstanceRunner::StartFailed(const absl::Status& why) {
 
 void InstanceRunner::PlanRetry() {
   CancelRetry();
-  if (counters_->quarantined.load() >= params_.limits.max_quarantined) return;
+  if (!CheckReturns(spec().plugin).ok()) return;
   const absl::Duration delay = retry_.Next();
   const int64_t at = params_.services->clock->MonotonicNanos() + absl::ToInt64Nanoseconds(delay);
   {

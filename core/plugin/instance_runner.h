@@ -82,6 +82,9 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
   absl::Status Run(std::function<absl::Status()> step);  // On the driver; waits.
   void Queue(std::function<void()> step);                // On the driver; does not wait.
 
+  // FAILED_PRECONDITION once too many lives of the plugin, of all instances, have not come back.
+  absl::Status CheckReturns(const std::string& plugin) const;
+
   // On the driver:
   absl::Status DoStart();
   absl::Status StartPrepared(const std::shared_ptr<Incarnation>& next);
