@@ -52,6 +52,26 @@ class HangsTest : public InstancesFixture {
   }
 };
 
+// A message of a start that fails is answered while it fails.
+TEST_F(HangsTest, ACallThatOutlivesAFailedStartKeepsTheInstanceFromBeingDestroyed) {
+  limits_.start_timeout = kLong;
+  Remake();
+  const std::string fifo = MakeFifo("hang");
+  application_.Hold(true);
+  InstanceSpec spec =
+      Spec("h", absl::StrCat(R"({"start":"submit_and_fail","done":"hang","fifo":")", fifo, "\"}"));
+  std::thread writer([&] {
+    std::vector<ReplyFn> held;
+    while (held.empty()) held = application_.TakeHeld();
+    held[0]({200, {}, ""});
+  });
+  Boot({spec});
+  instances_->Stop("h").IgnoreError();  // Once is enough.
+  EXPECT_EQ(instances_->Get("h")->counters.quarantined, 1u) << "not destroyed with a call inside";
+  Release(fifo);
+  writer.join();
+}
+
 TEST_F(HangsTest, APluginThatDoesNotReturnIsNotTriedForEver) {
   limits_.configure_timeout = absl::Milliseconds(50);
   limits_.max_quarantined = 2;

@@ -145,7 +145,7 @@ absl::Status Incarnation::Start() {
   if (hung()) return started;
   if (!started.ok()) {  // The plugin has undone everything itself: what it posted must not run.
     phase_ = Phase::kStopping;
-    gate_.Close(limits().lane_timeout);
+    VD_RETURN_IF_ERROR(CloseGate("start", limits().lane_timeout));
     VD_RETURN_IF_ERROR(EndWork());
     EndItems();
     phase_ = Phase::kStopped;
@@ -178,16 +178,20 @@ absl::Status Incarnation::Stop() {
     plugin().lifecycle().stop(instance_);
     return absl::OkStatus();
   }));
-  if (!gate_.Close(limits().stop_timeout)) {
-    const absl::Status why = absl::DeadlineExceededError(
-        "stop: a call into the plugin is still under way after stop has returned");
-    GiveUp(why);
-    return why;
-  }
+  VD_RETURN_IF_ERROR(CloseGate("stop", limits().stop_timeout));
   phase_ = Phase::kStopped;
   EndItems();
   workers_.Stop(limits().stop_timeout);
   return absl::OkStatus();
+}
+
+// No call is under way when this returns, and none comes any more.
+absl::Status Incarnation::CloseGate(const char* after, absl::Duration limit) {
+  if (gate_.Close(limit)) return absl::OkStatus();
+  const absl::Status why = absl::DeadlineExceededError(absl::StrCat(
+      after, ": a call into the plugin is still under way after ", after, " has returned"));
+  GiveUp(why);
+  return why;
 }
 
 // No call on a lane is under way when this returns, and none comes any more.

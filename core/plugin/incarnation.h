@@ -173,6 +173,7 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   absl::Status CallCreate();
   absl::Status CallConfigure(const std::shared_ptr<const ConfigView>& config);
   absl::Status CallQuery();
+  absl::Status CloseGate(const char* after, absl::Duration limit);
   absl::Status EndWork();
   void EndItems();
   void Threw(const char* what, std::string_view text);

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 
 namespace {
 
@@ -84,12 +86,43 @@ int32_t Configure(vd_instance* self, const vd_config* config, vd_error* error) {
   return AddMetric(self, "orders", &self->metric);
 }
 
+// Held while the host is called: the host must not come back on this stack.
+std::mutex& CallLock() {
+  static std::mutex lock;
+  return lock;
+}
+
+int32_t SubmitSome(vd_instance* self, uint64_t count, uint64_t* taken) {
+  std::vector<vd_inbound> items(count);
+  for (uint64_t i = 0; i < count; ++i) {
+    items[i] = vd_inbound{};
+    items[i].struct_size = sizeof(vd_inbound);
+    items[i].token = i + 1;
+    items[i].route = Str("/api/detection");
+    items[i].content = {static_cast<const uint8_t*>(static_cast<const void*>("{}")), 2};
+    items[i].peer = Str("192.0.2.7:51234");
+  }
+  const vd_inbound_list list{items.data(), sizeof(vd_inbound), count};
+  const std::lock_guard<std::mutex> lock(CallLock());
+  return Ask<vd_host_submit_1>(self, VD_HOST_SUBMIT_1)->submit(self->host, 0, &list, taken);
+}
+
+// A message whose on_done is under way when start has failed.
+int32_t SubmitAndFail(vd_instance* self, vd_error* error) {
+  uint64_t taken = 0;
+  SubmitSome(self, 1, &taken);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!self->in_done && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  return Fail(error, VD_UNAVAILABLE, "the port is taken");
+}
+
 int32_t Start(vd_instance* self, uint32_t, vd_error* error) {
   Misbehave(self, "start");
   if (IsMode(self, "start", "fail")) return Fail(error, VD_UNAVAILABLE, "the port is taken");
   if (IsMode(self, "start", "fail_while_file") && access(self->fifo.c_str(), F_OK) == 0) {
     return Fail(error, VD_UNAVAILABLE, "the port is taken");
   }
+  if (IsMode(self, "start", "submit_and_fail")) return SubmitAndFail(self, error);
   if (IsMode(self, "start", "metric")) {
     uint32_t number = 0;
     return AddMetric(self, "starts", &number);
@@ -181,6 +214,7 @@ void Note(vd_instance* self, const std::string& what) {
 }
 
 void OnDone(vd_instance* self, const vd_completion_list* list) {
+  self->in_done = true;
   Misbehave(self, "done");
   for (uint64_t i = 0; i < list->count; ++i) {
     Note(self, "done " + std::to_string(list->items[i].token) + " outcome " +
@@ -188,12 +222,6 @@ void OnDone(vd_instance* self, const vd_completion_list* list) {
   }
 }
 void OnRoom(vd_instance* self, uint32_t lane) { Note(self, "room " + std::to_string(lane)); }
-
-// Held while the host is called: the host must not come back on this stack.
-std::mutex& CallLock() {
-  static std::mutex lock;
-  return lock;
-}
 
 void OnReply(vd_instance* self, const vd_reply* reply) {
   const std::lock_guard<std::mutex> lock(CallLock());
@@ -210,21 +238,6 @@ void Answer(vd_instance* self, uint64_t token, int32_t status, const std::string
   reply.token = token;
   reply.body = {static_cast<const uint8_t*>(static_cast<const void*>(body.data())), body.size()};
   Ask<vd_host_call_1>(self, VD_HOST_CALL_1)->reply(self->host, &reply);
-}
-
-int32_t SubmitSome(vd_instance* self, uint64_t count, uint64_t* taken) {
-  std::vector<vd_inbound> items(count);
-  for (uint64_t i = 0; i < count; ++i) {
-    items[i] = vd_inbound{};
-    items[i].struct_size = sizeof(vd_inbound);
-    items[i].token = i + 1;
-    items[i].route = Str("/api/detection");
-    items[i].content = {static_cast<const uint8_t*>(static_cast<const void*>("{}")), 2};
-    items[i].peer = Str("192.0.2.7:51234");
-  }
-  const vd_inbound_list list{items.data(), sizeof(vd_inbound), count};
-  const std::lock_guard<std::mutex> lock(CallLock());
-  return Ask<vd_host_submit_1>(self, VD_HOST_SUBMIT_1)->submit(self->host, 0, &list, taken);
 }
 
 int32_t CallHost(vd_instance* self, uint64_t token, const std::string& path,

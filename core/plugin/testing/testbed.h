@@ -1,6 +1,7 @@
 // The state of the testbed plugin, and the few words it speaks with the host.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -19,6 +20,7 @@ struct vd_instance {
   std::string fifo;                          // "hang" reads from it until somebody has written.
   uint32_t credit = 1000;
   uint32_t metric = 0;
+  std::atomic<bool> in_done{false};
   std::mutex mutex;
   std::vector<uint64_t> held;  // Tokens of messages.
   std::string seen;            // What the host has said, for the tests to read.
