@@ -36,6 +36,10 @@ FileResult Ended(Outcome outcome, absl::Status status, uint64_t durable_offset) 
   return result;
 }
 
+FileResult Stopped(uint64_t durable_offset) {
+  return Ended(Outcome::kCancelled, absl::CancelledError("the instance stopped"), durable_offset);
+}
+
 }  // namespace
 
 FileSide::FileSide(Incarnation* owner) : owner_(owner), transfers_(owner->limits().max_jobs) {}
@@ -78,6 +82,10 @@ absl::StatusOr<uint64_t> FileSide::Begin(FileJob job, FileProgressFn progress, F
 }
 
 void FileSide::Send(uint64_t ticket, uint32_t lane, const FileJob& job, int64_t deadline_ns) {
+  if (!owner_->delivering()) {  // It waited on the lane until drain began.
+    Finish(ticket, Stopped(job.offset));
+    return;
+  }
   const std::vector<vd_attr> attributes = ToAbi(job.attributes);
   vd_file_job out{};
   out.struct_size = sizeof(out);
@@ -119,8 +127,7 @@ void FileSide::Cancel(uint64_t ticket) {
 
 void FileSide::CancelAll() {
   for (Transfer& transfer : transfers_.Close()) {
-    transfer.done(Ended(Outcome::kCancelled, absl::CancelledError("the instance stopped"),
-                        transfer.durable_offset));
+    transfer.done(Stopped(transfer.durable_offset));
   }
 }
 

@@ -20,6 +20,10 @@ InferResult Ended(Outcome outcome, absl::Status status) {
   return result;
 }
 
+InferResult Stopped() {
+  return Ended(Outcome::kCancelled, absl::CancelledError("the instance stopped"));
+}
+
 }  // namespace
 
 InferSide::InferSide(Incarnation* owner) : owner_(owner), waiting_(owner->limits().max_jobs) {}
@@ -73,6 +77,10 @@ absl::StatusOr<uint64_t> InferSide::Infer(Frame frame, std::string options_json,
 void InferSide::Send(uint64_t ticket, uint32_t lane, const Frame& frame,
                      const std::string& options) {
   if (!waiting_.With(ticket, [](Waiting&) {})) return;  // Too late already.
+  if (!owner_->delivering()) {                          // It waited on the lane until drain began.
+    Finish(ticket, Stopped());
+    return;
+  }
   vd_frame out{};
   out.struct_size = sizeof(out);
   out.fourcc = frame.fourcc;
@@ -125,7 +133,7 @@ bool InferSide::Finish(uint64_t ticket, InferResult result) {
 void InferSide::CancelAll() {
   for (Waiting& waiting : waiting_.Close()) {
     owner_->services().timers.Cancel(waiting.timer);
-    waiting.done(Ended(Outcome::kCancelled, absl::CancelledError("the instance stopped")));
+    waiting.done(Stopped());
   }
 }
 

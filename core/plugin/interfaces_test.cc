@@ -1,6 +1,7 @@
 // Every interface of the ABI through a real library, from the host's side.
 #include <atomic>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -407,6 +408,46 @@ TEST_F(InterfacesTest, InferenceEndsOnceWithResultRefusalOrLateness) {
   EXPECT_EQ(infer(1, "{}", kLong).outcome, Outcome::kReject);
   EXPECT_EQ(infer(8, "silence", absl::Milliseconds(20)).outcome, Outcome::kExpired);
   EXPECT_FALSE(MakeFrame(VD_FOURCC_JPEG, 8, 8, "too large", 3).ok());
+}
+
+TEST_F(InterfacesTest, WhatWaitsOnALaneWhenTheInstanceStopsDoesNotReachThePlugin) {
+  limits_.lane_timeout = kLong;
+  Remake();
+  const std::string fifo = MakeFifo("hang");
+  InstanceSpec spec = Hanging("task", fifo);
+  spec.lanes = 1;
+  Boot({spec});
+  EXPECT_EQ(Order("h", "post", 1), "0");
+  AwaitHang(fifo);
+  absl::Mutex mutex;
+  std::vector<std::string> ends;
+  const auto end = [&](const std::string& how) {
+    absl::MutexLock lock(&mutex);
+    ends.push_back(how);
+  };
+  CallRequest call;
+  call.path = "log";
+  instances_->Call("h", call, kLong, [&](CallReply r) { end(absl::StrCat("call ", r.status)); });
+  (*instances_->prober("h"))->Probe(kLong, 64, [&](ProbeResult r) {
+    end(absl::StrCat("probe ", r.status.code() == absl::StatusCode::kCancelled));
+  });
+  const auto ended = [](Outcome outcome) { return outcome == Outcome::kCancelled; };
+  ASSERT_TRUE((*instances_->file_road("h"))
+                  ->Begin(Job("day/1.jpg"), nullptr,
+                          [&](FileResult r) { end(absl::StrCat("file ", ended(r.outcome))); })
+                  .ok());
+  ASSERT_TRUE((*instances_->inferer("h"))
+                  ->Infer(*MakeFrame(VD_FOURCC_JPEG, 8, 8, "jpegjpeg", 1000), "{}",
+                          [&](InferResult r) { end(absl::StrCat("infer ", ended(r.outcome))); })
+                  .ok());
+  std::thread stopper([&] { instances_->Stop("h").IgnoreError(); });
+  EXPECT_TRUE(
+      Await("h", [](const InstanceInfo& i) { return i.state == InstanceState::kStopping; }));
+  while (instances_->prober("h").value()->ready()) std::this_thread::yield();
+  Release(fifo);
+  stopper.join();
+  absl::MutexLock lock(&mutex);
+  EXPECT_THAT(ends, testing::UnorderedElementsAre("call 503", "probe 1", "file 1", "infer 1"));
 }
 
 TEST_F(InterfacesTest, AnInterfaceThatIsNotOfferedIsSaidSo) {

@@ -20,6 +20,8 @@ CallReply RefusalOf(int32_t code) {
   return Refusal(503, "the peer can not be reached now");
 }
 
+CallReply Stopped() { return Refusal(503, "the instance stopped"); }
+
 }  // namespace
 
 OutCallSide::OutCallSide(Incarnation* owner) : owner_(owner), waiting_(owner->limits().max_calls) {}
@@ -47,6 +49,10 @@ void OutCallSide::Call(CallRequest request, absl::Duration limit, ReplyFn reply)
 
 void OutCallSide::Send(uint64_t ticket, uint32_t lane, const CallRequest& request,
                        int64_t deadline_ns) {
+  if (!owner_->delivering()) {  // It waited on the lane until drain began.
+    Finish(ticket, Stopped());
+    return;
+  }
   const std::vector<vd_attr> attributes = ToAbi(request.attributes);
   vd_call call{};
   call.struct_size = sizeof(call);
@@ -103,7 +109,7 @@ bool OutCallSide::Finish(uint64_t ticket, CallReply reply) {
 void OutCallSide::CancelAll() {
   for (Waiting& waiting : waiting_.Close()) {
     owner_->services().timers.Cancel(waiting.timer);
-    waiting.reply(Refusal(503, "the instance stopped"));
+    waiting.reply(Stopped());
   }
 }
 

@@ -14,6 +14,8 @@ ProbeResult Failed(absl::Status status) {
   return result;
 }
 
+ProbeResult Stopped() { return Failed(absl::CancelledError("probe: the instance stopped")); }
+
 }  // namespace
 
 ProbeSide::ProbeSide(Incarnation* owner) : owner_(owner), waiting_(owner->limits().max_jobs) {}
@@ -47,6 +49,10 @@ void ProbeSide::Probe(absl::Duration limit, uint32_t payload_bytes, ProbeDoneFn 
 }
 
 void ProbeSide::Send(uint64_t ticket, uint32_t lane, uint32_t payload_bytes, int64_t deadline_ns) {
+  if (!owner_->delivering()) {  // It waited on the lane until drain began.
+    Finish(ticket, Stopped());
+    return;
+  }
   vd_probe probe{};
   probe.struct_size = sizeof(probe);
   probe.payload_size = payload_bytes;
@@ -69,7 +75,7 @@ bool ProbeSide::Finish(uint64_t ticket, ProbeResult result) {
 void ProbeSide::CancelAll() {
   for (Waiting& waiting : waiting_.Close()) {
     owner_->services().timers.Cancel(waiting.timer);
-    waiting.done(Failed(absl::CancelledError("probe: the instance stopped")));
+    waiting.done(Stopped());
   }
 }
 
