@@ -120,7 +120,7 @@ int32_t HostSide::Arm(uint32_t lane, int64_t delay_ns, vd_task_fn task, void* us
 }
 
 uint64_t HostSide::ArmInQueue(uint64_t timer, absl::Duration delay) {
-  return owner_->services().timers.ArmAfter(delay, [weak = owner_->weak_from_this(), timer] {
+  return owner_->services().plugin_timers.ArmAfter(delay, [weak = owner_->weak_from_this(), timer] {
     if (const auto owner = weak.lock()) owner->host_side().Fire(timer);
   });
 }
@@ -157,7 +157,7 @@ int32_t HostSide::Cancel(uint64_t timer) {
     armed = found->second.armed;
     timers_.erase(found);
   }
-  if (armed != 0) owner_->services().timers.Cancel(armed);
+  if (armed != 0) owner_->services().plugin_timers.Cancel(armed);
   return VD_OK;
 }
 
@@ -168,7 +168,7 @@ void HostSide::DropTimers() {
     timers_closed_ = true;
     dropped.swap(timers_);
   }
-  for (const auto& [id, timer] : dropped) owner_->services().timers.Cancel(timer.armed);
+  for (const auto& [id, timer] : dropped) owner_->services().plugin_timers.Cancel(timer.armed);
 }
 
 // ---- metrics

@@ -52,12 +52,10 @@ absl::StatusOr<uint64_t> InferSide::Infer(Frame frame, std::string options_json,
     return absl::ResourceExhaustedError(
         absl::StrCat("infer: ", owner_->name(), " has too many frames"));
   }
-  if (frame.deadline_ns != 0) {
-    const uint64_t timer = owner_->services().timers.ArmAt(
-        frame.deadline_ns, [weak = owner_->weak_from_this(), ticket] {
-          if (const auto owner = weak.lock()) owner->infer_side().Expire(ticket);
-        });
-    waiting_.With(ticket, [timer](Waiting& waiting) { waiting.timer = timer; });
+  Waiting refused;
+  if (frame.deadline_ns != 0 && !ArmExpiry(ticket, frame.deadline_ns) &&
+      waiting_.Take(ticket, &refused)) {
+    return absl::ResourceExhaustedError("infer: too many timers");
   }
   const uint32_t lane = LaneOf(ticket);
   // A task must be copyable, a frame is not.
@@ -66,12 +64,20 @@ absl::StatusOr<uint64_t> InferSide::Infer(Frame frame, std::string options_json,
       lane, "infer", [this, ticket, lane, shared, options = std::move(options_json)] {
         Send(ticket, lane, *shared, options);
       });
-  Waiting refused;
   if (!posted && waiting_.Take(ticket, &refused)) {
     owner_->services().timers.Cancel(refused.timer);
     return absl::ResourceExhaustedError(absl::StrCat("infer: ", owner_->name(), " is too busy"));
   }
   return ticket;
+}
+
+bool InferSide::ArmExpiry(uint64_t ticket, int64_t deadline_ns) {
+  const uint64_t timer =
+      owner_->services().timers.ArmAt(deadline_ns, [weak = owner_->weak_from_this(), ticket] {
+        if (const auto owner = weak.lock()) owner->infer_side().Expire(ticket);
+      });
+  waiting_.With(ticket, [timer](Waiting& waiting) { waiting.timer = timer; });
+  return timer != 0;
 }
 
 void InferSide::Send(uint64_t ticket, uint32_t lane, const Frame& frame,

@@ -31,6 +31,7 @@ class InferSide {
     uint64_t timer = 0;
   };
   void Send(uint64_t ticket, uint32_t lane, const Frame& frame, const std::string& options);
+  bool ArmExpiry(uint64_t ticket, int64_t deadline_ns);
   void Expire(uint64_t ticket);
   bool Finish(uint64_t ticket, InferResult result);
   bool ReadCrops(const vd_infer_result& theirs, InferResult* ours) const;

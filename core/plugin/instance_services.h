@@ -27,7 +27,16 @@ class InstanceServices {
  public:
   InstanceServices(const Clock* clock, Log* log, Metrics* metrics, HealthTree* health,
                    CallHandler* calls)
-      : clock(clock), log(log), metrics(metrics), health(health), calls(calls), timers(clock) {}
+      : clock(clock),
+        log(log),
+        metrics(metrics),
+        health(health),
+        calls(calls),
+        timers(clock, {kMaxTimers}),
+        plugin_timers(clock) {}
+
+  // More than calls, jobs and retries of all instances can be within their limits.
+  static constexpr size_t kMaxTimers = 1u << 21;
 
   // Keeps what has ended for a while: a thread that a plugin forgot may still call the host.
   void Retire(std::shared_ptr<const void> incarnation) {
@@ -76,6 +85,7 @@ class InstanceServices {
   HealthTree* const health;  // May be null.
   CallHandler* const calls;  // May be null.
   TimerQueue timers;
+  TimerQueue plugin_timers;  // What plugins arm: when they fill it, only they go without.
 
  private:
   static constexpr size_t kMaxRetired = 16;

@@ -95,6 +95,7 @@ Instances::Instances(InstancesDeps deps, InstancesOptions options)
 Instances::~Instances() {
   StopAll(absl::ZeroDuration());
   services_->timers.Stop();
+  services_->plugin_timers.Stop();
 }
 
 Instances::RunnerPtr Instances::MakeRunner(const InstanceSpec& spec) {

@@ -352,6 +352,26 @@ TEST_F(InterfacesTest, ProbesMeasureOrRunOut) {
   EXPECT_EQ(probe(64, kLong).status.code(), absl::StatusCode::kUnavailable);
 }
 
+TEST_F(InterfacesTest, AProbeRunsOutAlsoWhenPluginsHaveUsedUpTheirTimers) {
+  limits_.max_tasks = 100000;
+  Remake();
+  Boot({Spec("a", "{}")});
+  int armed = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(Order("a", "timers", 100000), &armed));
+  EXPECT_LT(armed, 100000) << "there is an end of them";
+  const auto prober = *instances_->prober("a");
+  // The few timers that have become free meanwhile, such as that of the order.
+  for (int i = 0; i < 8; ++i) prober->Probe(kLong, 13, [](ProbeResult) {});
+  absl::Notification done;
+  absl::Status status;
+  prober->Probe(absl::Milliseconds(20), 13, [&](ProbeResult result) {
+    status = result.status;
+    done.Notify();
+  });
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kLong));
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+}
+
 TEST_F(InterfacesTest, FramesFlowWhileThereIsRoomAndAreChecked) {
   limits_.max_frames = 2;
   Remake();

@@ -39,6 +39,10 @@ void ProbeSide::Probe(absl::Duration limit, uint32_t payload_bytes, ProbeDoneFn 
               ticket, Failed(absl::DeadlineExceededError("probe: no answer in time")));
         });
       });
+  if (timer == 0) {
+    Finish(ticket, Failed(absl::ResourceExhaustedError("probe: too many timers")));
+    return;
+  }
   waiting_.With(ticket, [timer](Waiting& waiting) { waiting.timer = timer; });
   const uint32_t lane = static_cast<uint32_t>(ticket % owner_->lane_count());
   const bool posted =
