@@ -12,9 +12,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
@@ -87,11 +89,23 @@ bool ReadToEnd(int fd, absl::Time deadline, std::string* out) {
   }
 }
 
-int Reap(pid_t child) {
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+// Ends the child at the latest at `deadline` and reaps it. False: it had to be killed.
+bool Reap(pid_t child, absl::Time deadline, int* status) {
+  absl::Notification ended;
+  // It waits without reaping: until it is joined, the number is the child's and no one else's.
+  std::thread waiter([child, &ended] {
+    siginfo_t info;
+    while (waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) < 0 &&
+           errno == EINTR) {
+    }
+    ended.Notify();
+  });
+  const bool in_time = ended.WaitForNotificationWithDeadline(deadline);
+  if (!in_time) kill(child, SIGKILL);
+  waiter.join();
+  while (waitpid(child, status, 0) < 0 && errno == EINTR) {
   }
-  return status;
+  return in_time;
 }
 
 absl::StatusOr<ModuleInfo> ReadVerdict(std::string_view output, int status) {
@@ -115,11 +129,12 @@ absl::StatusOr<ModuleInfo> Probe(const std::vector<std::string>& command, const 
   VD_RETURN_IF_ERROR(pipe.Open());
   VD_ASSIGN_OR_RETURN(const pid_t child, Spawn(command, path, pipe.end(1)));
   pipe.CloseEnd(1);
+  const absl::Time deadline = absl::Now() + timeout;
   std::string output;
-  const bool ended = ReadToEnd(pipe.end(0), absl::Now() + timeout, &output);
-  if (!ended) kill(child, SIGKILL);
-  const int status = Reap(child);
-  if (!ended) {
+  const bool read = ReadToEnd(pipe.end(0), deadline, &output);
+  int status = 0;
+  // The end of the stream is not that of the child: the library may have closed it and hang.
+  if (!Reap(child, read ? deadline : absl::InfinitePast(), &status)) {
     return absl::InvalidArgumentError(
         absl::StrCat("hung while it was tried out, no verdict in ", absl::FormatDuration(timeout)));
   }
