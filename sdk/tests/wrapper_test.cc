@@ -1,5 +1,6 @@
 // The C++ wrapper, driven through the module description as a host does.
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ std::string throw_in;
 
 void MayThrow(const std::string& where) {
   if (throw_in == where) throw std::runtime_error("thrown in " + where);
+  if (throw_in == "no memory in " + where) throw std::bad_alloc();
 }
 
 class TestPlugin final : public Plugin, public Deliver, public CallHandler {
@@ -172,6 +174,20 @@ TEST_F(WrapperTest, AnExceptionWhereNothingIsReturnedFailsTheInstance) {
   throw_in = "credit";
   EXPECT_EQ(deliver().credit(instance_, 0), 0u);
   EXPECT_THAT(host_.failures, ElementsAre("13 thrown in stop", "13 thrown in credit"));
+}
+
+TEST_F(WrapperTest, MemoryThatRanOutFailsTheInstanceWhereNobodyIsTold) {
+  ASSERT_EQ(Create(), VD_OK);
+  throw_in = "no memory in credit";
+  EXPECT_EQ(deliver().credit(instance_, 0), 0u);
+  EXPECT_THAT(host_.failures, ElementsAre("8 out of memory"));
+  throw_in = "no memory in deliver";
+  vd_message message = Record<vd_message>();
+  message.token = 3;
+  const vd_message_list list = {&message, sizeof(vd_message), 1};
+  uint64_t taken = 99;
+  EXPECT_EQ(deliver().deliver(instance_, 0, &list, &taken), VD_RESOURCE_EXHAUSTED);
+  EXPECT_THAT(host_.failures, ElementsAre("8 out of memory")) << "the host tries again";
 }
 
 TEST_F(WrapperTest, AnExceptionInDeliverKeepsWhatWasTakenBefore) {

@@ -75,19 +75,20 @@ class Describe {
 
 namespace internal {
 
-// Calls `body`, which returns a Status; `on_throw` learns the text of an exception.
+// Calls `body`, which returns a Status; `on_throw(code, text)` learns of an exception.
 template <typename Body, typename OnThrow>
 Status Guard(const Body& body, const OnThrow& on_throw) noexcept {
 #if defined(__cpp_exceptions)
   try {
     return body();
   } catch (const std::bad_alloc&) {
+    on_throw(Code::kResourceExhausted, "out of memory");
     return Status(Code::kResourceExhausted, "out of memory");
   } catch (const std::exception& exception) {
-    on_throw(exception.what());
+    on_throw(Code::kInternal, exception.what());
     return Status(Code::kInternal, exception.what());
   } catch (...) {
-    on_throw("unknown exception");
+    on_throw(Code::kInternal, "unknown exception");
     return Status(Code::kInternal, "unknown exception");
   }
 #else
@@ -99,16 +100,18 @@ Status Guard(const Body& body, const OnThrow& on_throw) noexcept {
 // [control]: the failure goes into the caller's vd_error.
 template <typename Body>
 int32_t GuardWithError(vd_error* error, const Body& body) noexcept {
-  const Status status = Guard(body, [](const char*) {});
+  const Status status = Guard(body, [](Code, const char*) {});
   if (!status.ok()) FillError(error, status.raw_code(), status.pointer(), status.message());
   return status.raw_code();
 }
 
-// Others: an exception is a bug after which the instance can not go on.
+// Others: an exception is a bug after which the instance can not go on. Memory that ran out is none
+// where the caller is told and tries again.
 template <typename Body>
 int32_t GuardOrFail(const Plugin& plugin, const Body& body) noexcept {
-  const Status status =
-      Guard(body, [&](const char* what) { plugin.host().Fail(Code::kInternal, what); });
+  const Status status = Guard(body, [&](Code code, const char* what) {
+    if (code != Code::kResourceExhausted) plugin.host().Fail(code, what);
+  });
   // These functions have no vd_error: the text would be lost.
   if (!status.ok() && plugin.host().LogEnabled(Level::kDebug)) {
     plugin.host().Debug(status.message());
@@ -116,12 +119,15 @@ int32_t GuardOrFail(const Plugin& plugin, const Body& body) noexcept {
   return status.raw_code();
 }
 
+// Where nothing is returned, whatever was not done is lost: only a new life makes up for it.
 template <typename Body>
 void GuardVoid(const Plugin& plugin, const Body& body) noexcept {
-  static_cast<void>(GuardOrFail(plugin, [&]() -> Status {
+  const auto with_status = [&]() -> Status {
     body();
     return {};
-  }));
+  };
+  static_cast<void>(
+      Guard(with_status, [&](Code code, const char* what) { plugin.host().Fail(code, what); }));
 }
 
 template <typename T>
@@ -353,7 +359,7 @@ void Host::CallMethod(void* user) noexcept {
     return {};
   };
   static_cast<void>(
-      internal::Guard(body, [&](const char* what) { object->host().Fail(Code::kInternal, what); }));
+      internal::Guard(body, [&](Code code, const char* what) { object->host().Fail(code, what); }));
 }
 
 }  // namespace viaduct::sdk
