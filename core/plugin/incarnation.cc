@@ -271,6 +271,9 @@ void Incarnation::Health(InstanceHealth health, std::string reason) {
 
 void Incarnation::Fail(absl::Status why) {
   if (failed_.exchange(true)) return;
+  // Here and not where it is acted upon: what fails while it is stopped is not started anew.
+  services().log->Warning(absl::StrCat("instance/", name()), "failed",
+                          {{"reason", StdView(why.message())}});
   if (params_.events.on_fail) params_.events.on_fail(this, std::move(why));
 }
 

@@ -301,7 +301,6 @@ absl::Status InstanceRunner::DoStop(absl::Duration drain_limit, const absl::Stat
 // The plugin said, or showed by an exception, that it can not go on.
 void InstanceRunner::DoFailed(const Incarnation* which, const absl::Status& why) {
   if (current_->get().get() != which) return;  // Of an earlier life.
-  params_.services->log->Warning(component_, "failed", {{"reason", StdView(why.message())}});
   const int64_t lived = params_.services->clock->MonotonicNanos() - started_at_ns_;
   if (absl::Nanoseconds(lived) >= kStable) retry_.Reset();
   DoStop(absl::ZeroDuration(), why).IgnoreError();  // A hung stop is logged where it happens.

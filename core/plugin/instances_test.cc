@@ -124,6 +124,13 @@ TEST_F(InstancesTest, APluginThatSaysItCanNotGoOnIsMadeAnew) {
   EXPECT_TRUE(Await("a", [](const InstanceInfo& i) { return i.state == InstanceState::kStarted; }));
 }
 
+TEST_F(InstancesTest, WhatAPluginSaysWhileItStopsIsInTheLog) {
+  Boot({Spec("a", R"({"stop":"fail"})")});
+  EXPECT_TRUE(instances_->Stop("a").ok());
+  EXPECT_THAT(log_.text(), HasSubstr("instance/a: failed"));
+  EXPECT_EQ(State("a"), InstanceState::kStopped);
+}
+
 TEST_F(InstancesTest, AnExceptionOutOfALaneFailsTheInstanceAndIsCounted) {
   Boot({Spec("a", "{}")});
   EXPECT_EQ(OrderReply("a", "throw", 0).status, 503);

@@ -154,8 +154,13 @@ void Complete(vd_instance* self, const std::vector<uint64_t>& tokens, uint32_t o
   Ask<vd_host_deliver_1>(self, VD_HOST_DELIVER_1)->complete(self->host, &list);
 }
 
+void SayFailed(vd_instance* self, const char* reason) {
+  Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)->fail(self->host, VD_UNAVAILABLE, Str(reason));
+}
+
 void Stop(vd_instance* self) {
   Misbehave(self, "stop");
+  if (IsMode(self, "stop", "fail")) SayFailed(self, "the modem does not hang up");
   std::vector<uint64_t> held;
   {
     const std::lock_guard<std::mutex> lock(self->mutex);
@@ -332,8 +337,7 @@ int32_t Obey(vd_instance* self, const std::string& command, uint64_t number) {
     timers->arm(self->host, 0, 0, &RunTask, &task, &timer);
     return timers->cancel(self->host, timer);
   } else if (command == "fail") {
-    Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)
-        ->fail(self->host, VD_UNAVAILABLE, Str("the modem is on fire"));
+    SayFailed(self, "the modem is on fire");
   } else if (command == "degraded") {
     Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)
         ->set(self->host, VD_HEALTH_DEGRADED, Str("the line is noisy"));
