@@ -1,6 +1,6 @@
-// one_life FOLDER PLUGIN: a host in a nutshell lives through one instance of a plugin and prints
-// what it made of it. In a program of its own, since some of these plugins end or hang whoever
-// loads them.
+// one_life FOLDER PLUGIN [CONFIG]: a host in a nutshell lives through one instance of a plugin and
+// prints what it made of it. In a program of its own, since some of these plugins end or hang
+// whoever loads them.
 #include <unistd.h>
 
 #include <cstdio>
@@ -95,6 +95,22 @@ void DeliverSome(Link* link) {
   if (link->credit() > 0) link->Deliver(batch);
 }
 
+// As a dispatcher does: on a thread that the plugin may keep.
+void DeliverToLinks(const Instances& instances, Event* dispatched, Endings* endings) {
+  for (const std::shared_ptr<Link>& link : instances.links()) {
+    if (!link->ready()) continue;
+    link->SetHandlers([endings](absl::Span<const Completion> done) { endings->Add(done); },
+                      nullptr);
+    // It may never end; but Run does not return either.
+    std::thread([dispatched, link] {
+      DeliverSome(link.get());
+      dispatched->Set();
+    }).detach();
+    dispatched->Await();
+    endings->Await(kMessages);
+  }
+}
+
 void PrintInfo(const char* when, const Instances& instances) {
   const absl::StatusOr<InstanceInfo> info = instances.Get(kInstance);
   if (!info.ok()) return;
@@ -107,7 +123,7 @@ void PrintInfo(const char* when, const Instances& instances) {
               static_cast<size_t>(counters.in_flight));
 }
 
-int Run(const std::string& folder, const std::string& plugin) {
+int Run(const std::string& folder, const std::string& plugin, const std::string& config) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const SystemClock clock;
   NullLog log;
@@ -133,23 +149,13 @@ int Run(const std::string& folder, const std::string& plugin) {
   InstanceSpec spec;
   spec.name = kInstance;
   spec.plugin = plugin;
-  spec.config = *ConfigView::FromJson(kConfig);
+  spec.config = *ConfigView::FromJson(config);
   instances.Apply({spec}, ApplyMode::kBoot);
   instances.AwaitSettled(absl::Seconds(5));
   PrintInfo("started", instances);
 
   Endings endings;
-  for (const std::shared_ptr<Link>& link : instances.links()) {
-    if (!link->ready()) continue;
-    link->SetHandlers([&](absl::Span<const Completion> done) { endings.Add(done); }, nullptr);
-    // It may never end; but this function does not return either.
-    std::thread([&dispatched, link] {
-      DeliverSome(link.get());
-      dispatched.Set();
-    }).detach();
-    dispatched.Await();
-    endings.Await(kMessages);
-  }
+  DeliverToLinks(instances, &dispatched, &endings);
   std::printf("delivered: ended=%s\n", endings.text().c_str());
   PrintInfo("delivered", instances);
 
@@ -166,6 +172,6 @@ int Run(const std::string& folder, const std::string& plugin) {
 }  // namespace viaduct
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
-  return viaduct::Run(argv[1], argv[2]);
+  if (argc < 3 || argc > 4) return 2;
+  return viaduct::Run(argv[1], argv[2], argc == 4 ? argv[3] : viaduct::kConfig);
 }
