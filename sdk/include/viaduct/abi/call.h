@@ -48,7 +48,9 @@ typedef struct vd_reply {
 typedef struct vd_host_call_1 {
   /* Asks the application. All is borrowed. The answer comes by on_reply, exactly once, also after
    * cancel (unless stop comes first). Does not block. VD_RESOURCE_EXHAUSTED: too many calls in
-   * flight, answer 503; VD_FAILED_PRECONDITION: stop has begun. Then no reply will come.
+   * flight, answer 503; VD_FAILED_PRECONDITION: stop has begun; VD_INVALID_ARGUMENT: a value is
+   * NULL with a size or over its limit, or the instance does not offer VD_CALL_1;
+   * VD_ALREADY_EXISTS: the token is in flight. Then no reply will come for this call.
    * [any; started, draining] */
   int32_t (*call)(const vd_host *host, const vd_call *call);
   /* The peer is gone: the answer is no longer wanted. It still comes (status 499 when the work was

@@ -33,28 +33,30 @@ typedef struct vd_host_config_1 {
    * [any; created] */
   uint32_t (*type)(const vd_config *config, vd_str pointer);
   /* Reads a string. *out is valid until configure returns. Does not block.
-   * VD_NOT_FOUND: nothing there; VD_INVALID_ARGUMENT: another type; *out is unchanged then.
+   * VD_NOT_FOUND: nothing there; VD_INVALID_ARGUMENT: another type, a pointer that is NULL with a
+   * size or longer than 4096 octets, or out is NULL; VD_FAILED_PRECONDITION: configure has
+   * returned. *out is unchanged then.
    * [any; created] */
   int32_t (*get_string)(const vd_config *config, vd_str pointer, vd_str *out);
   /* Reads an integer (also a number without fraction). Does not block.
-   * VD_NOT_FOUND, VD_INVALID_ARGUMENT as above; VD_OUT_OF_RANGE: does not fit.
+   * Errors as above; VD_OUT_OF_RANGE: does not fit.
    * [any; created] */
   int32_t (*get_integer)(const vd_config *config, vd_str pointer, int64_t *out);
   /* Reads a number (also an integer). Does not block.
-   * VD_NOT_FOUND, VD_INVALID_ARGUMENT as above.
+   * Errors as above.
    * [any; created] */
   int32_t (*get_number)(const vd_config *config, vd_str pointer, double *out);
   /* Reads a boolean as 0 or 1. Does not block.
-   * VD_NOT_FOUND, VD_INVALID_ARGUMENT as above.
+   * Errors as above.
    * [any; created] */
   int32_t (*get_boolean)(const vd_config *config, vd_str pointer, uint32_t *out);
   /* The number of elements of a list or members of an object. Does not block.
-   * VD_NOT_FOUND, VD_INVALID_ARGUMENT as above.
+   * Errors as above.
    * [any; created] */
   int32_t (*get_size)(const vd_config *config, vd_str pointer, uint64_t *out);
   /* The JSON text of whatever stands there, secrets included: do not log it. *out is valid until
    * configure returns. Does not block.
-   * VD_NOT_FOUND: nothing there.
+   * Errors as above; there is no other type.
    * [any; created] */
   int32_t (*get_json)(const vd_config *config, vd_str pointer, vd_str *out);
 } vd_host_config_1;

@@ -69,7 +69,9 @@ typedef struct vd_source_1 {
 typedef struct vd_host_source_1 {
   /* Hands a frame over; it ends with one on_frame_done. The frame is borrowed; the host takes its
    * own reference to the buffer. Does not block. VD_RESOURCE_EXHAUSTED: no room, the frame was not
-   * taken; VD_INVALID_ARGUMENT: planes outside the buffer, or sizes beyond the limits.
+   * taken; VD_INVALID_ARGUMENT: planes outside the buffer, or sizes beyond the limits;
+   * VD_ALREADY_EXISTS: the ticket is under way; VD_FAILED_PRECONDITION: not started, or stop has
+   * begun. Then no on_frame_done will come for this push.
    * [any; started] */
   int32_t (*push)(const vd_host *host, const vd_frame *frame);
 } vd_host_source_1;

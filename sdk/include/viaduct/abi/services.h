@@ -55,8 +55,8 @@ typedef void (*vd_task_fn)(void *user);
 typedef struct vd_host_post_1 {
   /* Runs `task(user)` once on the given lane, after what was posted there before. Does not block.
    * VD_RESOURCE_EXHAUSTED: too many are waiting; VD_FAILED_PRECONDITION: stop has begun;
-   * VD_OUT_OF_RANGE: no such lane. Then the task will not run. What was accepted runs before stop
-   * is called.
+   * VD_OUT_OF_RANGE: no such lane; VD_INVALID_ARGUMENT: the task is NULL. Then the task will not
+   * run. What was accepted runs before stop is called.
    * [any; started, draining] */
   int32_t (*post)(const vd_host *host, uint32_t lane, vd_task_fn task, void *user);
 } vd_host_post_1;
@@ -65,7 +65,7 @@ typedef struct vd_host_post_1 {
 typedef struct vd_host_timer_1 {
   /* Runs `task(user)` once on the given lane, not before `delay_ns` from now. *out names the timer,
    * never 0; a negative delay counts as 0. What has not run when stop is called does not run any
-   * more. Does not block. Errors as for post.
+   * more. Does not block. Errors as for post; VD_INVALID_ARGUMENT also when out is NULL.
    * [any; started, draining] */
   int32_t (*arm)(const vd_host *host, uint32_t lane, int64_t delay_ns, vd_task_fn task, void *user,
                  uint64_t *out);
@@ -108,7 +108,9 @@ typedef struct vd_metric {
 typedef struct vd_host_metrics_1 {
   /* Registers one series and gives its number, never 0. The same name and labels give the same
    * number. All is borrowed. Does not block.
-   * VD_INVALID_ARGUMENT: a bad name; VD_RESOURCE_EXHAUSTED: over the limit of 256 an instance.
+   * VD_INVALID_ARGUMENT: a bad name, label or bound, or the name is in use for another kind;
+   * VD_RESOURCE_EXHAUSTED: over the limit of 256 an instance, or of the node;
+   * VD_FAILED_PRECONDITION: start has returned.
    * [control; created, configured] */
   int32_t (*add)(const vd_host *host, const vd_metric *metric, uint32_t *out);
   /* Adds to a counter (delta >= 0) or gauge. Wait-free. Cannot fail; a wrong number is ignored.

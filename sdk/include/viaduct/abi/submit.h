@@ -38,8 +38,10 @@ typedef struct vd_inbound_list {
 typedef struct vd_host_submit_1 {
   /* Hands over a batch; *taken says how long a prefix the host took. Each taken message ends with
    * one on_done (unless stop comes first). All is borrowed. Does not block. VD_OK also when *taken
-   * is less than count: stop reading until on_room. VD_FAILED_PRECONDITION: stop has begun, nothing
-   * was taken.
+   * is less than count: stop reading until on_room. VD_FAILED_PRECONDITION: stop has begun;
+   * VD_INVALID_ARGUMENT: a list that is NULL with a count or can not be walked, a first record
+   * without a size, or the instance does not offer VD_SUBMIT_1; VD_OUT_OF_RANGE: no such lane. Then
+   * nothing was taken.
    * [any; started, draining] */
   int32_t (*submit)(const vd_host *host, uint32_t lane, const vd_inbound_list *batch,
                     uint64_t *taken);
