@@ -3,13 +3,11 @@
 // Written against the bare ABI, so that what the tests see is the host's doing alone.
 #include "core/plugin/testing/testbed.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <stdexcept>
 #include <thread>
 
 namespace {
@@ -21,25 +19,6 @@ int32_t Fail(vd_error* error, int32_t code, const char* message, const char* poi
     std::strncpy(error->pointer, pointer, sizeof(error->pointer) - 1);
   }
   return code;
-}
-
-void Hang(const std::string& fifo) {
-  char byte = 0;
-  const int fd = open(fifo.c_str(), O_RDONLY | O_CLOEXEC);  // Until the test opens it for writing.
-  if (read(fd, &byte, 1) < 0) close(fd);
-  close(fd);
-}
-
-// "throw", "hang" or nothing at this place.
-void Misbehave(const vd_instance* self, const char* where) {
-  const auto mode = self->modes.find(where);
-  if (mode == self->modes.end()) return;
-  if (mode->second == "throw") throw std::runtime_error(std::string("thrown in ") + where);
-  if (mode->second == "hang") Hang(self->fifo);
-}
-bool IsMode(const vd_instance* self, const char* where, const char* what) {
-  const auto mode = self->modes.find(where);
-  return mode != self->modes.end() && mode->second == what;
 }
 
 // ---- life cycle
@@ -54,15 +33,6 @@ int32_t Create(const vd_host* host, vd_str name, vd_instance** out, vd_error* er
   self->name = Text(name);
   *out = self;
   return VD_OK;
-}
-
-int32_t AddMetric(vd_instance* self, const char* name, uint32_t* number) {
-  vd_metric metric{};
-  metric.struct_size = sizeof(metric);
-  metric.kind = VD_METRIC_COUNTER;
-  metric.name = Str(name);
-  metric.help = Str("Commands that the testbed has carried out.");
-  return Ask<vd_host_metrics_1>(self, VD_HOST_METRICS_1)->add(self->host, &metric, number);
 }
 
 int32_t Configure(vd_instance* self, const vd_config* config, vd_error* error) {
@@ -84,27 +54,6 @@ int32_t Configure(vd_instance* self, const vd_config* config, vd_error* error) {
     return Fail(error, VD_INVALID_ARGUMENT, "not in this house", "/configure");
   }
   return AddMetric(self, "orders", &self->metric);
-}
-
-// Held while the host is called: the host must not come back on this stack.
-std::mutex& CallLock() {
-  static std::mutex lock;
-  return lock;
-}
-
-int32_t SubmitSome(vd_instance* self, uint64_t count, uint64_t* taken) {
-  std::vector<vd_inbound> items(count);
-  for (uint64_t i = 0; i < count; ++i) {
-    items[i] = vd_inbound{};
-    items[i].struct_size = sizeof(vd_inbound);
-    items[i].token = i + 1;
-    items[i].route = Str("/api/detection");
-    items[i].content = {static_cast<const uint8_t*>(static_cast<const void*>("{}")), 2};
-    items[i].peer = Str("192.0.2.7:51234");
-  }
-  const vd_inbound_list list{items.data(), sizeof(vd_inbound), count};
-  const std::lock_guard<std::mutex> lock(CallLock());
-  return Ask<vd_host_submit_1>(self, VD_HOST_SUBMIT_1)->submit(self->host, 0, &list, taken);
 }
 
 // A message whose on_done is under way when start has failed.
@@ -137,25 +86,6 @@ int32_t Start(vd_instance* self, uint32_t, vd_error* error) {
 int32_t Drain(vd_instance* self, int64_t, vd_error*) {
   Misbehave(self, "drain");
   return VD_OK;
-}
-
-void Complete(vd_instance* self, const std::vector<uint64_t>& tokens, uint32_t outcome) {
-  std::vector<vd_completion> items(tokens.size());
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    items[i] = vd_completion{};
-    items[i].struct_size = sizeof(vd_completion);
-    items[i].outcome = outcome;
-    items[i].token = tokens[i];
-    items[i].code = outcome == VD_OUTCOME_DURABLE ? VD_OK : VD_UNAVAILABLE;
-    items[i].retry_after_ns = outcome == VD_OUTCOME_RETRY ? 5000000000 : 0;
-    items[i].detail = Str("said the testbed");
-  }
-  const vd_completion_list list{items.data(), sizeof(vd_completion), items.size()};
-  Ask<vd_host_deliver_1>(self, VD_HOST_DELIVER_1)->complete(self->host, &list);
-}
-
-void SayFailed(vd_instance* self, const char* reason) {
-  Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)->fail(self->host, VD_UNAVAILABLE, Str(reason));
 }
 
 void Stop(vd_instance* self) {
@@ -213,11 +143,6 @@ void CancelMessages(vd_instance*, uint32_t, const uint64_t*, uint64_t) {}
 // ---- submit and call
 // -----------------------------------------------------------------------------
 
-void Note(vd_instance* self, const std::string& what) {
-  const std::lock_guard<std::mutex> lock(self->mutex);
-  self->seen += what + "\n";
-}
-
 void OnDone(vd_instance* self, const vd_completion_list* list) {
   self->in_done = true;
   Misbehave(self, "done");
@@ -243,127 +168,6 @@ void Answer(vd_instance* self, uint64_t token, int32_t status, const std::string
   reply.token = token;
   reply.body = {static_cast<const uint8_t*>(static_cast<const void*>(body.data())), body.size()};
   Ask<vd_host_call_1>(self, VD_HOST_CALL_1)->reply(self->host, &reply);
-}
-
-int32_t CallHost(vd_instance* self, uint64_t token, const std::string& path,
-                 const std::string& body = "") {
-  const vd_attr credential{Str("api_key"), Str("s3cret")};
-  vd_call call{};
-  call.struct_size = sizeof(call);
-  call.token = token;
-  call.protocol = Str("http");
-  call.method = Str("GET");
-  call.path = Str(path);
-  call.body = {static_cast<const uint8_t*>(static_cast<const void*>(body.data())), body.size()};
-  call.peer = Str("192.0.2.7:51234");
-  call.credentials = &credential;
-  call.credential_count = 1;
-  const std::lock_guard<std::mutex> lock(CallLock());
-  return Ask<vd_host_call_1>(self, VD_HOST_CALL_1)->call(self->host, &call);
-}
-
-struct PostedTask {
-  vd_instance* self;
-  std::string what;
-};
-
-void RunTask(void* user) {
-  const std::unique_ptr<PostedTask> task(static_cast<PostedTask*>(user));
-  Misbehave(task->self, "task");
-  Note(task->self, "task " + task->what);
-}
-
-int32_t PushFrame(vd_instance* self, uint64_t ticket, uint64_t plane_size) {
-  vd_buffer* const buffer = Ask<vd_host_buffer_1>(self, VD_HOST_BUFFER_1)->make(self->host, 64);
-  std::memset(buffer->data, 'p', 64);
-  vd_frame frame{};
-  frame.struct_size = sizeof(frame);
-  frame.fourcc = VD_FOURCC_JPEG;
-  frame.width = 8;
-  frame.height = 8;
-  frame.plane_count = 1;
-  frame.descriptor = -1;
-  frame.planes[0].size = plane_size;
-  frame.buffer = buffer;
-  frame.ticket = ticket;
-  frame.source = Str("front");
-  const int32_t code = Ask<vd_host_source_1>(self, VD_HOST_SOURCE_1)->push(self->host, &frame);
-  buffer->unref(buffer);
-  return code;
-}
-
-// One command of a test; its result is the status of the answer.
-int32_t Obey(vd_instance* self, const std::string& command, uint64_t number) {
-  Ask<vd_host_metrics_1>(self, VD_HOST_METRICS_1)->increase(self->host, self->metric, 1);
-  if (command == "log") {
-    Ask<vd_host_log_1>(self, VD_HOST_LOG_1)
-        ->write(self->host, VD_LOG_INFO, Str("hello from the testbed"), nullptr, 0);
-  } else if (command == "submit") {
-    uint64_t taken = 0;
-    SubmitSome(self, number, &taken);
-    return static_cast<int32_t>(taken);
-  } else if (command == "call") {
-    return CallHost(self, number, "/hello");
-  } else if (command == "call_with_body") {
-    return CallHost(self, 1, "/hello", std::string(number, 'x'));
-  } else if (command == "post") {
-    auto task = std::make_unique<PostedTask>(PostedTask{self, std::to_string(number)});
-    const auto* const post = Ask<vd_host_post_1>(self, VD_HOST_POST_1);
-    const int32_t code = post->post(self->host, 0, &RunTask, task.get());
-    if (code == VD_OK) static_cast<void>(task.release());
-    return code;
-  } else if (command == "timer") {
-    auto task = std::make_unique<PostedTask>(PostedTask{self, "timer"});
-    uint64_t timer = 0;
-    const auto* const timers = Ask<vd_host_timer_1>(self, VD_HOST_TIMER_1);
-    const int64_t delay = static_cast<int64_t>(number) * 1000000;
-    const int32_t code = timers->arm(self->host, 0, delay, &RunTask, task.get(), &timer);
-    if (code == VD_OK) static_cast<void>(task.release());
-    return code;
-  } else if (command == "timers") {  // That are still far away at the end; how many it got.
-    const auto* const timers = Ask<vd_host_timer_1>(self, VD_HOST_TIMER_1);
-    constexpr int64_t kHour = int64_t{3600} * 1000 * 1000 * 1000;
-    uint64_t timer = 0;
-    int32_t got = 0;
-    const auto never = [](void*) {};
-    while (number-- > 0 && timers->arm(self->host, 0, kHour, never, nullptr, &timer) == VD_OK) {
-      ++got;
-    }
-    return got;
-  } else if (command == "timer_cancelled") {
-    PostedTask task{self, "never"};
-    uint64_t timer = 0;
-    const auto* const timers = Ask<vd_host_timer_1>(self, VD_HOST_TIMER_1);
-    timers->arm(self->host, 0, 0, &RunTask, &task, &timer);
-    return timers->cancel(self->host, timer);
-  } else if (command == "fail") {
-    SayFailed(self, "the modem is on fire");
-  } else if (command == "degraded") {
-    Ask<vd_host_health_1>(self, VD_HOST_HEALTH_1)
-        ->set(self->host, VD_HEALTH_DEGRADED, Str("the line is noisy"));
-  } else if (command == "metric") {
-    uint32_t added = 0;
-    return AddMetric(self, "late", &added);
-  } else if (command == "room") {
-    self->credit = static_cast<uint32_t>(number);
-    Ask<vd_host_deliver_1>(self, VD_HOST_DELIVER_1)->on_room(self->host, 0);
-  } else if (command == "finish") {  // Ends the messages held, with `number` as outcome.
-    std::vector<uint64_t> held;
-    {
-      const std::lock_guard<std::mutex> lock(self->mutex);
-      held.swap(self->held);
-    }
-    Complete(self, held, static_cast<uint32_t>(number));
-  } else if (command == "push") {
-    return PushFrame(self, number, 64);
-  } else if (command == "push_bad") {
-    return PushFrame(self, number, 65);
-  } else if (command == "abuse") {
-    Abuse(self);
-  } else if (command == "throw") {
-    throw std::runtime_error("thrown in on_call");
-  }
-  return 0;
 }
 
 int32_t OnCall(vd_instance* self, uint32_t, const vd_call* call) {
