@@ -248,12 +248,12 @@ void Incarnation::GiveUp(const absl::Status& why) {
   services().log->Error(absl::StrCat("instance/", name()), "given up, the plugin did not return",
                         {{"reason", StdView(why.message())}});
   KeepForever(shared_from_this());
-  services().AddGivenUp({name(), plugin().info().name, shared_from_this()});
   gate_.Close(absl::ZeroDuration());
   host_side_->DropTimers();
   for (const auto& lane : lanes_) lane->Close(absl::ZeroDuration());
   EndItems();
   workers_.Stop(absl::ZeroDuration());
+  services().AddGivenUp({name(), plugin().info().name, shared_from_this()});
 }
 
 CallWatch::Late Incarnation::LateCall(int64_t now_ns) {
