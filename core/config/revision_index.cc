@@ -44,6 +44,7 @@ json WriteRevision(const Revision& revision) {
               {"request_id", revision.request_id},
               {"reason", revision.reason},
               {"based_on", revision.based_on},
+              {"good", revision.good},
               {"sha256", revision.sha256}};
   if (revision.confirm_by != absl::InfiniteFuture()) {
     out["confirm_by_ns"] = absl::ToUnixNanos(revision.confirm_by);
@@ -60,6 +61,7 @@ bool ReadRevision(const json& from, Revision* out) {
   out->request_id = Text(from, "request_id");
   out->reason = Text(from, "reason");
   out->based_on = Number(from, "based_on");
+  out->good = from.value("good", json()) == json(true);
   out->sha256 = Text(from, "sha256");
   if (from.contains("confirm_by_ns")) {
     out->confirm_by = absl::FromUnixNanos(Nanos(from, "confirm_by_ns"));

@@ -1,28 +1,23 @@
 #include "core/config/revision_store.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <openssl/sha.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "core/base/crash_point.h"
 #include "core/base/durable_file.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/config/revision_files.h"
 #include "core/config/revision_index.h"
+#include "core/observe/utf8.h"
 
 namespace viaduct {
 namespace {
@@ -30,43 +25,24 @@ namespace {
 constexpr std::string_view kComponent = "config";
 constexpr std::string_view kIndexName = "index.json";
 
-std::string Sha256(std::string_view text) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
-}
-
-std::string TextName(uint64_t number) { return absl::StrFormat("%010d.yaml", number); }
-
-// The number of a text file's name; 0: it is no such file.
-uint64_t NumberOf(const std::string& name) {
-  uint64_t number = 0;
-  if (name.size() < 6 || name.substr(name.size() - 5) != ".yaml") return 0;
-  return absl::SimpleAtoi(name.substr(0, name.size() - 5), &number) ? number : 0;
-}
-
-std::vector<std::string> FilesIn(const std::string& dir) {
-  std::vector<std::string> names;
-  DIR* open = ::opendir(dir.c_str());
-  if (open == nullptr) return names;
-  while (const dirent* entry = ::readdir(open)) names.emplace_back(entry->d_name);
-  ::closedir(open);
-  return names;
-}
-
+// Cut at a character: it goes into messages that are UTF-8.
 std::string Clip(std::string text) {
-  if (text.size() > RevisionStore::kMaxTagBytes) text.resize(RevisionStore::kMaxTagBytes);
+  if (text.size() <= RevisionStore::kMaxTagBytes) return text;
+  size_t end = RevisionStore::kMaxTagBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;
+  text.resize(end);
   return text;
 }
 
-absl::Status MakeFolder(const std::string& dir) {
-  if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) {
-    return absl::UnavailableError(
-        absl::StrCat("config: ", dir, ": cannot create, ", std::strerror(errno)));
+// A tag that somebody sent is refused rather than cut.
+absl::Status CheckTag(std::string_view what, std::string_view text) {
+  if (text.size() > RevisionStore::kMaxTagBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("config: ", AbslView(what), " too long, ",
+                                                   text.size(), " bytes, at most ",
+                                                   RevisionStore::kMaxTagBytes));
   }
-  ::chmod(dir.c_str(), 0700);
-  return absl::OkStatus();
+  if (IsUtf8(text)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("config: ", AbslView(what), " is not UTF-8"));
 }
 
 // Thread-safe. `writing_` is held over a whole change with its I/O, so that changes come one after
@@ -82,6 +58,8 @@ class FileRevisionStore final : public RevisionStore {
   absl::StatusOr<Committed> Commit(const Proposal& proposal) override;
   absl::StatusOr<std::optional<Revision>> FindRequest(std::string_view request_id,
                                                       std::string_view yaml) const override;
+  std::optional<Revision> FindRequest(std::string_view request_id) const override;
+  bool IsLastFile(std::string_view text) const override;
   absl::StatusOr<Revision> FallBack(uint64_t to, RevisionState state, std::string_view reason,
                                     std::string_view author) override;
   absl::Status Confirm(uint64_t number) override;
@@ -130,20 +108,25 @@ absl::Status FileRevisionStore::Load() {
   const absl::StatusOr<std::string> text =
       ReadWholeFile(absl::StrCat(dir_, "/", AbslView(kIndexName)), kMaxIndexBytes);
   absl::StatusOr<RevisionIndex> index = RevisionIndex();
+  const std::vector<std::string> names = FilesIn(dir_);
+  const bool has_texts = std::any_of(names.begin(), names.end(),
+                                     [](const std::string& name) { return NumberOf(name) != 0; });
   if (text.ok()) {
     index = ReadIndex(*text);
-  } else if (!absl::IsNotFound(text.status())) {
+  } else if (!absl::IsNotFound(text.status()) || has_texts) {
     index = text.status();
   }
   if (!index.ok()) {
     Salvage(index.status());
+  } else if (!text.ok()) {
+    VD_RETURN_IF_ERROR(Save(*std::move(index)));  // From now on a missing index is a lost one.
   } else {
     absl::MutexLock lock(&mutex_);
     index_ = *std::move(index);
   }
   // What a crash between text and index has left.
   const RevisionIndex known = Snapshot();
-  for (const std::string& name : FilesIn(dir_)) {
+  for (const std::string& name : names) {
     const uint64_t number = NumberOf(name);
     const bool unfinished = name.size() > 4 && name.substr(name.size() - 4) == ".new";
     if (unfinished || (number != 0 && known.Find(number) == nullptr)) {
@@ -174,7 +157,7 @@ void FileRevisionStore::Salvage(const absl::Status& why) {
     index.next = index.head + 1;
     index.revisions.rbegin()->second.state = RevisionState::kRunning;
   }
-  log_->Error(kComponent, "the index of revisions is damaged and was set aside",
+  log_->Error(kComponent, "the index of revisions is damaged or missing",
               {{"reason", StdView(why.message())},
                {"aside", aside},
                {"found_again", absl::StrCat(index.revisions.size())}});
@@ -242,21 +225,29 @@ absl::StatusOr<Revision> FileRevisionStore::Append(RevisionIndex index, Revision
 
 absl::StatusOr<std::optional<Revision>> FileRevisionStore::FindRequest(
     std::string_view request_id, std::string_view yaml) const {
-  if (request_id.empty()) return std::optional<Revision>();
+  std::optional<Revision> earlier = FindRequest(request_id);
+  if (!earlier.has_value() || earlier->sha256 == Sha256(yaml)) return earlier;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "config: request id used before for another document, revision ", earlier->number));
+}
+
+std::optional<Revision> FileRevisionStore::FindRequest(std::string_view request_id) const {
+  if (request_id.empty()) return std::nullopt;
   const RevisionIndex index = Snapshot();
   for (const auto& [number, revision] : index.revisions) {
-    if (revision.request_id != request_id) continue;
-    if (revision.sha256 == Sha256(yaml)) return Numbered(number);
-    return absl::InvalidArgumentError(
-        absl::StrCat("config: request id used before for another document, revision ", number));
+    if (revision.request_id == request_id) return Numbered(number);
   }
-  return std::optional<Revision>();
+  return std::nullopt;
+}
+
+bool FileRevisionStore::IsLastFile(std::string_view text) const {
+  absl::MutexLock lock(&mutex_);
+  return index_.file_sha256 == Sha256(text);
 }
 
 absl::StatusOr<RevisionStore::Committed> FileRevisionStore::Commit(const Proposal& proposal) {
-  if (proposal.request_id.size() > kMaxTagBytes) {
-    return absl::InvalidArgumentError("config: request id too long");
-  }
+  VD_RETURN_IF_ERROR(CheckTag("request id", proposal.request_id));
+  VD_RETURN_IF_ERROR(CheckTag("comment", proposal.comment));
   absl::MutexLock writing(&writing_);
   VD_ASSIGN_OR_RETURN(std::optional<Revision> earlier,
                       FindRequest(proposal.request_id, proposal.yaml));
@@ -275,8 +266,14 @@ absl::StatusOr<RevisionStore::Committed> FileRevisionStore::Commit(const Proposa
     revision.state = RevisionState::kUnconfirmed;
     revision.confirm_by = clock_->Now() + proposal.confirm_within;
   }
-  VD_ASSIGN_OR_RETURN(revision, Append(std::move(index), std::move(revision), proposal.yaml,
-                                       RevisionState::kSuperseded));
+  RevisionState old_head = RevisionState::kSuperseded;
+  if (const auto head = index.revisions.find(index.head);
+      proposal.origin == RevisionOrigin::kRollback && head != index.revisions.end()) {
+    old_head = RevisionState::kRolledBack;
+    head->second.reason = Clip(absl::StrCat("rolled back by ", proposal.author));
+  }
+  VD_ASSIGN_OR_RETURN(revision,
+                      Append(std::move(index), std::move(revision), proposal.yaml, old_head));
   return Committed{std::move(revision), false};
 }
 
@@ -428,10 +425,15 @@ absl::Status FileRevisionStore::MarkStarting() {
 absl::Status FileRevisionStore::MarkGood() {
   absl::MutexLock writing(&writing_);
   RevisionIndex index = Snapshot();
-  const Revision* head = index.Find(index.head);
-  if (head == nullptr) return absl::FailedPreconditionError("config: there is no revision");
+  const auto head = index.revisions.find(index.head);
+  if (head == index.revisions.end()) {
+    return absl::FailedPreconditionError("config: there is no revision");
+  }
   // What still waits for its confirmation has not proved anything yet.
-  if (head->state != RevisionState::kUnconfirmed) index.last_good = index.head;
+  if (head->second.state != RevisionState::kUnconfirmed) {
+    index.last_good = index.head;
+    head->second.good = true;
+  }
   index.starting = 0;
   index.attempts = 0;
   return Save(std::move(index));

@@ -42,9 +42,10 @@ struct Revision {
   std::string request_id;
   std::string reason;  // Why it failed or was rolled back.
   absl::Time confirm_by = absl::InfiniteFuture();
-  uint64_t based_on = 0;  // The head it took the place of.
-  bool last_good = false;
-  std::string sha256;  // Of the text.
+  uint64_t based_on = 0;   // The head it took the place of.
+  bool good = false;       // Has been seen to work, see MarkGood.
+  bool last_good = false;  // The newest of those.
+  std::string sha256;      // Of the text.
 };
 
 // Thread-safe. One process only: Open takes a lock file. Every change is on disk when the call
@@ -75,12 +76,17 @@ class RevisionStore {
     Revision revision;
     bool replayed = false;  // The same request_id came before; nothing was changed.
   };
-  // Makes it the head. ABORTED: `if_revision` is not the head; INVALID_ARGUMENT: too large, or a
-  // request_id used before with another text.
+  // Makes it the head. The head before becomes kSuperseded, or kRolledBack where the origin is
+  // kRollback. ABORTED: `if_revision` is not the head; INVALID_ARGUMENT: too large, a tag that is
+  // too long or not UTF-8, or a request_id used before with another text.
   virtual absl::StatusOr<Committed> Commit(const Proposal& proposal) = 0;
   // What Commit would say to this request_id and text: the earlier revision, nothing, or the error.
   virtual absl::StatusOr<std::optional<Revision>> FindRequest(std::string_view request_id,
                                                               std::string_view yaml) const = 0;
+  // What was made for this request_id, whatever its text; nothing for "".
+  virtual std::optional<Revision> FindRequest(std::string_view request_id) const = 0;
+  // It is the text that was last taken over from the file of --config.
+  virtual bool IsLastFile(std::string_view text) const = 0;
 
   // The head did not work and another takes over: the head becomes `state` (kFailed or
   // kRolledBack) and a new revision with the text of `to` is made head, origin kRollback.

@@ -175,6 +175,15 @@ TEST_F(RevisionStoreTest, TheFileIsTakenOverOnlyWhenItHasChanged) {
   EXPECT_EQ(DeadStart(std::nullopt).yaml, "a: 3\n");
 }
 
+TEST_F(RevisionStoreTest, KnowsTheTextThatCameFromTheFileLast) {
+  auto store = Open();
+  EXPECT_FALSE(store->IsLastFile("a: 1\n"));
+  ASSERT_TRUE(store->ChooseForStart("a: 1\n").ok());
+  ASSERT_TRUE(store->Commit(Text("a: 2\n")).ok());
+  EXPECT_TRUE(store->IsLastFile("a: 1\n"));
+  EXPECT_FALSE(store->IsLastFile("a: 2\n"));
+}
+
 TEST_F(RevisionStoreTest, NothingToStartWith) {
   auto store = Open();
   EXPECT_EQ(store->ChooseForStart(std::nullopt).status().code(),
@@ -280,6 +289,56 @@ TEST_F(RevisionStoreTest, ADamagedIndexIsSetAsideAndTheTextsAreFoundAgain) {
     EXPECT_TRUE(fs::exists(dir_ + "/index.json.damaged"));
     EXPECT_EQ(store->Commit(Text("a: 2\n"))->revision.number, 2u);
   }
+}
+
+TEST_F(RevisionStoreTest, AMissingIndexLosesNoText) {
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->Commit(Text("a: 1\n")).ok());
+    ASSERT_TRUE(store->Commit(Text("a: 2\n")).ok());
+  }
+  fs::remove(dir_ + "/index.json");
+  auto store = Open();
+  ASSERT_TRUE(store->head().has_value());
+  EXPECT_EQ(store->head()->number, 2u);
+  EXPECT_EQ(*store->ReadYaml(1), "a: 1\n");
+  EXPECT_EQ(*store->ReadYaml(2), "a: 2\n");
+}
+
+TEST_F(RevisionStoreTest, TagsThatAreTooLongOrNotUtf8AreRefused) {
+  auto store = Open();
+  RevisionStore::Proposal proposal = Text("a: 1\n");
+  proposal.comment = std::string(RevisionStore::kMaxTagBytes - 1, 'x') + "\u00e9";
+  EXPECT_TRUE(absl::IsInvalidArgument(store->Commit(proposal).status()));
+  proposal.comment = "\xff";
+  EXPECT_TRUE(absl::IsInvalidArgument(store->Commit(proposal).status()));
+  proposal.comment = "caf\u00e9";
+  EXPECT_TRUE(store->Commit(proposal).ok());
+  // What the node itself writes is cut, at a character.
+  const std::string reason = std::string(RevisionStore::kMaxTagBytes - 1, 'x') + "\u00e9";
+  ASSERT_TRUE(store->FallBack(1, RevisionState::kFailed, reason, "node").ok());
+  EXPECT_EQ(store->Get(1)->reason, reason.substr(0, RevisionStore::kMaxTagBytes - 1));
+}
+
+TEST_F(RevisionStoreTest, RemembersWhatWasGoodAndWhatWasRolledBack) {
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->Commit(Text("a: 1\n")).ok());
+    ASSERT_TRUE(store->MarkGood().ok());
+    ASSERT_TRUE(store->Commit(Text("a: 2\n")).ok());
+    RevisionStore::Proposal back = Text("a: 1\n", "r-1");
+    back.origin = RevisionOrigin::kRollback;
+    ASSERT_TRUE(store->Commit(back).ok());
+  }
+  auto store = Open();
+  EXPECT_TRUE(store->Get(1)->good);
+  EXPECT_FALSE(store->Get(2)->good);
+  EXPECT_EQ(store->Get(2)->state, RevisionState::kRolledBack);
+  EXPECT_EQ(store->Get(2)->reason, "rolled back by uid 0");
+  ASSERT_TRUE(store->FindRequest("r-1").has_value());
+  EXPECT_EQ(store->FindRequest("r-1")->number, 3u);
+  EXPECT_FALSE(store->FindRequest("r-2").has_value());
+  EXPECT_FALSE(store->FindRequest("").has_value());
 }
 
 TEST_F(RevisionStoreTest, ADamagedTextIsNeverStarted) {

@@ -28,6 +28,16 @@ inline size_t DecodeUtf8(std::string_view text, size_t at, uint32_t* code) {
   return length;
 }
 
+inline bool IsUtf8(std::string_view text) {
+  uint32_t code = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = DecodeUtf8(text, at, &code);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
+
 // In characters, for text that is UTF-8.
 inline size_t CountCharacters(std::string_view text) {
   size_t count = 0;
