@@ -193,6 +193,9 @@ absl::Status LogHub::SetLevel(std::string_view component, LogLevel level,
   if (!IsComponentName(component)) {
     return absl::InvalidArgumentError("log: not a component name");
   }
+  if (component == kAuditComponent) {
+    return absl::InvalidArgumentError("log: audit has no level, it is always written");
+  }
   if (time_to_live < absl::ZeroDuration() || time_to_live > kMaxTimeToLive) {
     return absl::InvalidArgumentError(absl::StrCat(
         "log: time to live out of range, ", absl::FormatDuration(time_to_live), ", 0 to 24h"));
@@ -270,17 +273,37 @@ void LogHub::Write(LogLevel level, std::string_view component, std::string_view 
     }
     record = MakeRecord(clock_->Now(), level, component, message, fields);
     if (*held_back > 0) record.fields.emplace_back("suppressed", absl::StrCat(*held_back));
-    record.sequence = ++last_sequence_;
-    if (ring_.size() >= kMaxRingRecords) ring_.pop_front();
-    ring_.push_back(record);
-    for (const auto& subscriber : subscribers_) {
-      if (Passes(record, subscriber->filter()) && subscriber->Push(record)) {
-        to_tell.push_back(subscriber);
-      }
+    to_tell = Keep(&record);
+  }
+  Put(record, to_tell);
+}
+
+void LogHub::Audit(std::string_view message, absl::Span<const LogField> fields) {
+  LogRecord record = MakeRecord(clock_->Now(), LogLevel::kInfo, kAuditComponent, message, fields);
+  std::vector<std::shared_ptr<Subscriber>> to_tell;
+  {
+    absl::MutexLock lock(&mutex_);
+    to_tell = Keep(&record);
+  }
+  Put(record, to_tell);
+}
+
+std::vector<std::shared_ptr<LogHub::Subscriber>> LogHub::Keep(LogRecord* record) {
+  record->sequence = ++last_sequence_;
+  if (ring_.size() >= kMaxRingRecords) ring_.pop_front();
+  ring_.push_back(*record);
+  std::vector<std::shared_ptr<Subscriber>> to_tell;
+  for (const auto& subscriber : subscribers_) {
+    if (Passes(*record, subscriber->filter()) && subscriber->Push(*record)) {
+      to_tell.push_back(subscriber);
     }
   }
-  std::string line = FormatLogLine(record, format_);
-  if (journald_prefix_) line.insert(0, SyslogPrefix(level));
+  return to_tell;
+}
+
+void LogHub::Put(const LogRecord& record, const std::vector<std::shared_ptr<Subscriber>>& to_tell) {
+  std::string line = FormatLogLine(record, format_.load(std::memory_order_relaxed));
+  if (journald_prefix_) line.insert(0, SyslogPrefix(record.level));
   logger_->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
   for (const auto& subscriber : to_tell) subscriber->Tell();
 }

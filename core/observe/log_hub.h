@@ -86,6 +86,8 @@ class LogHub final : public Log {
   static constexpr uint32_t kMaxRepeats = 50;
   static constexpr absl::Duration kRepeatWindow = absl::Seconds(10);
   static constexpr size_t kRepeatSlots = 256;
+  // What nothing may hold back goes by this component, see Audit.
+  static constexpr std::string_view kAuditComponent = "audit";
 
   // `clock` must outlive the hub.
   LogHub(LogHubOptions options, const Clock* clock);
@@ -98,12 +100,18 @@ class LogHub final : public Log {
   void Write(LogLevel level, std::string_view component, std::string_view message,
              absl::Span<const LogField> fields) override;
 
+  // A record of kAuditComponent that is written whatever the levels say and however often it comes.
+  void Audit(std::string_view message, absl::Span<const LogField> fields);
+
+  // For the start: lines written from now on. While a node runs its format stays.
+  void SetFormat(LogFormat format) { format_.store(format, std::memory_order_relaxed); }
+
   // Takes over the levels of a new configuration. Levels set at run time stay.
   void Configure(LogLevel level, const std::vector<std::pair<std::string, LogLevel>>& levels);
 
   // A level set at run time, above the configured one. component "" is the default of all.
-  // `time_to_live` zero: until reset. INVALID_ARGUMENT: too long, negative, or a bad component
-  // name; RESOURCE_EXHAUSTED: over kMaxLevels.
+  // `time_to_live` zero: until reset. INVALID_ARGUMENT: too long, negative, a bad component name,
+  // or kAuditComponent, which has no level; RESOURCE_EXHAUSTED: over kMaxLevels.
   absl::Status SetLevel(std::string_view component, LogLevel level, absl::Duration time_to_live);
   // Back to what the configuration says; "" resets every component.
   void ResetLevel(std::string_view component);
@@ -147,10 +155,15 @@ class LogHub final : public Log {
   std::optional<uint32_t> CountRepeat(LogLevel level, std::string_view component,
                                       std::string_view message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Numbers the record and gives it to ring and subscribers; returns those to be told.
+  std::vector<std::shared_ptr<Subscriber>> Keep(LogRecord* record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Writes the line and tells, without a lock.
+  void Put(const LogRecord& record, const std::vector<std::shared_ptr<Subscriber>>& to_tell);
   void Unsubscribe(Subscriber* subscriber);
 
   const Clock* const clock_;
-  const LogFormat format_;
+  std::atomic<LogFormat> format_;
   const bool journald_prefix_;
   const std::unique_ptr<spdlog::logger> logger_;
   std::atomic<LogLevel> floor_{LogLevel::kInfo};  // No component is more talkative than this.

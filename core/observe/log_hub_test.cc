@@ -237,6 +237,23 @@ TEST_F(LogHubTest, HoldsBackWhatRepeatsAndSaysHowOften) {
   EXPECT_EQ(record.fields[0].second, absl::StrCat(1000 - LogHub::kMaxRepeats));
 }
 
+TEST_F(LogHubTest, NothingHoldsAnAuditRecordBack) {
+  LogHubOptions options = Options();
+  options.level = LogLevel::kOff;
+  options.levels = {{"audit", LogLevel::kOff}};
+  LogHub hub(options, &clock_);
+  EXPECT_TRUE(hub.SetLevel("", LogLevel::kOff, absl::ZeroDuration()).ok());
+  const absl::Status refused = hub.SetLevel("audit", LogLevel::kOff, absl::ZeroDuration());
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  for (uint32_t i = 0; i < 2 * LogHub::kMaxRepeats; ++i) {
+    hub.Audit("changing call", {{"number", absl::StrCat(i)}});
+  }
+  const std::vector<std::string> lines = absl::StrSplit(Written(), '\n', absl::SkipEmpty());
+  EXPECT_THAT(lines, SizeIs(2 * LogHub::kMaxRepeats));
+  EXPECT_THAT(lines.back(), HasSubstr("\"level\":\"info\",\"component\":\"audit\""));
+  EXPECT_THAT(hub.Recent(1000, {LogLevel::kInfo, "audit"}), SizeIs(2 * LogHub::kMaxRepeats));
+}
+
 TEST_F(LogHubTest, ManyThreadsLogAndTailAtOnce) {
   LogHub hub(Options(), &clock_);
   constexpr int kThreads = 4;

@@ -8,12 +8,11 @@ namespace viaduct {
 void Audit(const ServiceDeps& deps, const std::string& author, std::string_view method,
            std::string_view subject, const absl::Status& status) {
   const std::string result = absl::StatusCodeToString(status.code());
-  deps.log_hub->Info("audit", "changing call",
-                     {{"method", method},
-                      {"subject", subject},
-                      {"author", author},
-                      {"result", result},
-                      {"reason", StdView(status.message())}});
+  deps.log_hub->Audit("changing call", {{"method", method},
+                                        {"subject", subject},
+                                        {"author", author},
+                                        {"result", result},
+                                        {"reason", StdView(status.message())}});
   deps.hub->PublishEvent(control::v1::EVENT_KIND_AUDIT, subject,
                          absl::StrCat(AbslView(method), " by ", author, ": ", result));
 }
