@@ -4,7 +4,10 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "core/config/json_view.h"
 #include "core/config/node_config_reader.h"
 #include "core/config/redact.h"
@@ -26,9 +29,18 @@ std::string TextOf(const ConfigNode* node) {
   return node != nullptr && node->is_scalar() && !node->broken ? node->text : "";
 }
 
+// The child that one step of a JSON pointer leads to; null where there is none.
+const ConfigNode* StepInto(const ConfigNode& node, const std::string& step) {
+  if (node.is_map()) return node.Find(absl::StrReplaceAll(step, {{"~1", "/"}, {"~0", "~"}}));
+  uint32_t index = 0;
+  if (!node.is_list() || !absl::SimpleAtoi(step, &index)) return nullptr;
+  return index < node.items.size() ? &node.items[index] : nullptr;
+}
+
 }  // namespace
 
-ConfigReport DocumentCheck::Run(std::string_view text, std::string_view filename) {
+ConfigReport DocumentCheck::Run(std::string_view text, std::string_view filename,
+                                const AskFn& ask) {
   ConfigReport report;
   if (!ParseDocument(text, &root_, &findings_)) {
     report.findings = std::move(findings_).Finish(filename);
@@ -51,6 +63,10 @@ ConfigReport DocumentCheck::Run(std::string_view text, std::string_view filename
   CheckInstances();
   report.redacted_yaml = RedactYaml(text, as_written, root_);
   if (findings_.errors() == 0) report.config = Build();
+  if (report.ok() && ask) {
+    for (const Objection& objection : ask(*report.config)) AddObjection(objection);
+    if (findings_.errors() != 0) report.config.reset();
+  }
   report.findings = std::move(findings_).Finish(filename);
   return report;
 }
@@ -202,6 +218,36 @@ void DocumentCheck::CheckRetry() {
   findings_.Error(at == nullptr ? *retry : *at, "/gateway/retry/max_delay", "out_of_range",
                   absl::StrCat("max_delay: must not be less than initial_delay, ",
                                absl::FormatDuration(*max), " < ", absl::FormatDuration(*initial)));
+}
+
+void DocumentCheck::AddObjection(const Objection& objection) {
+  std::string pointer;
+  const ConfigNode* at =
+      objection.instance.empty() ? &root_ : ConfigOf(objection.instance, &pointer);
+  if (at == nullptr) at = &root_;
+  // A value that the document leaves out stands where its nearest parent does.
+  const std::vector<std::string> steps = absl::StrSplit(objection.pointer, '/');
+  for (size_t step = 1; step < steps.size(); ++step) {
+    const ConfigNode* next = StepInto(*at, steps[step]);
+    if (next == nullptr) break;
+    at = next;
+  }
+  Findings found;
+  found.Error(*at, pointer + objection.pointer, objection.code, objection.text);
+  found.SetInstance(objection.instance);
+  findings_.Append(std::move(found));
+}
+
+const ConfigNode* DocumentCheck::ConfigOf(const std::string& instance, std::string* pointer) {
+  const ConfigNode* list = root_.Find("instances");
+  for (size_t i = 0; list != nullptr && i < list->items.size(); ++i) {
+    const ConfigNode& item = list->items[i];
+    const ConfigNode* config = item.Find("config");
+    if (config == nullptr || TextOf(item.Find("name")) != instance) continue;
+    *pointer = ChildPointer(ChildPointer("/instances", absl::StrCat(i), item), "config", *config);
+    return config;
+  }
+  return nullptr;
 }
 
 NodeConfig DocumentCheck::Build() {

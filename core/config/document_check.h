@@ -28,7 +28,7 @@ class DocumentCheck {
         provider_(provider),
         environment_(environment) {}
 
-  ConfigReport Run(std::string_view text, std::string_view filename);
+  ConfigReport Run(std::string_view text, std::string_view filename, const AskFn& ask);
 
  private:
   void CheckInstances();
@@ -42,6 +42,10 @@ class DocumentCheck {
   void CheckLogLevels();
   void CheckRetry();
   NodeConfig Build();
+  // Says where the value stands that somebody objects to.
+  void AddObjection(const Objection& objection);
+  // Null where there is no such instance.
+  const ConfigNode* ConfigOf(const std::string& instance, std::string* pointer);
 
   const Schema& node_schema_;
   const SchemaOf schema_of_;

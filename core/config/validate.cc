@@ -71,7 +71,8 @@ absl::StatusOr<std::shared_ptr<const Schema>> ConfigValidator::PluginSchema(
   return schema;
 }
 
-ConfigReport ConfigValidator::Validate(std::string_view text, std::string_view filename) {
+ConfigReport ConfigValidator::Validate(std::string_view text, std::string_view filename,
+                                       const AskFn& ask) {
   const absl::StatusOr<std::shared_ptr<const Schema>> schema = NodeSchema();
   if (!schema.ok()) {
     ConfigReport report;
@@ -83,7 +84,7 @@ ConfigReport ConfigValidator::Validate(std::string_view text, std::string_view f
   DocumentCheck check(
       **schema, [this](std::string_view plugin) { return PluginSchema(plugin); }, schemas_,
       *environment_);
-  return check.Run(text, filename);
+  return check.Run(text, filename, ask);
 }
 
 ConfigReport ConfigValidator::ValidateAgainst(std::string_view text, std::string_view filename,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -83,6 +84,17 @@ class SystemEnvironment final : public ConfigEnvironment {
 
 class Schema;
 
+// What somebody who knows more than the schemas has against a document: the plugin of an instance,
+// or the node that would have to run it.
+struct Objection {
+  std::string instance;  // "": against the node's own sections.
+  std::string pointer;   // Into the instance's config; "": the whole of it.
+  std::string text;
+  std::string code = "refused";
+};
+// Asked about a document in which nothing else is wrong.
+using AskFn = std::function<std::vector<Objection>(const NodeConfig&)>;
+
 // Thread-safe. Keeps compiled schemas, so that checking again is cheap.
 class ConfigValidator {
  public:
@@ -92,8 +104,9 @@ class ConfigValidator {
   ConfigValidator(SchemaProvider* schemas, const ConfigEnvironment* environment);
   ~ConfigValidator();
 
-  // `filename` only goes into findings. Accepts any text, hostile or not.
-  ConfigReport Validate(std::string_view text, std::string_view filename);
+  // `filename` only goes into findings. Accepts any text, hostile or not. `ask` may be empty.
+  ConfigReport Validate(std::string_view text, std::string_view filename,
+                        const AskFn& ask = nullptr);
 
   // Checks one instance's config, given as JSON or YAML, for tools (viaduct-check). The report's
   // config stays empty; ok means error_count() == 0.

@@ -31,6 +31,15 @@ constexpr char kRestSchema[] = R"({
     "headers": {"type": "object", "default": {}, "additionalProperties": {"type": "string"}}
   }})";
 
+constexpr char kTwoRoads[] = R"(instances:
+  - name: up
+    plugin: rest
+    config:
+      base_url: ftp://x
+      headers: {a/b: "c"}
+  - {name: down, plugin: rest}
+)";
+
 class ValidateTest : public ::testing::Test {
  protected:
   ValidateTest() { schemas_.Add("rest", kRestSchema); }
@@ -51,6 +60,34 @@ class ValidateTest : public ::testing::Test {
   FakeSchemas schemas_;
   FakeEnvironment environment_;
 };
+
+TEST_F(ValidateTest, WhatAPluginRefusesIsAFindingWhereTheValueStands) {
+  const AskFn ask = [](const NodeConfig& config) {
+    EXPECT_THAT(config.instances, SizeIs(2));
+    return std::vector<Objection>{{"down", "/base_url", "base_url: missing"},
+                                  {"up", "/base_url", "base_url: no http URL, \"ftp://x\""},
+                                  {"up", "/headers/a~1b", "headers: bad name"}};
+  };
+  const ConfigReport report =
+      ConfigValidator(&schemas_, &environment_).Validate(kTwoRoads, "f.yaml", ask);
+  EXPECT_FALSE(report.ok());
+  EXPECT_FALSE(report.status().ok());
+  EXPECT_THAT(Summary(report), ElementsAre("5 /instances/0/config/base_url refused",
+                                           "6 /instances/0/config/headers/a~1b refused",
+                                           "7 /instances/1/config/base_url refused"));
+  EXPECT_EQ(report.findings[0].instance, "up");
+  EXPECT_EQ(report.findings[2].instance, "down");
+}
+
+TEST_F(ValidateTest, PluginsAreNotAskedAboutADocumentWithMistakes) {
+  const AskFn ask = [](const NodeConfig&) {
+    ADD_FAILURE() << "asked";
+    return std::vector<Objection>();
+  };
+  const ConfigReport report =
+      ConfigValidator(&schemas_, &environment_).Validate("instances: [{name: up}]", "f.yaml", ask);
+  EXPECT_FALSE(report.ok());
+}
 
 TEST_F(ValidateTest, TwelveMistakesAreTwelveFindingsWithTheirLines) {
   const ConfigReport report = Validate(R"(node:

@@ -87,8 +87,10 @@ absl::Status StatusOf(std::string_view what, int32_t code, const vd_error& error
   const std::string pointer = text(error.pointer, sizeof(error.pointer));
   std::string message = text(error.message, sizeof(error.message));
   if (message.empty()) message = absl::StrCat("failed with code ", code);
-  return StatusOf(code, absl::StrCat(AbslView(what), ": ", pointer.empty() ? "" : pointer,
-                                     pointer.empty() ? "" : ": ", message));
+  absl::Status status = StatusOf(
+      code, absl::StrCat(AbslView(what), ": ", pointer, pointer.empty() ? "" : ": ", message));
+  if (!pointer.empty()) status.SetPayload(kPointerPayload, absl::Cord(pointer));
+  return status;
 }
 
 bool ReadOutcome(uint32_t outcome, Outcome* out) {

@@ -76,7 +76,9 @@ std::string ShortText(vd_str text, size_t max = 512);
 absl::Status StatusOf(int32_t code, std::string_view detail);
 int32_t CodeOf(const absl::Status& status);
 
-// A zeroed vd_error for a call, and what the plugin has written into it: "<what>: <message>".
+// A zeroed vd_error for a call, and what the plugin has written into it: "<what>: <message>", with
+// its JSON pointer into the config, where it gave one, as payload.
+inline constexpr char kPointerPayload[] = "viaduct/config-pointer";
 vd_error NewError();
 absl::Status StatusOf(std::string_view what, int32_t code, const vd_error& error);
 

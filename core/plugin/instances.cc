@@ -8,6 +8,7 @@
 #include "core/base/executor.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/plugin/abi_values.h"
 #include "core/plugin/file_road.h"
 #include "core/plugin/frames.h"
 #include "core/plugin/incarnation.h"
@@ -190,23 +191,26 @@ void Instances::Commit(std::vector<Change> changes, const std::vector<RunnerPtr>
   }
 }
 
-std::vector<std::pair<std::string, absl::Status>> Instances::Validate(
-    const std::vector<InstanceSpec>& specs) {
-  std::vector<std::pair<std::string, absl::Status>> failures;
+std::vector<Instances::Mistake> Instances::Validate(const std::vector<InstanceSpec>& specs) {
+  std::vector<Mistake> mistakes;
   for (const InstanceSpec& spec : specs) {
     if (absl::Status good = CheckSpecs({spec}); !good.ok()) {
-      failures.emplace_back(spec.name, std::move(good));
+      mistakes.push_back({spec.name, "", std::move(good)});
       continue;
     }
-    if (!spec.unavailable_reason.empty()) {
-      failures.emplace_back(spec.name, absl::NotFoundError(spec.unavailable_reason));
+    // As Apply: what is unavailable is only shown, what has not changed is not touched.
+    const absl::StatusOr<RunnerPtr> known = Find(spec.name);
+    if (!spec.unavailable_reason.empty() || (known.ok() && IsSame((*known)->spec(), spec))) {
       continue;
     }
     const auto prepared = MakeRunner(spec)->Prepare(spec);
-    if (!prepared.ok()) failures.emplace_back(spec.name, prepared.status());
     Drop(spec, prepared);
+    if (prepared.ok()) continue;
+    const absl::optional<absl::Cord> pointer = prepared.status().GetPayload(kPointerPayload);
+    mistakes.push_back(
+        {spec.name, pointer.has_value() ? std::string(*pointer) : "", prepared.status()});
   }
-  return failures;
+  return mistakes;
 }
 
 void Instances::CloseAll(const std::vector<RunnerPtr>& runners, absl::Duration limit) {

@@ -111,10 +111,14 @@ class Instances {
   // Makes `specs` the set of instances. Untouched are those whose spec is the same.
   // INVALID_ARGUMENT: a bad or double name, or too many.
   ApplyResult Apply(std::vector<InstanceSpec> specs, ApplyMode mode);
-  // Creates and configures what Apply would and throws it away again: INVALID_ARGUMENT per
-  // instance with the plugin's own words.
-  std::vector<std::pair<std::string, absl::Status>> Validate(
-      const std::vector<InstanceSpec>& specs);
+  // Creates and configures what Apply would and throws it away again. What is wrong with each, in
+  // the plugin's own words.
+  struct Mistake {
+    std::string instance;
+    std::string pointer;  // JSON pointer into its config, where the plugin gave one.
+    absl::Status status;
+  };
+  std::vector<Mistake> Validate(const std::vector<InstanceSpec>& specs);
 
   std::vector<InstanceInfo> List() const;  // By name.
   absl::StatusOr<InstanceInfo> Get(std::string_view name) const;

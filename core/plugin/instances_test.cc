@@ -194,12 +194,16 @@ TEST_F(InstancesTest, AnApplyWithOneBadInstanceChangesNothing) {
 }
 
 TEST_F(InstancesTest, ValidateReportsEveryInstanceAndLeavesNothingBehind) {
-  const auto failures = instances_->Validate({Spec("a", "{}"), Spec("b", R"({"configure":"fail"})"),
-                                              Spec("fails-create", "{}"), Spec("no name", "{}")});
-  ASSERT_EQ(failures.size(), 3u);
-  EXPECT_EQ(failures[0].first, "b");
-  EXPECT_EQ(failures[1].first, "fails-create");
-  EXPECT_THAT(std::string(failures[2].second.message()), HasSubstr("bad name, \"no name\""));
+  InstanceSpec unavailable = Spec("c", "{}");
+  unavailable.unavailable_reason = "its plugin is not installed";
+  const auto mistakes =
+      instances_->Validate({Spec("a", "{}"), Spec("b", R"({"configure":"fail"})"),
+                            Spec("fails-create", "{}"), Spec("no name", "{}"), unavailable});
+  ASSERT_EQ(mistakes.size(), 3u);
+  EXPECT_EQ(mistakes[0].instance, "b");
+  EXPECT_EQ(mistakes[0].pointer, "/configure");
+  EXPECT_EQ(mistakes[1].instance, "fails-create");
+  EXPECT_THAT(std::string(mistakes[2].status.message()), HasSubstr("bad name, \"no name\""));
   EXPECT_THAT(instances_->List(), IsEmpty());
   EXPECT_FALSE(registry_->Describe("testbed")->in_use);
 }
