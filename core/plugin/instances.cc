@@ -67,6 +67,20 @@ bool IsSame(const InstanceSpec& a, const InstanceSpec& b) {
          TextOf(a.config) == TextOf(b.config);
 }
 
+// It runs, or tries to.
+bool IsWanted(const InstanceRunner& runner) {
+  switch (runner.info().state) {
+    case InstanceState::kStarting:
+    case InstanceState::kStarted:
+    case InstanceState::kFailed:
+      return true;
+    case InstanceState::kConfigured:
+      return runner.settling();
+    default:
+      return false;
+  }
+}
+
 // Calls `step` for each, several at once, and waits for all.
 template <typename T, typename F>
 void ForAll(const std::vector<T>& items, F step) {
@@ -314,7 +328,10 @@ absl::Status Instances::Restart(std::string_view name) {
 
 absl::Status Instances::RestartPlugin(std::string_view plugin) {
   absl::Status first;
-  for (const std::string& name : UsersOf(plugin)) first.Update(Restart(name));
+  for (const std::string& name : UsersOf(plugin)) {
+    const absl::StatusOr<RunnerPtr> runner = Find(name);
+    if (runner.ok() && IsWanted(**runner)) first.Update((*runner)->Restart());
+  }
   return first;
 }
 

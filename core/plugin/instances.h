@@ -129,7 +129,8 @@ class Instances {
   absl::Status Stop(std::string_view name);
   absl::Status Drain(std::string_view name, absl::Duration limit);  // Then stops it.
   absl::Status Restart(std::string_view name);
-  // Restarts what uses the plugin, with the library that PluginRegistry now has.
+  // Restarts what uses the plugin, with the library that PluginRegistry now has. What was stopped,
+  // or never told to start, stays so.
   absl::Status RestartPlugin(std::string_view plugin);
   std::vector<std::string> UsersOf(std::string_view plugin) const;
 

@@ -208,6 +208,19 @@ TEST_F(InstancesTest, ValidateReportsEveryInstanceAndLeavesNothingBehind) {
   EXPECT_FALSE(registry_->Describe("testbed")->in_use);
 }
 
+TEST_F(InstancesTest, ANewLibraryStartsOnlyWhatRan) {
+  InstanceSpec manual = Spec("c", "{}");
+  manual.start = StartPolicy::kManual;
+  Boot({Spec("a", "{}"), Spec("b", "{}"), manual});
+  ASSERT_TRUE(instances_->Stop("b").ok());
+  const uint64_t starts = instances_->Get("a")->counters.starts;
+  ASSERT_TRUE(instances_->RestartPlugin("testbed").ok());
+  EXPECT_EQ(instances_->Get("a")->counters.starts, starts + 1);
+  EXPECT_EQ(State("a"), InstanceState::kStarted);
+  EXPECT_EQ(State("b"), InstanceState::kStopped);
+  EXPECT_EQ(State("c"), InstanceState::kConfigured);
+}
+
 TEST_F(InstancesTest, NoLibraryIsHeldOnceAllHaveStopped) {
   Boot({Spec("a", "{}"), Spec("b", "{}")});
   EXPECT_TRUE(registry_->Describe("testbed")->in_use);
