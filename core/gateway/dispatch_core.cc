@@ -60,6 +60,16 @@ void DispatchCore::RemoveLink(LinkId id) {
   FlushSettlements();
 }
 
+void DispatchCore::SetOrder(const std::vector<LinkId>& ids) {
+  const auto rank = [&](const std::unique_ptr<LinkState>& state) {
+    return std::find(ids.begin(), ids.end(), state->id) - ids.begin();
+  };
+  const auto before = [&](const auto& a, const auto& b) { return rank(a) < rank(b); };
+  if (std::is_sorted(links_.begin(), links_.end(), before)) return;
+  std::stable_sort(links_.begin(), links_.end(), before);
+  tried_.clear();
+}
+
 void DispatchCore::GiveBackAll() {
   Delivery delivery;
   for (const auto& state : links_) {

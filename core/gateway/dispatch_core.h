@@ -51,6 +51,9 @@ class DispatchCore {
   // What it has in flight goes another way at once.
   void RemoveLink(LinkId id);
 
+  // The configured order: that of `ids`; links it does not name keep theirs, behind.
+  void SetOrder(const std::vector<LinkId>& ids);
+
   void Complete(LinkId id, absl::Span<const Completion> completions);
   // The link may take more than when it last took less than offered.
   void LinkReady(LinkId id);

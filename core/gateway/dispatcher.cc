@@ -67,6 +67,18 @@ absl::StatusOr<LinkId> Dispatcher::AddLink(Link* link) {
   return member.id;
 }
 
+void Dispatcher::SetOrder(const std::vector<LinkId>& ids) {
+  RunOnThread([&] {
+    {
+      absl::MutexLock lock(&mutex_);
+      std::stable_sort(members_.begin(), members_.end(), [&](const Member& a, const Member& b) {
+        return std::find(ids.begin(), ids.end(), a.id) < std::find(ids.begin(), ids.end(), b.id);
+      });
+    }
+    core_.SetOrder(ids);
+  });
+}
+
 void Dispatcher::RemoveLink(LinkId id) {
   Link* link = nullptr;
   const bool ran = RunOnThread([&] {

@@ -38,6 +38,8 @@ class Dispatcher {
   // Adds a link behind those that are there. It must outlive its membership. RESOURCE_EXHAUSTED
   // when there are kMaxLinks; FAILED_PRECONDITION when stopped.
   absl::StatusOr<LinkId> AddLink(Link* link);
+  // Brings the links into the order of `ids`; those it does not name stay behind.
+  void SetOrder(const std::vector<LinkId>& ids);
   // When it returns the link is not used any more; what it had in flight goes another way. Unknown
   // ids are ignored. Not from a handler of the link.
   void RemoveLink(LinkId id);

@@ -234,6 +234,22 @@ TEST_F(DispatcherTest, RetryGoesToTheNextLinkAtOnce) {
   EXPECT_THAT(second_.attempts(), ElementsAre(2u));
 }
 
+TEST_F(DispatcherTest, TheOrderOfTheLinksCanChange) {
+  Start();
+  const absl::StatusOr<LinkId> first = dispatcher_->AddLink(&first_);
+  const absl::StatusOr<LinkId> second = dispatcher_->AddLink(&second_);
+  ASSERT_TRUE(first.ok() && second.ok());
+  dispatcher_->SetOrder({*second, *first});
+  EXPECT_EQ(dispatcher_->Stats().front().name, "second");
+  outbox_.Put(1);
+  second_.Complete(second_.AwaitTokens(1)[0], Outcome::kDurable);
+  outbox_.AwaitSettled(1);
+  dispatcher_->SetOrder({*first});  // What is not named stays behind.
+  outbox_.Put(2);
+  first_.Complete(first_.AwaitTokens(1)[0], Outcome::kDurable);
+  EXPECT_EQ(outbox_.AwaitSettled(2).size(), 2u);
+}
+
 TEST_F(DispatcherTest, WindowBoundsWhatIsInFlight) {
   options_.window = 4;
   options_.batch = 3;
