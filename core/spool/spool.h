@@ -117,6 +117,7 @@ struct SpoolFilter {
 struct SpoolPage {
   std::vector<SpoolEntry> entries;
   std::string next_page_token;  // Empty: there is no more. A page may be short or empty before.
+  size_t envelope_bytes = 0;    // In the entries.
 };
 
 // Thread-safe.
@@ -145,7 +146,9 @@ class Spool final : public Outbox {
   SpoolInfo Info() const;
   std::vector<DamageReport> Damages() const;  // Since it was opened.
 
-  // Looks, in key order: waiting and in flight first, then rejected. Touches at most 10,000 rows.
+  // Looks, in key order: waiting and in flight first, then rejected. Touches at most 10,000 rows
+  // and ends a page with the envelope that brings it over kMaxPageBytes.
+  static constexpr size_t kMaxPageBytes = 8u << 20;
   absl::StatusOr<SpoolPage> List(const SpoolFilter& filter, size_t page_size,
                                  const std::string& page_token, bool with_envelope) const;
   // Puts matching dead letters (not damaged ones) back as new messages. Blocks until committed: not

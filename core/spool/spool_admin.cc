@@ -41,6 +41,15 @@ bool Matches(const SpoolFilter& filter, const SpoolEntry& entry) {
   return !filter.state.ok() || *filter.state == entry.state;
 }
 
+void Add(SpoolEntry entry, SpoolPage* page) {
+  page->envelope_bytes += entry.envelope_json.size();
+  page->entries.push_back(std::move(entry));
+}
+
+bool IsFull(const SpoolPage& page, size_t page_size) {
+  return page.entries.size() >= page_size || page.envelope_bytes >= Spool::kMaxPageBytes;
+}
+
 SpoolEntry EntryFrom(const spool_internal::SpoolRow& row, uint64_t bytes) {
   SpoolEntry entry;
   entry.key = row.key;
@@ -133,8 +142,8 @@ absl::Status Spool::Impl::ScanWaiting(const SpoolFilter& filter, int64_t* key, s
         entry.state = SpoolEntryState::kInFlight;
       }
     }
-    if (Matches(filter, entry)) page->entries.push_back(std::move(entry));
-    return page->entries.size()<page_size&& * budget> 0;
+    if (Matches(filter, entry)) Add(std::move(entry), page);
+    return !IsFull(*page, page_size) && *budget > 0;
   };
   const spool_internal::KeyRange range{*key, LastKey(kClasses - 1), static_cast<int64_t>(*budget)};
   absl::MutexLock read(&read_mutex_);
@@ -152,8 +161,8 @@ absl::Status Spool::Impl::ScanDead(const SpoolFilter& filter, int64_t* key, size
     entry.last_error =
         stored.intact ? Printable(stored.dead.reason) : "damaged: checksum does not match";
     if (with_envelope) entry.envelope_json = Printable(stored.dead.row.envelope_json);
-    if (Matches(filter, entry)) page->entries.push_back(std::move(entry));
-    return page->entries.size()<page_size&& * budget> 0;
+    if (Matches(filter, entry)) Add(std::move(entry), page);
+    return !IsFull(*page, page_size) && *budget > 0;
   };
   const bool from_start = *key == 0;
   const size_t budget_before = *budget;
@@ -165,7 +174,7 @@ absl::Status Spool::Impl::ScanDead(const SpoolFilter& filter, int64_t* key, size
     VD_ASSIGN_OR_RETURN(const SpoolState state, reader->ReadState());
     VD_RETURN_IF_ERROR(
         reader->ReadDead({*key, LastKey(kClasses - 1), static_cast<int64_t>(*budget)}, visit));
-    const bool whole = from_start && *budget > 0 && page->entries.size() < page_size;
+    const bool whole = from_start && *budget > 0 && !IsFull(*page, page_size);
     const auto seen = static_cast<int64_t>(budget_before - *budget);
     if (!whole || seen == state.dead_messages) return absl::OkStatus();
     return absl::DataLossError("spool: dead letters do not add up");
@@ -192,7 +201,7 @@ absl::StatusOr<SpoolPage> Spool::Impl::List(const SpoolFilter& filter, size_t pa
   size_t budget = kScanRows;
   const bool only_dead = filter.state.ok() && *filter.state == SpoolEntryState::kRejected;
   const bool only_waiting = filter.state.ok() && !only_dead;
-  const auto stopped = [&] { return page.entries.size() >= page_size || budget == 0; };
+  const auto stopped = [&] { return IsFull(page, page_size) || budget == 0; };
   if (!dead && !only_dead) {
     VD_RETURN_IF_ERROR(
         NoteDamage(ScanWaiting(filter, &key, &budget, page_size, with_envelope, &page)));

@@ -288,6 +288,21 @@ TEST_F(SpoolTest, ReadsBackWhatDoesNotFitIntoMemory) {
   EXPECT_EQ(Claim(100), expected);
 }
 
+TEST_F(SpoolTest, APageEndsBeforeItsEnvelopesAreTooMuch) {
+  Open();
+  constexpr size_t kEach = 3u << 20;
+  for (int i = 0; i < 5; ++i) {
+    const Envelope envelope = TestEnvelope(absl::StrCat("n", i), Priority::kNormal, kEach);
+    ASSERT_TRUE(AppendOne(spool_.get(), envelope).ok());
+  }
+  const absl::StatusOr<SpoolPage> first = spool_->List({}, 1000, "", true);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->entries.size(), 3u);
+  ASSERT_FALSE(first->next_page_token.empty());
+  EXPECT_EQ(spool_->List({}, 1000, first->next_page_token, true)->entries.size(), 2u);
+  EXPECT_EQ(spool_->List({}, 1000, "", false)->entries.size(), 5u);
+}
+
 TEST_F(SpoolTest, ListsInOrderWithStatesAndPages) {
   Open();
   for (int i = 0; i < 5; ++i) Put(absl::StrCat("n", i));
