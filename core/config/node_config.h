@@ -107,8 +107,6 @@ struct GatewayOptions {
 
 struct LimitOptions {
   uint64_t max_message_bytes = 0;  // One envelope or request body.
-  uint32_t max_json_depth = 0;
-  uint32_t worker_threads = 0;  // 0: one per CPU, at most 8.
   absl::Duration start_timeout;
   absl::Duration drain_timeout;
 };

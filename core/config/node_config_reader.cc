@@ -148,8 +148,6 @@ GatewayOptions ReadGateway(const json& section) {
 LimitOptions ReadLimits(const json& section) {
   LimitOptions limits;
   limits.max_message_bytes = Bytes(section, "max_message_bytes");
-  limits.max_json_depth = Number(section, "max_json_depth");
-  limits.worker_threads = Number(section, "worker_threads");
   limits.start_timeout = Time(section, "start_timeout");
   limits.drain_timeout = Time(section, "drain_timeout");
   return limits;

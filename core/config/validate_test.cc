@@ -160,7 +160,6 @@ TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   EXPECT_EQ(config.gateway.max_rejects, 5u);
   EXPECT_TRUE(config.gateway.fallback.enabled);
   EXPECT_EQ(config.limits.max_message_bytes, 32u << 20);
-  EXPECT_EQ(config.limits.max_json_depth, 64u);
   EXPECT_EQ(config.limits.start_timeout, absl::Seconds(10));
 }
 
@@ -179,7 +178,7 @@ spool: {path: q/s.db, max_bytes: 1GiB, max_messages: 5, when_full: drop_oldest_l
 store: {sqlite: {path: /fast/x.db}, images: pics}
 gateway: {window: 1, batch: 2, retry: {initial_delay: 1s, max_delay: 2s, multiplier: 1.5,
           jitter: 0}, max_rejects: 9, selection: {network_aware: false}, fallback: {enabled: false}}
-limits: {max_message_bytes: 65536, max_json_depth: 10, worker_threads: 3, start_timeout: 1s,
+limits: {max_message_bytes: 65536, start_timeout: 1s,
          drain_timeout: 0s}
 )");
   ASSERT_TRUE(report.ok()) << report.status();
@@ -210,7 +209,6 @@ limits: {max_message_bytes: 65536, max_json_depth: 10, worker_threads: 3, start_
   EXPECT_TRUE(config.gateway.selection.auto_select);
   EXPECT_FALSE(config.gateway.fallback.enabled);
   EXPECT_EQ(config.limits.max_message_bytes, 65536u);
-  EXPECT_EQ(config.limits.worker_threads, 3u);
   EXPECT_EQ(config.limits.drain_timeout, absl::ZeroDuration());
 }
 
