@@ -23,6 +23,8 @@ template <typename Response, typename Tag = std::monostate>
 class Broadcast {
  public:
   static constexpr size_t kMaxWatchers = 128;
+  // Of all that waits to be sent, shared out among the watchers.
+  static constexpr size_t kMaxPendingBytes = 64u << 20;
   using Stream = WatchStream<Response>;
   using StreamPtr = std::shared_ptr<Stream>;
 
@@ -52,12 +54,16 @@ class Broadcast {
   template <typename Wants>
   void Publish(const Response& response, std::string_view key, Wants wants) {
     if (watchers() == 0) return;
+    const auto shared = std::make_shared<const Response>(response);
+    const size_t bytes = shared->ByteSizeLong();
     std::vector<StreamPtr> streams;
     {
       absl::MutexLock lock(&mutex_);
+      const size_t share = std::min(Stream::kMaxPendingBytes,
+                                    kMaxPendingBytes / std::max<size_t>(watchers_.size(), 1));
       for (const auto& watcher : watchers_) {
         if (!wants(watcher.tag)) continue;
-        watcher.stream->Queue(response, key);
+        watcher.stream->Queue(shared, bytes, key, share);
         streams.push_back(watcher.stream);
       }
     }

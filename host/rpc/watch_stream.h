@@ -24,6 +24,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
  public:
   // Of what waits to be sent; one message larger than this still goes, alone.
   static constexpr size_t kMaxPendingBytes = 16u << 20;
+  using Shared = std::shared_ptr<const Response>;
 
   // Makes the message that tells the watcher how many it has missed.
   using LaggedFn = std::function<Response(uint64_t missed)>;
@@ -52,8 +53,13 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   // takes the place of the one with the same key that is still waiting. Nothing happens when the
   // stream is over.
   void Queue(Response response, std::string_view key = {}) {
+    const size_t bytes = response.ByteSizeLong();
+    Queue(std::make_shared<const Response>(std::move(response)), bytes, key, kMaxPendingBytes);
+  }
+  // The same with a message that other streams hold, too, and a limit of its own on what waits.
+  void Queue(Shared response, size_t bytes, std::string_view key, size_t max_pending_bytes) {
     absl::MutexLock lock(&mutex_);
-    if (!closing_) Enqueue(std::move(response), key);
+    if (!closing_) Enqueue({std::string(key), std::move(response), bytes}, max_pending_bytes);
   }
 
   // Sends what is queued. Not with a lock held that a callback of the stream may want.
@@ -90,6 +96,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
     {
       absl::MutexLock lock(&mutex_);
       writing_ = false;
+      current_ = nullptr;
       if (!ok) Abandon();
     }
     Pump();
@@ -119,36 +126,34 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
  private:
   struct Item {
     std::string key;
-    Response response;
+    Shared response;
     size_t bytes = 0;
   };
 
   WatchStream(size_t max_pending, LaggedFn lagged)
       : max_pending_(max_pending), lagged_(std::move(lagged)) {}
 
-  void Enqueue(Response response, std::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (!key.empty()) {
+  void Enqueue(Item next, size_t max_pending_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!next.key.empty()) {
       for (auto& item : queue_) {
-        if (item.key != key) continue;
+        if (item.key != next.key) continue;
+        pending_bytes_ += next.bytes;
         pending_bytes_ -= item.bytes;
-        item.bytes = response.ByteSizeLong();
-        pending_bytes_ += item.bytes;
-        item.response = std::move(response);
+        item = std::move(next);
         return;
       }
     }
-    const size_t bytes = response.ByteSizeLong();
     while (!queue_.empty() &&
-           (queue_.size() >= max_pending_ || pending_bytes_ + bytes > kMaxPendingBytes)) {
+           (queue_.size() >= max_pending_ || pending_bytes_ + next.bytes > max_pending_bytes)) {
       TakeFront();
       ++missed_;
     }
-    pending_bytes_ += bytes;
-    queue_.push_back({std::string(key), std::move(response), bytes});
+    pending_bytes_ += next.bytes;
+    queue_.push_back(std::move(next));
   }
 
-  Response TakeFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    Response response = std::move(queue_.front().response);
+  Shared TakeFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    Shared response = std::move(queue_.front().response);
     pending_bytes_ -= queue_.front().bytes;
     queue_.pop_front();
     return response;
@@ -171,7 +176,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
       absl::MutexLock lock(&mutex_);
       if (writing_ || finished_) return;
       if (missed_ > 0 && lagged_) {
-        current_ = lagged_(std::exchange(missed_, 0));
+        current_ = std::make_shared<const Response>(lagged_(std::exchange(missed_, 0)));
         writing_ = true;
       } else if (!queue_.empty()) {
         current_ = TakeFront();
@@ -186,7 +191,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
     if (finish) {
       this->Finish(std::move(status));
     } else {
-      this->StartWrite(&current_);
+      this->StartWrite(current_.get());
     }
   }
 
@@ -203,7 +208,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   grpc::Status final_status_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_done_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<WatchStream> self_ ABSL_GUARDED_BY(mutex_);
-  Response current_;  // Belongs to gRPC while writing_.
+  Shared current_;  // Belongs to gRPC while writing_.
 };
 
 // A stream that only carries an error.

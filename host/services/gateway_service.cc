@@ -113,7 +113,7 @@ grpc::ServerUnaryReactor* GatewayService::SendMetadata(grpc::CallbackServerConte
 
 grpc::ServerBidiReactor<pb::SendMetadataStreamRequest, pb::SendMetadataStreamResponse>*
 GatewayService::SendMetadataStream(grpc::CallbackServerContext* /*context*/) {
-  return MetadataStream::Start(ingest_, reader_);
+  return MetadataStream::Start(ingest_, reader_, streams_);
 }
 
 grpc::ServerWriteReactor<pb::SubscribeResponse>* GatewayService::Subscribe(

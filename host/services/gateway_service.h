@@ -1,6 +1,7 @@
 // viaduct.gateway.v1.Gateway: what applications on the node use.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -60,6 +61,7 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
   static constexpr size_t kWindow = 8192;
   static constexpr size_t kWindowBytes = 32u << 20;
   static constexpr int kMaxFrame = 4096;  // Envelopes of one frame.
+  static constexpr int kMaxStreams = 64;  // SendMetadataStream at once, of all connections.
 
   // All outlive the service.
   GatewayService(IngestFn ingest, const EnvelopeReader* reader, MessageFeed* feed)
@@ -78,6 +80,8 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
   const IngestFn ingest_;
   const EnvelopeReader* const reader_;
   MessageFeed* const feed_;
+  // Outlives the service where a stream does.
+  const std::shared_ptr<std::atomic<int>> streams_ = std::make_shared<std::atomic<int>>(0);
 };
 
 }  // namespace viaduct

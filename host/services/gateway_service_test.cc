@@ -312,6 +312,61 @@ TEST_F(GatewayServiceTest, StreamRefusesAFrameThatIsTooLarge) {
   EXPECT_THAT(rpc::DescribeDetails(status), Contains(HasSubstr("envelopes: too many")));
 }
 
+TEST_F(GatewayServiceTest, TheNumberOfStreamsIsBounded) {
+  using Stream =
+      grpc::ClientReaderWriter<pb::SendMetadataStreamRequest, pb::SendMetadataStreamResponse>;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<Stream>> streams;
+  pb::SendMetadataStreamResponse response;
+  for (int i = 0; i < GatewayService::kMaxStreams; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    streams.push_back(stub_->SendMetadataStream(contexts.back().get()));
+    pb::SendMetadataStreamRequest request;
+    *request.add_envelopes() = Detection(absl::StrCat("m-", i));
+    ASSERT_TRUE(streams.back()->Write(request));
+    ASSERT_TRUE(streams.back()->Read(&response));
+  }
+  grpc::ClientContext context;
+  auto one_more = stub_->SendMetadataStream(&context);
+  EXPECT_FALSE(one_more->Read(&response));
+  EXPECT_EQ(one_more->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  for (auto& each : streams) {
+    each->WritesDone();
+    EXPECT_TRUE(each->Finish().ok());
+  }
+}
+
+TEST_F(GatewayServiceTest, WhatWaitsForSlowSubscribersHasOneBound) {
+  constexpr size_t kSubscribers = 64;
+  constexpr size_t kBytes = 1u << 20;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<pb::SubscribeResponse>>> readers;
+  pb::SubscribeResponse event;
+  for (size_t i = 0; i < kSubscribers; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    readers.push_back(stub_->Subscribe(contexts.back().get(), pb::SubscribeRequest()));
+    ASSERT_TRUE(readers.back()->Read(&event));
+  }
+  Envelope envelope;
+  envelope.payload_json = absl::StrCat("{\"x\":\"", std::string(kBytes, 'x'), "\"}");
+  constexpr int kSent = 40;
+  for (int i = 0; i < kSent; ++i) {
+    envelope.message_id = absl::StrCat(i);
+    feed_.Publish(envelope);
+  }
+  // Of its share of 1 MiB each keeps the newest, and what is being sent.
+  for (auto& each : readers) {
+    uint64_t seen = 0;
+    do {
+      ASSERT_TRUE(each->Read(&event));
+      seen += event.has_envelope() ? 1 : 0;
+    } while (!event.has_envelope() || event.envelope().message_id() != absl::StrCat(kSent - 1));
+    EXPECT_LT(seen, 16u);
+  }
+  for (auto& each : contexts) each->TryCancel();
+  for (auto& each : readers) each->Finish();
+}
+
 TEST_F(GatewayServiceTest, ACancelledStreamLeavesItsMessagesDurableAndNothingBehind) {
   for (int round = 0; round < 50; ++round) {
     sink_.Hold();

@@ -19,11 +19,18 @@ void FillRejected(const absl::Status& status, pb::Result* result) {
 
 }  // namespace
 
-MetadataStream* MetadataStream::Start(IngestFn ingest, const EnvelopeReader* reader) {
-  auto stream = std::shared_ptr<MetadataStream>(new MetadataStream(std::move(ingest), reader));
+MetadataStream* MetadataStream::Start(IngestFn ingest, const EnvelopeReader* reader,
+                                      std::shared_ptr<std::atomic<int>> count) {
+  auto stream = std::shared_ptr<MetadataStream>(
+      new MetadataStream(std::move(ingest), reader, std::move(count)));
   {
     absl::MutexLock lock(&stream->mutex_);
     stream->self_ = stream;
+    if (stream->count_->fetch_add(1) >= GatewayService::kMaxStreams) {
+      stream->no_more_reads_ = true;
+      stream->status_ = rpc::ToGrpc(absl::ResourceExhaustedError(absl::StrCat(
+          "SendMetadataStream: there are ", GatewayService::kMaxStreams, " streams already")));
+    }
   }
   stream->Step();
   return stream.get();
@@ -65,7 +72,8 @@ void MetadataStream::TakeFrame() {
     if (violations.empty()) {
       batch.indexes.push_back(index);
       batch.ids.push_back(envelope.message_id);
-      batch.bytes += envelope.payload_json.size() + envelope.metadata.extra_json.size();
+      batch.bytes += envelope.payload_json.size() + envelope.metadata.extra_json.size() +
+                     envelope.message_id.size();
       envelopes.push_back(std::move(envelope));
       continue;
     }
@@ -80,6 +88,7 @@ void MetadataStream::TakeFrame() {
     open_bytes_ += batch.bytes;
     ready_.MergeFrom(refused);
   }
+  pb::SendMetadataStreamRequest().Swap(&frame_);  // Clear() would keep the memory.
   if (envelopes.empty()) return;
   auto under_way = std::make_shared<const Batch>(std::move(batch));
   ingest_(std::move(envelopes),
@@ -130,6 +139,7 @@ void MetadataStream::OnCancel() {
 }
 
 void MetadataStream::OnDone() {
+  count_->fetch_sub(1);
   std::shared_ptr<MetadataStream> self;  // Let go of after the lock, which it may own.
   absl::MutexLock lock(&mutex_);
   self = std::move(self_);

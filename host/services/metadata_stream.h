@@ -1,6 +1,7 @@
 // One SendMetadataStream call.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,8 +19,10 @@ class MetadataStream final
                                      gateway::v1::SendMetadataStreamResponse>,
       public std::enable_shared_from_this<MetadataStream> {
  public:
-  // `reader` outlives the stream.
-  static MetadataStream* Start(IngestFn ingest, const EnvelopeReader* reader);
+  // `reader` outlives the stream. `count` is of the streams there are: over kMaxStreams this one
+  // only says so.
+  static MetadataStream* Start(IngestFn ingest, const EnvelopeReader* reader,
+                               std::shared_ptr<std::atomic<int>> count);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -34,8 +37,9 @@ class MetadataStream final
     size_t bytes = 0;
   };
 
-  MetadataStream(IngestFn ingest, const EnvelopeReader* reader)
-      : ingest_(std::move(ingest)), reader_(reader) {}
+  MetadataStream(IngestFn ingest, const EnvelopeReader* reader,
+                 std::shared_ptr<std::atomic<int>> count)
+      : ingest_(std::move(ingest)), reader_(reader), count_(std::move(count)) {}
 
   void TakeFrame();
   void OnAccepted(const Batch& batch, const std::vector<AcceptResult>& results);
@@ -51,6 +55,7 @@ class MetadataStream final
 
   const IngestFn ingest_;
   const EnvelopeReader* const reader_;
+  const std::shared_ptr<std::atomic<int>> count_;
   gateway::v1::SendMetadataStreamRequest frame_;     // gRPC's while reading_.
   gateway::v1::SendMetadataStreamResponse current_;  // gRPC's while writing_.
   uint64_t next_index_ = 0;                          // Only touched by the one reader.
