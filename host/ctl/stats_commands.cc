@@ -38,7 +38,7 @@ void PrintSnapshot(const pb::Snapshot& snapshot) {
   table.Add({"since", TimeText(snapshot.epoch())});
   table.Add({"spooled", absl::StrCat(spool.messages(), " (", BytesText(spool.bytes()), "), oldest ",
                                      DurationText(spool.oldest_age()))});
-  table.Add({"accepted", absl::StrCat(spool.accepted(), ", ", spool.duplicates(), " duplicates")});
+  table.Add({"accepted", absl::StrCat(spool.accepted())});
   table.Add(
       {"ended", absl::StrCat(spool.confirmed(), " confirmed, ", spool.rejected(), " rejected, ",
                              spool.expired(), " expired, ", spool.dropped(), " dropped")});

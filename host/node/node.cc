@@ -217,6 +217,7 @@ void Node::BuildServices() {
   deps_.metrics = &metrics_;
   deps_.health = &health_;
   deps_.spool = spool_.get();
+  if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
   if (dispatcher_ != nullptr) deps_.links = [this] { return dispatcher_->Stats(); };
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(

@@ -49,6 +49,7 @@ struct ServiceDeps {
   Metrics* metrics = nullptr;
   HealthTree* health = nullptr;
   Spool* spool = nullptr;                         // Null on a node without the sink uplink.
+  SpoolInfo spool_at_open;                        // What it had counted before this process.
   std::function<std::vector<LinkStats>()> links;  // Empty without a dispatcher.
   NodeActions node;
 };

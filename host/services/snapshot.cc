@@ -71,16 +71,20 @@ pb::InstanceStats ToProto(const InstanceInfo& info) {
   return out;
 }
 
-void FillSpool(const SpoolInfo& info, pb::QueueStats* out) {
+// A spool that had to be rebuilt may count less than before.
+uint64_t Since(uint64_t total, uint64_t at_open) { return total - std::min(total, at_open); }
+
+// Totals outlive the process in the spool, but are told since the epoch, the start of the process.
+void FillSpool(const SpoolInfo& info, const SpoolInfo& at_open, pb::QueueStats* out) {
   out->set_messages(info.messages);
   out->set_bytes(info.bytes);
   out->set_in_flight(info.in_flight);
   *out->mutable_oldest_age() = rpc::ToProto(info.oldest_age);
-  out->set_accepted(info.accepted_total);
-  out->set_confirmed(info.confirmed_total);
-  out->set_rejected(info.rejected_total);
-  out->set_expired(info.expired_total);
-  out->set_dropped(info.dropped_total);
+  out->set_accepted(Since(info.accepted_total, at_open.accepted_total));
+  out->set_confirmed(Since(info.confirmed_total, at_open.confirmed_total));
+  out->set_rejected(Since(info.rejected_total, at_open.rejected_total));
+  out->set_expired(Since(info.expired_total, at_open.expired_total));
+  out->set_dropped(Since(info.dropped_total, at_open.dropped_total));
 }
 
 }  // namespace
@@ -105,7 +109,9 @@ absl::StatusOr<pb::Snapshot> TakeSnapshot(const ServiceDeps& deps, const Snapsho
   *snapshot.mutable_epoch() = rpc::ToProto(query.epoch);
   snapshot.set_resident_bytes(ResidentBytes());
   *snapshot.mutable_cpu_time() = rpc::ToProto(CpuTime());
-  if (deps.spool != nullptr) FillSpool(deps.spool->Info(), snapshot.mutable_spool());
+  if (deps.spool != nullptr) {
+    FillSpool(deps.spool->Info(), deps.spool_at_open, snapshot.mutable_spool());
+  }
   const std::vector<LinkStats> links = deps.links ? deps.links() : std::vector<LinkStats>();
   for (const auto& info : deps.instances->List()) {
     const bool wanted = query.instances.empty() ||

@@ -104,8 +104,10 @@ grpc::ServerUnaryReactor* SpoolService::GetInfo(grpc::CallbackServerContext* con
                                                 const pb::SpoolGetInfoRequest* /*request*/,
                                                 pb::SpoolGetInfoResponse* response) {
   if (deps_->spool == nullptr) return rpc::Answer(context, NoSpool());
-  *response->mutable_spool() = ToProto(deps_->spool->Info());
-  return rpc::Answer(context, grpc::Status::OK);
+  return rpc::RunOn(deps_->executor, context, [this, response] {
+    *response->mutable_spool() = ToProto(deps_->spool->Info());
+    return grpc::Status::OK;
+  });
 }
 
 grpc::ServerUnaryReactor* SpoolService::List(grpc::CallbackServerContext* context,

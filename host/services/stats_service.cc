@@ -22,6 +22,13 @@ class Ticker : public std::enable_shared_from_this<Ticker> {
          std::shared_ptr<Stream> stream)
       : deps_(deps), query_(std::move(query)), interval_(interval), stream_(std::move(stream)) {}
 
+  // The first picture, too, reads a database: not on a gRPC thread.
+  void Begin() {
+    if (deps_->executor->Submit([self = shared_from_this()] { self->Tick(); })) return;
+    stream_->Close(
+        rpc::ToGrpc(absl::ResourceExhaustedError("stats: too many calls are waiting, try again")));
+  }
+
   void Tick() {
     if (over_.load()) return;
     auto snapshot = TakeSnapshot(*deps_, query_);
@@ -94,7 +101,7 @@ grpc::ServerWriteReactor<pb::StatsWatchResponse>* StatsService::Watch(
     ticker->End();
     watches->fetch_sub(1);
   });
-  ticker->Tick();
+  ticker->Begin();
   return stream.get();
 }
 
