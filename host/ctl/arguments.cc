@@ -1,5 +1,6 @@
 #include "host/ctl/arguments.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -25,6 +26,14 @@ bool SetDuration(const std::string& text, google::protobuf::Duration* duration) 
   duration->set_seconds(absl::IDivDuration(value, absl::Seconds(1), &value));
   duration->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(value)));
   return true;
+}
+
+void OutlastWait(const std::string& wait, std::string* timeout) {
+  constexpr absl::Duration kMargin = absl::Seconds(5);  // For the answer to come.
+  absl::Duration waited;
+  absl::Duration allowed;
+  if (!absl::ParseDuration(wait, &waited) || !absl::ParseDuration(*timeout, &allowed)) return;
+  *timeout = absl::FormatDuration(std::max(allowed, waited + kMargin));
 }
 
 bool ReadInput(const std::string& path, std::string* text) {

@@ -14,6 +14,9 @@ std::string IsDuration(const std::string& text);
 // False after having said why on stderr.
 bool SetDuration(const std::string& text, google::protobuf::Duration* duration);
 
+// Makes the deadline of a call at least as long as what it asks the node to wait.
+void OutlastWait(const std::string& wait, std::string* timeout);
+
 // Reads a file, or standard input for "-". False after having said why on stderr.
 bool ReadInput(const std::string& path, std::string* text);
 

@@ -192,14 +192,19 @@ void AddChangeCommands(CLI::App* config, Session* session) {
              })
       ->add_option("revision", *number)
       ->required();
-  AddCommand(config, session, "rollback", "back to an older revision", [=] {
+  CLI::App* rollback = AddCommand(config, session, "rollback", "back to an older revision", [=] {
     pb::ConfigRollbackRequest request;
     request.set_to_revision(*number);
+    if (arguments->if_revision > 0) request.set_if_revision(arguments->if_revision);
+    request.set_request_id(arguments->request_id);
     return CallAndShow(session, &Stub::Rollback, request, [](const auto& response) {
       ShowRevision(response);
       PrintEffects(response.effects());
     });
-  })->add_option("--to", *number, "this one; default: the last good one before");
+  });
+  rollback->add_option("--to", *number, "this one; default: the last good one before");
+  rollback->add_option("--if-revision", arguments->if_revision, "only if this revision runs");
+  rollback->add_option("--request-id", arguments->request_id, "the same id again changes nothing");
 }
 
 void AddWatchCommand(CLI::App* config, Session* session) {

@@ -104,7 +104,11 @@ size_t WriteLines(std::istream* lines, const SendArguments& arguments,
   std::string line;
   for (size_t number = 1; std::getline(*lines, line); ++number) {
     if (line.empty()) continue;
-    if (!FillEnvelope(line, arguments, frame.add_envelopes())) return number;
+    if (!FillEnvelope(line, arguments, frame.add_envelopes())) {
+      frame.mutable_envelopes()->RemoveLast();  // What came before it is sent.
+      if (frame.envelopes_size() > 0) stream->Write(frame);
+      return number;
+    }
     if (frame.envelopes_size() < kFrameMessages) continue;
     if (!stream->Write(frame)) return 0;
     frame.Clear();

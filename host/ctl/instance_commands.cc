@@ -152,6 +152,7 @@ void AddInstanceCommands(CLI::App* app, Session* session) {
         if (!deadline->empty() && !SetDuration(*deadline, request.mutable_deadline())) {
           return kUsage;
         }
+        OutlastWait(*deadline, &session->options.timeout);
         return ShowOne(session, &pb::Instances::Stub::Drain, request);
       });
   drain->add_option("name", *name, "name of the instance")->required();

@@ -55,6 +55,7 @@ ExitCode Drain(Session* session, const std::string& deadline, bool stop) {
   pb::NodeDrainRequest request;
   if (!deadline.empty() && !SetDuration(deadline, request.mutable_deadline())) return kUsage;
   request.set_stop(stop);
+  OutlastWait(deadline, &session->options.timeout);
   pb::NodeDrainResponse response;
   ExitCode code = session->Call<pb::Node>(&pb::Node::Stub::Drain, request, &response);
   if (code != kOk) return code;

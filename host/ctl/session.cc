@@ -49,7 +49,8 @@ ExitCode ExitCodeOf(const grpc::Status& status) {
     case grpc::StatusCode::OK:
       return kOk;
     case grpc::StatusCode::UNAVAILABLE:
-      return kUnreachable;
+      // A node that answers says in details why it cannot: it drains, or its disk is full.
+      return status.error_details().empty() ? kUnreachable : kConflict;
     case grpc::StatusCode::NOT_FOUND:
     case grpc::StatusCode::OUT_OF_RANGE:
       return kNotFound;

@@ -71,10 +71,12 @@ ExitCode Info(Session* session) {
   return kOk;
 }
 
-ExitCode List(Session* session, const FilterArguments& arguments, uint32_t limit, bool envelope) {
+ExitCode List(Session* session, const FilterArguments& arguments, uint32_t limit,
+              const std::string& page, bool envelope) {
   pb::SpoolListRequest request;
   Fill(arguments, request.mutable_filter());
   request.set_page_size(limit);
+  request.set_page_token(page);
   request.set_with_envelope(envelope);
   pb::SpoolListResponse response;
   ExitCode code = session->Call<pb::Spool>(&Stub::List, request, &response);
@@ -94,7 +96,9 @@ ExitCode List(Session* session, const FilterArguments& arguments, uint32_t limit
     if (envelope) table.Add({"", Cell(entry.envelope_json())});
   }
   table.Print(std::cout);
-  if (!response.next_page_token().empty()) std::cout << "... and more\n";
+  if (!response.next_page_token().empty()) {
+    std::cout << "... and more: --page " << response.next_page_token() << "\n";
+  }
   return kOk;
 }
 
@@ -135,11 +139,13 @@ void AddSpoolCommands(CLI::App* app, Session* session) {
   AddCommand(spool, session, "info", "how full it is", [session] { return Info(session); });
   auto filter = std::make_shared<FilterArguments>();
   auto limit = std::make_shared<uint32_t>(0);
+  auto page = std::make_shared<std::string>();
   auto envelope = std::make_shared<bool>(false);
   CLI::App* list = AddCommand(spool, session, "list", "look at messages without touching them",
-                              [=] { return List(session, *filter, *limit, *envelope); });
+                              [=] { return List(session, *filter, *limit, *page, *envelope); });
   AddFilter(list, filter.get());
   list->add_option("-n,--limit", *limit, "how many (default 100, at most 1000)");
+  list->add_option("--page", *page, "go on where the list before has ended");
   list->add_flag("--envelope", *envelope, "the whole envelope, too");
   CLI::App* retry = AddCommand(spool, session, "retry", "put rejected messages back",
                                [=] { return Retry(session, *filter); });
