@@ -49,10 +49,13 @@ class Events {
   Events(const Events&) = delete;
   Events& operator=(const Events&) = delete;
 
+  // A failure is not made good by a later wish to stop.
   void RequestStop(int exit_code) {
-    exit_code_.store(exit_code);
+    if (exit_code != kExitOk) exit_code_.store(exit_code);
+    stop_requested_.store(true);
     Wake();
   }
+  bool stop_requested() const { return stop_requested_.load(); }
   void Wake() {
     const uint64_t one = 1;
     static_cast<void>(write(wake_, &one, sizeof(one)) == sizeof(one));
@@ -76,6 +79,7 @@ class Events {
   int signals_ = -1;
   int wake_ = -1;
   std::atomic<int> exit_code_{kExitOk};
+  std::atomic<bool> stop_requested_{false};
 };
 
 // How often systemd wants a sign of life, halved; without a watchdog the status is still renewed.
@@ -150,13 +154,17 @@ int RunNode(const std::string& config_file) {
     foundation->findings.clear();
     return ReportFailure(*foundation, node.status());
   }
-  sd_notify(0, absl::StrCat("READY=1\nSTATUS=", (*node)->StatusLine()).c_str());
-  TrimAfterStart();
+  if (!events.stop_requested()) {
+    sd_notify(0, absl::StrCat("READY=1\nSTATUS=", (*node)->StatusLine()).c_str());
+    TrimAfterStart();
+  }
   Supervise(node->get(), &events);
   sd_notify(0, "STOPPING=1\nSTATUS=draining");
   foundation->log->Info(kComponent, "stopping", {});
   const size_t left_behind = StopListening(*std::move(node), foundation.get(), &events);
-  absl::Status noted = foundation->revisions->MarkStoppedInOrder();
+  // A start that ended in a failure counts against the revision, as a crash would.
+  absl::Status noted;
+  if (events.exit_code() == kExitOk) noted = foundation->revisions->MarkStoppedInOrder();
   if (!noted.ok()) {
     foundation->log->Warning(kComponent, "cannot note the stop in good order", {});
   }
