@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -133,7 +134,11 @@ size_t StopListening(std::unique_ptr<Node> node, Foundation* foundation, Events*
 
 int ReportFailure(const Foundation& foundation, const absl::Status& status) {
   PrintFindings(foundation.findings, stderr);
-  std::fprintf(stderr, "viaduct-host: %s\n", std::string(status.message()).c_str());
+  // The status of a document with mistakes only repeats them.
+  const bool told = std::any_of(
+      foundation.findings.begin(), foundation.findings.end(),
+      [](const Finding& finding) { return finding.severity == FindingSeverity::kError; });
+  if (!told) std::fprintf(stderr, "viaduct-host: %s\n", std::string(status.message()).c_str());
   return absl::IsInvalidArgument(status) ? kExitConfig : kExitFailed;
 }
 
@@ -143,7 +148,10 @@ int RunNode(const std::string& config_file) {
   Events events;
   auto foundation = std::make_unique<Foundation>();
   absl::Status opened = foundation->Open(config_file);
-  if (!opened.ok()) return ReportFailure(*foundation, opened);
+  if (!opened.ok()) {
+    const int code = ReportFailure(*foundation, opened);
+    return absl::IsNotFound(opened) ? kExitUsage : code;  // The file cannot be read.
+  }
   for (const auto& finding : foundation->findings) {
     foundation->log->Warning("config", FormatFinding(finding), {});
   }
