@@ -241,16 +241,21 @@ absl::Status Node::StartControl() {
   options.tcp = control.tcp;
   options.peers = &peers_;
   VD_ASSIGN_OR_RETURN(server_, GrpcServer::Start(std::move(options)));
+  TellServing();
   return hub_->Start([this](const std::string& component, HealthState state) {
-    const bool serving = state != HealthState::kUnhealthy;
-    if (component.empty()) {
-      server_->SetServing("", serving);
-      server_->SetServing("viaduct.node", serving);
-      return;
-    }
+    if (component.empty()) return TellServing();
     const std::string name = HealthName(component);
-    if (!name.empty()) server_->SetServing(name, serving);
+    if (!name.empty()) server_->SetServing(name, state != HealthState::kUnhealthy);
   });
+}
+
+// The state may change while the health does; who comes last has seen both.
+void Node::TellServing() {
+  absl::MutexLock lock(&serving_mutex_);
+  const bool serving = state_.load() == pb::NODE_STATE_RUNNING &&
+                       health_.Aggregate().state != HealthState::kUnhealthy;
+  server_->SetServing("", serving);
+  server_->SetServing("viaduct.node", serving);
 }
 
 absl::Status Node::StartInstances() {
@@ -316,7 +321,10 @@ std::string Node::StatusLine() const {
 }
 
 void Node::SetState(pb::NodeState state) {
+  // Who still drains does not undo the stop.
+  if (state_.load() == pb::NODE_STATE_STOPPING) return;
   state_.store(state);
+  if (server_ != nullptr) TellServing();
   hub_->PublishEvent(pb::EVENT_KIND_NODE_STATE, "", pb::NodeState_Name(state));
 }
 
@@ -327,9 +335,12 @@ NodeActions::Drained Node::Drain(absl::Duration limit) {
   NodeActions::Drained drained;
   drained.complete = true;
   for (const auto& info : instances_->List()) {
-    if (info.state != InstanceState::kStarted) continue;
     const absl::Duration left = std::max(deadline - foundation_->clock.Now(), absl::ZeroDuration());
-    if (!instances_->Drain(info.name, left).ok()) drained.complete = false;
+    // What is only about to start would do so after all has ended.
+    const bool started = info.state == InstanceState::kStarted;
+    const absl::Status ended =
+        started ? instances_->Drain(info.name, left) : instances_->Stop(info.name);
+    if (!ended.ok()) drained.complete = false;
   }
   if (spool_ != nullptr) drained.spooled = spool_->Info().messages;
   SetState(pb::NODE_STATE_DRAINED);

@@ -85,7 +85,10 @@ class Node {
   NodeActions MakeActions();
   control::v1::NodeInfo Info() const;
   NodeActions::Drained Drain(absl::Duration limit);
+  void TakeFileOver();
   void SetState(control::v1::NodeState state);
+  // grpc.health.v1 of the node as a whole: it serves while it runs and is not unhealthy.
+  void TellServing();
 
   Foundation* const foundation_;
   const Options options_;
@@ -94,6 +97,7 @@ class Node {
   std::atomic<bool> pulse_{true};
   std::atomic<int64_t> start_time_ns_{0};
   bool stopped_ = false;
+  absl::Mutex serving_mutex_;  // Held over the telling, so that the newest is told last.
 
   Metrics metrics_;
   HealthTree health_;
