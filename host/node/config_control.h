@@ -26,11 +26,9 @@
 #include "core/observe/log_hub.h"
 #include "core/plugin/instances.h"
 #include "core/plugin/registry.h"
+#include "host/node/reminder.h"
 
 namespace viaduct {
-
-// What Instances gets for the instances of a configuration.
-std::vector<InstanceSpec> SpecsOf(const NodeConfig& config);
 
 // Thread-safe. Everything that changes something may take as long as an instance needs to stop;
 // changes are carried out one at a time.
@@ -46,15 +44,17 @@ class ConfigControl {
     PluginRegistry* plugins = nullptr;
     Instances* instances = nullptr;
     TimerQueue* timers = nullptr;
-    Executor* executor = nullptr;  // Where a roll-back by itself runs.
+    // Where the node rolls back by itself and notes what is good; nothing else may hold it up.
+    Executor* keeper = nullptr;
     // How long a new revision must have run before it counts as good.
     absl::Duration good_after = absl::Seconds(5);
   };
   static constexpr absl::Duration kMinConfirm = absl::Seconds(1);
   static constexpr absl::Duration kMaxConfirm = absl::Hours(24);
 
-  explicit ConfigControl(Deps deps) : deps_(deps) {}
-  // Timers and executor must have been stopped: a pending roll-back is forgotten, the next start
+  explicit ConfigControl(Deps deps)
+      : deps_(deps), rollback_(deps.timers, deps.keeper), good_(deps.timers, deps.keeper) {}
+  // Timers and keeper must have been stopped: a pending roll-back is forgotten, the next start
   // takes care of an unconfirmed revision.
   ~ConfigControl() = default;
   ConfigControl(const ConfigControl&) = delete;
@@ -82,11 +82,15 @@ class ConfigControl {
   // The node is ready: the head is good when it is still the head after a while.
   void ScheduleGood();
 
-  // With the plugins that are installed by now.
-  ConfigReport Validate(std::string_view yaml);
-  Planned Plan(std::string_view yaml);
-  Outcome Apply(const RevisionStore::Proposal& proposal);
-  // 0: the newest one before the running one that was not failed or rolled back.
+  // In findings, of what did not come from a file.
+  static constexpr char kFileName[] = "config.yaml";
+  // With the plugins that are installed by now. `file` only goes into findings.
+  ConfigReport Validate(std::string_view yaml, std::string_view file = kFileName);
+  Planned Plan(std::string_view yaml, std::string_view file = kFileName);
+  // FAILED_PRECONDITION while the running revision waits for its confirmation: what took its place
+  // would stay, although nobody has confirmed what it goes back to.
+  Outcome Apply(const RevisionStore::Proposal& proposal, std::string_view file = kFileName);
+  // 0: the newest one before the running one that was good and says something else.
   Outcome Rollback(uint64_t to, RevisionStore::Proposal proposal);
   absl::StatusOr<Revision> Confirm(uint64_t number);
   absl::StatusOr<Revision> Cancel(uint64_t number, std::string_view author);
@@ -102,7 +106,8 @@ class ConfigControl {
 
   // Called with each revision that changed, after the change, on the thread that made it, without a
   // lock. Set before the first change.
-  using ChangedFn = std::function<void(const Revision&)>;
+  enum class Change : uint8_t { kApplied, kRolledBack, kNoted };  // kNoted: runs as before.
+  using ChangedFn = std::function<void(const Revision&, Change)>;
   void SetChanged(ChangedFn changed) { changed_ = std::move(changed); }
 
   // A copy; secrets included.
@@ -110,30 +115,34 @@ class ConfigControl {
   RevisionStore* revisions() const { return deps_.revisions; }
 
  private:
-  absl::Status TakeOver(const NodeConfig& next, const std::vector<Effect>& effects)
+  Outcome ApplyLocked(const RevisionStore::Proposal& proposal, std::string_view file)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
-  void Adopt(NodeConfig next, const std::vector<Effect>& effects);
-  absl::StatusOr<Revision> ReturnTo(uint64_t number, RevisionState why, std::string_view reason,
+  // What may not be applied now, whatever it says.
+  absl::Status CheckTurn(const RevisionStore::Proposal& proposal) const;
+  absl::Status TakeOver(const NodeConfig& next, const std::vector<Effect>& effects, ApplyMode mode)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
+  void Adopt(NodeConfig next);
+  absl::StatusOr<Revision> ReturnTo(uint64_t number, std::string_view reason,
                                     std::string_view author)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
-  void ArmRollback(const Revision& revision, absl::Duration within)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
-  void DisarmRollback() ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
-  void OnConfirmTimeout(uint64_t number);
-  void ArmGood(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
-  void OnGood(uint64_t number);
-  uint64_t RollbackTarget() const;
+  bool OnConfirmTimeout(uint64_t number);
+  void ArmGood(uint64_t number);
+  bool OnGood(uint64_t number);
+  // FAILED_PRECONDITION: there is none.
+  absl::StatusOr<uint64_t> RollbackTarget() const;
   absl::StatusOr<Document> Show(const Revision& revision);
-  void Tell(uint64_t number);
+  void Tell(uint64_t number, Change change);
 
   const Deps deps_;
+  std::string data_dir_;  // Set by Begin.
   ChangedFn changed_;
+  Reminder rollback_;
+  Reminder good_;
   absl::Mutex changing_;  // One change at a time; held while instances stop and start.
-  uint64_t rollback_timer_ ABSL_GUARDED_BY(changing_) = 0;
-  uint64_t good_timer_ ABSL_GUARDED_BY(changing_) = 0;
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(changing_);
   NodeConfig running_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::string> restart_needed_for_ ABSL_GUARDED_BY(mutex_);
+  // What the process was started with: what differs from it waits for a restart.
+  NodeConfig started_with_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace viaduct

@@ -16,6 +16,7 @@
 #include "host/node/node_facts.h"
 #include "host/node/node_monitor.h"
 #include "host/node/node_services.h"
+#include "host/node/objections.h"
 #include "host/rpc/convert.h"
 #include "host/rpc/describe.h"
 #include "host/services/snapshot.h"
@@ -68,8 +69,7 @@ Node::Node(Foundation* foundation, Options options)
       options_(std::move(options)),
       started_at_(foundation->clock.Now()),
       health_(&foundation->clock),
-      timers_(&foundation->clock),
-      pool_(ThreadPool::Options{"control", kControlThreads, kMaxControlCalls}) {}
+      timers_(&foundation->clock) {}
 
 Node::~Node() { Stop(absl::ZeroDuration()); }
 
@@ -153,6 +153,7 @@ void Node::BuildInstances() {
   if (config.limits.start_timeout > absl::ZeroDuration()) {
     instances.limits.start_timeout = config.limits.start_timeout;
   }
+  instances.limits.drain_timeout = config.limits.drain_timeout;
   instances.on_fatal = [this](const std::string& name, const absl::Status& why) {
     foundation_->log->Error(kComponent, "an instance that must not fail did",
                             {{"instance", name}, {"reason", StdView(why.message())}});
@@ -192,21 +193,26 @@ void Node::BuildConfigControl() {
   control.plugins = foundation_->plugins.get();
   control.instances = instances_.get();
   control.timers = &timers_;
-  control.executor = &pool_;
+  control.keeper = &pools_.keeper;
   config_ = std::make_unique<ConfigControl>(control);
   config_->Begin(foundation_->config);
-  config_->SetChanged([this](const Revision& revision) {
+  config_->SetChanged([this](const Revision& revision, ConfigControl::Change change) {
     hub_->PublishRevision(rpc::ToProto(revision));
-    hub_->PublishEvent(revision.state == RevisionState::kRolledBack
+    if (change == ConfigControl::Change::kNoted) return;
+    if (roads_ != nullptr) roads_->Sync(ConfiguredNames());  // The order may be another.
+    hub_->PublishEvent(change == ConfigControl::Change::kRolledBack
                            ? pb::EVENT_KIND_CONFIG_ROLLED_BACK
                            : pb::EVENT_KIND_CONFIG_APPLIED,
-                       "", absl::StrCat("revision ", revision.number, " ", revision.reason));
+                       "", absl::StrCat("revision ", revision.number, " ", revision.comment));
   });
 }
 
 void Node::BuildServices() {
   deps_.clock = &foundation_->clock;
-  deps_.executor = &pool_;
+  deps_.executor = &pools_.reads;
+  deps_.changes = &pools_.changes;
+  deps_.commands = &pools_.commands;
+  deps_.drains = &pools_.drains;
   deps_.timers = &timers_;
   deps_.peers = &peers_;
   deps_.hub = hub_.get();
@@ -233,7 +239,7 @@ absl::Status Node::StartControl() {
   hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
   BuildConfigControl();
   monitor_ = std::make_unique<NodeMonitor>(
-      NodeMonitor::Deps{&timers_, &pool_, &health_, &metrics_, spool_.get(), store_.get()});
+      NodeMonitor::Deps{&timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get()});
   BuildServices();
   GrpcServer::Options options;
   options.services = services_->All();
@@ -266,6 +272,7 @@ absl::Status Node::StartInstances() {
     foundation_->log->Error(kComponent, "an instance cannot be made",
                             {{"instance", name}, {"reason", StdView(status.message())}});
   }
+  if (roads_ != nullptr) roads_->Sync(ConfiguredNames());
   monitor_->Start();
   instances_->AwaitSettled(config.limits.start_timeout);
   VD_CRASH_POINT("host.start.before_ready");
@@ -348,24 +355,35 @@ NodeActions::Drained Node::Drain(absl::Duration limit) {
 }
 
 void Node::Reload() {
-  const bool queued = pool_.Submit([this] {
-    auto text = ReadConfigFile(foundation_->config_file);
-    absl::Status status = text.status();
-    if (text.ok()) {
-      RevisionStore::Proposal proposal;
-      proposal.yaml = *std::move(text);
-      proposal.origin = RevisionOrigin::kFile;
-      proposal.author = "SIGHUP";
-      status = config_->Apply(proposal).status;
-    }
-    Audit(deps_, "SIGHUP", "reload", foundation_->config_file, status);
-  });
-  if (!queued) foundation_->log->Error(kComponent, "cannot reload now, too many calls wait", {});
+  if (!pools_.changes.Submit([this] { TakeFileOver(); })) {
+    foundation_->log->Error(kComponent, "cannot reload now, too many calls wait", {});
+  }
+}
+
+void Node::TakeFileOver() {
+  const std::string& file = foundation_->config_file;
+  auto text = ReadConfigFile(file);
+  absl::Status status = text.status();
+  if (text.ok() && foundation_->revisions->IsLastFile(*text)) {
+    // What the control plane has applied since is not thrown away for it.
+    foundation_->log->Info(kComponent, "the file is as it was when it was last taken over",
+                           {{"file", file}});
+  } else if (text.ok()) {
+    RevisionStore::Proposal proposal;
+    proposal.yaml = *std::move(text);
+    proposal.origin = RevisionOrigin::kFile;
+    proposal.author = "SIGHUP";
+    status = config_->Apply(proposal, file).status;
+  }
+  Audit(deps_, "SIGHUP", "reload", file, status);
+  if (status.ok()) return;
+  foundation_->log->Warning(kComponent, "the file was not taken over",
+                            {{"file", file}, {"reason", StdView(status.message())}});
 }
 
 bool Node::Alive() {
   const bool alive = pulse_.exchange(false);
-  pool_.Submit([this] { pulse_.store(true); });
+  pools_.reads.Submit([this] { pulse_.store(true); });
   return alive;
 }
 
@@ -386,16 +404,16 @@ size_t Node::Stop(absl::Duration limit) {
   }
   timers_.Stop();
   if (server_ != nullptr) server_->Stop(kServerPatience);
-  left_behind += static_cast<size_t>(pool_.Stop(kPoolPatience));
-  server_.reset();
-  services_.reset();
-  config_.reset();
-  monitor_.reset();
+  left_behind += static_cast<size_t>(pools_.Stop(kPoolPatience));
   if (left_behind > 0) {
     // A thread that hangs in a plugin may still use what it was given; only the data is closed.
     if (spool_ != nullptr) spool_->Close();
     return left_behind;
   }
+  server_.reset();
+  services_.reset();
+  config_.reset();
+  monitor_.reset();
   hub_.reset();
   roads_.reset();
   dispatcher_.reset();

@@ -23,6 +23,7 @@
 #include "core/spool/spool.h"
 #include "core/store/sqlite_store.h"
 #include "host/node/config_control.h"
+#include "host/node/control_pools.h"
 #include "host/node/foundation.h"
 #include "host/node/gate_sink.h"
 #include "host/node/roads.h"
@@ -45,8 +46,6 @@ class Node {
     // thread; must return at once.
     std::function<void(int exit_code)> on_stop_requested;
   };
-  static constexpr int kControlThreads = 4;
-  static constexpr size_t kMaxControlCalls = 64;
 
   // `foundation` outlives the node. Returns when everything is up and every instance has started or
   // failed.
@@ -63,7 +62,7 @@ class Node {
   // had to be left behind: when not 0, end the process with _exit.
   size_t Stop(absl::Duration limit);
 
-  // True when the pool that serves the control plane has run a task since the last call: what the
+  // True when the pool that answers the control plane has run a task since the last call: what the
   // watchdog of systemd is told.
   bool Alive();
 
@@ -102,7 +101,7 @@ class Node {
   Metrics metrics_;
   HealthTree health_;
   TimerQueue timers_;
-  ThreadPool pool_;
+  ControlPools pools_;
   rpc::Peers peers_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<ImageFolder> images_;

@@ -33,6 +33,17 @@ void Roads::Sync(const std::vector<std::string>& configured) {
     log_->Error("gateway", "an instance cannot be used as a link",
                 {{"instance", link->name()}, {"reason", StdView(id.status().message())}});
   }
+  SetOrder(configured);
+}
+
+void Roads::SetOrder(const std::vector<std::string>& configured) {
+  std::vector<LinkId> order;
+  for (const std::string& name : configured) {
+    for (const Road& road : roads_) {
+      if (road.link->name() == name) order.push_back(road.id);
+    }
+  }
+  dispatcher_->SetOrder(order);
 }
 
 void Roads::Clear() {

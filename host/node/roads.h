@@ -20,7 +20,8 @@ class Roads {
   Roads(Dispatcher* dispatcher, Instances* instances, Log* log)
       : dispatcher_(dispatcher), instances_(instances), log_(log) {}
 
-  // New links go behind those that are there, in the order of `configured` (names of instances).
+  // The dispatcher has the links of all instances, in the order of `configured` (names of
+  // instances).
   void Sync(const std::vector<std::string>& configured);
   // Takes every link away.
   void Clear();
@@ -30,6 +31,8 @@ class Roads {
     LinkId id = 0;
     std::shared_ptr<Link> link;
   };
+
+  void SetOrder(const std::vector<std::string>& configured) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Dispatcher* const dispatcher_;
   Instances* const instances_;

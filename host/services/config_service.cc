@@ -73,6 +73,10 @@ grpc::ServerUnaryReactor* ConfigService::GetSchema(grpc::CallbackServerContext* 
   return rpc::RunOn(deps_->executor, context, [this, request, response] {
     auto info = deps_->plugins->Describe(request->plugin());
     if (!info.ok()) return rpc::ToGrpc(info.status());
+    if (!info->failure.ok()) {
+      return rpc::ToGrpc(absl::FailedPreconditionError(absl::StrCat(
+          "plugin \"", request->plugin(), "\" cannot be used, ", info->failure.message())));
+    }
     response->set_json_schema(info->config_schema);
     return grpc::Status::OK;
   });
@@ -81,7 +85,7 @@ grpc::ServerUnaryReactor* ConfigService::GetSchema(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* ConfigService::Validate(grpc::CallbackServerContext* context,
                                                   const pb::ConfigValidateRequest* request,
                                                   pb::ConfigValidateResponse* response) {
-  return rpc::RunOn(deps_->executor, context, [this, request, response] {
+  return rpc::RunOn(deps_->commands, context, [this, request, response] {
     ConfigReport report = deps_->config->Validate(request->yaml());
     response->set_valid(report.ok());
     AddFindings(report.findings, response->mutable_findings());
@@ -92,7 +96,7 @@ grpc::ServerUnaryReactor* ConfigService::Validate(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* ConfigService::Plan(grpc::CallbackServerContext* context,
                                               const pb::ConfigPlanRequest* request,
                                               pb::ConfigPlanResponse* response) {
-  return rpc::RunOn(deps_->executor, context, [this, request, response] {
+  return rpc::RunOn(deps_->commands, context, [this, request, response] {
     ConfigControl::Planned planned = deps_->config->Plan(request->yaml());
     response->set_base_revision(planned.base_revision);
     response->set_valid(planned.report.ok());
@@ -118,7 +122,7 @@ grpc::ServerUnaryReactor* ConfigService::Apply(grpc::CallbackServerContext* cont
   proposal.comment = request->comment();
   proposal.author = deps_->peers->Describe(*context);
   if (request->has_if_revision()) proposal.if_revision = request->if_revision();
-  return rpc::RunOn(deps_->executor, context, [this, proposal = std::move(proposal), response] {
+  return rpc::RunOn(deps_->changes, context, [this, proposal = std::move(proposal), response] {
     auto outcome = deps_->config->Apply(proposal);
     Audit(*deps_, proposal.author, "Config.Apply", "", outcome.status);
     if (!outcome.status.ok()) return ToStatus(outcome, "Config.Apply");
@@ -132,10 +136,10 @@ grpc::ServerUnaryReactor* ConfigService::Apply(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* ConfigService::Confirm(grpc::CallbackServerContext* context,
                                                  const pb::ConfigConfirmRequest* request,
                                                  pb::ConfigConfirmResponse* response) {
-  return rpc::RunOn(deps_->executor, context, [this, context, request, response] {
+  const std::string author = deps_->peers->Describe(*context);
+  return rpc::RunOn(deps_->changes, context, [this, author, request, response] {
     auto revision = deps_->config->Confirm(request->revision());
-    Audit(*deps_, deps_->peers->Describe(*context), "Config.Confirm",
-          absl::StrCat(request->revision()), revision.status());
+    Audit(*deps_, author, "Config.Confirm", absl::StrCat(request->revision()), revision.status());
     if (!revision.ok()) return rpc::ToGrpc(revision.status());
     *response->mutable_revision() = rpc::ToProto(*revision);
     return grpc::Status::OK;
@@ -145,8 +149,8 @@ grpc::ServerUnaryReactor* ConfigService::Confirm(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* ConfigService::Cancel(grpc::CallbackServerContext* context,
                                                 const pb::ConfigCancelRequest* request,
                                                 pb::ConfigCancelResponse* response) {
-  return rpc::RunOn(deps_->executor, context, [this, context, request, response] {
-    const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->peers->Describe(*context);
+  return rpc::RunOn(deps_->changes, context, [this, author, request, response] {
     auto revision = deps_->config->Cancel(request->revision(), author);
     Audit(*deps_, author, "Config.Cancel", absl::StrCat(request->revision()), revision.status());
     if (!revision.ok()) return rpc::ToGrpc(revision.status());
@@ -162,7 +166,7 @@ grpc::ServerUnaryReactor* ConfigService::Rollback(grpc::CallbackServerContext* c
   proposal.request_id = request->request_id();
   proposal.author = deps_->peers->Describe(*context);
   if (request->has_if_revision()) proposal.if_revision = request->if_revision();
-  return rpc::RunOn(deps_->executor, context,
+  return rpc::RunOn(deps_->changes, context,
                     [this, request, proposal = std::move(proposal), response] {
                       auto outcome = deps_->config->Rollback(request->to_revision(), proposal);
                       Audit(*deps_, proposal.author, "Config.Rollback",
@@ -177,6 +181,11 @@ grpc::ServerUnaryReactor* ConfigService::Rollback(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* ConfigService::ListRevisions(
     grpc::CallbackServerContext* context, const pb::ConfigListRevisionsRequest* request,
     pb::ConfigListRevisionsResponse* response) {
+  if (request->limit() > kMaxRevisions) {
+    rpc::Violations violations;
+    violations.Add("limit", absl::StrCat("at most ", kMaxRevisions, ", got ", request->limit()));
+    return rpc::Answer(context, violations.ToStatus("Config.ListRevisions"));
+  }
   const uint32_t limit = request->limit() == 0 ? kDefaultRevisions : request->limit();
   return rpc::RunOn(deps_->executor, context, [this, limit, response] {
     for (const auto& revision : deps_->config->ListRevisions(limit)) {

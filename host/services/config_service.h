@@ -10,6 +10,7 @@ namespace viaduct {
 class ConfigService final : public control::v1::Config::CallbackService {
  public:
   static constexpr uint32_t kDefaultRevisions = 100;
+  static constexpr uint32_t kMaxRevisions = 1000;
 
   explicit ConfigService(const ServiceDeps* deps) : deps_(deps) {}
 

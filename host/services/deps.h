@@ -38,7 +38,10 @@ struct NodeActions {
 
 struct ServiceDeps {
   const Clock* clock = nullptr;
-  Executor* executor = nullptr;
+  Executor* executor = nullptr;  // For what is soon done; the others for what may take long:
+  Executor* changes = nullptr;   // changes of the configuration,
+  Executor* commands = nullptr;  // what waits for an instance or a plugin,
+  Executor* drains = nullptr;    // and what takes as long as its caller allows.
   TimerQueue* timers = nullptr;
   const rpc::Peers* peers = nullptr;
   StateHub* hub = nullptr;

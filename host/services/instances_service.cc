@@ -25,6 +25,11 @@ grpc::ServerUnaryReactor* InstancesService::List(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* InstancesService::Get(grpc::CallbackServerContext* context,
                                                 const pb::InstancesGetRequest* request,
                                                 pb::InstancesGetResponse* response) {
+  if (request->name().empty()) {
+    rpc::Violations violations;
+    violations.Add("name", "missing");
+    return rpc::Answer(context, violations.ToStatus("Instances.Get"));
+  }
   auto info = deps_->instances->Get(request->name());
   if (!info.ok()) return rpc::Answer(context, rpc::ToGrpc(info.status()));
   *response->mutable_instance() = rpc::ToProto(*info);
@@ -36,7 +41,8 @@ grpc::ServerUnaryReactor* InstancesService::Get(grpc::CallbackServerContext* con
   return rpc::Answer(context, grpc::Status::OK);
 }
 
-grpc::ServerUnaryReactor* InstancesService::Change(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* InstancesService::Change(Executor* executor,
+                                                   grpc::CallbackServerContext* context,
                                                    const char* method, const std::string& name,
                                                    std::function<absl::Status()> change,
                                                    pb::Instance* shown) {
@@ -45,10 +51,11 @@ grpc::ServerUnaryReactor* InstancesService::Change(grpc::CallbackServerContext* 
     violations.Add("name", "missing");
     return rpc::Answer(context, violations.ToStatus(method));
   }
-  return rpc::RunOn(deps_->executor, context,
-                    [this, context, method, name, change = std::move(change), shown] {
+  const std::string author = deps_->peers->Describe(*context);
+  return rpc::RunOn(executor, context,
+                    [this, author, method, name, change = std::move(change), shown] {
                       absl::Status status = change();
-                      Audit(*deps_, deps_->peers->Describe(*context), method, name, status);
+                      Audit(*deps_, author, method, name, status);
                       if (!status.ok()) return rpc::ToGrpc(status);
                       auto info = deps_->instances->Get(name);
                       if (info.ok()) *shown = rpc::ToProto(*info);
@@ -60,7 +67,7 @@ grpc::ServerUnaryReactor* InstancesService::Start(grpc::CallbackServerContext* c
                                                   const pb::InstancesStartRequest* request,
                                                   pb::InstancesStartResponse* response) {
   return Change(
-      context, "Instances.Start", request->name(),
+      deps_->commands, context, "Instances.Start", request->name(),
       [this, request] { return deps_->instances->Start(request->name()); },
       response->mutable_instance());
 }
@@ -69,7 +76,7 @@ grpc::ServerUnaryReactor* InstancesService::Stop(grpc::CallbackServerContext* co
                                                  const pb::InstancesStopRequest* request,
                                                  pb::InstancesStopResponse* response) {
   return Change(
-      context, "Instances.Stop", request->name(),
+      deps_->commands, context, "Instances.Stop", request->name(),
       [this, request] { return deps_->instances->Stop(request->name()); },
       response->mutable_instance());
 }
@@ -83,7 +90,7 @@ grpc::ServerUnaryReactor* InstancesService::Drain(grpc::CallbackServerContext* c
                         {kDefaultDrain, absl::ZeroDuration(), kMaxDrain}, "deadline", &violations);
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Instances.Drain"));
   return Change(
-      context, "Instances.Drain", request->name(),
+      deps_->drains, context, "Instances.Drain", request->name(),
       [this, request, limit] { return deps_->instances->Drain(request->name(), limit); },
       response->mutable_instance());
 }
@@ -92,7 +99,7 @@ grpc::ServerUnaryReactor* InstancesService::Restart(grpc::CallbackServerContext*
                                                     const pb::InstancesRestartRequest* request,
                                                     pb::InstancesRestartResponse* response) {
   return Change(
-      context, "Instances.Restart", request->name(),
+      deps_->commands, context, "Instances.Restart", request->name(),
       [this, request] { return deps_->instances->Restart(request->name()); },
       response->mutable_instance());
 }

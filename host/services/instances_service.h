@@ -41,8 +41,9 @@ class InstancesService final : public control::v1::Instances::CallbackService {
 
  private:
   // Carries out a change of one instance, writes it down and shows what became of it.
-  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, const char* method,
-                                   const std::string& name, std::function<absl::Status()> change,
+  grpc::ServerUnaryReactor* Change(Executor* executor, grpc::CallbackServerContext* context,
+                                   const char* method, const std::string& name,
+                                   std::function<absl::Status()> change,
                                    control::v1::Instance* shown);
 
   const ServiceDeps* const deps_;

@@ -25,11 +25,12 @@ grpc::ServerUnaryReactor* NodeService::Drain(grpc::CallbackServerContext* contex
       rpc::ReadDuration(request->has_deadline(), request->deadline(),
                         {kDefaultDrain, absl::ZeroDuration(), kMaxDrain}, "deadline", &violations);
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Node.Drain"));
-  return rpc::RunOn(deps_->executor, context, [this, context, request, response, limit] {
+  const std::string author = deps_->peers->Describe(*context);
+  return rpc::RunOn(deps_->drains, context, [this, author, request, response, limit] {
     const NodeActions::Drained drained = deps_->node.drain(limit);
     response->set_drained(drained.complete);
     response->set_spooled(drained.spooled);
-    Audit(*deps_, deps_->peers->Describe(*context), "Node.Drain", "", absl::OkStatus());
+    Audit(*deps_, author, "Node.Drain", "", absl::OkStatus());
     if (request->stop()) deps_->node.stop();
     return grpc::Status::OK;
   });

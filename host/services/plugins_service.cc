@@ -26,7 +26,7 @@ pb::Plugin PluginsService::Show(const PluginInfo& info) const {
 grpc::ServerUnaryReactor* PluginsService::List(grpc::CallbackServerContext* context,
                                                const pb::PluginsListRequest* /*request*/,
                                                pb::PluginsListResponse* response) {
-  return rpc::RunOn(deps_->executor, context, [this, response] {
+  return rpc::RunOn(deps_->commands, context, [this, response] {
     deps_->plugins->Scan();  // Also what was put there since the start.
     for (const auto& info : deps_->plugins->List()) *response->add_plugins() = Show(info);
     return grpc::Status::OK;
@@ -37,7 +37,7 @@ grpc::ServerUnaryReactor* PluginsService::Describe(grpc::CallbackServerContext* 
                                                    const pb::PluginsDescribeRequest* request,
                                                    pb::PluginsDescribeResponse* response) {
   if (request->name().empty()) return rpc::Answer(context, Missing("Plugins.Describe", "name"));
-  return rpc::RunOn(deps_->executor, context, [this, request, response] {
+  return rpc::RunOn(deps_->commands, context, [this, request, response] {
     auto info = deps_->plugins->Describe(request->name());
     if (!info.ok()) return rpc::ToGrpc(info.status());
     *response->mutable_plugin() = Show(*info);
@@ -50,9 +50,10 @@ grpc::ServerUnaryReactor* PluginsService::Load(grpc::CallbackServerContext* cont
                                                const pb::PluginsLoadRequest* request,
                                                pb::PluginsLoadResponse* response) {
   if (request->path().empty()) return rpc::Answer(context, Missing("Plugins.Load", "path"));
-  return rpc::RunOn(deps_->executor, context, [this, context, request, response] {
+  const std::string author = deps_->peers->Describe(*context);
+  return rpc::RunOn(deps_->commands, context, [this, author, request, response] {
     auto info = deps_->plugins->Load(request->path());
-    Audit(*deps_, deps_->peers->Describe(*context), "Plugins.Load", request->path(), info.status());
+    Audit(*deps_, author, "Plugins.Load", request->path(), info.status());
     if (!info.ok()) {
       deps_->hub->PublishEvent(pb::EVENT_KIND_PLUGIN_FAILED, request->path(),
                                info.status().ToString());
@@ -68,11 +69,12 @@ grpc::ServerUnaryReactor* PluginsService::Reload(grpc::CallbackServerContext* co
                                                  const pb::PluginsReloadRequest* request,
                                                  pb::PluginsReloadResponse* response) {
   if (request->name().empty()) return rpc::Answer(context, Missing("Plugins.Reload", "name"));
-  return rpc::RunOn(deps_->executor, context, [this, context, request, response] {
+  const std::string author = deps_->peers->Describe(*context);
+  return rpc::RunOn(deps_->commands, context, [this, author, request, response] {
     auto info = deps_->plugins->Reload(request->name());
     absl::Status status = info.status();
     if (status.ok()) status = deps_->instances->RestartPlugin(request->name());
-    Audit(*deps_, deps_->peers->Describe(*context), "Plugins.Reload", request->name(), status);
+    Audit(*deps_, author, "Plugins.Reload", request->name(), status);
     if (!status.ok()) return rpc::ToGrpc(status);
     deps_->hub->PublishEvent(pb::EVENT_KIND_PLUGIN_LOADED, info->name, info->version);
     *response->mutable_plugin() = Show(*info);
@@ -84,9 +86,10 @@ grpc::ServerUnaryReactor* PluginsService::Unload(grpc::CallbackServerContext* co
                                                  const pb::PluginsUnloadRequest* request,
                                                  pb::PluginsUnloadResponse* /*response*/) {
   if (request->name().empty()) return rpc::Answer(context, Missing("Plugins.Unload", "name"));
-  return rpc::RunOn(deps_->executor, context, [this, context, request] {
+  const std::string author = deps_->peers->Describe(*context);
+  return rpc::RunOn(deps_->commands, context, [this, author, request] {
     absl::Status status = deps_->plugins->Unload(request->name());
-    Audit(*deps_, deps_->peers->Describe(*context), "Plugins.Unload", request->name(), status);
+    Audit(*deps_, author, "Plugins.Unload", request->name(), status);
     if (status.ok()) {
       deps_->hub->PublishEvent(pb::EVENT_KIND_PLUGIN_UNLOADED, request->name(), "");
     }

@@ -141,15 +141,15 @@ grpc::ServerUnaryReactor* SpoolService::Retry(grpc::CallbackServerContext* conte
   rpc::Violations violations;
   SpoolFilter filter = ReadFilter(request->filter(), &violations);
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Spool.Retry"));
-  return rpc::RunOn(
-      deps_->executor, context, [this, context, response, filter = std::move(filter)] {
-        auto retried = deps_->spool->RetryDeadLetters(filter);
-        Audit(*deps_, deps_->peers->Describe(*context), "Spool.Retry",
-              retried.ok() ? absl::StrCat(*retried, " messages") : "", retried.status());
-        if (!retried.ok()) return rpc::ToGrpc(retried.status());
-        response->set_retried(*retried);
-        return grpc::Status::OK;
-      });
+  const std::string author = deps_->peers->Describe(*context);
+  return rpc::RunOn(deps_->executor, context, [this, author, response, filter = std::move(filter)] {
+    auto retried = deps_->spool->RetryDeadLetters(filter);
+    Audit(*deps_, author, "Spool.Retry", retried.ok() ? absl::StrCat(*retried, " messages") : "",
+          retried.status());
+    if (!retried.ok()) return rpc::ToGrpc(retried.status());
+    response->set_retried(*retried);
+    return grpc::Status::OK;
+  });
 }
 
 grpc::ServerUnaryReactor* SpoolService::Drop(grpc::CallbackServerContext* context,
@@ -167,10 +167,11 @@ grpc::ServerUnaryReactor* SpoolService::Drop(grpc::CallbackServerContext* contex
                                           request->reason().size()));
   }
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Spool.Drop"));
+  const std::string author = deps_->peers->Describe(*context);
   return rpc::RunOn(deps_->executor, context,
-                    [this, context, request, response, filter = std::move(filter)] {
+                    [this, author, request, response, filter = std::move(filter)] {
                       auto dropped = deps_->spool->Drop(filter, request->reason());
-                      Audit(*deps_, deps_->peers->Describe(*context), "Spool.Drop",
+                      Audit(*deps_, author, "Spool.Drop",
                             dropped.ok() ? absl::StrCat(*dropped, " messages: ", request->reason())
                                          : request->reason(),
                             dropped.status());

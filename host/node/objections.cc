@@ -1,0 +1,59 @@
+#include "host/node/objections.h"
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace viaduct {
+
+std::vector<InstanceSpec> SpecsOf(const NodeConfig& config) {
+  std::vector<InstanceSpec> specs;
+  specs.reserve(config.instances.size());
+  for (const auto& instance : config.instances) {
+    InstanceSpec spec;
+    spec.name = instance.name;
+    spec.plugin = instance.plugin;
+    spec.config = instance.config;
+    spec.unavailable_reason = instance.unavailable_reason;
+    spec.start = instance.start == InstanceStart::kAuto ? StartPolicy::kAuto : StartPolicy::kManual;
+    spec.on_start_failure = instance.on_start_failure == StartFailure::kRetry
+                                ? StartFailurePolicy::kRetry
+                                : StartFailurePolicy::kFail;
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+AskFn AskThrough(Instances* instances) {
+  return [instances](const NodeConfig& config) {
+    std::vector<Objection> objections;
+    for (auto& mistake : instances->Validate(SpecsOf(config))) {
+      absl::string_view text = mistake.status.message();
+      // A finding says by itself where the mistake is.
+      absl::ConsumePrefix(&text, "configure: ");
+      absl::ConsumePrefix(&text, absl::StrCat(mistake.pointer, ": "));
+      std::string said(text);
+      objections.push_back(
+          {std::move(mistake.instance), std::move(mistake.pointer), std::move(said)});
+    }
+    return objections;
+  };
+}
+
+std::vector<Objection> ObjectToMove(const NodeConfig& config, const std::string& data_dir) {
+  const auto normal = [](const std::string& path) {
+    return std::filesystem::path(path + "/").lexically_normal();
+  };
+  if (normal(config.node.data_dir) == normal(data_dir)) return {};
+  return {{"", "/node/data_dir",
+           absl::StrCat("data_dir: the state of this node is in \"", data_dir, "\", not in \"",
+                        config.node.data_dir,
+                        "\"; to move it, stop the node, move the folder and start it with a file"),
+           "not_allowed"}};
+}
+
+}  // namespace viaduct

@@ -1,0 +1,23 @@
+// What only a node and its plugins can have against a configuration.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/config/node_config.h"
+#include "core/config/validate.h"
+#include "core/plugin/instances.h"
+
+namespace viaduct {
+
+// What Instances gets for the instances of a configuration.
+std::vector<InstanceSpec> SpecsOf(const NodeConfig& config);
+
+// Has every plugin configure what `instances` does not run yet, and throws it away again.
+// `instances` outlives the function.
+AskFn AskThrough(Instances* instances);
+
+// All state of a node is in one folder, and no revision can take it elsewhere.
+std::vector<Objection> ObjectToMove(const NodeConfig& config, const std::string& data_dir);
+
+}  // namespace viaduct
