@@ -8,6 +8,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "host/node/config_source.h"
+#include "host/node/objections.h"
 
 namespace viaduct {
 namespace {
@@ -44,7 +45,14 @@ absl::StatusOr<CheckedFile> CheckConfigFile(const std::string& path) {
   auto registry = MakeRegistry(PeekSurroundings(checked.text, environment), environment, "", &log);
   registry->Scan();
   PluginSchemas schemas(registry.get());
-  ConfigReport report = ConfigValidator(&schemas, &environment).Validate(checked.text, path);
+  SystemClock clock;
+  InstancesDeps deps;
+  deps.plugins = registry.get();
+  deps.clock = &clock;
+  deps.log = &log;
+  Instances none(deps, InstancesOptions());
+  ConfigReport report =
+      ConfigValidator(&schemas, &environment).Validate(checked.text, path, AskThrough(&none));
   checked.findings = std::move(report.findings);
   checked.config = std::move(report.config);
   return checked;
@@ -56,21 +64,40 @@ absl::Status Foundation::Open(const std::string& config_path) {
   if (!config_path.empty()) {
     VD_ASSIGN_OR_RETURN(file_text, ReadConfigFile(config_path));
   }
+  // The file says where the revisions are; the one that is chosen says everything else.
   const Surroundings surroundings = PeekSurroundings(file_text.value_or(""), environment);
   log = std::make_unique<LogHub>(OptionsOf(surroundings.log), &clock);
   VD_ASSIGN_OR_RETURN(data_dir, DataDir::Open(surroundings.data_dir));
+  VD_ASSIGN_OR_RETURN(revisions, RevisionStore::Open(data_dir->Below("config"), &clock, log.get()));
+  if (file_text.has_value()) VD_RETURN_IF_ERROR(CheckFile(*file_text));
+  return Choose(file_text);
+}
+
+// A file with mistakes never becomes a revision. One that was taken over before and has not changed
+// is not used again, so that what has become of it does not matter.
+absl::Status Foundation::CheckFile(const std::string& text) {
+  if (revisions->head().has_value() && revisions->IsLastFile(text)) return absl::OkStatus();
+  ConfigReport report = Check(text, config_file);
+  findings = report.findings;
+  return report.status();
+}
+
+void Foundation::FindPlugins(const Surroundings& surroundings) {
+  if (plugins != nullptr && plugin_path_ == surroundings.plugin_path) return;
+  plugin_path_ = surroundings.plugin_path;
+  validator.reset();
+  schemas.reset();
   plugins = MakeRegistry(surroundings, environment, data_dir->Below("plugin-cache"), log.get());
   plugins->Scan();
   schemas = std::make_unique<PluginSchemas>(plugins.get());
   validator = std::make_unique<ConfigValidator>(schemas.get(), &environment);
-  if (file_text.has_value()) {
-    // A file with mistakes never becomes a revision.
-    ConfigReport report = validator->Validate(*file_text, config_path);
-    findings = report.findings;
-    VD_RETURN_IF_ERROR(report.status());
-  }
-  VD_ASSIGN_OR_RETURN(revisions, RevisionStore::Open(data_dir->Below("config"), &clock, log.get()));
-  return Choose(file_text);
+}
+
+ConfigReport Foundation::Check(const std::string& text, const std::string& name) {
+  FindPlugins(PeekSurroundings(text, environment));
+  return validator->Validate(text, name, [this](const NodeConfig& config) {
+    return ObjectToMove(config, data_dir->path());
+  });
 }
 
 absl::Status Foundation::Choose(const std::optional<std::string>& file_text) {
@@ -79,8 +106,7 @@ absl::Status Foundation::Choose(const std::optional<std::string>& file_text) {
     log->Error(kComponent, "fell back to an older configuration",
                {{"revision", absl::StrCat(choice.revision.number)}, {"reason", choice.reason}});
   }
-  const std::string name = choice.from_file ? config_file : "config.yaml";
-  ConfigReport report = validator->Validate(choice.yaml, name);
+  ConfigReport report = Check(choice.yaml, choice.from_file ? config_file : "config.yaml");
   if (!report.ok()) {
     // It was sound when it was applied; something it names has gone. Try what worked last.
     auto good = revisions->last_good();
@@ -94,12 +120,13 @@ absl::Status Foundation::Choose(const std::optional<std::string>& file_text) {
     VD_ASSIGN_OR_RETURN(choice.revision, revisions->FallBack(good->number, RevisionState::kFailed,
                                                              "no longer valid at start", "node"));
     VD_ASSIGN_OR_RETURN(choice.yaml, revisions->ReadYaml(choice.revision.number));
-    report = validator->Validate(choice.yaml, "config.yaml");
+    report = Check(choice.yaml, "config.yaml");
     findings = report.findings;
     VD_RETURN_IF_ERROR(report.status());
   }
   findings = std::move(report.findings);
   config = *std::move(report.config);
+  log->SetFormat(config.log.format);
   log->Configure(config.log.level, config.log.levels);
   return revisions->MarkStarting();
 }

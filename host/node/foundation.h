@@ -15,6 +15,7 @@
 #include "core/config/validate.h"
 #include "core/observe/log_hub.h"
 #include "core/plugin/registry.h"
+#include "host/node/config_source.h"
 #include "host/node/data_dir.h"
 #include "host/node/plugin_schemas.h"
 
@@ -47,7 +48,14 @@ struct Foundation {
   absl::Status Open(const std::string& config_path);
 
  private:
+  absl::Status CheckFile(const std::string& text);
+  // Chooses, and falls back where the choice is no longer valid.
   absl::Status Choose(const std::optional<std::string>& file_text);
+  // With the plugins that the text itself names.
+  ConfigReport Check(const std::string& text, const std::string& name);
+  void FindPlugins(const Surroundings& surroundings);
+
+  std::vector<std::string> plugin_path_;  // Of `plugins`.
 };
 
 // Writes findings as compilers do, one a line.

@@ -49,6 +49,19 @@ def read_line(process, limit=LIMIT_S):
         timer.cancel()
 
 
+def component_reasons(t, node):
+    """What the parts of the node say of themselves, up to the synced marker of a watch."""
+    watch = follow(t, node, "--json", "instances", "watch")
+    reasons = []
+    while True:
+        line = json.loads(read_line(watch) or '{"synced": {}}')
+        if "synced" in line:
+            break
+        reasons.append(line.get("component", {}).get("reason", ""))
+    watch.kill()
+    return "; ".join(reasons)
+
+
 def descriptors(node):
     return len(os.listdir(f"/proc/{node.process.pid}/fd"))
 
@@ -111,8 +124,36 @@ def mistakes_are_all_reported(t):
     expect(done.returncode == 78 and "bad.yaml:3:" in done.stderr, f"start: {done}")
     expect(host(t, "--config", os.path.join(t.folder, "none.yaml"), "--check").returncode == 2,
            "--check of a file that is not there")
+    expect(done.stderr.count("bad.yaml:3:") == 1, f"a mistake is told twice\n{done.stderr}")
+    expect(host(t, "--config", os.path.join(t.folder, "none.yaml")).returncode == 2,
+           "a start with a file that is not there")
     expect(host(t, "--colour").returncode == 2, "an unknown option")
     expect(host(t, "--version").returncode == 0, "--version")
+
+
+def plugins_have_a_say_in_every_check(t):
+    """What only a plugin can know is found by all checks, with line and pointer."""
+    node = t.server("refused")
+    node.start()
+    sound = json.dumps(node.config)
+    for config, pointer in (({"role": "client"}, "/instances/1/config/base_url"),
+                            ({"role": "client", "base_url": "ftp://x"},
+                             "/instances/1/config/base_url"),
+                            ({"role": "server", "listen": "0.0.0.0:99999"},
+                             "/instances/1/config/listen")):
+        node.config = json.loads(sound)
+        node.config["instances"].append({"name": "odd", "plugin": "rest", "config": config})
+        node.write_config()
+        path = node.config_path
+        checked = host(t, "--config", path, "--check")
+        expect(checked.returncode == 78, f"--check of {config}: {checked}")
+        expect(f"instance odd, {pointer}, refused" in checked.stdout, f"--check: {checked.stdout}")
+        for command in ("validate", "plan", "apply"):
+            done = ctl(t, node, "config", command, path)
+            expect(done.returncode == 6, f"{command} of {config}: {done}")
+            expect(pointer in done.stdout + done.stderr, f"{command} names no place: {done}")
+        expect(revision(t, node) == 1, f"{config} became a revision")
+    node.stop()
 
 
 # --- configuration ------------------------------------------------------------------------------
@@ -213,6 +254,106 @@ def a_revision_that_kills_the_node_gives_way(t):
     node.stop()
 
 
+def hangup_keeps_what_was_applied_since(t):
+    node = t.server("hangup2")
+    node.start()
+    text = os.path.join(t.folder, "applied.yaml")
+    with open(text, "w") as f:
+        json.dump({**node.config, "log": {"level": "debug", "format": "text"}}, f)
+    ctl_json(t, node, "config", "apply", text)
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "SIGHUP" in ctl(t, node, "logs", "tail", "--component", "audit").stdout,
+             LIMIT_S, "an audit record")
+    expect(revision(t, node) == 2, "the unchanged file took the place of what was applied")
+    ctl_json(t, node, "config", "apply", text, "--confirm-within", "1m")
+    node.config["log"]["level"] = "warning"
+    node.write_config()
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "waits for its confirmation" in node.tail(100), LIMIT_S, "a refusal")
+    ctl_json(t, node, "config", "confirm", "3")
+    node.config["log"]["level"] = "loud"
+    node.write_config()
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: f"{node.config_path}:" in node.tail(100), LIMIT_S, "the name of the file")
+    expect(revision(t, node) == 3, "a file with mistakes became a revision")
+    node.stop()
+
+
+def a_start_that_fails_gives_way(t):
+    """on_start_failure: fail ends the node; the revision counts as one that does not start."""
+    blocker = socket.socket()
+    blocker.bind(("127.0.0.1", 0))
+    blocker.listen()
+    node = t.server("fatal")
+    node.start()
+    ctl_json(t, node, "config", "apply", node.config_path, "--confirm-within", "1m")
+    ctl_json(t, node, "config", "confirm", "2")
+    node.stop()
+    node.config["instances"].append(
+        {"name": "must", "plugin": "rest", "on_start_failure": "fail", "config":
+         {"role": "server", "listen": f"127.0.0.1:{blocker.getsockname()[1]}"}})
+    node.write_config()
+    for _ in range(2):
+        node.start(wait=False)
+        expect(node.wait_exit(LIMIT_S) == 1, f"on_start_failure: fail\n{node.tail()}")
+    node.start()
+    revisions = ctl_json(t, node, "config", "revisions")["revisions"]
+    by_number = {r["number"]: r["state"] for r in revisions}
+    expect(by_number.get("3") == "REVISION_STATE_FAILED", f"revisions {by_number}")
+    expect(revisions[0]["origin"] == "rollback", f"newest {revisions[0]}")
+    node.stop()
+    blocker.close()
+
+
+def a_restart_takes_the_whole_revision_over(t):
+    node = t.server("takeover")
+    node.start()
+    changed = json.loads(json.dumps(node.config))
+    changed["log"]["format"] = "json"
+    text = os.path.join(t.folder, "changed.yaml")
+
+    def apply(config, *options):
+        with open(text, "w") as f:
+            json.dump(config, f)
+        return ctl(t, node, "config", "apply", text, *options)
+
+    moved = json.loads(json.dumps(changed))
+    moved["node"]["data_dir"] = os.path.join(t.folder, "elsewhere")
+    done = apply(moved)
+    expect(done.returncode == 6 and "/node/data_dir" in done.stderr, f"another folder: {done}")
+    expect(apply(changed).returncode == 0, "the format was not applied")
+    waits = "a restart of the node takes over: log"
+    expect(waits in component_reasons(t, node), "nothing says that a restart is due")
+    node.stop()
+    node.start()
+    last = node.tail(1).strip()
+    expect(last.startswith("{"), f"the log is not JSON: {last}")
+    expect(waits not in component_reasons(t, node), "a restart is due after the restart")
+    node.stop()
+
+
+def a_file_that_is_not_used_does_no_harm(t):
+    secret = os.path.join(t.folder, "key")
+    with open(secret, "w") as f:
+        f.write("sesame")
+    node = t.server("unused")
+    plain = json.dumps(node.config)
+    node.config["instances"].append(
+        {"name": "up", "plugin": "rest", "start": "manual", "config":
+         {"role": "client", "base_url": "http://127.0.0.1:1", "api_key": f"file:{secret}"}})
+    node.write_config()
+    node.start()
+    text = os.path.join(t.folder, "plain.yaml")
+    with open(text, "w") as f:
+        f.write(plain)
+    ctl_json(t, node, "config", "apply", text)
+    node.stop()
+    os.unlink(secret)
+    node.start()
+    expect(revision(t, node) == 2, "another revision runs")
+    node.stop()
+
+
 def secrets_never_come_back(t):
     node = t.server("secret")
     secret = "sesame-3f9c2a"
@@ -258,6 +399,74 @@ def health_shows_an_instance_failing_and_recovering(t):
     expect(fourth == "SERVING", f"started: {fourth}")
     watch.kill()
     node.stop()
+
+
+def a_drained_node_stays_drained(t):
+    blocker = socket.socket()
+    blocker.bind(("127.0.0.1", 0))
+    blocker.listen()
+    node = t.server("drained")
+    node.config["instances"].append(
+        {"name": "late", "plugin": "rest", "config":
+         {"role": "server", "listen": f"127.0.0.1:{blocker.getsockname()[1]}"}})
+    node.write_config()
+    node.start()
+    expect("retry_in" in ctl_json(t, node, "instances", "get", "late")["instance"],
+           "the port is taken and no start is planned")
+    done = ctl(t, node, "node", "drain", "--deadline", "5s")
+    expect(done.returncode == 0, f"drain: {done}")
+    for instance in ctl_json(t, node, "instances", "list")["instances"]:
+        expect(instance["state"] == "INSTANCE_STATE_STOPPED" and "retry_in" not in instance,
+               f"after the drain: {instance}")
+    for service in ("", "viaduct.node"):
+        done = ctl(t, node, "health", *([service] if service else []))
+        expect(done.returncode == 9, f"health of \"{service}\" after the drain: {done}")
+    node.stop()
+    blocker.close()
+
+
+def statistics_begin_with_the_process(t):
+    node = t.edge(free_port(), "stats")
+    text = os.path.join(t.folder, "counted.json")
+    with open(text, "w") as f:
+        json.dump({"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1",
+                   "timestamp": "2024-01-15T10:30:00.000Z"}, f)
+    for start in range(2):
+        node.start()
+        expect(ctl(t, node, "send", text).returncode == 0, "the message was not taken")
+        spool = ctl_json(t, node, "stats", "show")["snapshot"]["spool"]
+        expect(int(spool["messages"]) == start + 1, f"start {start}: {spool}")
+        expect(int(spool["accepted"]) == 1, f"accepted since the epoch, start {start}: {spool}")
+        node.stop()
+
+
+def long_drains_keep_nobody_waiting(t):
+    silent = socket.socket()  # Takes connections and never answers.
+    silent.bind(("127.0.0.1", 0))
+    silent.listen()
+    node = t.edge(silent.getsockname()[1], "drains")
+    node.start()
+    text = os.path.join(t.folder, "one.json")
+    with open(text, "w") as f:
+        json.dump({"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1",
+                   "timestamp": "2024-01-15T10:30:00.000Z"}, f)
+    expect(ctl(t, node, "send", text).returncode == 0, "the message was not taken")
+    wait_for(lambda: int(ctl_json(t, node, "spool", "info")["spool"]["in_flight"]) == 1, LIMIT_S,
+             "a message in flight")
+    drains = [follow(t, node, "--timeout", "60s", "instances", "drain", "uplink", "--deadline",
+                     "50s") for _ in range(5)]
+    wait_for(lambda: any(d.poll() is not None for d in drains), LIMIT_S, "one drain to be refused")
+    node.config["log"]["level"] = "debug"
+    node.write_config()
+    done = ctl(t, node, "--timeout", "10s", "config", "apply", node.config_path)
+    expect(done.returncode == 0, f"apply during the drains: {done}")
+    done = ctl(t, node, "--timeout", "10s", "instances", "restart", "http")
+    expect(done.returncode == 0, f"restart during the drains: {done}")
+    for drain in drains:
+        drain.kill()
+        drain.wait()
+    node.kill()
+    silent.close()
 
 
 # --- hostile callers ----------------------------------------------------------------------------
@@ -359,6 +568,26 @@ def changes_are_audited(t):
     node.stop()
 
 
+def audit_records_are_never_held_back(t):
+    node = t.server("flood")
+    node.config["log"]["level"] = "warning"
+    node.write_config()
+    node.start()
+    done = ctl(t, node, "logs", "set-level", "audit", "off")
+    expect(done.returncode == 6 and "audit" in done.stderr, f"level of audit: {done}")
+    for _ in range(60):
+        ctl(t, node, "logs", "reset-level", "nothing")
+    ctl(t, node, "instances", "restart", "http")
+    tail = ctl(t, node, "logs", "tail", "--component", "audit", "-n", "1000").stdout
+    expect(tail.count("Logs.ResetLevel") == 60, f"{tail.count('Logs.ResetLevel')} of 60 records")
+    expect("Instances.Restart" in tail, f"the restart has no record: {tail[-300:]}")
+    node.config["log"]["level"] = "loud"
+    node.write_config()
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the file was not taken over" in node.tail(100), LIMIT_S, "a warning")
+    node.stop()
+
+
 def make_certificates(folder):
     """An authority, a certificate of the node for 127.0.0.1 and one of a client called admin-1."""
     def openssl(*arguments):
@@ -425,18 +654,27 @@ CHECKS = [
     two_nodes_cannot_share_a_folder,
     a_stale_socket_is_replaced,
     mistakes_are_all_reported,
+    plugins_have_a_say_in_every_check,
     hangup_reads_the_file_again,
     hangup_finds_a_plugin_that_was_put_there_meanwhile,
+    hangup_keeps_what_was_applied_since,
     apply_is_compare_and_set,
     an_unconfirmed_revision_goes_back,
     a_revision_that_kills_the_node_gives_way,
+    a_start_that_fails_gives_way,
+    a_restart_takes_the_whole_revision_over,
+    a_file_that_is_not_used_does_no_harm,
     secrets_never_come_back,
     health_shows_an_instance_failing_and_recovering,
+    a_drained_node_stays_drained,
+    statistics_begin_with_the_process,
+    long_drains_keep_nobody_waiting,
     garbage_on_the_socket_harms_nobody,
     bad_requests_name_their_fields,
     cancelled_streams_leave_nothing_behind,
     watchers_are_told_of_the_end,
     changes_are_audited,
+    audit_records_are_never_held_back,
     tcp_needs_a_client_certificate,
     completion_offers_commands_and_options,
 ]
