@@ -44,6 +44,7 @@ class ConfigControlTest : public ::testing::Test {
     deps.health = &health_;
     deps.revisions = revisions_.get();
     deps.validator = &validator_;
+    deps.plugins = &plugins_;
     deps.instances = instances_.get();
     deps.timers = &timers_;
     deps.keeper = &keeper_;
