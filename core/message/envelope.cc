@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
@@ -14,14 +13,7 @@
 namespace viaduct {
 namespace {
 
-constexpr size_t kMaxShownBytes = 64;  // Of the sender's text in an error.
 constexpr size_t kMaxProtocolVersionBytes = 32;
-constexpr size_t kEnvelopeFrameBytes = 1024;  // What WriteEnvelope adds around a payload, at most.
-
-std::string Shown(std::string_view text) {
-  const std::string escaped = absl::Utf8SafeCHexEscape(AbslView(text.substr(0, kMaxShownBytes)));
-  return absl::StrCat("\"", escaped, text.size() > kMaxShownBytes ? "...\"" : "\"");
-}
 
 // A JSON string may hold newlines only escaped, so a raw one is white space; an envelope is one
 // line.
@@ -43,13 +35,6 @@ std::string_view KnownProtocol(std::string_view name) {
 bool IsMetadataField(std::string_view key) {
   return key == "protocol_version" || key == "compression" || key == "encryption" ||
          key == "priority";
-}
-
-absl::Status CheckTimestampRange(absl::Time time) {
-  static const absl::Time first = absl::FromCivil(absl::CivilDay(1, 1, 1), absl::UTCTimeZone());
-  static const absl::Time last = absl::FromCivil(absl::CivilDay(10000, 1, 1), absl::UTCTimeZone());
-  if (time >= first && time < last) return absl::OkStatus();
-  return absl::InvalidArgumentError("outside the years 0001 to 9999");
 }
 
 }  // namespace
@@ -86,7 +71,7 @@ absl::StatusOr<DataType> ParseDataType(std::string_view name) {
     if (DataTypeName(type) == name) return type;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("expected detection, health, config or control, got ", Shown(name)));
+      absl::StrCat("expected detection, health, config or control, got ", ShownText(name)));
 }
 
 absl::StatusOr<Priority> ParsePriority(std::string_view name) {
@@ -94,7 +79,7 @@ absl::StatusOr<Priority> ParsePriority(std::string_view name) {
     if (PriorityName(priority) == name) return priority;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("expected high, normal or low, got ", Shown(name)));
+      absl::StrCat("expected high, normal or low, got ", ShownText(name)));
 }
 
 EnvelopeReader::EnvelopeReader(const ParseOptions& options, std::string_view pointer)
@@ -175,8 +160,9 @@ absl::Status EnvelopeReader::ReadIdentity(int rank, std::string_view field, cons
 absl::Status EnvelopeReader::ReadMessageId(const JsonSlice& value, Envelope* out) {
   VD_RETURN_IF_ERROR(ReadText("/message_id", value, &out->message_id));
   const absl::Status checked = CheckIdentifier(out->message_id, options_.limits.max_id_bytes);
-  if (checked.ok()) return absl::OkStatus();
+  if (checked.ok() && out->message_id != kNilUuid) return absl::OkStatus();
   out->message_id.clear();
+  if (checked.ok()) return absl::OkStatus();
   return Prefix("/message_id", checked);
 }
 
@@ -195,7 +181,7 @@ absl::Status EnvelopeReader::ReadProtocol(const JsonSlice& value, Envelope* out)
   out->protocol = std::string(KnownProtocol(text));
   if (!out->protocol.empty()) return absl::OkStatus();
   return Prefix("/protocol", absl::InvalidArgumentError(absl::StrCat(
-                                 "expected websocket, rest or mqtt, got ", Shown(text))));
+                                 "expected websocket, rest or mqtt, got ", ShownText(text))));
 }
 
 absl::Status EnvelopeReader::ReadDataType(const JsonSlice& value, Envelope* out) {
@@ -328,19 +314,14 @@ absl::Status ValidateEnvelope(const Envelope& envelope, const ParseOptions& opti
   VD_RETURN_IF_ERROR(check("/edge_device_id", CheckIdentifier(envelope.edge_device_id, max_id)));
   VD_RETURN_IF_ERROR(check("/timestamp", CheckTimestampRange(envelope.timestamp)));
   if (KnownProtocol(envelope.protocol).empty()) {
-    return reader.Prefix("/protocol",
-                         absl::InvalidArgumentError(absl::StrCat(
-                             "expected websocket, rest or mqtt, got ", Shown(envelope.protocol))));
+    return reader.Prefix(
+        "/protocol", absl::InvalidArgumentError(absl::StrCat(
+                         "expected websocket, rest or mqtt, got ", ShownText(envelope.protocol))));
   }
   VD_RETURN_IF_ERROR(
       check("/metadata/protocol_version",
             CheckIdentifier(envelope.metadata.protocol_version, kMaxProtocolVersionBytes)));
-  const size_t size =
-      envelope.payload_json.size() + envelope.metadata.extra_json.size() + kEnvelopeFrameBytes;
-  if (size > options.limits.max_bytes) {
-    return reader.Prefix("", absl::ResourceExhaustedError(absl::StrCat(
-                                 "too large, ", size, " bytes, limit ", options.limits.max_bytes)));
-  }
+  VD_RETURN_IF_ERROR(CheckWrittenSize(envelope, options.limits.max_bytes));
   JsonSlice payload;
   VD_RETURN_IF_ERROR(check(
       "/payload", JsonScanner(envelope.payload_json, reader.InnerLimits()).ScanDocument(&payload)));
@@ -349,6 +330,14 @@ absl::Status ValidateEnvelope(const Envelope& envelope, const ParseOptions& opti
   }
   if (envelope.metadata.extra_json == "{}") return absl::OkStatus();
   return reader.CheckExtra(envelope.metadata.extra_json);
+}
+
+absl::Status CheckWrittenSize(const Envelope& envelope, size_t max_bytes) {
+  const size_t size =
+      envelope.payload_json.size() + envelope.metadata.extra_json.size() + kEnvelopeFrameBytes;
+  if (size <= max_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("envelope: too large, ", size, " bytes, limit ", max_bytes));
 }
 
 absl::Status EnvelopeReader::CheckExtra(std::string_view extra_json) const {

@@ -57,11 +57,25 @@ absl::StatusOr<Envelope> ParseEnvelope(std::string_view json, const ParseOptions
 // The same rules for an envelope that arrived as fields (gRPC): payload_json must be a JSON object.
 absl::Status ValidateEnvelope(const Envelope& envelope, const ParseOptions& options);
 
+// What WriteEnvelope adds around payload and extra metadata, at most.
+inline constexpr size_t kEnvelopeFrameBytes = 1024;
+
+// RESOURCE_EXHAUSTED when WriteEnvelope might give more than `max_bytes`: the next node would not
+// take it.
+absl::Status CheckWrittenSize(const Envelope& envelope, size_t max_bytes);
+
 // One line of JSON, UTC with milliseconds. The envelope must be valid.
 std::string WriteEnvelope(const Envelope& envelope);
 
-// ISO 8601 with `Z`, an offset or naive; fraction optional. INVALID_ARGUMENT names the text.
+// The payload member of what WriteEnvelope wrote, a slice of it; "" where there is none. Looks only
+// for where the member ends: a text of another making gives any slice of itself or "".
+std::string_view PayloadOf(std::string_view envelope_json);
+
+// ISO 8601 with `Z`, an offset or naive; fraction optional; in the years 0001 to 9999 of UTC.
+// INVALID_ARGUMENT names the text.
 absl::StatusOr<absl::Time> ParseTimestamp(std::string_view text, absl::TimeZone naive_zone);
 std::string FormatTimestamp(absl::Time time);  // 2024-01-15T10:30:00.000Z
+// FormatTimestamp has four digits for the year.
+absl::Status CheckTimestampRange(absl::Time time);
 
 }  // namespace viaduct

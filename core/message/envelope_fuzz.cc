@@ -21,6 +21,7 @@ void CheckRoundTrip(const viaduct::Envelope& envelope, const viaduct::ParseOptio
   const absl::StatusOr<viaduct::Envelope> again = viaduct::ParseEnvelope(text, options);
   Require(again.ok());
   Require(viaduct::WriteEnvelope(*again) == text);
+  Require(viaduct::PayloadOf(text) == again->payload_json);
 }
 
 }  // namespace
@@ -28,6 +29,7 @@ void CheckRoundTrip(const viaduct::Envelope& envelope, const viaduct::ParseOptio
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const viaduct::ParseOptions options;
+  Require(viaduct::PayloadOf(text).size() <= size);
   viaduct::JsonSlice value;
   const bool scanned = viaduct::JsonScanner(text, {}).ScanDocument(&value).ok();
   if (scanned) Require(!nlohmann::json::parse(text, nullptr, false).is_discarded());

@@ -76,6 +76,25 @@ TEST(EnvelopeTest, PayloadIsCarriedAsSentAndWrittenOnOneLine) {
   EXPECT_EQ(nlohmann::json::parse(text)["payload"]["a"], "x\ny");
 }
 
+TEST(EnvelopeTest, ThePayloadIsFoundInWhatWasWritten) {
+  Envelope envelope = *Parse(With("metadata", R"({"payload":{"a":1},"b":",\"payload\":{"})"));
+  envelope.message_id = R"(quo"te\)";
+  envelope.edge_device_id = R"(","payload":{"x":1},")";
+  for (const char* payload :
+       {"{}", R"({"a":"}\"{","b":{"payload":{}},"c":[{},"\\"]})", R"({"metadata":{"k":"\\\""}})"}) {
+    envelope.payload_json = payload;
+    ASSERT_TRUE(ValidateEnvelope(envelope, {}).ok()) << payload;
+    EXPECT_EQ(PayloadOf(WriteEnvelope(envelope)), payload);
+  }
+}
+
+TEST(EnvelopeTest, ATextOfAnotherMakingHasNoPayload) {
+  for (const char* text : {"", "{", "{}", "[]", "{\"", "{\"payload\"", "{\"payload\":",
+                           "{\"payload\":{", "{\"payload\":\"", "{\"a\":1,\"payload\":{}}"}) {
+    EXPECT_EQ(PayloadOf(text), "") << text;
+  }
+}
+
 TEST(EnvelopeTest, EmptyExtraMetadataWithSpacesIsWrittenAsNone) {
   Envelope envelope = *Parse(kWireExample);
   envelope.metadata.extra_json = "{ }";
@@ -312,6 +331,20 @@ TEST(ParseEnvelopesTest, TakesASingleObjectAndRefusesTheRest) {
   EXPECT_FALSE(ParseEnvelopes("[{}", {}).ok());
   EXPECT_EQ(ParseEnvelopes("[{},{},{}]", {}, 2).status().code(),
             absl::StatusCode::kResourceExhausted);
+}
+
+// FormatTimestamp could not write them, and the next node would refuse them for ever.
+TEST(TimestampTest, ZonesDoNotLeadOutOfTheYears) {
+  const absl::TimeZone bangkok = absl::FixedTimeZone(7 * 3600);
+  const absl::TimeZone hawaii = absl::FixedTimeZone(-10 * 3600);
+  EXPECT_FALSE(ParseTimestamp("0001-01-01T00:00:00", bangkok).ok());
+  EXPECT_TRUE(ParseTimestamp("0001-01-01T07:00:00", bangkok).ok());
+  EXPECT_FALSE(ParseTimestamp("9999-12-31T23:59:59", hawaii).ok());
+  EXPECT_FALSE(ParseTimestamp("9999-12-31T23:59:59-01:00", absl::UTCTimeZone()).ok());
+  EXPECT_FALSE(ParseTimestamp("9999-12-31T23:59:60Z", absl::UTCTimeZone()).ok());
+  EXPECT_TRUE(ParseTimestamp("9999-12-31T23:59:59.999Z", absl::UTCTimeZone()).ok());
+  EXPECT_THAT(ParseTimestamp("0001-01-01T00:00:00+01:00", absl::UTCTimeZone()).status().message(),
+              testing::HasSubstr("outside the years 0001 to 9999"));
 }
 
 }  // namespace

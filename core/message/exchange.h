@@ -23,7 +23,7 @@ struct Peer {
 struct CallRequest {
   std::string protocol;   // "http", "socketio", "mqtt": how the reply will be worded, nothing else.
   std::string method;     // "GET", "POST"; "" where the protocol has none.
-  std::string path;       // "/api/detection", or an event name or a topic.
+  std::string path;       // "/api/detection", as it came; or an event name or a topic.
   std::string query;      // Raw, without '?', still percent-encoded.
   Attributes attributes;  // Headers or their like.
   std::string body;
@@ -38,8 +38,8 @@ struct CallReply {
 
 using ReplyFn = std::function<void(CallReply)>;
 
-// Thread-safe. `Handle` never blocks on I/O of its own accord for reads longer than one query;
-// `reply` is called exactly once, on any thread, possibly before Handle returns.
+// Thread-safe. `Handle` does not wait for I/O: a listener calls it on its only thread. `reply` is
+// called exactly once, on any thread, possibly before Handle returns.
 class CallHandler {
  public:
   virtual ~CallHandler() = default;

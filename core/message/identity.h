@@ -14,6 +14,9 @@ namespace viaduct {
 inline constexpr std::array<std::string_view, 5> kIdentityAliases = {
     "edge_device_id", "camera_id", "aicamera_id", "device_id", "client_id"};
 
+// As a message id it is none: senders fill the field with it.
+inline constexpr std::string_view kNilUuid = "00000000-0000-0000-0000-000000000000";
+
 // Rank of a member name among the aliases, 0 the strongest; -1 when it is none.
 int IdentityRank(std::string_view member_name);
 

@@ -23,9 +23,8 @@ using json_octets::IsLowSurrogate;
 using json_octets::Special;
 using json_octets::Utf8Length;
 
-constexpr size_t kLinearKeys = 24;         // Objects larger than this get a hash set of their keys.
-constexpr size_t kMaxQuotedKeyBytes = 64;  // Of the sender's text in an error.
-constexpr size_t kMaxNumberBytes = 1024;   // No sane sender writes a longer number.
+constexpr size_t kLinearKeys = 24;        // Objects larger than this get a hash set of their keys.
+constexpr size_t kMaxNumberBytes = 1024;  // No sane sender writes a longer number.
 
 uint64_t LoadHead(std::string_view text) {
   uint64_t head = 0;
@@ -150,21 +149,22 @@ absl::Status JsonScanner::ScanElement(JsonElement* element) {
   return absl::OkStatus();
 }
 
-absl::Status JsonScanner::ScanArray(size_t max_elements, std::vector<JsonElement>* elements) {
+template <typename ScanOne>
+absl::Status JsonScanner::ForEachElement(size_t max_elements, ScanOne scan_one) {
   VD_RETURN_IF_ERROR(Begin());
   if (Current() != '[') return Error("expected an array");
   ++pos_;
   ++depth_;
   SkipSpace();
+  size_t count = 0;
   bool more = AtEnd() || Current() != ']';
   while (more) {
     SkipSpace();
-    if (elements->size() >= max_elements) {
+    if (count++ >= max_elements) {
       return absl::ResourceExhaustedError(
           absl::StrCat("at byte ", pos_, ": too many elements, limit ", max_elements));
     }
-    elements->emplace_back();
-    VD_RETURN_IF_ERROR(ScanElement(&elements->back()));
+    VD_RETURN_IF_ERROR(scan_one());
     SkipSpace();
     more = AtEnd() || Current() != ']';
     if (!more) break;
@@ -173,6 +173,21 @@ absl::Status JsonScanner::ScanArray(size_t max_elements, std::vector<JsonElement
   }
   ++pos_;
   return End();
+}
+
+absl::Status JsonScanner::ScanArray(size_t max_elements, std::vector<JsonElement>* elements) {
+  return ForEachElement(max_elements, [this, elements] {
+    elements->emplace_back();
+    return ScanElement(&elements->back());
+  });
+}
+
+absl::Status JsonScanner::CountArray(size_t max_elements, size_t* count) {
+  return ForEachElement(max_elements, [this, count] {
+    ++*count;
+    JsonSlice value;
+    return ScanValue(&value);
+  });
 }
 
 absl::Status JsonScanner::ScanValue(JsonSlice* value) {
@@ -410,8 +425,7 @@ absl::Status JsonScanner::NoteKey(Frame* frame, std::string_view key, size_t off
     }
   }
   if (duplicate) {
-    const std::string shown = absl::Utf8SafeCHexEscape(AbslView(key.substr(0, kMaxQuotedKeyBytes)));
-    return ErrorAt(offset, absl::StrCat("duplicate member, \"", shown, "\""));
+    return ErrorAt(offset, absl::StrCat("duplicate member, ", ShownText(key)));
   }
   keys_.push_back(noted);
   if (frame->set == nullptr && keys_.size() - frame->first_key > kLinearKeys) {

@@ -55,6 +55,8 @@ class JsonScanner {
   // As ScanDocument; the value must be an object (array): fills its members (elements).
   absl::Status ScanObject(std::vector<JsonMember>* members);
   absl::Status ScanArray(size_t max_elements, std::vector<JsonElement>* elements);
+  // As ScanArray, at no cost in memory.
+  absl::Status CountArray(size_t max_elements, size_t* count);
 
   // First byte that is no white space, '\0' when there is none. Decides object or array cheaply.
   char Peek();
@@ -73,6 +75,8 @@ class JsonScanner {
   absl::Status Begin();
   absl::Status End();
   absl::Status ScanMembers(std::vector<JsonMember>* members);
+  template <typename ScanOne>
+  absl::Status ForEachElement(size_t max_elements, ScanOne scan_one);
   absl::Status ScanElement(JsonElement* element);
   absl::Status ScanValue(JsonSlice* value);
   absl::Status ScanNested(JsonType type);
@@ -104,8 +108,15 @@ class JsonScanner {
 // Decodes the source text of a validated string (with its quotes).
 std::string DecodeJsonString(std::string_view quoted);
 
-// Appends `text` as a JSON string with quotes. `text` must be valid UTF-8.
+// Appends `text` as a JSON string with quotes. What is no UTF-8 in it becomes U+FFFD, so that the
+// result is JSON whatever the text is.
 void AppendJsonString(std::string_view text, std::string* out);
+
+// The first `max_bytes` of `text`, or a little less: a character is not cut through.
+std::string_view CutText(std::string_view text, size_t max_bytes);
+
+// A sender's text as an error shows it: in quotes, control characters escaped, cut.
+std::string ShownText(std::string_view text, size_t max_bytes = 64);
 
 // True when `text` is valid UTF-8 (shortest form, no surrogates, at most U+10FFFF).
 bool IsValidUtf8(std::string_view text);

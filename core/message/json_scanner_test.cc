@@ -83,5 +83,38 @@ TEST(JsonScannerTest, MembersAreBounded) {
   EXPECT_TRUE(JsonScanner(R"([{"a":1,"b":2},{"a":1,"b":2}])", limits).ScanDocument(&value).ok());
 }
 
+TEST(JsonScannerTest, CountsAnArrayAsItScansOne) {
+  const auto count = [](std::string_view text, size_t limit) {
+    size_t n = 0;
+    const absl::Status status = JsonScanner(text, {}).CountArray(limit, &n);
+    return status.ok() ? static_cast<int>(n) : -static_cast<int>(status.code());
+  };
+  EXPECT_EQ(count("[]", 0), 0);
+  EXPECT_EQ(count(R"([1, {"a":[2,3]}, [4], "]"])", 4), 4);
+  EXPECT_EQ(count("[1,2]", 1), -static_cast<int>(absl::StatusCode::kResourceExhausted));
+  for (const char* bad : {"[", "[1", "[1,]", "{}", "[1]2", R"([{"a":1,"a":2}])"}) {
+    EXPECT_EQ(count(bad, 9), -static_cast<int>(absl::StatusCode::kInvalidArgument)) << bad;
+  }
+}
+
+TEST(JsonTextTest, WhatIsNoUtf8IsReplaced) {
+  const auto quoted = [](std::string_view text) {
+    std::string out;
+    AppendJsonString(text, &out);
+    return out;
+  };
+  EXPECT_EQ(quoted("a\xff\xe0\xb8z"), "\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\"");
+  EXPECT_EQ(quoted("\u0e01\"\n\U0001f600"), "\"\u0e01\\\"\\u000a\U0001f600\"");
+}
+
+TEST(JsonTextTest, ACutLeavesCharactersWhole) {
+  EXPECT_EQ(CutText("abc", 3), "abc");
+  EXPECT_EQ(CutText("a\u0e01\u0e02", 6), "a\u0e01");
+  EXPECT_EQ(CutText("a\u0e01\u0e02", 7), "a\u0e01\u0e02");
+  EXPECT_EQ(CutText("\u0e01", 2), "");
+  EXPECT_EQ(CutText("\x80\x80\x80", 2), "");
+  EXPECT_EQ(ShownText("a\n\u0e01\u0e02", 6), "\"a\\n\u0e01...\"");
+}
+
 }  // namespace
 }  // namespace viaduct

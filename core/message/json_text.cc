@@ -2,6 +2,9 @@
 #include <string>
 #include <string_view>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/string_view.h"
 #include "core/message/json_octets.h"
 #include "core/message/json_scanner.h"
 
@@ -12,6 +15,8 @@ using json_octets::Bytes;
 using json_octets::HexQuad;
 using json_octets::IsHighSurrogate;
 using json_octets::Utf8Length;
+
+constexpr char kReplacement[] = "\xef\xbf\xbd";  // U+FFFD
 
 void AppendUtf8(uint32_t code, std::string* out) {
   const auto put = [out](uint32_t byte) { out->push_back(static_cast<char>(byte)); };
@@ -85,10 +90,17 @@ void AppendJsonString(std::string_view text, std::string* out) {
   size_t start = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') continue;
+    const size_t length = c < 0x80 ? 0 : Utf8Length(Bytes(text, i), text.size() - i);
+    if (length > 0) {
+      i += length - 1;
+      continue;
+    }
     out->append(text, start, i - start);
     start = i + 1;
-    if (c == '"' || c == '\\') {
+    if (c >= 0x80) {
+      out->append(kReplacement);
+    } else if (c == '"' || c == '\\') {
       out->push_back('\\');
       out->push_back(static_cast<char>(c));
     } else {
@@ -99,6 +111,19 @@ void AppendJsonString(std::string_view text, std::string* out) {
   }
   out->append(text, start, text.size() - start);
   out->push_back('"');
+}
+
+std::string_view CutText(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  size_t end = max_bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+std::string ShownText(std::string_view text, size_t max_bytes) {
+  const std::string_view shown = CutText(text, max_bytes);
+  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(AbslView(shown)),
+                      shown.size() < text.size() ? "...\"" : "\"");
 }
 
 bool IsValidUtf8(std::string_view text) {

@@ -2,10 +2,10 @@
 #include <cstdio>
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "core/message/envelope.h"
+#include "core/message/json_scanner.h"
 
 namespace viaduct {
 namespace {
@@ -105,15 +105,23 @@ absl::StatusOr<absl::Time> ParseTimestamp(std::string_view text, absl::TimeZone 
   const bool read = text.size() <= kMaxTimestampBytes && ReadDateAndTime(&in, &f) &&
                     ReadFraction(&in, &f) && ReadZone(&in, &f) && in.Empty() && InRange(f);
   if (!read) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "not a timestamp, \"",
-        absl::Utf8SafeCHexEscape(absl::string_view(text.data(), text.size()).substr(0, 64)), "\""));
+    return absl::InvalidArgumentError(absl::StrCat("not a timestamp, ", ShownText(text)));
   }
   const absl::CivilSecond civil(f.year, f.month, f.day, f.hour, f.minute, f.second);
   const absl::Time base =
       f.naive ? absl::FromCivil(civil, naive_zone)
               : absl::FromCivil(civil, absl::UTCTimeZone()) - absl::Minutes(f.offset_minutes);
-  return base + absl::Milliseconds(f.millis);
+  const absl::Time time = base + absl::Milliseconds(f.millis);
+  const absl::Status in_range = CheckTimestampRange(time);
+  if (in_range.ok()) return time;
+  return absl::InvalidArgumentError(absl::StrCat(in_range.message(), ", ", ShownText(text)));
+}
+
+absl::Status CheckTimestampRange(absl::Time time) {
+  static const absl::Time first = absl::FromCivil(absl::CivilDay(1, 1, 1), absl::UTCTimeZone());
+  static const absl::Time last = absl::FromCivil(absl::CivilDay(10000, 1, 1), absl::UTCTimeZone());
+  if (time >= first && time < last) return absl::OkStatus();
+  return absl::InvalidArgumentError("outside the years 0001 to 9999 of UTC");
 }
 
 std::string FormatTimestamp(absl::Time time) {
