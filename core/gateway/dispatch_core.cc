@@ -300,6 +300,7 @@ void DispatchCore::Assign(size_t index) {
   out.message_id = message.message_id;
   out.edge_device_id = message.edge_device_id;
   out.envelope_json = message.envelope_json;
+  out.payload_json = PayloadOf(message.envelope_json);
   out.data_type = message.data_type;
   out.priority = message.priority;
   out.attempt = message.attempts + 1;

@@ -11,8 +11,12 @@
 namespace viaduct {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::Eq;
 using ::testing::HasSubstr;
+
+constexpr char kEnvelope[] = R"({"message_id":"m","payload":{"n":1}})";
 
 // Thread-safe memory outbox with the order of a spool.
 class TestOutbox final : public Outbox {
@@ -31,7 +35,7 @@ class TestOutbox final : public Outbox {
       OutboxMessage message;
       message.key = waiting_.front();
       message.message_id = absl::StrCat("m", message.key);
-      message.envelope_json = "{}";
+      message.envelope_json = kEnvelope;
       message.attempts = attempts_[message.key];
       message.deadline_monotonic_ns = deadline_;
       waiting_.pop_front();
@@ -108,6 +112,7 @@ class TestLink final : public Link {
         tokens_.push_back(m.token);
         ids_.emplace_back(m.message_id);
         attempts_.push_back(m.attempt);
+        payloads_.emplace_back(m.payload_json);
         if (at_once_) now.push_back({m.token, Outcome::kDurable, absl::OkStatus()});
       }
       complete = on_complete_;
@@ -163,6 +168,10 @@ class TestLink final : public Link {
     absl::MutexLock lock(&mutex_);
     return attempts_;
   }
+  std::vector<std::string> payloads() const {
+    absl::MutexLock lock(&mutex_);
+    return payloads_;
+  }
 
  private:
   const std::string name_;
@@ -173,6 +182,7 @@ class TestLink final : public Link {
   std::vector<uint64_t> tokens_;
   std::vector<std::string> ids_;
   std::vector<uint32_t> attempts_;
+  std::vector<std::string> payloads_;
   CompletionFn on_complete_;
   ReadyFn on_ready_;
 };
@@ -201,11 +211,12 @@ TEST_F(DispatcherTest, DeliversInOrderAndConfirms) {
   ASSERT_EQ(settled.size(), 3u);
   for (const Settlement& s : settled) EXPECT_EQ(s.kind, SettleKind::kConfirmed);
   EXPECT_THAT(first_.ids(), ElementsAre("m1", "m2", "m3"));
+  EXPECT_THAT(first_.payloads(), Each(Eq(R"({"n":1})")));
   const LinkStats stats = dispatcher_->Stats()[0];
   EXPECT_EQ(stats.name, "first");
   EXPECT_EQ(stats.sent, 3u);
   EXPECT_EQ(stats.confirmed, 3u);
-  EXPECT_EQ(stats.bytes_sent, 6u);
+  EXPECT_EQ(stats.bytes_sent, 3 * (sizeof(kEnvelope) - 1));
   EXPECT_EQ(stats.delivery.count, 3u);
   EXPECT_TRUE(dispatcher_->Stop(absl::Seconds(10)));
 }
