@@ -48,10 +48,11 @@ bool FromDerivedId(std::string_view id, absl::Time captured, MessageKey* key) {
   return true;
 }
 
-MessageKey FromText(std::string_view message_id, std::string_view camera_id) {
+MessageKey FromText(std::string_view message_id, std::string_view camera_id, absl::Time captured) {
   // Length before text: ("ab", "c") and ("a", "bc") must not meet.
   std::string text = std::to_string(camera_id.size());
-  text.append(":").append(camera_id).append(message_id);
+  text.append(":").append(camera_id);
+  text.append(std::to_string(absl::ToUnixMillis(captured))).append(":").append(message_id);
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
   MessageKey key;
@@ -75,9 +76,9 @@ bool ParseKey(std::string_view text, MessageKey* key) {
 MessageKey MakeMessageKey(std::string_view message_id, std::string_view camera_id,
                           absl::Time captured) {
   MessageKey key;
-  if (ParseKey(message_id, &key)) return key;
+  if (ParseKey(message_id, &key) && key != MessageKey{}) return key;
   if (FromDerivedId(message_id, captured, &key)) return key;
-  return FromText(message_id, camera_id);
+  return FromText(message_id, camera_id, captured);
 }
 
 std::string FormatKey(const MessageKey& key) {

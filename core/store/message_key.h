@@ -14,8 +14,9 @@ namespace viaduct {
 // the id that an edge node answers is the id under which the server stores.
 //   - a message id that is a UUID: its octets (a version 7 keeps indexes growing at their end);
 //   - a derived id ("d-..."): capture time in ms (48 bits), then the digest, for the same reason;
-//   - any other text: a digest of camera and text, so that two cameras that both count 1, 2, 3 do
-//     not lose each other's messages.
+//   - any other text, and the nil UUID, which many send: a digest of camera, capture time in ms and
+//     text, so that neither two cameras that both count 1, 2, 3 nor one that begins at 1 again lose
+//     messages. A message that is sent again has its capture time still.
 using MessageKey = std::array<uint8_t, 16>;
 
 MessageKey MakeMessageKey(std::string_view message_id, std::string_view camera_id,

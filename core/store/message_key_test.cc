@@ -27,10 +27,23 @@ TEST(MessageKeyTest, ADerivedIdIsOrderedByCaptureTime) {
 
 TEST(MessageKeyTest, AnyOtherTextBelongsToItsCamera) {
   const MessageKey key = MakeMessageKey("1", "CAM001", kCaptured);
-  EXPECT_EQ(key, MakeMessageKey("1", "CAM001", kCaptured + absl::Hours(1)));
+  EXPECT_EQ(key, MakeMessageKey("1", "CAM001", kCaptured + absl::Microseconds(1)));
   EXPECT_NE(key, MakeMessageKey("1", "CAM002", kCaptured));
   EXPECT_NE(MakeMessageKey("1x", "CAM", kCaptured), MakeMessageKey("x", "CAM1", kCaptured));
   EXPECT_TRUE(IsUuid(FormatKey(key)));
+}
+
+// A device that counts from 1 begins there again after a restart.
+TEST(MessageKeyTest, AnyOtherTextBelongsToItsTime) {
+  EXPECT_NE(MakeMessageKey("1", "CAM001", kCaptured),
+            MakeMessageKey("1", "CAM001", kCaptured + absl::Milliseconds(1)));
+}
+
+TEST(MessageKeyTest, TheNilUuidIsNobodysKey) {
+  const std::string nil = "00000000-0000-0000-0000-000000000000";
+  const MessageKey key = MakeMessageKey(nil, "CAM001", kCaptured);
+  EXPECT_NE(FormatKey(key), nil);
+  EXPECT_NE(key, MakeMessageKey(nil, "CAM002", kCaptured));
 }
 
 TEST(MessageKeyTest, ATimeBeforeTheEpochIsNoTrouble) {
