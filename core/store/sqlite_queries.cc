@@ -1,35 +1,17 @@
 #include "core/store/sqlite_queries.h"
 
-#include <algorithm>
-#include <cstring>
-#include <limits>
-#include <queue>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/civil_time.h"
-#include "core/base/status_macros.h"
-#include "core/base/string_view.h"
+#include "core/store/sqlite_query_parts.h"
 
 namespace viaduct {
 namespace {
 
-// More sources than this match so much of the table that walking it backwards finds them soon.
-constexpr size_t kMaxMergedSources = 64;
-// A page that begins deeper in the lists than this is found by walking, too.
-constexpr int kMaxSkippedRows = 100'000;
-constexpr int kPreviousColumn = 15;
-
-constexpr std::string_view kDetectionColumns =
-    "d.id, d.message_key, d.message_id, e.device_id, s.checkpoint_id, d.protocol, d.captured_at, "
-    "d.arrived_at, d.vehicles_count, d.plates_count, d.image_path, d.plate_images, d.note, "
-    "d.metadata, d.payload, d.previous FROM detections d JOIN sources s ON s.id = d.source JOIN "
-    "edge_devices "
-    "e ON e.id = s.device";
 constexpr std::string_view kDeviceColumns =
     "SELECT device_id, checkpoint_id, name, hostname, ip_address, status, health_status, "
     "latitude, longitude, created_at, registered_at, last_seen, (SELECT "
@@ -37,53 +19,6 @@ constexpr std::string_view kDeviceColumns =
 constexpr std::string_view kEventColumns =
     "SELECT event_id, edge_device_id, license_plate, confidence, image_path, metadata, "
     "captured_at, created_at, updated_at, id, detection FROM lpr_events";
-
-absl::Time TimeAt(const SqliteStatement& row, int column) {
-  return row.IsNull(column) ? absl::InfinitePast() : absl::FromUnixMillis(row.Int(column));
-}
-
-std::optional<double> RealAt(const SqliteStatement& row, int column) {
-  return row.IsNull(column) ? std::nullopt : std::optional<double>(row.Real(column));
-}
-
-std::string JsonAt(const SqliteStatement& row, int column) {
-  return row.IsNull(column) ? "{}" : row.Text(column);
-}
-
-int ClampLimit(int limit) { return std::clamp(limit, 1, kMaxPageRows); }
-
-// A WHERE clause whose values are bound, never pasted.
-class Filter {
- public:
-  using Value = std::variant<int64_t, double, std::string>;
-
-  void Add(std::string_view condition, Value value) {
-    absl::StrAppend(&sql_, sql_.empty() ? " WHERE " : " AND ", AbslView(condition));
-    values_.push_back(std::move(value));
-  }
-  void AddPair(std::string_view condition, int64_t first, int64_t second) {
-    Add(condition, first);
-    values_.emplace_back(second);
-  }
-  const std::string& sql() const { return sql_; }
-  void BindTo(SqliteStatement* statement) const {
-    int index = 0;
-    for (const Value& value : values_) {
-      ++index;
-      if (const auto* text = std::get_if<std::string>(&value)) {
-        statement->Bind(index, std::string_view(*text));
-      } else if (const auto* real = std::get_if<double>(&value)) {
-        statement->Bind(index, *real);
-      } else {
-        statement->Bind(index, std::get<int64_t>(value));
-      }
-    }
-  }
-
- private:
-  std::string sql_;
-  std::vector<Value> values_;
-};
 
 absl::StatusOr<std::pair<int64_t, int64_t>> ParsePairCursor(std::string_view cursor) {
   const std::vector<absl::string_view> parts = absl::StrSplit(AbslView(cursor), '_');
@@ -95,94 +30,6 @@ absl::StatusOr<std::pair<int64_t, int64_t>> ParsePairCursor(std::string_view cur
   return pair;
 }
 
-DetectionRow ReadDetection(const SqliteStatement& row) {
-  DetectionRow out;
-  DetectionRecord& r = out.record;
-  const std::string_view key = row.View(1);
-  if (key.size() == r.key.size()) std::memcpy(r.key.data(), key.data(), key.size());
-  out.detection_id = FormatKey(r.key);
-  r.message_id = row.Text(2);
-  r.camera_id = row.Text(3);
-  r.checkpoint_id = row.Text(4);
-  r.protocol = row.Text(5);
-  r.captured_at = TimeAt(row, 6);
-  r.arrived_at = TimeAt(row, 7);
-  r.vehicles_count = static_cast<int32_t>(row.Int(8));
-  r.plates_count = static_cast<int32_t>(row.Int(9));
-  r.image_path = row.Text(10);
-  if (!row.IsNull(11)) {
-    std::vector<std::string> paths = absl::StrSplit(AbslView(row.View(11)), '\n');
-    paths.pop_back();  // After the last line's end.
-    r.plate_images = std::move(paths);
-  }
-  r.note = row.Text(12);
-  r.metadata_json = JsonAt(row, 13);
-  r.payload_json = row.Text(14);
-  return out;
-}
-
-// The lpr_events of a detection are found by the beginning of their id.
-absl::Status ReadPlates(SqliteStatement* statement, DetectionRow* row) {
-  const StatementScope scope(statement);
-  const std::string first = absl::StrCat(row->detection_id, "-");
-  const std::string past = absl::StrCat(row->detection_id, ".");  // '.' follows '-'.
-  statement->Bind(1, std::string_view(first));
-  statement->Bind(2, std::string_view(past));
-  while (true) {
-    VD_ASSIGN_OR_RETURN(const bool more, statement->Next("cannot read plates"));
-    if (!more) return absl::OkStatus();
-    if (statement->IsNull(0)) continue;
-    PlateRead plate;
-    plate.text = statement->Text(0);
-    plate.confidence = RealAt(*statement, 1);
-    plate.metadata_json = JsonAt(*statement, 2);
-    plate.image_path = statement->Text(3);
-    row->record.plates.push_back(std::move(plate));
-  }
-}
-
-struct KeyedDetection {
-  int64_t id;  // Row number, the order of arrival.
-  DetectionRow row;
-};
-
-struct SourceRef {
-  int64_t id = 0;
-  int64_t newest = 0;  // Row number of its newest detection; 0: none.
-};
-
-struct MatchingSources {
-  std::vector<SourceRef> sources;
-  int64_t detections = 0;
-};
-
-absl::StatusOr<MatchingSources> FindSources(SqliteDb* db, const RecordsQuery& query) {
-  Filter filter;
-  if (!query.camera_id.empty()) filter.Add("e.device_id = ?", query.camera_id);
-  if (!query.checkpoint_id.empty()) filter.Add("s.checkpoint_id = ?", query.checkpoint_id);
-  VD_ASSIGN_OR_RETURN(
-      SqliteStatement statement,
-      db->Prepare(absl::StrCat("SELECT s.id, s.newest, s.detections FROM sources s JOIN "
-                               "edge_devices e ON e.id = s.device",
-                               filter.sql())));
-  filter.BindTo(&statement);
-  MatchingSources out;
-  while (true) {
-    VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot find sources"));
-    if (!more) return out;
-    out.sources.push_back(SourceRef{statement.Int(0), statement.Int(1)});
-    out.detections += statement.Int(2);
-  }
-}
-
-absl::StatusOr<int64_t> CounterValue(SqliteDb* db, std::string_view name) {
-  VD_ASSIGN_OR_RETURN(SqliteStatement statement,
-                      db->Prepare("SELECT value FROM counters WHERE name = ?"));
-  statement.Bind(1, name);
-  VD_ASSIGN_OR_RETURN(const bool found, statement.Next("cannot read a counter"));
-  return found ? statement.Int(0) : 0;
-}
-
 absl::StatusOr<int64_t> DailyValue(SqliteDb* db, std::string_view day, std::string_view name) {
   VD_ASSIGN_OR_RETURN(SqliteStatement statement,
                       db->Prepare("SELECT value FROM daily_counters WHERE day = ? AND name = ?"));
@@ -190,66 +37,6 @@ absl::StatusOr<int64_t> DailyValue(SqliteDb* db, std::string_view day, std::stri
   statement.Bind(2, name);
   VD_ASSIGN_OR_RETURN(const bool found, statement.Next("cannot read a daily counter"));
   return found ? statement.Int(0) : 0;
-}
-
-// Follows the lists of a few sources (sources.newest, then detections.previous), always taking the
-// newest head, until `limit` rows below `before` are there. *complete is false when a list is
-// broken (rows lost with a damaged file) or the start lies too deep in it.
-absl::Status ReadByLists(SqliteDb* db, const MatchingSources& matching, int64_t before, int limit,
-                         std::vector<KeyedDetection>* rows, bool* complete) {
-  VD_ASSIGN_OR_RETURN(
-      SqliteStatement row,
-      db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns), " WHERE d.id = ?")));
-  VD_ASSIGN_OR_RETURN(SqliteStatement skip,
-                      db->Prepare("SELECT previous FROM detections WHERE id = ?"));
-  std::priority_queue<int64_t> heads;
-  for (const SourceRef& source : matching.sources) {
-    if (source.newest != 0) heads.push(source.newest);
-  }
-  *complete = false;
-  int steps = 0;
-  while (!heads.empty() && rows->size() < static_cast<size_t>(limit)) {
-    const int64_t id = heads.top();
-    heads.pop();
-    const bool wanted = id < before;
-    if (!wanted && ++steps > kMaxSkippedRows) return absl::OkStatus();
-    SqliteStatement* const statement = wanted ? &row : &skip;
-    const StatementScope scope(statement);
-    statement->Bind(1, id);
-    VD_ASSIGN_OR_RETURN(const bool found, statement->Next("cannot read a detection"));
-    if (!found) return absl::OkStatus();
-    if (wanted) rows->push_back(KeyedDetection{id, ReadDetection(*statement)});
-    const int64_t previous = statement->Int(wanted ? kPreviousColumn : 0);
-    if (previous != 0 && previous < id) heads.push(previous);
-  }
-  *complete = true;
-  return absl::OkStatus();
-}
-
-// From the end of the table; the deadline of the connection bounds it.
-absl::Status ReadByWalking(SqliteDb* db, const RecordsQuery& query, int64_t before, int limit,
-                           std::vector<KeyedDetection>* rows) {
-  Filter filter;
-  filter.Add("d.id < ?", before);
-  if (!query.camera_id.empty()) {
-    filter.Add(
-        "d.source IN (SELECT id FROM sources WHERE device = (SELECT id FROM edge_devices WHERE "
-        "device_id = ?))",
-        query.camera_id);
-  }
-  if (!query.checkpoint_id.empty()) {
-    filter.Add("d.source IN (SELECT id FROM sources WHERE checkpoint_id = ?)", query.checkpoint_id);
-  }
-  VD_ASSIGN_OR_RETURN(SqliteStatement statement,
-                      db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns), filter.sql(),
-                                               " ORDER BY d.id DESC LIMIT ", limit)));
-  filter.BindTo(&statement);
-  const StatementScope scope(&statement);
-  while (true) {
-    VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot read detections"));
-    if (!more) return absl::OkStatus();
-    rows->push_back(KeyedDetection{statement.Int(0), ReadDetection(statement)});
-  }
 }
 
 DeviceRow ReadDevice(const SqliteStatement& row) {
@@ -337,41 +124,6 @@ absl::StatusOr<StoreStatistics> QueryStatistics(SqliteDb* db, const StatisticsOp
   return out;
 }
 
-absl::StatusOr<RecordsPage> QueryRecords(SqliteDb* db, const RecordsQuery& query) {
-  const int limit = ClampLimit(query.limit);
-  RecordsPage page;
-  int64_t before = std::numeric_limits<int64_t>::max();
-  if (!query.cursor.empty() && !absl::SimpleAtoi(query.cursor, &before)) {
-    return absl::InvalidArgumentError("cursor: not one of ours");
-  }
-  std::vector<KeyedDetection> rows;  // One more than asked for, to know whether there are more.
-  if (query.camera_id.empty() && query.checkpoint_id.empty()) {
-    VD_ASSIGN_OR_RETURN(page.total, CounterValue(db, "detections"));
-    VD_RETURN_IF_ERROR(ReadByWalking(db, query, before, limit + 1, &rows));
-  } else {
-    VD_ASSIGN_OR_RETURN(const MatchingSources sources, FindSources(db, query));
-    page.total = sources.detections;
-    bool complete = false;
-    if (sources.sources.size() <= kMaxMergedSources) {
-      VD_RETURN_IF_ERROR(ReadByLists(db, sources, before, limit + 1, &rows, &complete));
-    }
-    if (!complete) {
-      rows.clear();
-      VD_RETURN_IF_ERROR(ReadByWalking(db, query, before, limit + 1, &rows));
-    }
-  }
-  if (rows.size() > static_cast<size_t>(limit)) {
-    rows.pop_back();
-    page.next_cursor = absl::StrCat(rows.back().id);
-  }
-  for (KeyedDetection& row : rows) page.rows.push_back(std::move(row.row));
-  VD_ASSIGN_OR_RETURN(SqliteStatement plates,
-                      db->Prepare("SELECT license_plate, confidence, metadata, image_path FROM "
-                                  "lpr_events WHERE event_id >= ? AND event_id < ? ORDER BY id"));
-  for (DetectionRow& row : page.rows) VD_RETURN_IF_ERROR(ReadPlates(&plates, &row));
-  return page;
-}
-
 absl::StatusOr<DevicesPage> QueryDevices(SqliteDb* db, int limit, std::string_view cursor) {
   DevicesPage page;
   VD_ASSIGN_OR_RETURN(page.total, CounterValue(db, "devices"));
@@ -412,16 +164,18 @@ absl::StatusOr<EventsPage> QueryEvents(SqliteDb* db, const EventsQuery& query) {
   EventsPage page;
   int64_t last_captured = 0;
   int64_t last_id = 0;
+  size_t bytes = 0;
   while (true) {
     VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot read events"));
     if (!more) return page;
-    if (page.rows.size() == static_cast<size_t>(limit)) {
+    if (page.rows.size() == static_cast<size_t>(limit) || bytes >= kMaxPageBytes) {
       page.next_cursor = absl::StrCat(last_captured, "_", last_id);
       return page;
     }
     last_captured = statement.Int(6);
     last_id = statement.Int(9);
     page.rows.push_back(ReadEvent(statement));
+    bytes += page.rows.back().metadata_json.size();
   }
 }
 

@@ -22,7 +22,7 @@ struct SqliteStoreOptions {
   size_t max_queued_records = 65'536;               // Waiting for the writer; more are refused.
   size_t max_queued_bytes = 128u << 20;             // Of their payloads.
   size_t max_group_records = 4'096;                 // In one transaction.
-  int max_readers = 4;                              // Read connections, opened when needed.
+  int max_readers = 6;                              // Read connections, opened when needed.
   int writer_cache_kib = 8'192;
   int reader_cache_kib = 1'024;
   absl::Duration read_deadline = absl::Seconds(5);

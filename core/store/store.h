@@ -17,6 +17,8 @@
 namespace viaduct {
 
 inline constexpr int kMaxPageRows = 1000;
+// A page ends when its payloads have reached this; it always has one row.
+inline constexpr size_t kMaxPageBytes = 16u << 20;
 inline constexpr size_t kMaxAppendRecords = 20'000;  // In one call of Append.
 
 // What health and status show.

@@ -184,6 +184,30 @@ TEST_P(StoreTest, KeepsADetectionAsItCame) {
   EXPECT_EQ(row.record.plates[1].confidence, std::nullopt);
 }
 
+TEST_P(StoreTest, APageOfLargeRecordsEndsEarlyAndGoesOn) {
+  for (const char* checkpoint : {"", "CP01"}) {
+    Open();
+    std::vector<std::string> sent;
+    for (const size_t megabytes : {9, 17, 9, 9}) {
+      DetectionRecord record = Detection(absl::StrCat(checkpoint, sent.size()));
+      record.payload_json = absl::StrCat("{\"x\":\"", std::string(megabytes << 20, 'x'), "\"}");
+      sent.insert(sent.begin(), AppendOne(record).id);
+    }
+    RecordsQuery query;
+    query.checkpoint_id = checkpoint;
+    std::vector<std::string> read;
+    for (size_t pages = 0; pages < 4; ++pages) {
+      const absl::StatusOr<RecordsPage> page = store_->ListRecords(query);
+      ASSERT_TRUE(page.ok()) << page.status();
+      ASSERT_THAT(page->rows, SizeIs(1)) << pages;
+      read.push_back(page->rows[0].detection_id);
+      query.cursor = page->next_cursor;
+    }
+    EXPECT_EQ(read, sent);
+    EXPECT_EQ(query.cursor.empty(), *checkpoint == '\0');  // The second time there are eight.
+  }
+}
+
 TEST_P(StoreTest, OneDetectionIsOneEventPerPlateOrOneWithout) {
   DetectionRecord two = Detection("two");
   two.plates.push_back(PlateRead{"9ZZ9999", 0.5, "{}", ""});
