@@ -180,6 +180,18 @@ TEST_P(StoreCrashTest, LosesNothingAndDoublesNothing) {
   Check(accepted);
 }
 
+// It may be that whoever made the folder never came to sync it.
+TEST(ImageFolderSyncTest, AFolderThatIsThereIsSyncedByEachProcessAgain) {
+  std::string folder = ::testing::TempDir() + "/crash-XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  ASSERT_EQ(RunChild(folder, "").status, 0);
+  for (const char* file : {"/store.db", "/store.db-wal", "/store.db-shm"}) {
+    fs::remove(folder + file);  // The same messages are new again; their folders are not.
+  }
+  EXPECT_TRUE(WasKilled(RunChild(folder, "store.image.folder:5")));
+  fs::remove_all(folder);
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryPoint, StoreCrashTest, ::testing::ValuesIn(kStoreCrashPoints),
                          [](const auto& info) {
                            std::string name = info.param;

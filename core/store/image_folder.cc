@@ -128,26 +128,30 @@ std::string ImageFolder::IntentPath(std::string_view id) const {
   return absl::StrCat(Incoming(id), kIntent);
 }
 
-// `folder` is below the root. Every level that is new is made durable in its parent.
+bool ImageFolder::IsKnown(const std::string& folder) {
+  const absl::MutexLock lock(&mutex_);
+  return known_folders_.contains(folder);
+}
+
+// `folder` is below the root. Every level is made durable in its parent, also one that is there:
+// who made it may have crashed before it was synced.
 absl::Status ImageFolder::EnsureFolder(const std::string& folder) {
-  {
-    const absl::MutexLock lock(&mutex_);
-    if (known_folders_.contains(folder)) return absl::OkStatus();
-  }
-  std::string path = options_.root;
+  if (IsKnown(folder)) return absl::OkStatus();
+  std::string parent = options_.root;
+  std::string below;
   for (const absl::string_view part : absl::StrSplit(folder, '/')) {
-    const std::string parent = path;
-    absl::StrAppend(&path, "/", part);
-    if (mkdir(path.c_str(), 0750) == 0) {
+    absl::StrAppend(&below, below.empty() ? "" : "/", part);
+    const std::string path = absl::StrCat(options_.root, "/", below);
+    if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return DiskError("cannot create", path);
+    if (!IsKnown(below)) {
       VD_CRASH_POINT("store.image.folder");
       VD_RETURN_IF_ERROR(SyncFolder(parent));
-    } else if (errno != EEXIST) {
-      return DiskError("cannot create", path);
+      const absl::MutexLock lock(&mutex_);
+      if (known_folders_.size() >= kMaxKnownFolders) known_folders_.clear();
+      known_folders_.insert(below);
     }
+    parent = path;
   }
-  const absl::MutexLock lock(&mutex_);
-  if (known_folders_.size() >= kMaxKnownFolders) known_folders_.clear();
-  known_folders_.insert(folder);
   return absl::OkStatus();
 }
 

@@ -74,6 +74,7 @@ class ImageFolder {
   ImageFolder(ImageFolderOptions options, Log* log);
   std::string Incoming(std::string_view name) const;
   std::string IntentPath(std::string_view id) const;
+  bool IsKnown(const std::string& folder);
   absl::Status EnsureFolder(const std::string& folder);
   absl::StatusOr<ImagePaths> Place(const DetectionImages& images, const std::string& id);
   void RemoveFiles(const ImagePaths& paths) const;
