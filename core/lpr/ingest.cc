@@ -3,17 +3,9 @@
 #include <utility>
 
 #include "core/base/status_macros.h"
-#include "core/lpr/payload.h"
 
 namespace viaduct {
 namespace {
-
-PayloadOptions Options(absl::TimeZone naive_zone) {
-  PayloadOptions options;
-  options.naive_zone = naive_zone;
-  options.keep_images = true;
-  return options;
-}
 
 // Members that all kinds of records share.
 template <typename Record>
@@ -84,13 +76,15 @@ absl::StatusOr<IngestedMessage> Registration(const Envelope& envelope, absl::Tim
   return out;
 }
 
+bool Registers(const Envelope& envelope, const PayloadHeader& header) {
+  return envelope.data_type == DataType::kConfig && header.type == kRegistrationType;
+}
+
 absl::StatusOr<IngestedMessage> Other(Envelope envelope, absl::Time arrived,
                                       const PayloadOptions& options) {
   PayloadHeader header;
   VD_RETURN_IF_ERROR(ReadHeader(envelope.payload_json, options, &header));
-  if (envelope.data_type == DataType::kConfig && header.type == kRegistrationType) {
-    return Registration(envelope, arrived, options);
-  }
+  if (Registers(envelope, header)) return Registration(envelope, arrived, options);
   MessageRecord record;
   record.data_type = std::string(DataTypeName(envelope.data_type));
   FillCommon(&envelope, &header, arrived, &record);
@@ -107,8 +101,8 @@ MessageKey KeyOf(const Envelope& envelope) {
 }
 
 absl::StatusOr<IngestedMessage> IngestMessage(Envelope envelope, absl::Time arrived,
-                                              absl::TimeZone naive_zone) {
-  const PayloadOptions options = Options(naive_zone);
+                                              PayloadOptions options) {
+  options.keep_images = true;
   switch (envelope.data_type) {
     case DataType::kDetection:
       return Detection(std::move(envelope), arrived, options);
@@ -119,6 +113,22 @@ absl::StatusOr<IngestedMessage> IngestMessage(Envelope envelope, absl::Time arri
       return Other(std::move(envelope), arrived, options);
   }
   return absl::InvalidArgumentError("data_type: unknown");
+}
+
+absl::Status CheckMessage(const Envelope& envelope, const PayloadOptions& options) {
+  if (envelope.data_type == DataType::kDetection) {
+    DetectionPayload payload;
+    return ReadDetection(envelope.payload_json, options, &payload);
+  }
+  if (envelope.data_type == DataType::kHealth) {
+    HealthPayload payload;
+    return ReadHealth(envelope.payload_json, options, &payload);
+  }
+  PayloadHeader header;
+  VD_RETURN_IF_ERROR(ReadHeader(envelope.payload_json, options, &header));
+  if (!Registers(envelope, header)) return absl::OkStatus();
+  RegistrationPayload payload;
+  return ReadRegistration(envelope.payload_json, options, &payload);
 }
 
 }  // namespace viaduct

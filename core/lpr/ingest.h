@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/lpr/payload.h"
 #include "core/message/envelope.h"
 #include "core/store/records.h"
 
@@ -28,7 +29,11 @@ struct IngestedMessage {
 
 // INVALID_ARGUMENT "<field>: <what>, <detail>" when the payload is not what its data type says.
 // Members that only the flat form requires may be missing: camera and time come from the envelope.
+// Of `options` keep_images is not looked at: they are kept.
 absl::StatusOr<IngestedMessage> IngestMessage(Envelope envelope, absl::Time arrived,
-                                              absl::TimeZone naive_zone);
+                                              PayloadOptions options);
+
+// What IngestMessage would say, without its work.
+absl::Status CheckMessage(const Envelope& envelope, const PayloadOptions& options);
 
 }  // namespace viaduct

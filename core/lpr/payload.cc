@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
@@ -17,8 +16,9 @@
 namespace viaduct {
 namespace {
 
-constexpr size_t kMaxShownBytes = 64;
+constexpr size_t kMaxNumberBytes = 64;  // Of one that came as text.
 constexpr size_t kUsualMembers = 16;
+constexpr std::string_view kNestedKey = "detection_data";
 
 absl::Status FieldError(std::string_view field, std::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(AbslView(field), ": ", AbslView(what)));
@@ -27,11 +27,6 @@ absl::Status FieldError(std::string_view field, std::string_view what) {
 absl::Status WrongType(std::string_view field, std::string_view expected, const JsonSlice& value) {
   return FieldError(field, absl::StrCat("expected ", AbslView(expected), ", got ",
                                         AbslView(JsonTypeName(value.type))));
-}
-
-std::string Shown(std::string_view text) {
-  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(AbslView(text.substr(0, kMaxShownBytes))),
-                      text.size() > kMaxShownBytes ? "...\"" : "\"");
 }
 
 // Devices send ids and numbers in either form.
@@ -75,7 +70,7 @@ bool NumberOf(const JsonSlice& value, double* out) {
   } else {
     return false;
   }
-  return text.size() <= kMaxShownBytes && absl::SimpleAtod(text, out) && std::isfinite(*out);
+  return text.size() <= kMaxNumberBytes && absl::SimpleAtod(text, out) && std::isfinite(*out);
 }
 
 absl::Status ReadNumber(std::string_view field, const JsonSlice& value, double low, double high,
@@ -97,7 +92,7 @@ absl::Status ReadCount(std::string_view field, const JsonSlice& value,
   double number = 0;
   if (!NumberOf(value, &number)) return WrongType(field, "a whole number", value);
   if (number < 0 || number > kMaxObjectsPerDetection || number != std::floor(number)) {
-    return FieldError(field, absl::StrCat("not a count, ", AbslView(value.text.substr(0, 32))));
+    return FieldError(field, absl::StrCat("not a count, ", AbslView(CutText(value.text, 32))));
   }
   *out = static_cast<int32_t>(number);
   return absl::OkStatus();
@@ -177,6 +172,10 @@ class DetectionReader {
   absl::Status Read() {
     std::vector<JsonMember> members;
     VD_RETURN_IF_ERROR(ScanMembers(json_, options_, &members));
+    if (Unfold(members)) {
+      members.clear();
+      VD_RETURN_IF_ERROR(ScanMembers(json_, options_, &members));
+    }
     for (const JsonMember& member : members) VD_RETURN_IF_ERROR(ReadTop(member));
     if (out_->plates.empty() && !plate_.text.empty()) out_->plates.push_back(std::move(plate_));
     if (options_.keep_images) CutImages();
@@ -184,11 +183,28 @@ class DetectionReader {
   }
 
  private:
+  // Puts a detection_data that came as JSON text in its string's place; true when there was one.
+  bool Unfold(const std::vector<JsonMember>& members) {
+    for (const JsonMember& member : members) {
+      const JsonSlice& value = member.value;
+      if (member.key != kNestedKey || value.type != JsonType::kString) continue;
+      const std::string inner = DecodeJsonString(value.text);
+      JsonSlice object;
+      if (!JsonScanner(inner, Limits(options_)).ScanDocument(&object).ok()) return false;
+      if (object.type != JsonType::kObject) return false;
+      unfolded_ = absl::StrCat(AbslView(json_.substr(0, value.offset)), AbslView(object.text),
+                               AbslView(json_.substr(value.offset + value.text.size())));
+      json_ = unfolded_;
+      return true;
+    }
+    return false;
+  }
+
   absl::Status ReadTop(const JsonMember& member) {
     bool used = false;
     VD_RETURN_IF_ERROR(header_.Read(member, &used));
     if (used) return absl::OkStatus();
-    if (member.key == "detection_data" && member.value.type == JsonType::kObject) {
+    if (member.key == kNestedKey && member.value.type == JsonType::kObject) {
       std::vector<JsonMember> inner;
       VD_RETURN_IF_ERROR(ScanMembers(member.value.text, options_, &inner));
       for (const JsonMember& nested : inner) VD_RETURN_IF_ERROR(ReadMember(nested));
@@ -219,56 +235,63 @@ class DetectionReader {
     return absl::OkStatus();
   }
 
-  // The elements of an array, also of one that came as JSON text in a string (`*holder` keeps the
-  // decoded text alive). A string that is no JSON array gives no elements and *plain = true.
-  absl::Status Elements(std::string_view field, const JsonSlice& value, std::string* holder,
-                        std::vector<JsonElement>* elements, bool* plain) {
-    *plain = false;
-    if (value.type == JsonType::kNull) return absl::OkStatus();
-    std::string_view text = value.text;
-    if (value.type == JsonType::kString) {
-      *holder = DecodeJsonString(value.text);
-      text = *holder;
-      JsonScanner peek(text, Limits(options_));
-      if (peek.Peek() != '[') {
-        *plain = true;
-        return absl::OkStatus();
-      }
-    } else if (value.type != JsonType::kArray) {
-      return WrongType(field, "an array", value);
+  // The text of an array, also of one that came as JSON text in a string (`*holder` keeps the
+  // decoded text alive). "" for null, and for a string that is no JSON array: that is in *holder.
+  absl::Status ArrayText(std::string_view field, const JsonSlice& value, std::string* holder,
+                         std::string_view* text) {
+    if (value.type == JsonType::kArray) *text = value.text;
+    if (value.type == JsonType::kArray || value.type == JsonType::kNull) return absl::OkStatus();
+    if (value.type != JsonType::kString) return WrongType(field, "an array", value);
+    *holder = DecodeJsonString(value.text);
+    if (JsonScanner(*holder, Limits(options_)).Peek() == '[') *text = *holder;
+    return absl::OkStatus();
+  }
+
+  static absl::Status ArrayError(std::string_view field, size_t limit, const absl::Status& status) {
+    if (status.code() == absl::StatusCode::kResourceExhausted) {
+      return FieldError(field, absl::StrCat("too many, limit ", limit));
     }
-    const absl::Status status =
-        JsonScanner(text, Limits(options_)).ScanArray(kMaxObjectsPerDetection, elements);
-    if (status.ok()) return status;
     return FieldError(field, absl::StrCat("a string that is no JSON array, ", status.message()));
+  }
+
+  // As ArrayText, and the elements of the array.
+  absl::Status Elements(std::string_view field, const JsonSlice& value, size_t limit,
+                        std::string* holder, std::vector<JsonElement>* elements, bool* plain) {
+    std::string_view text;
+    VD_RETURN_IF_ERROR(ArrayText(field, value, holder, &text));
+    *plain = text.empty() && value.type == JsonType::kString;
+    if (text.empty()) return absl::OkStatus();
+    const absl::Status status = JsonScanner(text, Limits(options_)).ScanArray(limit, elements);
+    return status.ok() ? status : ArrayError(field, limit, status);
   }
 
   absl::Status CountElements(std::string_view field, const JsonSlice& value, size_t* count) {
     std::string holder;
-    std::vector<JsonElement> elements;
-    bool plain = false;
-    VD_RETURN_IF_ERROR(Elements(field, value, &holder, &elements, &plain));
-    if (plain && !holder.empty()) return WrongType(field, "an array", value);
-    *count = elements.size();
-    return absl::OkStatus();
+    std::string_view text;
+    VD_RETURN_IF_ERROR(ArrayText(field, value, &holder, &text));
+    *count = 0;
+    if (text.empty())
+      return holder.empty() ? absl::OkStatus() : WrongType(field, "an array", value);
+    const absl::Status status =
+        JsonScanner(text, Limits(options_)).CountArray(kMaxObjectsPerDetection, count);
+    return status.ok() ? status : ArrayError(field, kMaxObjectsPerDetection, status);
   }
 
   absl::Status ReadPlates(std::string_view field, const JsonSlice& value) {
     std::string holder;
     std::vector<JsonElement> elements;
     bool plain = false;
-    VD_RETURN_IF_ERROR(Elements(field, value, &holder, &elements, &plain));
+    VD_RETURN_IF_ERROR(Elements(field, value, kMaxPlatesPerDetection, &holder, &elements, &plain));
     if (plain) return AddPlate(field, PlateRead{std::move(holder), {}, "{}", ""});
-    if (elements.size() > kMaxPlatesPerDetection) {
-      return FieldError(
-          field, absl::StrCat("too many, ", elements.size(), ", limit ", kMaxPlatesPerDetection));
+    for (size_t i = 0; i < elements.size(); ++i) {
+      VD_RETURN_IF_ERROR(ReadPlate(field, i, elements[i]));
     }
-    for (const JsonElement& element : elements) VD_RETURN_IF_ERROR(ReadPlate(field, element));
     return absl::OkStatus();
   }
 
-  absl::Status ReadPlate(std::string_view field, const JsonElement& element) {
+  absl::Status ReadPlate(std::string_view field, size_t place, const JsonElement& element) {
     PlateRead plate;
+    plate.place = place;
     if (element.value.type != JsonType::kObject) {
       VD_RETURN_IF_ERROR(ReadText(field, element.value, kMaxPlateBytes, &plate.text));
       return AddPlate(field, std::move(plate));
@@ -310,11 +333,7 @@ class DetectionReader {
     std::string holder;
     std::vector<JsonElement> elements;
     bool plain = false;
-    VD_RETURN_IF_ERROR(Elements(field, value, &holder, &elements, &plain));
-    if (elements.size() > kMaxImagesPerDetection) {
-      return FieldError(
-          field, absl::StrCat("too many, ", elements.size(), ", limit ", kMaxImagesPerDetection));
-    }
+    VD_RETURN_IF_ERROR(Elements(field, value, kMaxImagesPerDetection, &holder, &elements, &plain));
     for (size_t i = 0; i < elements.size(); ++i) {
       const JsonSlice& element = elements[i].value;
       if (element.type != JsonType::kString && element.type != JsonType::kNull) {
@@ -346,7 +365,8 @@ class DetectionReader {
     out_->payload_json.append(json_.substr(at));
   }
 
-  const std::string_view json_;
+  std::string unfolded_;  // Where json_ points when it is not as it came.
+  std::string_view json_;
   const PayloadOptions& options_;
   HeaderReader header_;
   DetectionPayload* const out_;
@@ -365,7 +385,8 @@ absl::Status ReadHealthStatus(std::string_view field, const JsonSlice& value, st
   } else if (lower == "fail") {
     *out = "error";
   } else {
-    return FieldError(field, absl::StrCat("expected healthy, warning or error, got ", Shown(text)));
+    return FieldError(field,
+                      absl::StrCat("expected healthy, warning or error, got ", ShownText(text)));
   }
   return absl::OkStatus();
 }

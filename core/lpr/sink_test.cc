@@ -11,6 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "core/lpr/fan_out_sink.h"
 #include "core/lpr/store_sink.h"
+#include "core/lpr/testing/wrapped_store.h"
 #include "core/store/sqlite_store.h"
 
 namespace viaduct {
@@ -170,6 +171,30 @@ TEST_F(StoreSinkTest, AnImageFolderThatCannotBeWrittenRefusesTheMessage) {
   EXPECT_EQ(store_->Statistics()->total_detections, 1);
   fs::create_directories(folder_ + "/images/.incoming");
   EXPECT_TRUE(Accept(sink_.get(), {Message("a", WithImage())})[0].status.ok());
+}
+
+// A store that cannot tell what it has, and has no room.
+class BlindStore final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  absl::StatusOr<bool> HasDetection(const MessageKey&) override {
+    return absl::UnavailableError("store: too many readers");
+  }
+  void Append(std::vector<StoreRecord> records, AppendFn done) override {
+    done(std::vector<AppendResult>(records.size(),
+                                   AppendResult{absl::ResourceExhaustedError("full"), false, ""}));
+  }
+};
+
+TEST_F(StoreSinkTest, ImagesOfAStoredDetectionOutliveAStoreThatCannotTell) {
+  ASSERT_TRUE(Accept(sink_.get(), {Message("a", WithImage())})[0].status.ok());
+  BlindStore blind(store_.get());
+  StoreSink sink(StoreSinkOptions(), &blind, images_.get(), &clock_, &log_);
+  EXPECT_EQ(Accept(&sink, {Message("a", WithImage())})[0].status.code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Files(), 1);
+  // And the key is free again.
+  EXPECT_TRUE(Accept(sink_.get(), {Message("a", WithImage())})[0].duplicate);
 }
 
 TEST_F(StoreSinkTest, WithoutAnImageFolderTheDetectionSaysSo) {

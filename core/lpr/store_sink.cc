@@ -7,8 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
-#include "core/lpr/ingest.h"
-#include "core/lpr/payload.h"
 #include "core/store/image_data.h"
 
 namespace viaduct {
@@ -93,11 +91,14 @@ void StoreSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
 
 void StoreSink::Prepare(std::vector<Envelope> envelopes, Batch* batch) const {
   const absl::Time arrived = clock_->Now();
+  PayloadOptions payload;
+  payload.naive_zone = options_.naive_zone;
+  payload.max_bytes = options_.max_message_bytes;
   batch->results.resize(envelopes.size());
   batch->items.reserve(envelopes.size());
   for (size_t i = 0; i < envelopes.size(); ++i) {
     absl::StatusOr<IngestedMessage> message =
-        IngestMessage(std::move(envelopes[i]), arrived, options_.naive_zone);
+        IngestMessage(std::move(envelopes[i]), arrived, payload);
     if (!message.ok()) {
       batch->results[i].status = message.status();
       continue;
@@ -116,7 +117,7 @@ void StoreSink::WriteImages(Batch* batch) {
   for (Item& item : batch->items) {
     auto* record = std::get_if<DetectionRecord>(&item.message.record);
     if (record != nullptr && item.message.has_images) {
-      const absl::Status status = WriteItemImages(batch, &item, record);
+      const absl::Status status = WriteItemImages(*batch, &item, record);
       if (!status.ok()) {
         batch->results[item.index].status = status;
         continue;
@@ -127,35 +128,70 @@ void StoreSink::WriteImages(Batch* batch) {
   batch->items = std::move(kept);
 }
 
-absl::Status StoreSink::WriteItemImages(Batch* batch, Item* item, DetectionRecord* record) {
+absl::Status StoreSink::WriteItemImages(const Batch& batch, Item* item, DetectionRecord* record) {
   if (images_ == nullptr) {
     AddNote("images", absl::UnavailableError("this node keeps none"), &record->note);
     return absl::OkStatus();
   }
   item->key = record->key;
+  bool write = false;
+  VD_RETURN_IF_ERROR(ClaimKey(batch, item, &write));
+  if (!write) return absl::OkStatus();
+  absl::StatusOr<ImagePaths> paths = DecodeAndWrite(item->message, record);
+  if (!paths.ok()) {
+    ReleaseKey(item);
+    return paths.status();
+  }
+  item->images_written = true;
+  item->paths = *paths;
+  record->image_path = paths->annotated;
+  for (PlateRead& plate : record->plates) {
+    if (plate.place < paths->plates.size()) plate.image_path = paths->plates[plate.place];
+  }
+  record->plate_images = std::move(paths->plates);
+  return absl::OkStatus();
+}
+
+// *write: nobody else writes the images of this detection, and they are not stored yet.
+absl::Status StoreSink::ClaimKey(const Batch& batch, Item* item, bool* write) {
   {
     const absl::MutexLock lock(&mutex_);
     item->holds_key = in_flight_.insert(item->key).second;
   }
   if (!item->holds_key) {
-    for (const Item& other : batch->items) {
+    for (const Item& other : batch.items) {
       // The same message twice in one batch: the second will be a duplicate.
       if (&other != item && other.holds_key && other.key == item->key) return absl::OkStatus();
     }
     return absl::UnavailableError(
-        absl::StrCat("store: the same message is being stored, ", FormatKey(record->key)));
+        absl::StrCat("store: the same message is being stored, ", FormatKey(item->key)));
   }
-  // What is stored already keeps its images.
-  absl::StatusOr<bool> stored = store_->HasDetection(record->key);
-  if (stored.ok() && *stored) return absl::OkStatus();
+  const absl::StatusOr<bool> stored = store_->HasDetection(item->key);
+  if (!stored.ok()) {
+    // Written again under the same names, and then perhaps removed, might be the files of a row
+    // that is there.
+    ReleaseKey(item);
+    return absl::UnavailableError(stored.status().message());
+  }
+  *write = !*stored;
+  return absl::OkStatus();
+}
 
+void StoreSink::ReleaseKey(Item* item) {
+  const absl::MutexLock lock(&mutex_);
+  in_flight_.erase(item->key);
+  item->holds_key = false;
+}
+
+absl::StatusOr<ImagePaths> StoreSink::DecodeAndWrite(const IngestedMessage& message,
+                                                     DetectionRecord* record) {
   const size_t max_bytes = images_->options().max_image_bytes;
   std::optional<Image> annotated;
-  if (!item->message.annotated_image.empty()) {
-    annotated = Decode(item->message.annotated_image, "annotated_image", max_bytes, &record->note);
+  if (!message.annotated_image.empty()) {
+    annotated = Decode(message.annotated_image, "annotated_image", max_bytes, &record->note);
   }
   std::vector<std::optional<Image>> crops;
-  for (const std::string& text : item->message.cropped_plates) {
+  for (const std::string& text : message.cropped_plates) {
     crops.push_back(text.empty() ? std::nullopt
                                  : Decode(text, absl::StrCat("cropped_plates/", crops.size()),
                                           max_bytes, &record->note));
@@ -171,21 +207,7 @@ absl::Status StoreSink::WriteItemImages(Batch* batch, Item* item, DetectionRecor
   images.captured_at = record->captured_at;
   images.annotated = annotated.has_value() ? &*annotated : nullptr;
   for (const auto& crop : crops) images.plates.push_back(crop.has_value() ? &*crop : nullptr);
-  absl::StatusOr<ImagePaths> paths = images_->Write(images);
-  if (!paths.ok()) {
-    const absl::MutexLock lock(&mutex_);
-    in_flight_.erase(item->key);
-    item->holds_key = false;
-    return paths.status();
-  }
-  item->images_written = true;
-  item->paths = *paths;
-  record->image_path = paths->annotated;
-  for (size_t i = 0; i < paths->plates.size() && i < record->plates.size(); ++i) {
-    record->plates[i].image_path = paths->plates[i];
-  }
-  record->plate_images = std::move(paths->plates);
-  return absl::OkStatus();
+  return images_->Write(images);
 }
 
 void StoreSink::StoreBatch(const BatchPtr& batch) {
@@ -208,10 +230,7 @@ void StoreSink::Finish(Batch* batch, std::vector<AppendResult> stored) {
     } else if (item.images_written && result.status.code() != absl::StatusCode::kUnavailable) {
       images_->Discard(item.key, item.paths);
     }
-    if (item.holds_key) {
-      const absl::MutexLock lock(&mutex_);
-      in_flight_.erase(item.key);
-    }
+    if (item.holds_key) ReleaseKey(&item);
     batch->results[item.index] =
         AcceptResult{std::move(result.status), result.duplicate, std::move(result.id)};
   }

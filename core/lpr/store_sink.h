@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
+#include "core/lpr/ingest.h"
 #include "core/lpr/sink.h"
 #include "core/observe/log.h"
 #include "core/store/image_folder.h"
@@ -20,6 +21,7 @@ namespace viaduct {
 
 struct StoreSinkOptions {
   absl::TimeZone naive_zone = absl::UTCTimeZone();
+  size_t max_message_bytes = 32u << 20;  // Of a payload.
   int image_threads = 2;           // Decode, write and sync images; started with the first image.
   size_t max_queued_images = 256;  // Batches with images that wait for them; more are refused.
 };
@@ -44,7 +46,11 @@ class StoreSink final : public Sink {
 
   void Prepare(std::vector<Envelope> envelopes, Batch* batch) const;
   void WriteImages(Batch* batch);
-  absl::Status WriteItemImages(Batch* batch, Item* item, DetectionRecord* record);
+  absl::Status WriteItemImages(const Batch& batch, Item* item, DetectionRecord* record);
+  absl::Status ClaimKey(const Batch& batch, Item* item, bool* write);
+  absl::StatusOr<ImagePaths> DecodeAndWrite(const IngestedMessage& message,
+                                            DetectionRecord* record);
+  void ReleaseKey(Item* item);
   void StoreBatch(const BatchPtr& batch);
   void Finish(Batch* batch, std::vector<AppendResult> stored);
   void Refuse(Batch* batch, const absl::Status& status);

@@ -19,6 +19,7 @@ struct PlateRead {
   std::optional<double> confidence;  // 0..1.
   std::string metadata_json = "{}";  // The object of that plate as sent.
   std::string image_path;            // Below the image folder; "" without one.
+  size_t place = 0;  // In the list of plates as sent: the place of its image among the images.
 };
 
 // One detection. It becomes one `detections` row and one `lpr_events` row per plate (one row
