@@ -1,42 +1,49 @@
 #include "core/lpr/application.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/message/json_scanner.h"
 
 namespace viaduct {
+namespace {
+
+constexpr size_t kMaxShownMethodBytes = 32;
+constexpr size_t kMaxShownPathBytes = 200;
+
+}  // namespace
 
 // docs/API.md and openapi.cc describe the same routes; application_test.cc compares them.
 const Application::Impl::Route Application::Impl::kRoutes[] = {
-    {{"GET", "/"}, &Impl::GetRoot, false},
-    {{"GET", "/websocket"}, &Impl::GetWebsocket, false},
-    {{"GET", "/api/test"}, &Impl::GetTest, false},
-    {{"POST", "/api/cameras/register"}, &Impl::PostRegistration, false},
-    {{"POST", "/api/detection"}, &Impl::PostDetection, false},
-    {{"GET", "/api/health"}, &Impl::GetHealth, false},
-    {{"POST", "/api/health"}, &Impl::PostHealth, false},
-    {{"GET", "/api/statistics"}, &Impl::GetStatistics, true},
-    {{"POST", "/api/statistics"}, &Impl::PostStatistics, false},
-    {{"GET", "/api/records"}, &Impl::GetRecords, true},
-    {{"GET", "/api/cameras"}, &Impl::GetCameras, true},
-    {{"POST", "/api/lpr/data"}, &Impl::PostEnvelopes, false},
-    {{"GET", "/api/lpr/events"}, &Impl::ListEvents, true},
-    {{"POST", "/api/lpr/events"}, &Impl::CreateEvent, true},
-    {{"GET", "/api/lpr/events/{event_id}"}, &Impl::GetEvent, true},
-    {{"PUT", "/api/lpr/events/{event_id}"}, &Impl::UpdateEvent, true},
-    {{"DELETE", "/api/lpr/events/{event_id}"}, &Impl::DeleteEvent, true},
-    {{"GET", "/api/devices"}, &Impl::ListDevices, true},
-    {{"POST", "/api/devices"}, &Impl::CreateDevice, true},
-    {{"GET", "/api/devices/{device_id}"}, &Impl::GetDevice, true},
-    {{"PUT", "/api/devices/{device_id}"}, &Impl::UpdateDevice, true},
-    {{"GET", "/api/communication/stats"}, &Impl::GetCommunicationStats, false},
-    {{"GET", "/api/communication/logs"}, &Impl::GetCommunicationLogs, true},
-    {{"GET", "/metrics"}, &Impl::GetMetrics, false},
-    {{"GET", "/api/openapi.json"}, &Impl::GetOpenApi, false},
-    {{"GET", "/images/{path...}"}, &Impl::GetImage, true},
+    {{"GET", "/"}, &Impl::GetRoot, RouteKind::kPlain},
+    {{"GET", "/websocket"}, &Impl::GetWebsocket, RouteKind::kPlain},
+    {{"GET", "/api/test"}, &Impl::GetTest, RouteKind::kPlain},
+    {{"POST", "/api/cameras/register"}, &Impl::PostRegistration, RouteKind::kFlat},
+    {{"POST", "/api/detection"}, &Impl::PostDetection, RouteKind::kFlat},
+    {{"GET", "/api/health"}, &Impl::GetHealth, RouteKind::kPlain},
+    {{"POST", "/api/health"}, &Impl::PostHealth, RouteKind::kFlat},
+    {{"GET", "/api/statistics"}, &Impl::GetStatistics, RouteKind::kStore},
+    {{"POST", "/api/statistics"}, &Impl::PostStatistics, RouteKind::kFlat},
+    {{"GET", "/api/records"}, &Impl::GetRecords, RouteKind::kStore},
+    {{"GET", "/api/cameras"}, &Impl::GetCameras, RouteKind::kStore},
+    {{"POST", "/api/lpr/data"}, &Impl::PostEnvelopes, RouteKind::kPlain},
+    {{"GET", "/api/lpr/events"}, &Impl::ListEvents, RouteKind::kStore},
+    {{"POST", "/api/lpr/events"}, &Impl::CreateEvent, RouteKind::kStore},
+    {{"GET", "/api/lpr/events/{event_id}"}, &Impl::GetEvent, RouteKind::kStore},
+    {{"PUT", "/api/lpr/events/{event_id}"}, &Impl::UpdateEvent, RouteKind::kStore},
+    {{"DELETE", "/api/lpr/events/{event_id}"}, &Impl::DeleteEvent, RouteKind::kStore},
+    {{"GET", "/api/devices"}, &Impl::ListDevices, RouteKind::kStore},
+    {{"POST", "/api/devices"}, &Impl::CreateDevice, RouteKind::kStore},
+    {{"GET", "/api/devices/{device_id}"}, &Impl::GetDevice, RouteKind::kStore},
+    {{"PUT", "/api/devices/{device_id}"}, &Impl::UpdateDevice, RouteKind::kStore},
+    {{"GET", "/api/communication/stats"}, &Impl::GetCommunicationStats, RouteKind::kPlain},
+    {{"GET", "/api/communication/logs"}, &Impl::GetCommunicationLogs, RouteKind::kStore},
+    {{"GET", "/metrics"}, &Impl::GetMetrics, RouteKind::kPlain},
+    {{"GET", "/api/openapi.json"}, &Impl::GetOpenApi, RouteKind::kPlain},
+    {{"GET", "/images/{path...}"}, &Impl::GetImage, RouteKind::kStore},
 };
 
 std::vector<RoutePattern> Application::Impl::Patterns() {
@@ -49,48 +56,70 @@ Application::Impl::Impl(ApplicationOptions options, ApplicationParts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       router_(Patterns()),
-      meter_(parts_.store) {}
+      meter_(parts_.store),
+      reads_(ThreadPool::Options{"reads", options_.read_threads, options_.max_queued_reads}) {}
 
 Application::Impl::~Impl() {
+  reads_.Stop();
   meter_.Flush([] {});
 }
 
 void Application::Impl::Handle(CallRequest request, ReplyFn reply) {
-  if (request.body.size() > options_.max_body_bytes) {
-    return reply(ErrorReply(413, absl::StrCat("body: too large, ", request.body.size(),
-                                              " bytes, limit ", options_.max_body_bytes)));
-  }
   if (request.query.size() > options_.max_query_bytes) {
     return reply(ErrorReply(414, absl::StrCat("query: too long, ", request.query.size(),
                                               " bytes, limit ", options_.max_query_bytes)));
   }
   RouteMatch match = router_.Find(request.method, request.path);
   if (!match.allow.empty()) {
-    CallReply refused = ErrorReply(
-        405, absl::StrCat("method not allowed, ",
-                          absl::Utf8SafeCHexEscape(AbslView(request.method).substr(0, 32)),
-                          ", allowed: ", match.allow));
+    CallReply refused =
+        ErrorReply(405, absl::StrCat("method not allowed, ",
+                                     AbslView(CutText(request.method, kMaxShownMethodBytes)),
+                                     ", allowed: ", match.allow));
     refused.attributes.emplace_back("allow", match.allow);
     return reply(std::move(refused));
   }
   if (match.index == RouteMatch::kNone) {
     return reply(ErrorReply(
-        404, absl::StrCat("no such path, ",
-                          absl::Utf8SafeCHexEscape(AbslView(request.path).substr(0, 200)))));
+        404, absl::StrCat("no such path, ", AbslView(CutText(request.path, kMaxShownPathBytes)))));
   }
   const Route& route = kRoutes[match.index];
-  if (route.needs_store && parts_.store == nullptr) {
+  const size_t max_bytes = MaxBodyBytes(route);
+  if (request.body.size() > max_bytes) {
+    return reply(ErrorReply(
+        413, absl::StrCat("body: too large, ", request.body.size(), " bytes, limit ", max_bytes)));
+  }
+  if (route.kind == RouteKind::kStore && parts_.store == nullptr) {
     return reply(ErrorReply(501, "this node has no store, ask the server it sends to"));
   }
-  (this->*route.handler)(RoutedRequest{std::move(request), std::move(match.parameter)},
-                         std::move(reply));
+  RoutedRequest routed{std::move(request), std::move(match.parameter)};
+  // Writing goes through the store's queue, reading waits for the disk.
+  if (route.kind == RouteKind::kStore && route.pattern.method == "GET") {
+    return Read(route, std::move(routed), std::move(reply));
+  }
+  (this->*route.handler)(std::move(routed), std::move(reply));
+}
+
+// A flat body becomes the payload of an envelope, and the next node has the same limit for that.
+size_t Application::Impl::MaxBodyBytes(const Route& route) const {
+  const size_t frame = route.kind == RouteKind::kFlat ? kEnvelopeFrameBytes : 0;
+  return options_.max_body_bytes - std::min(options_.max_body_bytes, frame);
+}
+
+void Application::Impl::Read(const Route& route, RoutedRequest request, ReplyFn reply) {
+  auto shared = std::make_shared<ReplyFn>(std::move(reply));
+  const bool queued = reads_.Submit([this, &route, request = std::move(request), shared] {
+    (this->*route.handler)(request, *shared);
+  });
+  if (!queued) {
+    (*shared)(Failed(absl::UnavailableError("busy, too many requests wait to read the store")));
+  }
 }
 
 std::string Application::Impl::Host(const CallRequest& call) const {
   for (const auto& [name, value] : call.attributes) {
     if (name == "host" && !value.empty() && value.size() <= 255) return value;
   }
-  return options_.port == 0 ? "localhost" : absl::StrCat("localhost:", options_.port);
+  return "localhost";
 }
 
 std::string_view EnvelopeProtocol(std::string_view listener_protocol) {

@@ -25,13 +25,19 @@ namespace viaduct {
 struct ApplicationOptions {
   std::string node_id;
   std::string version = "0.1.0";
-  int port = 0;                                   // Shown at "/"; 0: not shown.
-  absl::TimeZone zone = absl::UTCTimeZone();      // Meaning of naive timestamps.
-  size_t max_body_bytes = 32u << 20;              // Larger ones are answered 413.
+  absl::TimeZone zone = absl::UTCTimeZone();  // Meaning of naive timestamps.
+  size_t max_body_bytes = 32u << 20;          // Larger ones are answered 413.
+  // The sink passes messages on: what the next node would refuse is refused here, while the sender
+  // is there to be told. False where the store, which reads everything, is the only sink.
+  bool forwards = true;
   size_t max_query_bytes = 4096;                  // A longer query string is answered 414.
   int max_batch = 10'000;                         // Envelopes in one array.
   absl::Duration retry_after = absl::Seconds(2);  // In Retry-After of 503 and 507.
   size_t max_inline_image_bytes = 8u << 20;       // Of all images in one reply of images=inline.
+  // Threads that read the store and the images, so that a slow query keeps no listener waiting;
+  // with two that write images they are as many as the store has readers.
+  int read_threads = 4;
+  size_t max_queued_reads = 256;  // That wait for such a thread; more are answered 503.
 };
 
 // What GET /api/health answers; the host fills it from its HealthTree.
@@ -59,8 +65,8 @@ struct ApplicationParts {
 };
 
 // Thread-safe. Handle is called by every listener with CallRequest::method and ::path in HTTP's
-// vocabulary; a listener of another protocol uses IngestEnvelopes. Replies to what is stored come
-// after it is durable.
+// vocabulary; a listener of another protocol uses IngestEnvelopes. It never waits for the disk:
+// replies to what is stored come after it is durable, those to reading from threads of its own.
 class Application final : public CallHandler {
  public:
   Application(ApplicationOptions options, ApplicationParts parts);

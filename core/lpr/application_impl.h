@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/executor.h"
 #include "core/lpr/application.h"
 #include "core/lpr/communication_meter.h"
 #include "core/lpr/json_writer.h"
@@ -35,13 +36,21 @@ struct Application::Impl {
 
  private:
   using Handler = void (Impl::*)(RoutedRequest request, ReplyFn reply);
+  enum class RouteKind : uint8_t {
+    kPlain,
+    kFlat,   // Its body becomes a payload.
+    kStore,  // Works on the store and the images.
+  };
   struct Route {
     RoutePattern pattern;
     Handler handler;
-    bool needs_store;
+    RouteKind kind;
   };
   static const Route kRoutes[];
   static std::vector<RoutePattern> Patterns();
+
+  size_t MaxBodyBytes(const Route& route) const;
+  void Read(const Route& route, RoutedRequest request, ReplyFn reply);
 
   // What a batch of messages was before the sink took it.
   struct Exchange;
@@ -113,6 +122,7 @@ struct Application::Impl {
   const ApplicationParts parts_;
   const Router router_;
   CommunicationMeter meter_;
+  ThreadPool reads_;  // Last: its threads use the rest.
 };
 
 // "rest" for "http", "websocket" for "socketio": the names that envelopes use.

@@ -89,8 +89,8 @@ void Application::Impl::ListEvents(RoutedRequest request, ReplyFn reply) {
   EventsQuery query;
   const auto read = [&]() -> absl::Status {
     VD_ASSIGN_OR_RETURN(const QueryParams params, QueryParams::Parse(request.call.query));
-    query.device_id =
-        params.Text({"device", "edge_device_id", "device_id", "camera_id", "aicamera_id"});
+    query.device_id = params.Text({"device"});
+    if (query.device_id.empty()) query.device_id = params.Identity();
     query.plate = params.Text({"plate", "license_plate"});
     query.cursor = params.Text({"cursor"});
     VD_ASSIGN_OR_RETURN(query.limit, params.Int("limit", kDefaultEvents, 1, kMaxPageRows));

@@ -3,9 +3,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 #include "core/lpr/ingest.h"
+#include "core/message/json_scanner.h"
 
 namespace viaduct {
 namespace {
@@ -15,7 +17,7 @@ constexpr std::string_view kHealthRoom = "health_monitoring";
 constexpr size_t kMaxLoggedBytes = 256;  // Of a peer's name or an error in the communication log.
 constexpr double kNanosPerMs = 1e6;
 
-std::string Cut(std::string_view text) { return std::string(text.substr(0, kMaxLoggedBytes)); }
+std::string Cut(std::string_view text) { return std::string(CutText(text, kMaxLoggedBytes)); }
 
 }  // namespace
 
@@ -85,19 +87,12 @@ void Application::Impl::IngestEnvelopes(std::vector<Envelope> batch, std::string
          });
 }
 
-// A node that stores reads the payload anyway; one that only forwards refuses here what the server
+// A node that only stores reads the payload anyway; one that forwards refuses here what the server
 // would refuse later, when nobody is left to be told.
 absl::Status Application::Impl::CheckPayload(const Envelope& envelope) const {
-  if (parts_.store != nullptr) return absl::OkStatus();
-  if (envelope.data_type == DataType::kDetection) {
-    DetectionPayload payload;
-    return ReadDetection(envelope.payload_json, payload_options(), &payload);
-  }
-  if (envelope.data_type == DataType::kHealth) {
-    HealthPayload payload;
-    return ReadHealth(envelope.payload_json, payload_options(), &payload);
-  }
-  return absl::OkStatus();
+  if (!options_.forwards) return absl::OkStatus();
+  VD_RETURN_IF_ERROR(CheckWrittenSize(envelope, options_.max_body_bytes));
+  return CheckMessage(envelope, payload_options());
 }
 
 void Application::Impl::NoteExchange(const Exchange& exchange,

@@ -9,6 +9,7 @@
 #include "core/lpr/ingest.h"
 #include "core/message/envelope_batch.h"
 #include "core/message/identity.h"
+#include "core/message/json_scanner.h"
 
 namespace viaduct {
 namespace {
@@ -39,7 +40,7 @@ absl::Status CheckHeader(const PayloadHeader& header, std::string_view type) {
                                     {"timestamp", header.timestamp.has_value()}}));
   if (header.type == type) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("type: expected ", AbslView(type), ", got \"", header.type.substr(0, 64), "\""));
+      absl::StrCat("type: expected ", AbslView(type), ", got ", ShownText(header.type)));
 }
 
 // Errors of the JSON itself begin with the position.
@@ -108,7 +109,7 @@ Envelope Application::Impl::MakeEnvelope(const CallRequest& call, PayloadHeader 
   envelope.protocol = std::string(EnvelopeProtocol(call.protocol));
   envelope.data_type = type;
   envelope.message_id = std::move(header.message_id);
-  if (envelope.message_id.empty()) {
+  if (envelope.message_id.empty() || envelope.message_id == kNilUuid) {
     envelope.message_id = DeriveMessageId(
         MessageKeyParts{header.camera_id, header.checkpoint_id, envelope.timestamp, type, payload});
   }
@@ -191,8 +192,8 @@ void Application::Impl::PostStatistics(RoutedRequest request, ReplyFn reply) {
   }
   if (status.ok()) {
     status = absl::InvalidArgumentError(absl::StrCat("type: expected ", AbslView(kDetectionType),
-                                                     " or ", AbslView(kHealthType), ", got \"",
-                                                     header.type.substr(0, 64), "\""));
+                                                     " or ", AbslView(kHealthType), ", got ",
+                                                     ShownText(header.type)));
   }
   NoteRefusal(request.call, "unknown", status);
   reply(BadPayload(status));

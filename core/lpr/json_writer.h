@@ -10,7 +10,7 @@
 namespace viaduct {
 
 // Commas and quotes are the writer's work; that Begin and End match and that members have keys is
-// the caller's. Text must be valid UTF-8. Thread-compatible.
+// the caller's. What is no UTF-8 in a text becomes U+FFFD. Thread-compatible.
 class JsonWriter {
  public:
   JsonWriter& BeginObject() { return Open('{'); }

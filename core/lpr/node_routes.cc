@@ -2,9 +2,11 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/status_macros.h"
+#include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 
 namespace viaduct {
@@ -16,13 +18,23 @@ constexpr std::string_view kEvents[] = {
     "camera_register",  "lpr_data", "health_status", "ping",    "join_dashboard",
     "join_health_room", "message",  "image",         "envelope"};
 
+// The port under which the peer has found us: that of its Host field.
+int PortOf(std::string_view host) {
+  constexpr int kHttpPort = 80;
+  const size_t colon = host.rfind(':');
+  int port = 0;
+  const bool given = colon != std::string_view::npos && host.back() != ']' &&
+                     absl::SimpleAtoi(AbslView(host.substr(colon + 1)), &port);
+  return given && port > 0 && port <= 65535 ? port : kHttpPort;
+}
+
 }  // namespace
 
 void Application::Impl::GetRoot(RoutedRequest request, ReplyFn reply) {
   const std::string host = Host(request.call);
   JsonWriter json;
   json.BeginObject().Field("message", "Viaduct LPR server").Field("status", "running");
-  json.Field("port", int64_t{options_.port});
+  json.Field("port", int64_t{PortOf(host)});
   json.Field("websocket_endpoint", std::string_view(absl::StrCat("ws://", host, "/ws/")));
   json.Field("node_id", std::string_view(options_.node_id));
   json.Field("version", std::string_view(options_.version));

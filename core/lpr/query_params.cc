@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -10,14 +9,11 @@
 #include "core/base/string_view.h"
 #include "core/lpr/router.h"
 #include "core/message/envelope.h"
+#include "core/message/identity.h"
 #include "core/message/json_scanner.h"
 
 namespace viaduct {
 namespace {
-
-std::string Shown(std::string_view text) {
-  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(AbslView(text.substr(0, 64))), "\"");
-}
 
 absl::Status Bad(std::string_view name, std::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(AbslView(name), ": ", AbslView(what)));
@@ -56,12 +52,20 @@ std::string QueryParams::Text(std::initializer_list<std::string_view> names) con
   return std::string();
 }
 
+std::string QueryParams::Identity() const {
+  for (const std::string_view name : kIdentityAliases) {
+    std::string id = Text({name});
+    if (!id.empty()) return id;
+  }
+  return std::string();
+}
+
 absl::StatusOr<int> QueryParams::Int(std::string_view name, int fallback, int low, int high) const {
   const std::string text = Text({name});
   if (text.empty()) return fallback;
   int value = 0;
   if (absl::SimpleAtoi(text, &value) && value >= low && value <= high) return value;
-  return Bad(name, absl::StrCat("expected ", low, " to ", high, ", got ", Shown(text)));
+  return Bad(name, absl::StrCat("expected ", low, " to ", high, ", got ", ShownText(text)));
 }
 
 absl::StatusOr<std::optional<double>> QueryParams::Real(std::string_view name) const {
@@ -69,7 +73,7 @@ absl::StatusOr<std::optional<double>> QueryParams::Real(std::string_view name) c
   if (text.empty()) return std::optional<double>();
   double value = 0;
   if (absl::SimpleAtod(text, &value) && std::isfinite(value)) return std::optional<double>(value);
-  return Bad(name, absl::StrCat("expected a number, got ", Shown(text)));
+  return Bad(name, absl::StrCat("expected a number, got ", ShownText(text)));
 }
 
 absl::StatusOr<std::optional<bool>> QueryParams::Bool(std::string_view name) const {
@@ -77,7 +81,7 @@ absl::StatusOr<std::optional<bool>> QueryParams::Bool(std::string_view name) con
   if (text.empty()) return std::optional<bool>();
   bool value = false;
   if (absl::SimpleAtob(text, &value)) return std::optional<bool>(value);
-  return Bad(name, absl::StrCat("expected true or false, got ", Shown(text)));
+  return Bad(name, absl::StrCat("expected true or false, got ", ShownText(text)));
 }
 
 absl::StatusOr<std::optional<absl::Time>> QueryParams::Time(std::string_view name,

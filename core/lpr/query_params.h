@@ -23,6 +23,8 @@ class QueryParams {
 
   // The first of `names` that is given and not empty; "" when none is.
   std::string Text(std::initializer_list<std::string_view> names) const;
+  // The camera by any of its aliases.
+  std::string Identity() const;
   absl::StatusOr<int> Int(std::string_view name, int fallback, int low, int high) const;
   absl::StatusOr<std::optional<double>> Real(std::string_view name) const;
   absl::StatusOr<std::optional<bool>> Bool(std::string_view name) const;

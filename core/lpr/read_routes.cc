@@ -19,7 +19,9 @@ constexpr absl::Duration kOnlineWindow = absl::Minutes(5);
 class StoredPayload {
  public:
   explicit StoredPayload(std::string_view json) {
-    if (!JsonScanner(json, JsonScanLimits()).ScanObject(&members_).ok()) members_.clear();
+    JsonScanLimits limits;
+    limits.max_bytes = json.size();  // It was under the limit when it came.
+    if (!JsonScanner(json, limits).ScanObject(&members_).ok()) members_.clear();
   }
 
   // JSON text of a member; of one that came as JSON in a string, what the string holds.
@@ -139,7 +141,7 @@ void Application::Impl::GetRecords(RoutedRequest request, ReplyFn reply) {
   if (!limit.ok()) return reply(Failed(limit.status()));
   RecordsQuery query;
   query.limit = *limit;
-  query.camera_id = params->Text({"camera_id", "aicamera_id", "device_id", "edge_device_id"});
+  query.camera_id = params->Identity();
   query.checkpoint_id = params->Text({"checkpoint_id"});
   query.cursor = params->Text({"cursor"});
   const absl::StatusOr<RecordsPage> page = parts_.store->ListRecords(query);

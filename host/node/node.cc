@@ -101,6 +101,9 @@ absl::Status Node::OpenStorage() {
         images_->CleanUp([this](const MessageKey& key) { return store_->HasDetection(key); }));
     StoreSinkOptions sink;
     sink.naive_zone = config.node.timezone;
+    if (config.limits.max_message_bytes > 0) {
+      sink.max_message_bytes = config.limits.max_message_bytes;
+    }
     store_sink_ =
         std::make_unique<StoreSink>(sink, store_.get(), images_.get(), &foundation_->clock, log);
   }
@@ -126,6 +129,7 @@ absl::Status Node::BuildApplication() {
   options.version = NodeVersion();
   options.zone = config.node.timezone;
   if (config.limits.max_message_bytes > 0) options.max_body_bytes = config.limits.max_message_bytes;
+  options.forwards = uplink_sink_ != nullptr;
   ApplicationParts parts;
   parts.clock = &foundation_->clock;
   parts.log = foundation_->log.get();
