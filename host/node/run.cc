@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ namespace {
 constexpr char kComponent[] = "node";
 constexpr int kStatusIntervalMs = 10'000;
 constexpr int kQuitNow = 130;
+constexpr rlim_t kMaxDescriptors = 1u << 20;
 constexpr absl::Duration kDefaultDrain = absl::Seconds(10);
 
 // Signals and wishes to stop, as one thing to wait for. Thread-safe: RequestStop; the rest lives on
@@ -142,9 +144,18 @@ int ReportFailure(const Foundation& foundation, const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? kExitConfig : kExitFailed;
 }
 
+// Every connection and every open file is a descriptor, and systems start a process with few.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, kMaxDescriptors);
+  static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 }  // namespace
 
 int RunNode(const std::string& config_file) {
+  RaiseDescriptorLimit();
   Events events;
   auto foundation = std::make_unique<Foundation>();
   absl::Status opened = foundation->Open(config_file);

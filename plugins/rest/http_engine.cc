@@ -108,7 +108,6 @@ ParsedRequest HttpEngine::Parse(const char* data, size_t size) {
         // Routing by regular expression is cpp-httplib's way and costs more than the whole parse
         // (and stack for every octet of the path): everything goes to one route, the path travels
         // beside.
-        parsed.request.path = std::move(request.path);
         request.path = "/";
         parsed.is_head = request.method == "HEAD";
         // Many ranges would multiply the body; one is what players and browsers ask for.
@@ -186,6 +185,7 @@ void HttpEngine::Handle(const httplib::Request& request, std::string body,
   HttpRequest& ours = parsing_->request;
   ours.method = request.method;
   const size_t mark = request.target.find('?');
+  ours.path = request.target.substr(0, mark);
   if (mark != std::string::npos) ours.query = request.target.substr(mark + 1);
   ours.headers = LowerCaseHeaders(request.headers);
   ours.body = std::move(body);

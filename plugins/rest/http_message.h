@@ -11,7 +11,7 @@ using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
   std::string method;
-  std::string path;    // Percent-decoded.
+  std::string path;    // As in the request target, still percent-encoded: "a%2Fb" is one name.
   std::string query;   // Raw, without '?'.
   HeaderList headers;  // Names in lower case.
   std::string body;    // Decoded from any content coding.

@@ -1,6 +1,5 @@
 #include "plugins/rest/http_server.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -15,6 +14,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "plugins/rest/descriptors.h"
 #include "plugins/rest/http_engine.h"
 
 namespace viaduct::rest {
@@ -34,21 +34,6 @@ int64_t MonotonicNanos() {
   return int64_t{ts.tv_sec} * kNanosPerSecond + ts.tv_nsec;
 }
 
-std::string PeerName(int fd) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  char text[INET6_ADDRSTRLEN] = "";
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "unknown";
-  if (address.ss_family == AF_INET) {
-    const auto* in = reinterpret_cast<const sockaddr_in*>(&address);
-    inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
-    return absl::StrCat(text, ":", ntohs(in->sin_port));
-  }
-  const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&address);
-  inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
-  return absl::StrCat("[", text, "]:", ntohs(in6->sin6_port));
-}
-
 }  // namespace
 
 struct HttpServer::Connection {
@@ -63,6 +48,9 @@ struct HttpServer::Connection {
   size_t out_sent = 0;
   size_t accounted = 0;          // Buffer octets counted in buffered_bytes_.
   int64_t request_began_ns = 0;  // First octet of the request that is coming in; 0: none is.
+  // While `out` waits for the peer: since when it is watched, and how much was sent then.
+  int64_t watched_since_ns = 0;  // 0: nothing waits.
+  size_t watched_from = 0;
   int64_t deadline_ns = 0;
   // The request that waits for its answer.
   uint64_t ticket = 0;  // 0: none.
@@ -89,6 +77,7 @@ HttpServer::~HttpServer() { Stop(); }
 absl::Status HttpServer::Start() {
   engine_ =
       std::make_unique<HttpEngine>(options_.limits.max_body_bytes, [this](int fd) { Adopt(fd); });
+  max_connections_ = std::min(options_.max_connections, DescriptorsToSpare());
   port_ = options_.port;
   if (!engine_->Bind(options_.host, &port_)) {
     const int error = errno;
@@ -217,7 +206,7 @@ void HttpServer::Open(int fd) {
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.ptr = &connection;
   epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
-  if (stats_.connections > options_.max_connections) {
+  if (stats_.connections > max_connections_) {
     ++stats_.refused_connections;
     Refuse(connection, 503, "too many connections");
     return Advance(connection);
@@ -241,6 +230,7 @@ void HttpServer::OnAnswer(uint64_t ticket, HttpReply reply) {
   connection.ticket = 0;
   connection.asked_bytes = 0;
   if (draining_) connection.keep_alive = false;
+  if (!HasRoomFor(reply.body.size())) reply = Problem(503, "too much waits to be sent");
   if (connection.range_bytes != 0) {
     const size_t bytes = std::exchange(connection.range_bytes, 0);
     if (reply.status == 200)
@@ -294,6 +284,7 @@ bool HttpServer::Flush(Connection& connection) {
   }
   connection.out.clear();
   connection.out_sent = 0;
+  connection.watched_since_ns = 0;
   return true;
 }
 
@@ -322,22 +313,22 @@ bool HttpServer::ReadSome(Connection& connection) {
 bool HttpServer::StepInput(Connection& connection) {
   if (connection.in.empty()) return false;
   const ScanResult result = connection.scanner.Scan(connection.in);
-  if (result == ScanResult::kNeedMore) {
-    if (connection.scanner.TakeExpectsContinue()) {
-      connection.out += "HTTP/1.1 100 Continue\r\n\r\n";
-      return true;
-    }
-    if (AccountBuffers(connection)) return false;
-    ++stats_.refused_requests;
-    Refuse(connection, 503, "too much is being received");
+  if (result == ScanResult::kNeedMore && connection.scanner.TakeExpectsContinue()) {
+    connection.out += "HTTP/1.1 100 Continue\r\n\r\n";
     return true;
   }
-  if (result == ScanResult::kComplete && !draining_)
-    Ask(connection);
-  else if (draining_)
+  if (result != ScanResult::kNeedMore && draining_) {
     Refuse(connection, 503, "the server is stopping");
-  else
+  } else if (result != ScanResult::kNeedMore && result != ScanResult::kComplete) {
     Refuse(connection, result);
+  } else if (!AccountBuffers(connection)) {
+    ++stats_.refused_requests;
+    Refuse(connection, 503, "too much is being received");
+  } else if (result == ScanResult::kComplete) {
+    Ask(connection);
+  } else {
+    return false;
+  }
   return true;
 }
 
@@ -416,7 +407,7 @@ void HttpServer::Settle(Connection& connection) {
   if (connection.ticket != 0 || connection.lingering) return;
   const int64_t now = MonotonicNanos();
   if (!connection.out.empty()) {
-    connection.deadline_ns = now + absl::ToInt64Nanoseconds(options_.request_timeout);
+    if (connection.watched_since_ns == 0) Watch(connection, now);
   } else if (connection.request_began_ns == 0) {
     connection.deadline_ns = now + absl::ToInt64Nanoseconds(options_.idle_timeout);
   } else {
@@ -424,6 +415,29 @@ void HttpServer::Settle(Connection& connection) {
     connection.deadline_ns = connection.request_began_ns + earned * kNanosPerSecond +
                              absl::ToInt64Nanoseconds(options_.request_timeout);
   }
+}
+
+void HttpServer::Watch(Connection& connection, int64_t now) {
+  connection.watched_since_ns = now;
+  connection.watched_from = connection.out_sent;
+  connection.deadline_ns = now + absl::ToInt64Nanoseconds(options_.request_timeout);
+}
+
+// A reader gets more time for what it has taken at the least rate, not for signs of life: the
+// system's buffers take megabytes at once, and then nothing.
+bool HttpServer::Reads(Connection& connection, int64_t now) {
+  if (connection.out.empty()) return false;
+  const double wanted = absl::ToDoubleSeconds(options_.request_timeout) *
+                        static_cast<double>(options_.min_bytes_per_second);
+  if (static_cast<double>(connection.out_sent - connection.watched_from) < wanted) return false;
+  Watch(connection, now);
+  return true;
+}
+
+// A small answer is always let through.
+bool HttpServer::HasRoomFor(size_t answer_bytes) const {
+  return answer_bytes <= kKeepBufferBytes ||
+         buffered_bytes_ + answer_bytes <= options_.max_buffered_bytes;
 }
 
 // False: this connection may not hold more.
@@ -441,7 +455,7 @@ void HttpServer::Sweep(int64_t now) {
     const bool idle = connection->ticket == 0 && connection->out.empty() && connection->in.empty();
     if (draining_ && idle) {
       Close(*connection);
-    } else if (connection->deadline_ns <= now) {
+    } else if (connection->deadline_ns <= now && !Reads(*connection, now)) {
       ++stats_.timed_out;
       Expire(*connection);
     }

@@ -32,12 +32,14 @@ struct HttpServerOptions {
   std::string host = "127.0.0.1";
   int port = 8000;  // 0: any free one, see HttpServer::port.
   ScanLimits limits;
-  int max_connections = 10'000;
-  size_t max_buffered_bytes = 256u << 20;              // Of all connections together.
-  absl::Duration idle_timeout = absl::Minutes(5);      // Between requests.
-  absl::Duration request_timeout = absl::Seconds(30);  // First octet to last, plus size over rate.
-  size_t min_bytes_per_second = 8u << 10;              // What a slow body must at least do.
-  absl::Duration answer_timeout = absl::Seconds(30);   // From the whole request to Answer.
+  int max_connections = 10'000;  // Fewer where the process may not open so many descriptors.
+  size_t max_buffered_bytes = 256u << 20;          // Of all connections together.
+  absl::Duration idle_timeout = absl::Minutes(5);  // Between requests.
+  // First octet of a request to its last, plus size over rate; a reader of an answer that takes
+  // less than the rate for so long is cut off.
+  absl::Duration request_timeout = absl::Seconds(30);
+  size_t min_bytes_per_second = 8u << 10;  // What a slow sender or reader must at least do.
+  absl::Duration answer_timeout = absl::Seconds(30);  // From the whole request to Answer.
 };
 
 // Counters since the start; read at any time.
@@ -100,6 +102,9 @@ class HttpServer {
   void Linger(Connection& connection);
   void Settle(Connection& connection);
   bool AccountBuffers(Connection& connection);
+  bool HasRoomFor(size_t answer_bytes) const;
+  void Watch(Connection& connection, int64_t now);
+  bool Reads(Connection& connection, int64_t now);
   void Sweep(int64_t now);
   void Expire(Connection& connection);
   void Close(Connection& connection);
@@ -111,6 +116,7 @@ class HttpServer {
   HttpServerStats stats_;
   std::unique_ptr<HttpEngine> engine_;
   int port_ = 0;
+  int max_connections_ = 0;
   int epoll_ = -1;
   int wake_ = -1;  // eventfd
   std::thread acceptor_;

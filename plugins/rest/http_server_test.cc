@@ -38,6 +38,16 @@ class RawPeer {
   bool Send(const std::string& text) {
     return ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
   }
+  // False: the deadline passed.
+  bool SendsUntilClosed() {
+    const absl::Time deadline = absl::Now() + absl::Milliseconds(kDeadlineMs);
+    while (absl::Now() < deadline) {
+      if (!Send("x")) return true;
+      pollfd waiting{fd_, 0, 0};
+      if (::poll(&waiting, 1, 20) > 0) return true;
+    }
+    return false;
+  }
   void EndInput() { ::shutdown(fd_, SHUT_WR); }
   // Reads until `text` was seen, the peer closes, or the deadline.
   std::string ReadUntil(const std::string& text) {
@@ -94,7 +104,7 @@ TEST(HttpServer, AnswersManyRequestsOnOneConnection) {
   for (int i = 0; i < 100; ++i) {
     const std::string body = absl::StrCat("n", i);
     ASSERT_TRUE(peer.Send(Post("/a%20b?q=%20", body)));
-    const std::string want = absl::StrCat("POST /a b?q=%20 [", body, "]");
+    const std::string want = absl::StrCat("POST /a%20b?q=%20 [", body, "]");
     EXPECT_TRUE(absl::StrContains(peer.ReadUntil(want), want));
     peer.Forget();
   }
@@ -337,6 +347,46 @@ TEST(HttpServer, ServesOnePartOfABodyOnRequest) {
   const std::string answer = peer.ReadToEnd();
   EXPECT_TRUE(absl::StartsWith(answer, "HTTP/1.1 206 ")) << answer;
   EXPECT_TRUE(absl::EndsWith(answer, "/image")) << answer;
+}
+
+TEST(HttpServer, APeerThatDoesNotReadIsNotWaitedForForEver) {
+  HttpServerOptions options = LoopbackOptions();
+  options.request_timeout = absl::Milliseconds(200);
+  SyncServer server(options, [](const HttpRequest&) {
+    return HttpReply{200, {}, std::string(64u << 20, 'x')};
+  });
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
+  ASSERT_TRUE(peer.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  // Every octet that it sends meanwhile is an event, and none is progress.
+  EXPECT_TRUE(peer.SendsUntilClosed());
+  EXPECT_EQ(server->stats().timed_out, 1u);
+}
+
+TEST(HttpServer, AnswersOverTheBoundOfMemoryAreNotKept) {
+  HttpServerOptions options = LoopbackOptions();
+  options.max_buffered_bytes = 1u << 20;
+  SyncServer server(options, [](const HttpRequest& request) {
+    const size_t bytes = request.path == "/large" ? 2u << 20 : 1000;
+    return HttpReply{200, {}, std::string(bytes, 'x')};
+  });
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
+  ASSERT_TRUE(peer.Send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n"));
+  EXPECT_TRUE(absl::StrContains(peer.ReadUntil("to be sent"), "HTTP/1.1 503"));
+  ASSERT_TRUE(peer.Send("GET /small HTTP/1.1\r\nHost: x\r\n\r\n"));
+  EXPECT_TRUE(absl::StrContains(peer.ReadUntil("xxx"), "HTTP/1.1 200"));
+}
+
+// One recv can bring a whole request: the bound holds for it, too.
+TEST(HttpServer, ACompleteRequestCountsAgainstTheBound) {
+  HttpServerOptions options = LoopbackOptions();
+  options.max_buffered_bytes = 20'000;
+  SyncServer server(options, Echo);
+  ASSERT_TRUE(server->Start().ok());
+  RawPeer peer(server->port());
+  ASSERT_TRUE(peer.Send(Post("/", std::string(30'000, 'x'))));
+  EXPECT_TRUE(absl::StrContains(peer.ReadToEnd(), "HTTP/1.1 503"));
 }
 
 TEST(HttpServer, ADecompressionBombIsCutAtTheLimit) {

@@ -20,6 +20,7 @@ using sdk::Host;
 using sdk::Status;
 
 constexpr int64_t kStatsIntervalNs = 2'000'000'000;
+constexpr size_t kMaxCallBodyBytes = 64u << 20;  // A host takes no more in one call.
 
 sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
 
@@ -131,8 +132,16 @@ class ServerRole {
     call.credential_count = fields.credentials.size();
     const Status status = host_.Call(call);
     if (status.ok()) return;
-    const bool busy = status.code() == sdk::Code::kResourceExhausted;
-    server_.Answer(ticket, Problem(503, busy ? "the server is busy" : "the server is stopping"));
+    server_.Answer(ticket, Refusal(status.code(), request));
+  }
+
+  // What the host says of a call that it does not take.
+  static HttpReply Refusal(sdk::Code code, const HttpRequest& request) {
+    if (code == sdk::Code::kResourceExhausted) return Problem(503, "the server is busy");
+    if (code != sdk::Code::kInvalidArgument) return Problem(503, "the server is stopping");
+    return request.body.size() > kMaxCallBodyBytes
+               ? Problem(413, "the body is larger than this server accepts")
+               : Problem(431, "the header is larger than this server accepts");
   }
 
   const Host host_;

@@ -19,10 +19,24 @@ absl::string_view View(const std::string& buffer, size_t begin, size_t end) {
   return absl::string_view(buffer.data() + begin, end - begin);
 }
 
+// Programs differ in whether a CR or LF alone ends a line: one hides a field from another (RFC 9112
+// section 2.2).
+bool HasBareLineEnd(absl::string_view text, size_t begin) {
+  constexpr size_t kNone = absl::string_view::npos;
+  for (size_t lf = text.find('\n', begin); lf != kNone; lf = text.find('\n', lf + 1)) {
+    if (lf == 0 || text[lf - 1] != '\r') return true;
+  }
+  for (size_t cr = text.find('\r', begin); cr != kNone; cr = text.find('\r', cr + 1)) {
+    // At the very end its LF may still come.
+    if (cr + 1 < text.size() && text[cr + 1] != '\n') return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void RequestScanner::Reset() {
-  looked_at_ = header_end_ = body_end_ = content_length_ = chunk_at_ = trailer_begin_ =
+  looked_at_ = lines_at_ = header_end_ = body_end_ = content_length_ = chunk_at_ = trailer_begin_ =
       chunk_bytes_ = 0;
   has_length_ = chunked_ = in_trailer_ = expects_continue_ = false;
 }
@@ -42,6 +56,10 @@ ScanResult RequestScanner::Scan(std::string& buffer) {
 ScanResult RequestScanner::ScanHeader(std::string& buffer) {
   const size_t from = looked_at_ > 3 ? looked_at_ - 3 : 0;
   const size_t end = buffer.find("\r\n\r\n", from);
+  // Looked for before the end is there: with bare line ends it would never come.
+  const size_t known = end == std::string::npos ? buffer.size() : end + 4;
+  if (HasBareLineEnd(View(buffer, 0, known), lines_at_)) return ScanResult::kBadRequest;
+  lines_at_ = known - (known > 0 && buffer[known - 1] == '\r' ? 1 : 0);
   if (end == std::string::npos) {
     looked_at_ = buffer.size();
     return buffer.size() > limits_.max_header_bytes ? ScanResult::kHeaderTooBig
@@ -50,9 +68,11 @@ ScanResult RequestScanner::ScanHeader(std::string& buffer) {
   if (end > limits_.max_header_bytes) return ScanResult::kHeaderTooBig;
   header_end_ = end + 4;
   size_t line = buffer.find("\r\n");
-  // A bare NUL or CR inside the header is read differently by different programs: refuse it.
+  // Different programs read a NUL differently.
   if (View(buffer, 0, end).find('\0') != absl::string_view::npos) return ScanResult::kBadRequest;
+  size_t fields = 0;
   while (line < end) {
+    if (++fields > limits_.max_header_fields) return ScanResult::kHeaderTooBig;
     const size_t begin = line + 2;
     line = buffer.find("\r\n", begin);
     const ScanResult field = ReadField(buffer, begin, line);

@@ -11,6 +11,7 @@ namespace viaduct::rest {
 struct ScanLimits {
   size_t max_header_bytes = 32u << 10;  // Request line and header fields together.
   size_t max_body_bytes = 32u << 20;
+  size_t max_header_fields = 200;
 };
 
 enum class ScanResult {
@@ -44,6 +45,7 @@ class RequestScanner {
 
   const ScanLimits limits_;
   size_t looked_at_ = 0;   // No end of header before this offset.
+  size_t lines_at_ = 0;    // No bare CR or LF before this one.
   size_t header_end_ = 0;  // First octet of the body; 0 while unknown.
   size_t body_end_ = 0;    // Without chunks: where the request ends.
   size_t content_length_ = 0;

@@ -38,6 +38,22 @@ TEST(RequestScanner, FindsTheEndOctetByOctet) {
   }
 }
 
+TEST(RequestScanner, ALineEndMayComeInTwoParts) {
+  RequestScanner scanner{ScanLimits()};
+  std::string buffer = "GET / HTTP/1.1\r";
+  EXPECT_EQ(scanner.Scan(buffer), ScanResult::kNeedMore);
+  buffer += "X";
+  EXPECT_EQ(scanner.Scan(buffer), ScanResult::kBadRequest);
+}
+
+TEST(RequestScanner, BoundsTheNumberOfFields) {
+  ScanLimits limits;
+  limits.max_header_fields = 2;
+  EXPECT_EQ(ScanWhole("GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\n\r\n", limits), ScanResult::kComplete);
+  EXPECT_EQ(ScanWhole("GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n", limits),
+            ScanResult::kHeaderTooBig);
+}
+
 TEST(RequestScanner, RefusesFramingThatTwoProgramsReadInTwoWays) {
   const char* const hostile[] = {
       "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
@@ -51,6 +67,11 @@ TEST(RequestScanner, RefusesFramingThatTwoProgramsReadInTwoWays) {
       "POST / HTTP/1.1\r\nContent-Length : 5\r\n\r\n",
       "POST / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
       "POST / HTTP/1.1\r\nno colon\r\n\r\n",
+      "GET / HTTP/1.1\r\nX: a\nContent-Length: 5\r\n\r\n",
+      "GET / HTTP/1.1\r\nX: a\rContent-Length: 5\r\n\r\n",
+      "GET / HTTP/1.1\nHost: a\n\n",
+      "GET / HTTP/1.1\rHost: a",
+      "\nGET / HTTP/1.1\r\n\r\n",
       "POST / HTTP/1.1\r\n: empty\r\n\r\n",
       "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n",
       "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n",
