@@ -14,6 +14,8 @@
 namespace viaduct::rest {
 namespace {
 
+constexpr size_t kMaxAnswerBytes = 64u << 10;
+constexpr size_t kMaxAnswerBytesPerMessage = 1u << 10;  // Beyond that.
 constexpr absl::Duration kCutInterval = absl::Milliseconds(20);
 
 struct Url {
@@ -38,6 +40,14 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
   if (path != std::string::npos) url.path = std::string(absl::StripSuffix(text.substr(path), "/"));
   return url;
 }
+
+// One answer, or why there is none.
+struct Exchange {
+  std::string problem;
+  int status = 0;
+  std::string retry_after;
+  std::string body;
+};
 
 std::string JoinArray(const std::vector<Delivery>& batch) {
   size_t size = 2;
@@ -79,12 +89,21 @@ class HttpClient::Connection {
     client_.set_connection_timeout(c_s, c_us);
     client_.set_read_timeout(t_s, t_us);
     client_.set_write_timeout(t_s, t_us);
+    timeout_ = transfer;
   }
-  httplib::Result Post(const std::string& path, const std::string& body) {
-    if (cut_) return httplib::Result(nullptr, httplib::Error::Canceled);
-    return client_.Post(path, headers_, body, "application/json");
+  // The answer's body may have `max_answer_bytes` and, from its first octet on, `timeout`.
+  Exchange Post(const std::string& path, const std::string& body, size_t max_answer_bytes) {
+    httplib::Request request;
+    request.method = "POST";
+    request.body = body;
+    request.set_header("Content-Type", "application/json");
+    return Send(path, max_answer_bytes, std::move(request));
   }
-  httplib::Result Get(const std::string& path) { return client_.Get(path, headers_); }
+  Exchange Get(const std::string& path) {
+    httplib::Request request;
+    request.method = "GET";
+    return Send(path, kMaxAnswerBytes, std::move(request));
+  }
   // From any thread: ends the request under way, and lets no other begin. One that is just opening
   // its socket is missed: repeat until the thread is back.
   void Cut() {
@@ -93,9 +112,39 @@ class HttpClient::Connection {
   }
 
  private:
+  // A portal may answer for ever, or in drops.
+  Exchange Send(const std::string& path, size_t max_answer_bytes, httplib::Request request) {
+    Exchange exchange;
+    if (cut_) {
+      exchange.problem = httplib::to_string(httplib::Error::Canceled);
+      return exchange;
+    }
+    request.path = path;
+    for (const auto& [name, value] : headers_) request.set_header(name, value);
+    absl::Time deadline = absl::InfiniteFuture();
+    request.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
+      const absl::Time now = absl::FromChrono(std::chrono::system_clock::now());
+      if (exchange.body.empty()) deadline = now + timeout_;
+      if (exchange.body.size() + size > max_answer_bytes)
+        exchange.problem = absl::StrCat("answer: larger than ", max_answer_bytes, " bytes");
+      else if (now > deadline)
+        exchange.problem = absl::StrCat("answer: not whole after ", absl::FormatDuration(timeout_));
+      else
+        exchange.body.append(data, size);
+      return exchange.problem.empty();
+    };
+    const httplib::Result result = client_.send(request);
+    if (!result && exchange.problem.empty()) exchange.problem = httplib::to_string(result.error());
+    if (!result) return exchange;
+    exchange.status = result->status;
+    exchange.retry_after = result->get_header_value("Retry-After");
+    return exchange;
+  }
+
   std::atomic<bool> cut_{false};
   httplib::Client client_;
   httplib::Headers headers_;
+  absl::Duration timeout_;
 };
 
 HttpClient::HttpClient(HttpClientOptions options, DoneFn on_done, HealthFn on_health)
@@ -233,22 +282,20 @@ std::vector<Delivery> HttpClient::NextBatch() {
 }
 
 void HttpClient::Send(Connection& connection, std::vector<Delivery> batch) {
-  const std::string path = path_prefix_ + (!options_.flat       ? options_.endpoint
-                                           : batch[0].is_health ? "/api/health"
-                                                                : "/api/detection");
-  const httplib::Result answer =
-      connection.Post(path, batch.size() == 1 ? batch[0].body : JoinArray(batch));
-  if (!answer) {
-    const std::string problem =
-        absl::StrCat(options_.base_url, ": ", httplib::to_string(answer.error()));
+  std::string path = path_prefix_;
+  path += options_.flat ? batch[0].path : std::string_view(options_.endpoint);
+  const Exchange answer =
+      connection.Post(path, batch.size() == 1 ? batch[0].body : JoinArray(batch),
+                      kMaxAnswerBytes + batch.size() * kMaxAnswerBytesPerMessage);
+  if (!answer.problem.empty()) {
+    const std::string problem = absl::StrCat(options_.base_url, ": ", answer.problem);
     ReportHealth(problem);
     DeliveryResult retry;
     retry.status = absl::UnavailableError(problem);
     return Finish(batch, std::vector<DeliveryResult>(batch.size(), retry));
   }
-  const Judgement judgement = JudgeStatus(answer->status, answer->get_header_value("Retry-After"),
-                                          answer->body, batch.size());
-  if (judgement.kind == Judgement::Kind::kSplit) {
+  Verdict verdict = Judge({answer.status, answer.retry_after, answer.body}, batch);
+  if (verdict.split) {
     for (Delivery& delivery : batch) {
       std::vector<Delivery> single;
       single.push_back(std::move(delivery));
@@ -256,18 +303,17 @@ void HttpClient::Send(Connection& connection, std::vector<Delivery> batch) {
     }
     return;
   }
-  std::vector<DeliveryResult> results(batch.size(), judgement.result);
-  if (judgement.kind == Judgement::Kind::kReadItems && options_.flat) {
-    results[0] = ReadFlatAnswer(answer->body);
-  } else if (judgement.kind == Judgement::Kind::kReadItems) {
-    std::vector<std::string_view> ids;
-    ids.reserve(batch.size());
-    for (const Delivery& delivery : batch) ids.push_back(delivery.message_id);
-    results = ReadEnvelopeAnswer(answer->body, ids);
-  }
-  const bool refused = results[0].outcome == DeliveryOutcome::kRetry;
-  ReportHealth(refused ? absl::StrCat(options_.base_url, ": ", results[0].status.message()) : "");
-  Finish(batch, std::move(results));
+  ReportHealth(verdict.problem.empty() ? ""
+                                       : absl::StrCat(options_.base_url, ": ", verdict.problem));
+  Finish(batch, std::move(verdict.results));
+}
+
+Verdict HttpClient::Judge(const HttpAnswer& answer, const std::vector<Delivery>& batch) const {
+  if (options_.flat) return JudgeFlat(answer);
+  std::vector<std::string_view> ids;
+  ids.reserve(batch.size());
+  for (const Delivery& delivery : batch) ids.push_back(delivery.message_id);
+  return JudgeEnvelopes(answer, ids);
 }
 
 void HttpClient::Finish(const std::vector<Delivery>& batch, std::vector<DeliveryResult> results) {
@@ -309,13 +355,13 @@ bool HttpClient::Probe(absl::Duration timeout, ProbeFn on_result) {
 void HttpClient::RunProbe(absl::Duration timeout, const ProbeFn& on_result) {
   probe_connection_->SetTimeouts(timeout, timeout);
   const auto begin = std::chrono::steady_clock::now();
-  const httplib::Result answer = probe_connection_->Get(path_prefix_ + "/api/test");
+  const Exchange answer = probe_connection_->Get(path_prefix_ + "/api/test");
   ProbeResult result;
   result.round_trip = absl::FromChrono(std::chrono::steady_clock::now() - begin);
-  if (!answer)
-    result.status = absl::UnavailableError(httplib::to_string(answer.error()));
-  else if (answer->status >= 500)
-    result.status = absl::UnavailableError(absl::StrCat("HTTP ", answer->status));
+  if (!answer.problem.empty())
+    result.status = absl::UnavailableError(answer.problem);
+  else if (answer.status >= 500)
+    result.status = absl::UnavailableError(absl::StrCat("HTTP ", answer.status));
   {
     absl::MutexLock lock(&mutex_);
     probing_ = false;

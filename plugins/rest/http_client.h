@@ -30,7 +30,7 @@ namespace viaduct::rest {
 struct HttpClientOptions {
   std::string base_url = "http://127.0.0.1:8000";
   std::string endpoint = "/api/lpr/data";  // For the envelope form.
-  bool flat = false;                       // Send payloads to /api/detection and /api/health.
+  bool flat = false;                       // Bodies of their own kind, each to its own path.
   int connections = 2;                     // Threads, one connection each.
   size_t max_batch = 128;                  // Envelopes in one body.
   size_t max_batch_bytes = 4u << 20;
@@ -45,9 +45,9 @@ struct HttpClientOptions {
 
 struct Delivery {
   uint64_t token = 0;
-  bool is_health = false;  // Chooses the path of the flat form.
   std::string message_id;
-  std::string body;  // The envelope, or the payload in the flat form.
+  std::string body;       // The envelope, or the body of the flat form.
+  std::string_view path;  // Of the flat form, with static lifetime; unused otherwise.
 };
 
 struct ProbeResult {
@@ -90,6 +90,7 @@ class HttpClient {
   void WorkerLoop(Connection& connection);
   std::vector<Delivery> NextBatch();
   void Send(Connection& connection, std::vector<Delivery> batch);
+  Verdict Judge(const HttpAnswer& answer, const std::vector<Delivery>& batch) const;
   void Finish(const std::vector<Delivery>& batch, std::vector<DeliveryResult> results);
   void CutAll();
   void ReportHealth(const std::string& problem);

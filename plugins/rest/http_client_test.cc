@@ -115,15 +115,37 @@ TEST_F(HttpClientTest, TakesNoMoreThanItsWindow) {
 
 TEST_F(HttpClientTest, OneBadMessageDoesNotTakeItsNeighboursAlong) {
   Serve([](const HttpRequest& request) {
-    if (absl::StrContains(request.body, "poison"))
-      return HttpReply{400, {}, R"({"message":"bad item"})"};
-    return StoreAll(request);
+    if (!absl::StrContains(request.body, "poison")) return StoreAll(request);
+    Json answer{{"success", false}, {"message", "bad item"}};
+    if (request.body[0] == '{')
+      answer["results"] = {{{"message_id", "m7"}, {"status", "rejected"}}};
+    return HttpReply{400, {}, answer.dump()};
   });
   StartClient();
   for (uint64_t i = 1; i <= 20; ++i) ASSERT_TRUE(Send(i, i == 7 ? "poison" : "stored"));
   for (const auto& [token, result] : WaitFor(20))
     EXPECT_EQ(result.outcome, token == 7 ? DeliveryOutcome::kReject : DeliveryOutcome::kDurable)
         << token << result.status;
+}
+
+// As nginx does to plain HTTP on its port for https.
+TEST_F(HttpClientTest, AnswersOfSomethingElseKeepEveryMessageAndAreShown) {
+  Serve([](const HttpRequest&) {
+    return HttpReply{400, {{"content-type", "text/html"}}, "<html>400</html>"};
+  });
+  StartClient();
+  for (uint64_t i = 1; i <= 20; ++i) ASSERT_TRUE(Send(i));
+  for (const auto& [token, result] : WaitFor(20))
+    EXPECT_EQ(result.outcome, DeliveryOutcome::kRetry) << token;
+  EXPECT_TRUE(absl::StrContains(problem(), "HTTP 400")) << problem();
+}
+
+TEST_F(HttpClientTest, AnEndlessAnswerIsNotReadToItsEnd) {
+  Serve([](const HttpRequest&) { return HttpReply{200, {}, std::string(1u << 20, 'x')}; });
+  StartClient();
+  ASSERT_TRUE(Send(1));
+  EXPECT_EQ(WaitFor(1)[1].outcome, DeliveryOutcome::kRetry);
+  EXPECT_TRUE(absl::StrContains(problem(), "larger than")) << problem();
 }
 
 TEST_F(HttpClientTest, ACaptivePortalStoresNothing) {
@@ -193,7 +215,7 @@ TEST_F(HttpClientTest, SpeaksTheFlatFormOneByOne) {
   for (uint64_t i = 1; i <= 4; ++i) {
     Delivery delivery;
     delivery.token = i;
-    delivery.is_health = i == 4;
+    delivery.path = i == 4 ? "/api/health" : "/api/detection";
     delivery.body = "{}";
     ASSERT_TRUE(client_->Take(std::move(delivery)));
   }

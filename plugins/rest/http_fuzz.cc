@@ -53,8 +53,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (parsed.wants_range)
       engine.AnswerWithRange(buffer.data(), bytes, {200, {{"content-type", "a/b"}}, "0123456789"});
   }
-  viaduct::rest::ReadEnvelopeAnswer(text, {"a", "b"});
-  viaduct::rest::ReadFlatAnswer(text);
-  viaduct::rest::JudgeStatus(503, text, text, 1);
+  for (const int status : {200, 400, 413, 503}) {
+    const viaduct::rest::HttpAnswer answer{status, text, text};
+    viaduct::rest::JudgeEnvelopes(answer, {"a"});
+    viaduct::rest::JudgeEnvelopes(answer, {"a", "b"});
+    viaduct::rest::JudgeFlat(answer);
+  }
   return 0;
 }

@@ -15,8 +15,12 @@ using Json = nlohmann::json;
 constexpr size_t kMaxDetailBytes = 200;
 constexpr absl::Duration kMaxRetryAfter = absl::Hours(1);
 
+// Never ends inside a character of UTF-8.
 absl::string_view Abbreviate(std::string_view text) {
-  return absl::string_view(text.data(), std::min(text.size(), kMaxDetailBytes));
+  size_t size = std::min(text.size(), kMaxDetailBytes);
+  while (size < text.size() && size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
+    --size;
+  return absl::string_view(text.data(), size);
 }
 
 std::string StringAt(const Json& object, const char* key) {
@@ -31,15 +35,53 @@ DeliveryResult Retry(absl::Status why) {
 }
 
 // The words of a server about why it refused, if it has any.
-std::string Reason(std::string_view body) {
-  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (json.is_object()) {
-    for (const char* key : {"message", "error", "detail"}) {
-      const std::string text = StringAt(json, key);
-      if (!text.empty()) return std::string(Abbreviate(text));
-    }
+std::string Reason(const Json& json) {
+  if (!json.is_object()) return std::string();
+  for (const char* key : {"message", "error", "detail"}) {
+    const std::string text = StringAt(json, key);
+    if (!text.empty()) return std::string(Abbreviate(text));
   }
   return std::string();
+}
+
+bool Says(const Json& json, bool success) {
+  if (!json.is_object()) return false;
+  const auto it = json.find("success");
+  return it != json.end() && it->is_boolean() && it->get<bool>() == success;
+}
+
+bool IsSuccess(int status) { return status >= 200 && status < 300; }
+
+// Statuses by which a server speaks of what it was sent. Any proxy has them too.
+bool IsAboutContent(int status) { return status == 400 || status == 413 || status == 422; }
+
+absl::Duration RetryAfter(std::string_view text) {
+  int64_t seconds = 0;
+  const bool read = absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &seconds);
+  return read && seconds > 0 ? std::min(absl::Seconds(seconds), kMaxRetryAfter)
+                             : absl::ZeroDuration();
+}
+
+// For an answer that says nothing of a message by itself.
+DeliveryResult StatusResult(const HttpAnswer& answer, const Json& json) {
+  const std::string text = absl::StrCat("HTTP ", answer.status, ": ", Reason(json));
+  DeliveryResult result;
+  result.retry_after = RetryAfter(answer.retry_after);
+  if (answer.status == 401 || answer.status == 403)
+    result.status = absl::PermissionDeniedError(text);
+  else if (answer.status == 429 || answer.status == 507)
+    result.status = absl::ResourceExhaustedError(text);
+  else
+    result.status = absl::UnavailableError(text);
+  return result;
+}
+
+DeliveryResult Refused(const HttpAnswer& answer, const Json& json) {
+  DeliveryResult result;
+  result.outcome = DeliveryOutcome::kReject;
+  result.status =
+      absl::InvalidArgumentError(absl::StrCat("HTTP ", answer.status, ": ", Reason(json)));
+  return result;
 }
 
 DeliveryResult ReadItem(const Json& item, std::string_view message_id) {
@@ -65,38 +107,8 @@ DeliveryResult ReadItem(const Json& item, std::string_view message_id) {
       absl::StrCat("answer: status \"", Abbreviate(status), "\", ", Abbreviate(error))));
 }
 
-}  // namespace
-
-Judgement JudgeStatus(int http_status, std::string_view retry_after, std::string_view body,
-                      size_t count) {
-  Judgement judgement;
-  if (http_status >= 200 && http_status < 300) {
-    judgement.kind = Judgement::Kind::kReadItems;
-    return judgement;
-  }
-  const std::string text = absl::StrCat("HTTP ", http_status, ": ", Reason(body));
-  if (http_status == 400 || http_status == 413 || http_status == 422) {
-    judgement.kind = count > 1 ? Judgement::Kind::kSplit : Judgement::Kind::kAll;
-    judgement.result.outcome = DeliveryOutcome::kReject;
-    judgement.result.status = absl::InvalidArgumentError(text);
-    return judgement;
-  }
-  int64_t seconds = 0;
-  if (absl::SimpleAtoi(absl::string_view(retry_after.data(), retry_after.size()), &seconds) &&
-      seconds > 0)
-    judgement.result.retry_after = std::min(absl::Seconds(seconds), kMaxRetryAfter);
-  if (http_status == 401 || http_status == 403)
-    judgement.result.status = absl::PermissionDeniedError(text);
-  else if (http_status == 429 || http_status == 507)
-    judgement.result.status = absl::ResourceExhaustedError(text);
-  else
-    judgement.result.status = absl::UnavailableError(text);
-  return judgement;
-}
-
-std::vector<DeliveryResult> ReadEnvelopeAnswer(std::string_view body,
-                                               absl::Span<const std::string_view> message_ids) {
-  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+std::vector<DeliveryResult> ReadItems(const Json& json,
+                                      absl::Span<const std::string_view> message_ids) {
   const Json* items = &json;
   if (json.is_object() && json.contains("results")) items = &json["results"];
   std::vector<DeliveryResult> results;
@@ -113,17 +125,59 @@ std::vector<DeliveryResult> ReadEnvelopeAnswer(std::string_view body,
   return results;
 }
 
-DeliveryResult ReadFlatAnswer(std::string_view body) {
-  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+DeliveryResult ReadSuccess(const Json& json) {
   if (!json.is_object())
     return Retry(absl::UnavailableError("answer: not a JSON object; is this the right server?"));
-  const auto success = json.find("success");
   DeliveryResult result;
-  if (success != json.end() && success->is_boolean() && success->get<bool>()) {
+  if (Says(json, true))
     result.outcome = DeliveryOutcome::kDurable;
-    return result;
+  else
+    result.status = absl::UnavailableError(absl::StrCat("answer: not successful, ", Reason(json)));
+  return result;
+}
+
+// A refusal by status may still come from something between us and the server: it is shown.
+std::string ProblemOf(const HttpAnswer& answer, const std::vector<DeliveryResult>& results) {
+  const DeliveryResult& first = results.front();
+  if (IsSuccess(answer.status) && first.outcome != DeliveryOutcome::kRetry) return std::string();
+  return std::string(first.status.message());
+}
+
+}  // namespace
+
+Verdict JudgeEnvelopes(const HttpAnswer& answer, absl::Span<const std::string_view> message_ids) {
+  const Json json = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  Verdict verdict;
+  const bool alone = message_ids.size() == 1;
+  if (IsSuccess(answer.status)) {
+    verdict.results = ReadItems(json, message_ids);
+  } else if (IsAboutContent(answer.status) && Says(json, false) && !alone) {
+    verdict.split = true;
+    return verdict;
+  } else {
+    DeliveryResult result = StatusResult(answer, json);
+    if (alone && IsAboutContent(answer.status)) {
+      const DeliveryResult item = ReadItems(json, message_ids)[0];
+      if (item.outcome == DeliveryOutcome::kReject) result = item;
+      if (answer.status == 413 && Says(json, false)) result = Refused(answer, json);
+    }
+    verdict.results.assign(message_ids.size(), result);
   }
-  return Retry(absl::UnavailableError(absl::StrCat("answer: not successful, ", Reason(body))));
+  verdict.problem = ProblemOf(answer, verdict.results);
+  return verdict;
+}
+
+Verdict JudgeFlat(const HttpAnswer& answer) {
+  const Json json = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  Verdict verdict;
+  if (IsSuccess(answer.status))
+    verdict.results = {ReadSuccess(json)};
+  else if (IsAboutContent(answer.status) && Says(json, false))
+    verdict.results = {Refused(answer, json)};
+  else
+    verdict.results = {StatusResult(answer, json)};
+  verdict.problem = ProblemOf(answer, verdict.results);
+  return verdict;
 }
 
 }  // namespace viaduct::rest

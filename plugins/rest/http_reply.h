@@ -22,29 +22,30 @@ struct DeliveryResult {
   absl::Duration retry_after = absl::ZeroDuration();
 };
 
-// The judgement over a whole answer, before its items are looked at.
-struct Judgement {
-  enum class Kind {
-    kReadItems,  // 2xx: the body says of each message what became of it.
-    kSplit,      // 400, 413, 422 to many at once: the fault may be one message's; send them singly.
-    kAll,        // The same `result` for all.
-  };
-  Kind kind = Kind::kAll;
-  DeliveryResult result;
+struct HttpAnswer {
+  int status = 0;
+  std::string_view retry_after;  // As in the header field.
+  std::string_view body;
 };
 
-// `count` messages were sent. A wrong path, a missing right or a sign-in page is never a message's
-// fault: such messages stay, and the operator is told.
-Judgement JudgeStatus(int http_status, std::string_view retry_after, std::string_view body,
-                      size_t count);
+// What an answer means for all that was in the request.
+struct Verdict {
+  // The fault may be one message's: send them singly. `results` is then empty.
+  bool split = false;
+  std::vector<DeliveryResult> results;  // One a message.
+  std::string problem;                  // What the operator should know; "" when all is well.
+};
 
-// Reads the answer of /api/lpr/data: one result {message_id, status, error} per item, alone, in a
-// list, or in a list called "results". Whatever is missing, out of place or not ours (a captive
-// portal answers 200 to everything) is a retry.
-std::vector<DeliveryResult> ReadEnvelopeAnswer(std::string_view body,
-                                               absl::Span<const std::string_view> message_ids);
+// A message is refused only on proof. A wrong address, a proxy, a missing right or a sign-in page
+// can answer anything with any status: that is never a message's fault, it stays.
 
-// Reads the answer of a server of the old kind: {"success": true} or a word of why not.
-DeliveryResult ReadFlatAnswer(std::string_view body);
+// The answer to envelopes: one result {message_id, status, error} per item, alone, in a list, or in
+// a list called "results". Refused is what has a result of its own that says "rejected", and what
+// alone is too large for a listener that says so in JSON.
+Verdict JudgeEnvelopes(const HttpAnswer& answer, absl::Span<const std::string_view> message_ids);
+
+// The answer of a server of the old kind to one body: {"success": true}, or {"success": false} and
+// why. Refused is what a 400, 413 or 422 with the latter is about.
+Verdict JudgeFlat(const HttpAnswer& answer);
 
 }  // namespace viaduct::rest

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "plugins/rest/flat_form.h"
 #include "plugins/rest/http_client.h"
 #include "plugins/rest/http_server.h"
 #include "plugins/rest/options.h"
@@ -215,18 +216,39 @@ class ClientRole {
 
  private:
   bool Take(const vd_message& message) {
-    const bool is_health = message.data_type == VD_DATA_HEALTH;
-    if (flat_ && !is_health && message.data_type != VD_DATA_DETECTION) {
-      host_.Complete(sdk::Reject(message.token, sdk::Code::kUnimplemented,
-                                 "flat: only detections and health reports have a flat form"));
-      return true;
-    }
     Delivery delivery;
     delivery.token = message.token;
-    delivery.is_health = is_health;
     delivery.message_id = std::string(sdk::Text(message.message_id));
-    delivery.body = std::string(sdk::Text(flat_ ? message.payload : message.envelope));
+    if (!flat_) {
+      delivery.body = std::string(sdk::Text(message.envelope));
+      return client_.Take(std::move(delivery));
+    }
+    FlatFacts facts;
+    if (!KindOf(message, &facts.kind)) {
+      host_.Complete(sdk::Reject(message.token, sdk::Code::kUnimplemented,
+                                 "flat: only detections, health reports and registrations have a "
+                                 "flat form"));
+      return true;
+    }
+    facts.message_id = sdk::Text(message.message_id);
+    facts.device_id = sdk::Text(message.device_id);
+    facts.timestamp_ns = message.timestamp_ns;
+    delivery.path = FlatPath(facts.kind);
+    delivery.body = FlatBody(sdk::Text(message.payload), facts);
     return client_.Take(std::move(delivery));
+  }
+
+  // False: a server of the older kind knows no such message.
+  static bool KindOf(const vd_message& message, FlatKind* kind) {
+    if (message.data_type == VD_DATA_DETECTION) {
+      *kind = FlatKind::kDetection;
+    } else if (message.data_type == VD_DATA_HEALTH) {
+      *kind = FlatKind::kHealth;
+    } else {
+      *kind = FlatKind::kRegistration;
+      return message.data_type == VD_DATA_CONFIG && IsRegistration(sdk::Text(message.payload));
+    }
+    return true;
   }
 
   void Complete(absl::Span<const DeliveryResult> results) {
