@@ -121,6 +121,19 @@ ConfigControl::Outcome ConfigControl::ApplyLocked(const RevisionStore::Proposal&
   return outcome;
 }
 
+absl::Status ConfigControl::LookAgain() {
+  absl::MutexLock lock(&changing_);
+  auto head = deps_.revisions->head();
+  if (!head.has_value()) return absl::NotFoundError("config: there is no revision");
+  VD_ASSIGN_OR_RETURN(std::string yaml, deps_.revisions->ReadYaml(head->number));
+  Planned planned = Plan(yaml);
+  VD_RETURN_IF_ERROR(planned.report.status());
+  VD_RETURN_IF_ERROR(
+      TakeOver(*planned.report.config, planned.effects, ApplyMode::kAllOrNothing));
+  Adopt(std::move(*planned.report.config));
+  return absl::OkStatus();
+}
+
 absl::Status ConfigControl::TakeOver(const NodeConfig& next, const std::vector<Effect>& effects,
                                      ApplyMode mode) {
   const bool touches_instances = std::any_of(effects.begin(), effects.end(), [](const Effect& e) {

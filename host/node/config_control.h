@@ -90,6 +90,9 @@ class ConfigControl {
   // FAILED_PRECONDITION while the running revision waits for its confirmation: what took its place
   // would stay, although nobody has confirmed what it goes back to.
   Outcome Apply(const RevisionStore::Proposal& proposal, std::string_view file = kFileName);
+  // What runs is taken over once more, with the plugins, secrets and variables there are by now. No
+  // new revision.
+  absl::Status LookAgain();
   // 0: the newest one before the running one that was good and says something else.
   Outcome Rollback(uint64_t to, RevisionStore::Proposal proposal);
   absl::StatusOr<Revision> Confirm(uint64_t number);

@@ -372,6 +372,7 @@ void Node::TakeFileOver() {
     // What the control plane has applied since is not thrown away for it.
     foundation_->log->Info(kComponent, "the file is as it was when it was last taken over",
                            {{"file", file}});
+    status = config_->LookAgain();
   } else if (text.ok()) {
     RevisionStore::Proposal proposal;
     proposal.yaml = *std::move(text);

@@ -37,7 +37,8 @@ TEST(ReadOptions, PointsAtWhatTheSchemaCannotSay) {
       {R"({"role":"server","base_url":"http://s:1"})", "/base_url"},
       {R"({"base_url":"s:1"})", "/base_url"},
       {R"({"base_url":"http://u:p@s:1"})", "/base_url"},
-      {R"({"max_connections":"many"})", ""},
+      {R"({"max_connections":"many"})", "/max_connections"},
+      {R"({"base_url":"http://s:1","api_key":null})", "/api_key"},
       {R"([)", ""},
   };
   for (const auto& c : kCases) {

@@ -79,9 +79,15 @@ endfunction()
 
 # A test that runs the conformance tool on a plugin (docs/WRITE_A_PLUGIN.md):
 #
-#   viaduct_add_check(name [CONFIG config.json] [LEVEL load|lifecycle|data|all] [TIMEOUT seconds])
+#   viaduct_add_check(name [TEST name] [CONFIG config.json] [LEVEL load|lifecycle|data|all]
+#                     [TIMEOUT seconds])
+#
+# TEST tells the tests of one plugin with several configurations apart; it is the plugin's name.
 function(viaduct_add_check name)
-  cmake_parse_arguments(ARG "" "CONFIG;LEVEL;TIMEOUT" "" ${ARGN})
+  cmake_parse_arguments(ARG "" "TEST;CONFIG;LEVEL;TIMEOUT" "" ${ARGN})
+  if(NOT ARG_TEST)
+    set(ARG_TEST "${name}")
+  endif()
   if(NOT ARG_LEVEL)
     set(ARG_LEVEL all)
   endif()
@@ -93,7 +99,7 @@ function(viaduct_add_check name)
     get_filename_component(config "${ARG_CONFIG}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_SOURCE_DIR}")
     list(APPEND options --config "${config}")
   endif()
-  add_test(NAME check_${name} COMMAND $<TARGET_FILE:viaduct::check> ${options}
-                                      $<TARGET_FILE:${name}>)
-  set_tests_properties(check_${name} PROPERTIES TIMEOUT "${ARG_TIMEOUT}" LABELS plugin)
+  add_test(NAME check_${ARG_TEST} COMMAND $<TARGET_FILE:viaduct::check> ${options}
+                                          $<TARGET_FILE:${name}>)
+  set_tests_properties(check_${ARG_TEST} PROPERTIES TIMEOUT "${ARG_TIMEOUT}" LABELS plugin)
 endfunction()

@@ -22,7 +22,7 @@ typedef struct vd_call {
   uint64_t token;        /* the caller's name for it; unique per instance and direction in flight */
   vd_str protocol;       /* "http", "socketio", "mqtt" */
   vd_str method;         /* "GET"; "" where the protocol has none */
-  vd_str path;           /* percent-decoded path, event name or topic */
+  vd_str path;           /* as received, still percent-encoded; or event name or topic */
   vd_str query;          /* as received, without '?', still percent-encoded */
   vd_bytes body;
   vd_str peer;           /* address of the peer; host -> plugin: device id */
