@@ -10,8 +10,6 @@
 
 namespace viaduct {
 
-std::string Sha256(std::string_view text);
-
 // "0000000012.yaml"
 std::string TextName(uint64_t number);
 // The number of a text file's name; 0: it is no such file.

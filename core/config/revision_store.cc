@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/crash_point.h"
 #include "core/base/durable_file.h"
+#include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/config/revision_files.h"
@@ -149,7 +150,7 @@ void FileRevisionStore::Salvage(const absl::Status& why) {
     revision.number = number;
     revision.state = RevisionState::kSuperseded;
     revision.reason = "found again after the index was damaged";
-    revision.sha256 = Sha256(*text);
+    revision.sha256 = HexSha256(*text);
     index.revisions[number] = std::move(revision);
   }
   if (!index.revisions.empty()) {
@@ -203,7 +204,7 @@ absl::StatusOr<Revision> FileRevisionStore::Append(RevisionIndex index, Revision
   revision.author = Clip(std::move(revision.author));
   revision.comment = Clip(std::move(revision.comment));
   revision.based_on = index.head;
-  revision.sha256 = Sha256(yaml);
+  revision.sha256 = HexSha256(yaml);
   const auto head = index.revisions.find(index.head);
   if (head != index.revisions.end() && (head->second.state == RevisionState::kRunning ||
                                         head->second.state == RevisionState::kUnconfirmed)) {
@@ -226,7 +227,7 @@ absl::StatusOr<Revision> FileRevisionStore::Append(RevisionIndex index, Revision
 absl::StatusOr<std::optional<Revision>> FileRevisionStore::FindRequest(
     std::string_view request_id, std::string_view yaml) const {
   std::optional<Revision> earlier = FindRequest(request_id);
-  if (!earlier.has_value() || earlier->sha256 == Sha256(yaml)) return earlier;
+  if (!earlier.has_value() || earlier->sha256 == HexSha256(yaml)) return earlier;
   return absl::InvalidArgumentError(absl::StrCat(
       "config: request id used before for another document, revision ", earlier->number));
 }
@@ -242,7 +243,7 @@ std::optional<Revision> FileRevisionStore::FindRequest(std::string_view request_
 
 bool FileRevisionStore::IsLastFile(std::string_view text) const {
   absl::MutexLock lock(&mutex_);
-  return index_.file_sha256 == Sha256(text);
+  return index_.file_sha256 == HexSha256(text);
 }
 
 absl::StatusOr<RevisionStore::Committed> FileRevisionStore::Commit(const Proposal& proposal) {
@@ -340,7 +341,7 @@ absl::StatusOr<std::string> FileRevisionStore::ReadYaml(uint64_t number) const {
   VD_ASSIGN_OR_RETURN(const Revision revision, Get(number));
   absl::StatusOr<std::string> text =
       ReadWholeFile(absl::StrCat(dir_, "/", TextName(number)), kMaxTextBytes);
-  if (text.ok() && Sha256(*text) == revision.sha256) return text;
+  if (text.ok() && HexSha256(*text) == revision.sha256) return text;
   return absl::DataLossError(absl::StrCat("config: the text of revision ", number, " is damaged",
                                           text.ok() ? "" : " or missing"));
 }
@@ -358,7 +359,7 @@ std::vector<Revision> FileRevisionStore::List(size_t limit) const {
 
 absl::Status FileRevisionStore::TakeFile(const std::string& text, StartChoice* choice) {
   RevisionIndex index = Snapshot();
-  const bool changed = index.head == 0 || index.file_sha256 != Sha256(text);
+  const bool changed = index.head == 0 || index.file_sha256 != HexSha256(text);
   const bool nothing_else =
       index.Find(index.last_good) == nullptr && absl::IsDataLoss(ReadYaml(index.head).status());
   if (!changed && !nothing_else) return absl::OkStatus();

@@ -1,9 +1,8 @@
 #include "core/message/identity.h"
 
-#include <openssl/sha.h>
-
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/sha256.h"
 #include "core/base/string_view.h"
 #include "core/message/json_scanner.h"
 
@@ -11,13 +10,6 @@ namespace viaduct {
 namespace {
 
 constexpr size_t kDerivedIdBytes = 20;  // Of the digest: 160 bits.
-
-std::string Sha256(std::string_view data) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(data.data()), data.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
-}
 
 // Length before text: ("ab", "c") and ("a", "bc") must not meet.
 void AppendPart(std::string_view part, std::string* out) {

@@ -1,6 +1,5 @@
 #include "core/plugin/registry.h"
 
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,9 +9,9 @@
 #include <fstream>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/plugin/elf_file.h"
@@ -37,16 +36,6 @@ void Fill(const ModuleInfo& module, PluginInfo* info) {
   info->min_host_minor = module.min_host_minor;
   info->max_lanes = module.max_lanes;
   info->interfaces = module.interfaces;
-}
-
-absl::StatusOr<std::string> HashOf(std::string_view octets) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  if (EVP_Digest(octets.data(), octets.size(), digest, &size, EVP_sha256(), nullptr) != 1) {
-    return absl::InternalError("plugins: SHA-256 failed");
-  }
-  return absl::BytesToHexString(
-      absl::string_view(static_cast<const char*>(static_cast<const void*>(digest)), kHashBytes));
 }
 
 // The .so files of a folder, by name, so that listings and conflicts do not depend on the disk.
@@ -186,7 +175,7 @@ absl::StatusOr<std::shared_ptr<const Plugin>> PluginRegistry::LoadFile(const std
 absl::StatusOr<std::string> PluginRegistry::CopyOf(const std::string& name,
                                                    const std::string& path) {
   VD_ASSIGN_OR_RETURN(const std::string octets, ReadLibraryFile(path));
-  VD_ASSIGN_OR_RETURN(const std::string hash, HashOf(octets));
+  const std::string hash = HexSha256(octets).substr(0, 2 * kHashBytes);
   std::string copy = absl::StrCat(options_.cache_dir, "/", name, "-", hash, ".so");
   if (fs::exists(copy)) return copy;
   std::error_code ignored;  // The write below tells.

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/base/crash_point.h"
+#include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 
@@ -101,9 +101,7 @@ std::string SafePathName(std::string_view text) {
     out.push_back(kDigits[byte & 15]);
   }
   if (out.size() <= kMaxNameBytes) return out;
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
-  const absl::string_view head(reinterpret_cast<const char*>(digest), kDigestBytes);
+  const std::string head = Sha256(text).substr(0, kDigestBytes);
   // "=h" is no escaped octet, so no short text gives the same name.
   return absl::StrCat(out.substr(0, kKeptNameBytes), "=h", absl::BytesToHexString(head));
 }

@@ -1,11 +1,10 @@
 #include "core/store/message_key.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "core/base/ids.h"
+#include "core/base/sha256.h"
 
 namespace viaduct {
 namespace {
@@ -53,10 +52,9 @@ MessageKey FromText(std::string_view message_id, std::string_view camera_id, abs
   std::string text = std::to_string(camera_id.size());
   text.append(":").append(camera_id);
   text.append(std::to_string(absl::ToUnixMillis(captured))).append(":").append(message_id);
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
+  const std::string digest = Sha256(text);
   MessageKey key;
-  std::memcpy(key.data(), digest, key.size());
+  std::memcpy(key.data(), digest.data(), key.size());
   MarkVersion8(&key);
   return key;
 }

@@ -128,8 +128,7 @@ absl::Status ConfigControl::LookAgain() {
   VD_ASSIGN_OR_RETURN(std::string yaml, deps_.revisions->ReadYaml(head->number));
   Planned planned = Plan(yaml);
   VD_RETURN_IF_ERROR(planned.report.status());
-  VD_RETURN_IF_ERROR(
-      TakeOver(*planned.report.config, planned.effects, ApplyMode::kAllOrNothing));
+  VD_RETURN_IF_ERROR(TakeOver(*planned.report.config, planned.effects, ApplyMode::kAllOrNothing));
   Adopt(std::move(*planned.report.config));
   return absl::OkStatus();
 }
