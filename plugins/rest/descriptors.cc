@@ -2,11 +2,14 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+#include <cstdint>
 
 #include "absl/strings/str_cat.h"
 
@@ -37,6 +40,18 @@ std::string PeerName(int fd) {
   const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&address);
   inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
   return absl::StrCat("[", text, "]:", ntohs(in6->sin6_port));
+}
+
+EventFd::EventFd() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+EventFd::~EventFd() {
+  if (fd_ >= 0) close(fd_);
+}
+
+void EventFd::Signal() const {
+  const uint64_t one = 1;
+  // It can only fail when the counter is full, and then who waits is awake.
+  [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof(one));
 }
 
 }  // namespace viaduct::rest

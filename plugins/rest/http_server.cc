@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -86,13 +85,13 @@ absl::Status HttpServer::Start() {
                                                options_.port, ", ", std::strerror(error)));
   }
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (epoll_ < 0 || wake_ < 0)
+  wake_ = std::make_shared<EventFd>();
+  if (epoll_ < 0 || wake_->fd() < 0)
     return absl::ResourceExhaustedError(absl::StrCat("listen: ", std::strerror(errno)));
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = nullptr;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_->fd(), &event);
   loop_ = std::thread([this] { Loop(); });
   acceptor_ = std::thread([this] { engine_->listen_after_bind(); });
   // Its stop() is heard only by a loop that runs.
@@ -101,16 +100,21 @@ absl::Status HttpServer::Start() {
 }
 
 void HttpServer::Answer(uint64_t ticket, HttpReply reply) {
-  absl::MutexLock lock(&mutex_);
-  if (closed_) return;
-  answers_.emplace_back(ticket, std::move(reply));
-  if (!std::exchange(woken_, true)) Wake();
+  std::shared_ptr<const EventFd> wake;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (closed_) return;
+    answers_.emplace_back(ticket, std::move(reply));
+    if (std::exchange(woken_, true)) return;
+    wake = wake_;
+  }
+  wake->Signal();  // Without the lock: the loop may run at once, and wants it.
 }
 
 bool HttpServer::Drain(absl::Duration timeout) {
   if (engine_ == nullptr) return true;
   if (!draining_.exchange(true)) engine_->stop();
-  Wake();
+  wake_->Signal();
   absl::MutexLock lock(&mutex_);
   return mutex_.AwaitWithTimeout(absl::Condition(&quiet_), timeout);
 }
@@ -121,30 +125,26 @@ void HttpServer::Stop() {
     if (!draining_.exchange(true)) engine_->stop();
     acceptor_.join();
     stopping_ = true;
-    Wake();
+    wake_->Signal();
     loop_.join();
   }
   {
     // An answer may just be coming in on another thread.
     absl::MutexLock lock(&mutex_);
     closed_ = true;
+    wake_.reset();
   }
-  for (int* fd : {&epoll_, &wake_}) {
-    if (*fd >= 0) close(std::exchange(*fd, -1));
-  }
+  if (epoll_ >= 0) close(std::exchange(epoll_, -1));
   engine_.reset();
 }
 
-void HttpServer::Wake() {
-  const uint64_t one = 1;
-  // It can only fail when the counter is full, and then the loop is awake.
-  [[maybe_unused]] const ssize_t written = write(wake_, &one, sizeof(one));
-}
-
 void HttpServer::Adopt(int fd) {
-  absl::MutexLock lock(&mutex_);
-  adopted_.push_back(fd);
-  if (!std::exchange(woken_, true)) Wake();
+  {
+    absl::MutexLock lock(&mutex_);
+    adopted_.push_back(fd);
+    if (std::exchange(woken_, true)) return;
+  }
+  wake_->Signal();
 }
 
 void HttpServer::Loop() {

@@ -26,6 +26,8 @@
 
 namespace viaduct::rest {
 
+class EventFd;  // descriptors.h
+
 class HttpEngine;
 
 struct HttpServerOptions {
@@ -83,7 +85,6 @@ class HttpServer {
   using Answers = std::vector<std::pair<uint64_t, HttpReply>>;
 
   // On any thread: what the loop is to look at.
-  void Wake();
   void Adopt(int fd);
 
   // On the loop's thread from here on.
@@ -118,7 +119,7 @@ class HttpServer {
   int port_ = 0;
   int max_connections_ = 0;
   int epoll_ = -1;
-  int wake_ = -1;  // eventfd
+  std::shared_ptr<const EventFd> wake_;  // From Start to Stop; shared with who is signalling it.
   std::thread acceptor_;
   std::thread loop_;
   std::atomic<bool> stopping_{false};
