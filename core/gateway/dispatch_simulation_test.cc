@@ -283,7 +283,7 @@ class Simulation {
 };
 
 TEST(DispatchSimulationTest, EveryScheduleSettlesEveryMessageOnce) {
-  const bool longer = std::getenv("VIADUCT_LONG") != nullptr;
+  const bool longer = std::getenv("VIADUCT_TEST_LONG") != nullptr;
   const char* given = std::getenv("VIADUCT_SEED");
   const uint32_t first = given != nullptr ? static_cast<uint32_t>(std::strtoul(given, nullptr, 10))
                                           : std::random_device{}();

@@ -205,7 +205,7 @@ class SpoolCrashStateTest : public testing::Test {
 };
 
 TEST_F(SpoolCrashStateTest, EveryPrefixKeepsWhatWasAcknowledged) {
-  const bool longer = std::getenv("VIADUCT_LONG") != nullptr;
+  const bool longer = std::getenv("VIADUCT_TEST_LONG") != nullptr;
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(absl::StrCat("seed ", seed));
   TestVfs vfs("recording");

@@ -31,7 +31,7 @@ void WriteAll(const std::string& path, const std::string& content) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
 }
 
-bool Long() { return std::getenv("VIADUCT_LONG") != nullptr; }
+bool Long() { return std::getenv("VIADUCT_TEST_LONG") != nullptr; }
 
 // What was put in, by message id.
 using Ledger = std::map<std::string, std::string>;

@@ -174,7 +174,7 @@ class History {
 };
 
 TEST(SpoolModelTest, AnyHistoryGivesWhatTheModelGives) {
-  const bool longer = std::getenv("VIADUCT_LONG") != nullptr;
+  const bool longer = std::getenv("VIADUCT_TEST_LONG") != nullptr;
   const char* given = std::getenv("VIADUCT_SEED");
   const auto first = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10))
                                       : std::random_device{}();

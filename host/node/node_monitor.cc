@@ -8,14 +8,35 @@
 namespace viaduct {
 namespace {
 
-MetricNumber AddGauge(Metrics* metrics, const char* name, const char* help) {
+MetricNumber Add(Metrics* metrics, MetricKind kind, const char* name, const char* help) {
   MetricSpec spec;
-  spec.kind = MetricKind::kGauge;
+  spec.kind = kind;
   spec.name = name;
   spec.help = help;
   auto number = metrics->Add(spec);
-  return number.ok() ? *number : 0;  // 0 is ignored: a missing gauge is no reason not to run.
+  return number.ok() ? *number : 0;  // 0 is ignored: a missing metric is no reason not to run.
 }
+
+MetricNumber AddGauge(Metrics* metrics, const char* name, const char* help) {
+  return Add(metrics, MetricKind::kGauge, name, help);
+}
+
+// What the spool counts, since it was made.
+struct SpoolTotal {
+  const char* name;
+  const char* help;
+  uint64_t SpoolInfo::*total;
+};
+constexpr SpoolTotal kSpoolTotals[] = {
+    {"viaduct_spool_accepted_total", "Messages accepted.", &SpoolInfo::accepted_total},
+    {"viaduct_spool_confirmed_total", "Messages confirmed by a peer.", &SpoolInfo::confirmed_total},
+    {"viaduct_spool_rejected_total", "Messages set aside after refusals.",
+     &SpoolInfo::rejected_total},
+    {"viaduct_spool_expired_total", "Messages given up for their age.", &SpoolInfo::expired_total},
+    {"viaduct_spool_dropped_total", "Messages dropped by a rule or an administrator.",
+     &SpoolInfo::dropped_total},
+    {"viaduct_spool_lost_total", "Messages lost with a damaged file.", &SpoolInfo::lost_total},
+};
 
 }  // namespace
 
@@ -26,6 +47,11 @@ NodeMonitor::NodeMonitor(Deps deps) : deps_(deps) {
     spool_bytes_ = AddGauge(deps_.metrics, "viaduct_spool_bytes", "Bytes of waiting messages.");
     spool_oldest_ = AddGauge(deps_.metrics, "viaduct_spool_oldest_seconds",
                              "Age of the oldest waiting message.");
+    const SpoolInfo info = deps_.spool->Info();
+    for (const SpoolTotal& t : kSpoolTotals) {
+      spool_totals_.push_back(
+          {Add(deps_.metrics, MetricKind::kCounter, t.name, t.help), t.total, info.*t.total});
+    }
   }
   if (deps_.store != nullptr) {
     store_queued_ = AddGauge(deps_.metrics, "viaduct_store_queued_records",
@@ -55,6 +81,11 @@ void NodeMonitor::LookAtSpool() {
   deps_.metrics->Set(spool_messages_, static_cast<double>(info.messages));
   deps_.metrics->Set(spool_bytes_, static_cast<double>(info.bytes));
   deps_.metrics->Set(spool_oldest_, absl::ToDoubleSeconds(info.oldest_age));
+  for (Counted& counted : spool_totals_) {
+    const uint64_t now = info.*counted.total;
+    deps_.metrics->Increase(counted.number, static_cast<double>(now - counted.seen));
+    counted.seen = now;
+  }
   if (info.failed) {
     deps_.health->Set("spool", HealthState::kUnhealthy, "damaged again and again, takes nothing");
   } else if (info.disk_full) {

@@ -1,7 +1,9 @@
 // Looks at spool, store and process now and then, and says in health and metrics what it sees.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "core/base/clock.h"
@@ -39,8 +41,16 @@ class NodeMonitor {
   void LookAtSpool();
   void LookAtStore();
 
+  // A total of the spool outlives the process; its counter begins with it.
+  struct Counted {
+    MetricNumber number = 0;
+    uint64_t SpoolInfo::*total = nullptr;
+    uint64_t seen = 0;
+  };
+
   const Deps deps_;
   MetricNumber resident_ = 0;
+  std::vector<Counted> spool_totals_;
   MetricNumber spool_messages_ = 0;
   MetricNumber spool_bytes_ = 0;
   MetricNumber spool_oldest_ = 0;

@@ -54,11 +54,19 @@ jobs_allowed() {
 as_root() {
   if [[ $(id -u) -eq 0 ]]; then
     "$@"
-  elif command -v sudo >/dev/null; then
-    sudo -n -- "$@"
   else
-    fail "installing packages needs root, and there is no sudo: run as root once: $*"
+    sudo -n -- "$@"
   fi
+}
+
+# Asks for the password of sudo where there is somebody to ask, before output goes into files.
+may_become_root() {
+  [[ $(id -u) -eq 0 ]] && return
+  command -v sudo >/dev/null ||
+    fail "installing packages needs root, and there is no sudo: run ./dev as root once"
+  sudo -n true 2>/dev/null && return
+  { : >/dev/tty; } 2>/dev/null && sudo -v && return
+  fail "installing packages needs root, and sudo wants a password: run 'sudo -v' or ./dev as root"
 }
 
 apt_get() {
@@ -87,11 +95,12 @@ need() {
   ((${#missing[@]} == 0)) && return
   command -v apt-get >/dev/null ||
     fail "these packages are missing and there is no apt-get to install them: ${missing[*]}"
+  may_become_root
   step "Installing ${missing[*]}" install_packages "${missing[@]}"
 }
 
 install_packages() {
-  quietly apt-update.log apt_get update || fail "apt-get update: failed, is there a network?"
+  quietly apt-update.log apt_get update || fail "apt-get update: failed"
   quietly apt-install.log apt_get install -y --no-install-recommends "$@"
 }
 

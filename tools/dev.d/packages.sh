@@ -3,7 +3,7 @@
 # so that a Node.js or Rust from elsewhere is as good as Debian's.
 
 PACKAGES_build=(
-  g++ cmake ninja-build python3 pkg-config ccache mold git ca-certificates
+  g++ cmake ninja-build python3 pkg-config ccache mold git ca-certificates curl
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev
