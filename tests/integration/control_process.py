@@ -108,8 +108,9 @@ def health_shows_an_instance_failing_and_recovering(t):
     watch = follow(t, node, "health", "viaduct.instance/http", "--watch")
     first = read_line(watch)
     expect(first == "NOT_SERVING", f"port taken: {first}")
-    shown = ctl(t, node, "instances", "list")
-    expect("failed" in shown.stdout, f"instances list: {shown.stdout}")
+    # Now and then it is being tried again.
+    wait_for(lambda: "failed" in ctl(t, node, "instances", "list").stdout, LIMIT_S,
+             "the instance to be shown as failed")
     expect(ctl(t, node, "health", "viaduct.instance/http").returncode == 9, "exit code of health")
     expect(ctl(t, node, "health", "viaduct.instance/none").returncode == 4, "unknown instance")
     blocker.close()
@@ -135,8 +136,8 @@ def a_drained_node_stays_drained(t):
          {"role": "server", "listen": f"127.0.0.1:{blocker.getsockname()[1]}"}})
     node.write_config()
     node.start()
-    expect("retry_in" in ctl_json(t, node, "instances", "get", "late")["instance"],
-           "the port is taken and no start is planned")
+    wait_for(lambda: "retry_in" in ctl_json(t, node, "instances", "get", "late")["instance"],
+             LIMIT_S, "another start to be planned, the port is taken")
     done = ctl(t, node, "node", "drain", "--deadline", "5s")
     expect(done.returncode == 0, f"drain: {done}")
     for instance in ctl_json(t, node, "instances", "list")["instances"]:
