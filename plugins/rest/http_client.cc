@@ -177,7 +177,7 @@ void HttpClient::Start() {
 
 bool HttpClient::Drain(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
-  const auto empty = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return held_ == 0; };
+  const auto empty = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return held_ + telling_ == 0; };
   return mutex_.AwaitWithTimeout(absl::Condition(&empty), timeout);
 }
 
@@ -327,8 +327,11 @@ void HttpClient::Finish(const std::vector<Delivery>& batch, std::vector<Delivery
     absl::MutexLock lock(&mutex_);
     held_ -= batch.size();
     held_bytes_ -= bytes;
+    ++telling_;
   }
   on_done_(results);
+  absl::MutexLock lock(&mutex_);
+  --telling_;
 }
 
 void HttpClient::ReportHealth(const std::string& problem) {

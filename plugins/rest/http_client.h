@@ -70,7 +70,7 @@ class HttpClient {
   static absl::Status CheckUrl(const std::string& base_url);
 
   void Start();
-  // Waits until nothing is held or `timeout` has passed; says which.
+  // Waits until nothing is held and all is told, or `timeout` has passed; says which.
   bool Drain(absl::Duration timeout);
   // Cuts connections, gives everything still held back as kCancelled, joins.
   void Stop();
@@ -103,7 +103,8 @@ class HttpClient {
 
   mutable absl::Mutex mutex_;
   std::deque<Delivery> queue_ ABSL_GUARDED_BY(mutex_);
-  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;  // Queued and in flight.
+  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;     // Queued and in flight.
+  size_t telling_ ABSL_GUARDED_BY(mutex_) = 0;  // Batches that have ended and are being told.
   size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int running_ ABSL_GUARDED_BY(mutex_) = 0;  // Workers.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -97,6 +97,24 @@ TEST_F(HttpClientTest, DeliversManyInFewRequests) {
   EXPECT_EQ(client_->credit(), client_options_.window);
 }
 
+// Drained is who has nothing more to say.
+TEST_F(HttpClientTest, IsDrainedOnlyWhenAllIsTold) {
+  Serve(StoreAll);
+  client_ = std::make_unique<HttpClient>(
+      client_options_,
+      [this](absl::Span<const DeliveryResult>) {
+        inside_.Notify();
+        release_.WaitForNotification();
+      },
+      [](const std::string&) {});
+  client_->Start();
+  ASSERT_TRUE(Send(1));
+  ASSERT_TRUE(inside_.WaitForNotificationWithTimeout(kDeadline));
+  EXPECT_FALSE(client_->Drain(absl::Milliseconds(20)));
+  release_.Notify();
+  EXPECT_TRUE(client_->Drain(kDeadline));
+}
+
 TEST_F(HttpClientTest, TakesNoMoreThanItsWindow) {
   Serve([this](const HttpRequest& request) {
     release_.WaitForNotification();

@@ -70,8 +70,8 @@ void StartsAndStops(Fixture& fixture) {
 void StopLeavesNothing(Fixture& fixture) {
   const Library library(fixture);
   const json config = FittingConfig(fixture, library);
-  // What is made once for all lives must not count. It is kept, so that a thread that it left behind
-  // is caught where it calls, and not where its host was.
+  // What is made once for all lives must not count. It is kept, so that a thread that it left
+  // behind is caught where it calls, and not where its host was.
   Subject first(fixture, library);
   first.MustStart(config);
   first.Stop();
