@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crash_point.h"
+#include "core/base/descriptor.h"
 #include "core/base/status_macros.h"
 
 namespace viaduct {
@@ -23,21 +24,6 @@ absl::Status Failed(const std::string& path, const char* what) {
   if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
   return absl::UnavailableError(text);
 }
-
-// Closes on every way out.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
 
 absl::Status WriteAll(int fd, const std::string& path, std::string_view text) {
   while (!text.empty()) {

@@ -10,25 +10,11 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/descriptor.h"
 #include "core/config/validate.h"
 
 namespace viaduct {
 namespace {
-
-// Closes on every way out.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
 
 std::string ErrnoText(int error) { return std::strerror(error); }
 
