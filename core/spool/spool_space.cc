@@ -53,6 +53,9 @@ void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status
 // have room for it: then the log can always be emptied, and a disk that is full of messages can
 // be drained. A message that is too large for what is left is refused, a smaller one is taken.
 void Spool::Impl::RefuseWithoutRoom(Work* work) {
+  int64_t all = 0;
+  for (const AppendGroup& group : work->appends) all += LogBytes(group.rows.size(), group.bytes);
+  if (HasRoom(all)) return;  // The usual case asks the file system once.
   Work refused;
   std::vector<AppendGroup> taken;
   int64_t bytes = 0;
@@ -78,10 +81,13 @@ void Spool::Impl::RefuseWithoutRoom(Work* work) {
 
 // For so much in the log and then in the database, beside what waits in the log already.
 bool Spool::Impl::HasRoom(int64_t bytes) {
-  const int64_t waiting = int64_t{writer_->log_pages()} * spool_internal::kPageBytes;
-  if (FreeBytes(options_.path) >= waiting + 2 * bytes) return true;
+  const auto fits = [this, bytes] {
+    const int64_t waiting = int64_t{writer_->log_pages()} * spool_internal::kPageBytes;
+    return FreeBytes(options_.path) >= waiting + 2 * bytes;
+  };
+  if (fits()) return true;
   GiveSpaceBack();
-  return FreeBytes(options_.path) >= 2 * bytes;
+  return fits();
 }
 
 // The reserve is back and what was refused would fit: there is room again.
