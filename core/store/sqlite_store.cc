@@ -300,6 +300,7 @@ SqliteStore::Group SqliteStore::TakeGroup() {
 
 void SqliteStore::Loop() {
   SetThreadName("store-writer");
+  LetWakersRunOn();
   while (true) {
     Group group;
     {

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -17,6 +18,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "host/node/foundation.h"
 #include "host/node/memory_trim.h"
@@ -152,9 +154,19 @@ void RaiseDescriptorLimit() {
   static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
 }
 
+// What Debian's libraries do at every call and nobody looks at here: Abseil searches for deadlocks
+// at every lock, whatever we are built as; SQLite counts its memory under one lock.
+void QuickenLibraries() {
+#ifdef NDEBUG
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+#endif
+  sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 }  // namespace
 
 int RunNode(const std::string& config_file) {
+  QuickenLibraries();
   RaiseDescriptorLimit();
   Events events;
   auto foundation = std::make_unique<Foundation>();
