@@ -1,7 +1,6 @@
 #include "core/base/executor.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <deque>
@@ -20,11 +19,6 @@ thread_local const void* current_pool = nullptr;  // The state of the pool that 
 void SetThreadName(std::string_view name) {
   const std::string cut(name.substr(0, kMaxThreadName));
   pthread_setname_np(pthread_self(), cut.c_str());
-}
-
-void LetWakersRunOn() {
-  const sched_param param{};
-  sched_setscheduler(0, SCHED_BATCH, &param);  // Refused: it works all the same, in smaller groups.
 }
 
 struct ThreadPool::State {

@@ -21,10 +21,6 @@ using Task = std::function<void()>;
 // Gives the calling thread a name that debuggers and /proc show; cut to the kernel's 15 octets.
 void SetThreadName(std::string_view name);
 
-// For a thread that commits in groups what others bring: woken, it does not interrupt the one that
-// woke it (SCHED_BATCH, sched(7)). On a busy processor groups grow instead of switches.
-void LetWakersRunOn();
-
 // Runs tasks. Thread-safe.
 class Executor {
  public:

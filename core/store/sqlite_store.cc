@@ -18,6 +18,7 @@
 #include "core/base/crash_point.h"
 #include "core/base/executor.h"
 #include "core/base/status_macros.h"
+#include "core/base/thread_policy.h"
 #include "core/store/sqlite_damaged_file.h"
 #include "core/store/sqlite_db.h"
 #include "core/store/sqlite_queries.h"
