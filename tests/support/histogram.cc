@@ -15,7 +15,8 @@ int Histogram::Bucket(uint64_t value) {
 int64_t Histogram::UpperEdge(int bucket) {
   if (bucket < kSteps) return bucket;
   const int shift = bucket / kSteps - 1;
-  return ((int64_t{bucket % kSteps} + kSteps + 1) << shift) - 1;
+  // Without a sign: the edge of the last bucket is 2^63 - 1.
+  return static_cast<int64_t>(((uint64_t{kSteps + 1} + bucket % kSteps) << shift) - 1);
 }
 
 void Histogram::Add(int64_t nanos) {
