@@ -20,7 +20,11 @@ file(WRITE "${HEADER}.new"
 #ifndef ${upper}_CONFIG_SCHEMA_H_
 #define ${upper}_CONFIG_SCHEMA_H_
 #define ${upper}_CONFIG_SCHEMA_SIZE ${size}
+#ifdef __cplusplus
+constexpr char ${NAME}_config_schema[${size} + 1] = {
+#else
 static const char ${NAME}_config_schema[${size} + 1] = {
+#endif
   ${octets}0};
 #endif
 ")

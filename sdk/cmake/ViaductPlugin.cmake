@@ -12,7 +12,7 @@
 # other libraries of the process and keeps dlclose from unloading it.
 #
 # SCHEMA is checked to be JSON and made into "<name>_config_schema.h", with
-#   static const char <name>_config_schema[];      the text, ended by NUL
+#   static const char <name>_config_schema[];      the text, ended by NUL; constexpr in C++
 #   #define <NAME>_CONFIG_SCHEMA_SIZE              its size without the NUL
 # A C++ plugin passes `<name>_config_schema` to Describe(...).Schema().
 
