@@ -16,6 +16,7 @@ const ConfigNode* ConfigNode::Find(std::string_view key) const {
 }
 
 ConfigNode* ConfigNode::Find(std::string_view key) {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): *this is not const.
   return const_cast<ConfigNode*>(std::as_const(*this).Find(key));
 }
 

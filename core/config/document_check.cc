@@ -175,7 +175,8 @@ void DocumentCheck::CheckTimezone() {
   const ConfigNode* node = root_.Find("node");
   const ConfigNode* zone = node == nullptr ? nullptr : node->Find("timezone");
   absl::TimeZone loaded;
-  if (TextOf(zone).empty() || absl::LoadTimeZone(zone->text, &loaded)) return;
+  if (zone == nullptr || TextOf(zone).empty()) return;
+  if (absl::LoadTimeZone(zone->text, &loaded)) return;
   findings_.Error(*zone, "/node/timezone", "bad_value",
                   absl::StrCat("timezone: no such zone on this machine, ", Show(*zone)));
 }

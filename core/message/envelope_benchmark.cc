@@ -25,7 +25,7 @@ const std::string& Sample() {
 
 void BM_ParseEnvelope(benchmark::State& state) {
   const ParseOptions options;
-  for (auto _ : state) benchmark::DoNotOptimize(ParseEnvelope(Sample(), options));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(ParseEnvelope(Sample(), options));
 }
 BENCHMARK(BM_ParseEnvelope);
 
@@ -34,7 +34,7 @@ void BM_ParseArrayOf128(benchmark::State& state) {
   std::string text = "[" + Sample();
   for (int i = 1; i < 128; ++i) text += "," + Sample();
   text += "]";
-  for (auto _ : state) benchmark::DoNotOptimize(ParseEnvelopes(text, options));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(ParseEnvelopes(text, options));
   state.SetItemsProcessed(state.iterations() * 128);
 }
 BENCHMARK(BM_ParseArrayOf128);
@@ -42,18 +42,19 @@ BENCHMARK(BM_ParseArrayOf128);
 void BM_ValidateEnvelope(benchmark::State& state) {
   const ParseOptions options;
   const Envelope envelope = *ParseEnvelope(Sample(), options);
-  for (auto _ : state) benchmark::DoNotOptimize(ValidateEnvelope(envelope, options));
+  for ([[maybe_unused]] auto _ : state)
+    benchmark::DoNotOptimize(ValidateEnvelope(envelope, options));
 }
 BENCHMARK(BM_ValidateEnvelope);
 
 void BM_WriteEnvelope(benchmark::State& state) {
   const Envelope envelope = *ParseEnvelope(Sample(), {});
-  for (auto _ : state) benchmark::DoNotOptimize(WriteEnvelope(envelope));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(WriteEnvelope(envelope));
 }
 BENCHMARK(BM_WriteEnvelope);
 
 void BM_NlohmannParse(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(nlohmann::json::parse(Sample()));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(nlohmann::json::parse(Sample()));
 }
 BENCHMARK(BM_NlohmannParse);
 

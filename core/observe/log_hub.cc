@@ -129,7 +129,7 @@ class LogHub::Subscriber {
   bool told_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-LogHub::LogHub(LogHubOptions options, const Clock* clock)
+LogHub::LogHub(const LogHubOptions& options, const Clock* clock)
     : clock_(clock),
       format_(options.format),
       journald_prefix_(options.journald_prefix),
@@ -246,7 +246,7 @@ std::optional<uint32_t> LogHub::CountRepeat(LogLevel level, std::string_view com
   const int64_t now = clock_->MonotonicNanos();
   RepeatSlot& slot = (*repeats_)[key % kRepeatSlots];
   const bool same = slot.key == key;
-  if (!same || now - slot.window_start_ns >= absl::ToInt64Nanoseconds(kRepeatWindow)) {
+  if (!same || absl::Nanoseconds(now - slot.window_start_ns) >= kRepeatWindow) {
     const uint32_t held_back = same ? slot.held_back : 0;
     slot = {key, now, 1, 0};
     return held_back;

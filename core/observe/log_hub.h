@@ -90,7 +90,7 @@ class LogHub final : public Log {
   static constexpr std::string_view kAuditComponent = "audit";
 
   // `clock` must outlive the hub.
-  LogHub(LogHubOptions options, const Clock* clock);
+  LogHub(const LogHubOptions& options, const Clock* clock);
   ~LogHub() override;
   LogHub(const LogHub&) = delete;
   LogHub& operator=(const LogHub&) = delete;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string_view>
 #include <type_traits>
@@ -307,7 +308,8 @@ struct LifecycleTable {
   static int32_t Create(const vd_host* host, vd_str name, vd_instance** out,
                         vd_error* error) noexcept {
     return GuardWithError(error, [&]() -> Status {
-      *out = reinterpret_cast<vd_instance*>(new T(Host(host), Text(name)));
+      auto instance = std::make_unique<T>(Host(host), Text(name));
+      *out = reinterpret_cast<vd_instance*>(instance.release());
       return {};
     });
   }
