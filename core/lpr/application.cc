@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kMaxShownMethodBytes = 32;
 constexpr size_t kMaxShownPathBytes = 200;
+constexpr std::string_view kTopicMethod = "PUBLISH";  // The path is a topic.
 
 }  // namespace
 
@@ -65,6 +66,7 @@ Application::Impl::~Impl() {
 }
 
 void Application::Impl::Handle(CallRequest request, ReplyFn reply) {
+  if (request.method == kTopicMethod) return HandleTopic(std::move(request), std::move(reply));
   if (request.query.size() > options_.max_query_bytes) {
     return reply(ErrorReply(414, absl::StrCat("query: too long, ", request.query.size(),
                                               " bytes, limit ", options_.max_query_bytes)));

@@ -59,6 +59,7 @@ struct ApplicationParts {
   Store* store = nullptr;          // Null on a node that has none: reading is answered 501.
   ImageFolder* images = nullptr;   // Null: no images are served.
   Publisher* publisher = nullptr;  // Null: nobody is told.
+  CallHandler* control = nullptr;  // Commands to this node; null: it knows only how it is.
   std::function<std::string()> metrics_text;   // Prometheus text of GET /metrics.
   std::function<HealthReport()> health;        // GET /api/health.
   std::function<int64_t()> connected_clients;  // In the statistics; null: 0.

@@ -69,6 +69,20 @@ struct Application::Impl {
                         std::string payload) const;
   PayloadOptions payload_options() const;
 
+  // topic_routes.cc, topic_control.cc
+  struct TopicMessage;
+  void HandleTopic(CallRequest request, ReplyFn reply);
+  void TopicData(TopicMessage message, ReplyFn reply);
+  void TopicFlat(TopicMessage message, ReplyFn reply);
+  void TopicStatus(TopicMessage message, ReplyFn reply);
+  void TopicControl(CallRequest request, ReplyFn reply);
+  void AskSelf(std::string path, ReplyFn reply);
+  absl::Status ReadFlat(const TopicMessage& message, PayloadHeader* header, DataType* type) const;
+  void RefuseTopic(const TopicMessage& message, const std::string& message_id,
+                   const absl::Status& status, ReplyFn reply);
+  void AnswerTopic(const TopicMessage& message, const std::string& message_id,
+                   const AcceptResult& result, ReplyFn reply);
+
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
   void Accept(std::vector<Envelope> batch, std::string_view protocol, std::string_view source,
               Sink::AcceptFn done);

@@ -1,0 +1,345 @@
+// Messages that come by topic instead of by path (docs/WIRE.md, MQTT). A reply says in its
+// attributes what is to be published: each "publish" is a topic, whose payload is the body of the
+// reply or the "publish-body" that follows. A reply that asks to try again publishes nothing, and
+// the listener acknowledges nothing.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/lpr/application_impl.h"
+#include "core/lpr/ingest.h"
+#include "core/lpr/json_fields.h"
+#include "core/lpr/topic_names.h"
+#include "core/message/envelope_batch.h"
+#include "core/message/identity.h"
+#include "core/message/json_scanner.h"
+#include "core/store/message_key.h"
+
+namespace viaduct {
+namespace {
+
+constexpr absl::string_view kProcessed = "lpr/data/processed";
+constexpr absl::string_view kError = "lpr/data/error";
+constexpr std::string_view kDetectionType = "detection_result";
+constexpr std::string_view kHealthType = "health_check";
+constexpr size_t kMaxStatusBytes = 64;
+constexpr std::string_view kOffline = "offline";
+
+// What became of one message, as the ack topic words it.
+struct TopicResult {
+  std::string message_id;
+  AcceptResult result;
+};
+
+std::string_view WordOf(const AcceptResult& result) {
+  if (!result.status.ok()) return "rejected";
+  return result.duplicate ? "duplicate" : "stored";
+}
+
+void WriteOne(const TopicResult& one, JsonWriter* json) {
+  json->BeginObject().Field("message_id", std::string_view(one.message_id));
+  json->Field("status", WordOf(one.result));
+  if (!one.result.id.empty()) json->Field("id", std::string_view(one.result.id));
+  if (!one.result.status.ok()) json->Field("error", StdView(one.result.status.message()));
+  json->EndObject();
+}
+
+// Those that were stored, those that were not, or all. "" where there is none of that sort.
+enum class Sort { kAll, kStored, kRejected };
+std::string WriteResults(const std::vector<TopicResult>& results, bool array, Sort sort) {
+  JsonWriter json;
+  bool any = false;
+  if (array) json.BeginArray();
+  for (const TopicResult& one : results) {
+    if (sort != Sort::kAll && one.result.status.ok() != (sort == Sort::kStored)) continue;
+    WriteOne(one, &json);
+    any = true;
+  }
+  if (array) json.EndArray();
+  return any ? json.Take() : "";
+}
+
+void Publish(absl::string_view topic, std::string body, CallReply* reply) {
+  if (body.empty()) return;
+  reply->attributes.emplace_back("publish", std::string(topic));
+  reply->attributes.emplace_back("publish-body", std::move(body));
+}
+
+bool IsTopicLevel(std::string_view id) {
+  return !id.empty() && id.size() <= ParseLimits().max_id_bytes &&
+         id.find_first_of(std::string_view("/+#\0", 4)) == std::string_view::npos;
+}
+
+const absl::Status* FirstTransient(const std::vector<TopicResult>& results) {
+  for (const TopicResult& one : results) {
+    if (IsTransient(one.result.status)) return &one.result.status;
+  }
+  return nullptr;
+}
+
+// The answer to messages of `device` on lpr/data.
+CallReply DataReply(const std::vector<TopicResult>& results, bool array, std::string_view device) {
+  CallReply reply = JsonReply(200, WriteResults(results, array, Sort::kAll));
+  if (IsTopicLevel(device)) {
+    reply.attributes.emplace_back("publish", absl::StrCat("lpr/ack/", AbslView(device)));
+  }
+  Publish(kProcessed, WriteResults(results, array, Sort::kStored), &reply);
+  Publish(kError, WriteResults(results, array, Sort::kRejected), &reply);
+  return reply;
+}
+
+bool IsEnvelope(std::string_view json, size_t max_bytes) {
+  JsonScanLimits limits;
+  limits.max_bytes = max_bytes;
+  std::vector<JsonMember> members;
+  if (!JsonScanner(json, limits).ScanObject(&members).ok()) return false;
+  return std::any_of(members.begin(), members.end(), [](const JsonMember& member) {
+    return member.key == "data_type" || member.key == "payload";
+  });
+}
+
+// A UUID made of what the message says: without a time of its own it is the same message whenever
+// it comes, as a retained one does at every subscription.
+std::string TimelessId(std::string_view camera, DataType type, std::string_view content) {
+  const std::string id =
+      DeriveMessageId(MessageKeyParts{camera, "", absl::UnixEpoch(), type, content});
+  const absl::string_view hex = absl::string_view(id).substr(2);
+  return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-5", hex.substr(13, 3), "-8",
+                      hex.substr(17, 3), "-", hex.substr(20, 12));
+}
+
+}  // namespace
+
+struct Application::Impl::TopicMessage {
+  CallRequest call;
+  TopicKind kind = TopicKind::kNone;
+  std::string device;  // In the topic.
+  bool acknowledged = false;
+};
+
+void Application::Impl::HandleTopic(CallRequest request, ReplyFn reply) {
+  const TopicMatch match = MatchTopic(request.path);
+  TopicMessage message{std::move(request), match.kind, std::string(match.device),
+                       match.acknowledged};
+  CallRequest& call = message.call;
+  if (match.kind == TopicKind::kNone) return reply(ErrorReply(404, "no such topic"));
+  // How a retained message is taken away.
+  if (call.body.empty()) return reply(JsonReply(200, ""));
+  const size_t max_bytes =
+      options_.max_body_bytes - std::min(options_.max_body_bytes, kEnvelopeFrameBytes);
+  if (call.body.size() > max_bytes) {
+    return RefuseTopic(message, "",
+                       absl::InvalidArgumentError(absl::StrCat(
+                           "message: too large, ", call.body.size(), " bytes, limit ", max_bytes)),
+                       std::move(reply));
+  }
+  switch (match.kind) {
+    case TopicKind::kData:
+      return TopicData(std::move(message), std::move(reply));
+    case TopicKind::kStatus:
+      return TopicStatus(std::move(message), std::move(reply));
+    case TopicKind::kControl:
+      return TopicControl(std::move(message.call), std::move(reply));
+    default:
+      return TopicFlat(std::move(message), std::move(reply));
+  }
+}
+
+// The sender can not mend it by sending it again: it is answered, and acknowledged to the broker.
+void Application::Impl::RefuseTopic(const TopicMessage& message, const std::string& message_id,
+                                    const absl::Status& status, ReplyFn reply) {
+  NoteRefusal(message.call, "topic", status);
+  const absl::Status final = absl::InvalidArgumentError(status.message());
+  AnswerTopic(message, message_id, {final, false, ""}, std::move(reply));
+}
+
+void Application::Impl::AnswerTopic(const TopicMessage& message, const std::string& message_id,
+                                    const AcceptResult& result, ReplyFn reply) {
+  if (IsTransient(result.status)) return reply(Failed(result.status));
+  const std::vector<TopicResult> results = {{message_id, result}};
+  if (message.kind == TopicKind::kData || message.kind == TopicKind::kFile) {
+    return reply(DataReply(results, /*array=*/false, message.device));
+  }
+  CallReply out = JsonReply(200, "");
+  if (message.acknowledged) {
+    JsonWriter json;
+    const bool ok = result.status.ok();
+    const std::string own = absl::StrCat("ack-", message_id);
+    json.BeginObject().Field("message_id", std::string_view(own));
+    json.Field("timestamp", parts_.clock->Now());
+    json.Field("original_message_id", std::string_view(message_id));
+    json.Field("status", ok ? "processed" : "error");
+    json.Field("camera_id", std::string_view(message.device));
+    if (!ok) json.Field("error", StdView(result.status.message()));
+    json.EndObject();
+    Publish(absl::StrCat(message.call.path, "/ack"), json.Take(), &out);
+  }
+  Publish(kError, WriteResults(results, /*array=*/false, Sort::kRejected), &out);
+  reply(std::move(out));
+}
+
+void Application::Impl::TopicData(TopicMessage message, ReplyFn reply) {
+  const std::string& body = message.call.body;
+  const size_t begin = body.find_first_not_of(" \t\r\n");
+  const bool array = begin != std::string::npos && body[begin] == '[';
+  if (!array && !IsEnvelope(body, options_.max_body_bytes)) {
+    return TopicFlat(std::move(message), std::move(reply));
+  }
+  ParseOptions options;
+  options.limits.max_bytes = options_.max_body_bytes;
+  options.naive_zone = options_.zone;
+  absl::StatusOr<ParsedEnvelopes> parsed =
+      ParseEnvelopes(body, options, static_cast<size_t>(options_.max_batch));
+  if (!parsed.ok()) {
+    return RefuseTopic(message, "", absl::InvalidArgumentError(parsed.status().message()),
+                       std::move(reply));
+  }
+  if (parsed->items.empty()) return reply(JsonReply(200, ""));
+  auto results = std::make_shared<std::vector<TopicResult>>(parsed->items.size());
+  std::vector<Envelope> batch;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < parsed->items.size(); ++i) {
+    ParsedEnvelope& item = parsed->items[i];
+    absl::Status status = item.envelope.status();
+    if (status.ok()) status = CheckPayload(*item.envelope);
+    TopicResult& one = (*results)[i];
+    one.message_id = status.ok() ? item.envelope->message_id : item.message_id;
+    if (!status.ok()) {
+      one.result.status = absl::InvalidArgumentError(status.message());
+      NoteRefusal(message.call, "envelope", status);
+      continue;
+    }
+    if (message.device.empty()) message.device = item.envelope->edge_device_id;
+    places.push_back(i);
+    batch.push_back(std::move(*item.envelope));
+  }
+  Accept(std::move(batch), EnvelopeProtocol(message.call.protocol), message.call.peer.address,
+         [this, results, array, places = std::move(places), device = message.device,
+          reply = std::move(reply)](std::vector<AcceptResult> accepted) {
+           for (size_t i = 0; i < places.size(); ++i) {
+             (*results)[places[i]].result = std::move(accepted[i]);
+           }
+           const absl::Status* transient = FirstTransient(*results);
+           reply(transient != nullptr ? Failed(*transient) : DataReply(*results, array, device));
+         });
+}
+
+// What the topic says goes before what the payload must: the camera and what it is about.
+absl::Status Application::Impl::ReadFlat(const TopicMessage& message, PayloadHeader* header,
+                                         DataType* type) const {
+  const std::string& body = message.call.body;
+  VD_RETURN_IF_ERROR(ReadHeader(body, payload_options(), header));
+  TopicKind kind = message.kind;
+  if (kind == TopicKind::kData) {
+    if (header->type == kDetectionType) {
+      kind = TopicKind::kDetection;
+    } else if (header->type == kHealthType) {
+      kind = TopicKind::kHealth;
+    } else if (header->type == kRegistrationType) {
+      kind = TopicKind::kConfig;
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "type: expected an envelope, ", AbslView(kDetectionType), ", ", AbslView(kHealthType),
+          " or ", AbslView(kRegistrationType), ", got ", ShownText(header->type)));
+    }
+  }
+  if (header->camera_id.empty()) header->camera_id = message.device;
+  if (header->camera_id.empty() && message.kind != TopicKind::kFile) {
+    return absl::InvalidArgumentError("Missing required field: camera_id");
+  }
+  *type = DataType::kConfig;
+  if (kind == TopicKind::kFile) *type = DataType::kControl;
+  if (kind == TopicKind::kDetection) {
+    *type = DataType::kDetection;
+    DetectionPayload payload;
+    VD_RETURN_IF_ERROR(ReadDetection(body, payload_options(), &payload));
+    // Sent again it could not be recognised.
+    if (!header->timestamp.has_value()) {
+      return absl::InvalidArgumentError("Missing required field: timestamp");
+    }
+  }
+  if (kind == TopicKind::kHealth) {
+    *type = DataType::kHealth;
+    HealthPayload payload;
+    VD_RETURN_IF_ERROR(ReadHealth(body, payload_options(), &payload));
+    if (payload.status.empty()) {
+      return absl::InvalidArgumentError("Missing required field: status");
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Application::Impl::TopicFlat(TopicMessage message, ReplyFn reply) {
+  PayloadHeader header;
+  DataType type = DataType::kDetection;
+  const absl::Status status = ReadFlat(message, &header, &type);
+  if (!status.ok()) return RefuseTopic(message, header.message_id, status, std::move(reply));
+  if (message.device.empty()) message.device = header.camera_id;
+  if (header.camera_id.empty()) header.camera_id = options_.node_id;
+  const bool timeless = !header.timestamp.has_value() &&
+                        (header.message_id.empty() || header.message_id == kNilUuid) &&
+                        (type == DataType::kConfig || type == DataType::kControl);
+  if (timeless) header.message_id = TimelessId(header.camera_id, type, message.call.body);
+  Envelope envelope = MakeEnvelope(message.call, std::move(header), type, message.call.body);
+  message.call.body.clear();
+  const std::string message_id = envelope.message_id;
+  absl::Status checked = CheckPayload(envelope);
+  if (!checked.ok()) return RefuseTopic(message, message_id, checked, std::move(reply));
+  std::vector<Envelope> batch;
+  batch.push_back(std::move(envelope));
+  const std::string protocol(EnvelopeProtocol(message.call.protocol));
+  const std::string source = message.call.peer.address;
+  Accept(std::move(batch), protocol, source,
+         [this, message_id, message = std::move(message),
+          reply = std::move(reply)](std::vector<AcceptResult> results) {
+           AnswerTopic(message, message_id, results.front(), reply);
+         });
+}
+
+// {"status": "online"} or the word alone. A retained one tells of the past: nobody was seen now.
+void Application::Impl::TopicStatus(TopicMessage message, ReplyFn reply) {
+  const std::string& body = message.call.body;
+  std::string word = body;
+  const size_t begin = body.find_first_not_of(" \t\r\n");
+  if (begin != std::string::npos && body[begin] == '{') {
+    const absl::StatusOr<JsonFields> fields = JsonFields::Parse(body, options_.max_body_bytes);
+    absl::Status status = fields.status();
+    if (status.ok()) {
+      const auto text = fields->Text({"status"}, kMaxStatusBytes);
+      status = text.status();
+      if (status.ok() && !text->has_value()) {
+        status = absl::InvalidArgumentError("Missing required field: status");
+      }
+      if (status.ok()) word = **text;
+    }
+    if (!status.ok()) return RefuseTopic(message, "", status, std::move(reply));
+  }
+  const absl::Status checked = CheckIdentifier(word, kMaxStatusBytes);
+  if (!checked.ok()) {
+    return RefuseTopic(message, "",
+                       absl::InvalidArgumentError(absl::StrCat("status: ", checked.message())),
+                       std::move(reply));
+  }
+  if (parts_.store == nullptr) return reply(ErrorReply(501, "this node keeps no devices"));
+  DeviceRecord record;
+  record.device_id = message.device;
+  record.at = parts_.clock->Now();
+  record.status = word;
+  const bool retained =
+      std::any_of(message.call.attributes.begin(), message.call.attributes.end(),
+                  [](const auto& attribute) { return attribute.first == "retain"; });
+  record.seen = !retained && word != kOffline;
+  std::vector<StoreRecord> records;
+  records.emplace_back(std::move(record));
+  parts_.store->Append(
+      std::move(records), [this, reply = std::move(reply)](std::vector<AppendResult> results) {
+        const absl::Status& status = results.front().status;
+        reply(status.ok() || !IsTransient(status) ? JsonReply(200, "") : Failed(status));
+      });
+}
+
+}  // namespace viaduct
