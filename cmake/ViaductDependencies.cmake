@@ -16,3 +16,4 @@ find_package(gRPC CONFIG REQUIRED)  # pkg-config needs 18 s for the same answer
 find_package(prometheus-cpp CONFIG REQUIRED)
 pkg_check_modules(libsystemd REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(cpp_httplib REQUIRED IMPORTED_TARGET cpp-httplib)
+pkg_check_modules(libmosquitto REQUIRED IMPORTED_TARGET libmosquitto)

@@ -8,12 +8,13 @@ PACKAGES_build=(
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev
   libyaml-cpp-dev libre2-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
-  libjpeg-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libjpeg-dev libmosquitto-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Beside the build: what test scripts start, and the linters that run as tests.
 PACKAGES_test=(
   sqlite3 curl procps openssl util-linux iproute2 socat
+  mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 

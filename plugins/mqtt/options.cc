@@ -1,0 +1,195 @@
+#include "plugins/mqtt/options.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "plugins/mqtt/broker_address.h"
+
+namespace viaduct::mqtt {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kMaxLevelBytes = 128;  // Of a name that becomes a level of a topic.
+
+struct Filter {
+  const char* topic;
+  bool shared;  // Once among all nodes; else every node hears it: the state of devices, answers.
+};
+constexpr std::array<Filter, 15> kFilters = {{
+    {"lpr/data", true},
+    {"lpr/data/edge/+", true},
+    {"lprserver/cameras/+/detection", true},
+    {"lprserver/cameras/+/health", true},
+    {"camera/+/detections", true},
+    {"camera/+/health", true},
+    {"aicamera/device/+/health", true},
+    {"aicamera/edge/device/+/health", true},
+    {"file/transfer/request", true},
+    {"file/transfer/status", true},
+    {"lprserver/cameras/+/config", false},
+    {"camera/+/status", false},
+    {"system/status/+", false},
+    {"system/control/+/response", false},
+    {"lprserver/cameras/+/control/response", false},
+}};
+
+// The members of a configuration; remembers the first one that is of the wrong type, which only a
+// host that skipped the schema lets through.
+class Members {
+ public:
+  explicit Members(Json config) : config_(std::move(config)) {}
+
+  bool Has(const char* key) const { return config_.contains(key); }
+
+  template <typename T>
+  void Read(const char* key, T* out) {
+    const auto it = config_.find(key);
+    if (it == config_.end()) return;
+    try {
+      it->get_to(*out);
+    } catch (const Json::exception&) {
+      Mistake(key, absl::StrCat("of the wrong type, ", it->type_name()));
+    }
+  }
+
+  void ReadSeconds(const char* key, absl::Duration* out) {
+    double seconds = absl::ToDoubleSeconds(*out);
+    Read(key, &seconds);
+    *out = absl::Seconds(seconds);
+  }
+
+  void Mistake(const char* key, const std::string& what) {
+    if (wrong_.message.empty()) wrong_ = {absl::StrCat("/", key), absl::StrCat(key, ": ", what)};
+  }
+
+  // An empty message: none.
+  const OptionsError& wrong() const { return wrong_; }
+
+ private:
+  const Json config_;
+  OptionsError wrong_;
+};
+
+// A name that may stand between two slashes of a topic.
+void CheckLevel(const char* key, const std::string& name, Members* config) {
+  if (name.empty() || name.size() > kMaxLevelBytes) {
+    return config->Mistake(key, absl::StrCat("expected 1 to ", kMaxLevelBytes, " bytes"));
+  }
+  for (const char c : name) {
+    if (c == '/' || c == '+' || c == '#' || static_cast<unsigned char>(c) < 0x20) {
+      return config->Mistake(key, "becomes a part of topics and can have none of / + #");
+    }
+  }
+}
+
+void ReadSession(Members* config, SessionOptions* session) {
+  config->Read("ca_file", &session->ca_file);
+  config->Read("cert_file", &session->cert_file);
+  config->Read("key_file", &session->key_file);
+  if (session->cert_file.empty() != session->key_file.empty()) {
+    config->Mistake(session->cert_file.empty() ? "cert_file" : "key_file",
+                    "missing, cert_file and key_file belong together");
+  }
+  std::string url;
+  config->Read("broker_url", &url);
+  const bool tls = !session->ca_file.empty() || !session->cert_file.empty();
+  absl::StatusOr<BrokerAddress> address = ParseBrokerAddress(url, tls);
+  if (url.empty()) {
+    config->Mistake("broker_url", "missing, where is the broker?");
+  } else if (address.ok()) {
+    session->broker = *std::move(address);
+  } else {
+    config->Mistake("broker_url", std::string(address.status().message().substr(12)));
+  }
+  std::string protocol = "mqtt311";
+  config->Read("protocol", &protocol);
+  session->version_5 = protocol == "mqtt5";
+  config->Read("client_id", &session->client_id);
+  CheckLevel("client_id", session->client_id, config);
+  config->Read("username", &session->username);
+  config->Read("password", &session->password);
+  if (!session->password.empty() && session->username.empty()) {
+    config->Mistake("username", "missing, a password needs one");
+  }
+  config->Read("keepalive", &session->keepalive_s);
+  config->ReadSeconds("connect_timeout", &session->connect_timeout);
+  config->ReadSeconds("session_expiry", &session->session_expiry);
+}
+
+void ReadServer(Members* config, SubscriberOptions* server) {
+  std::string share = "viaduct";
+  config->Read("share", &share);
+  if (!share.empty()) CheckLevel("share", share, config);
+  server->filters = ServerFilters(share);
+  if (config->Has("subscriptions")) {
+    server->filters.clear();
+    config->Read("subscriptions", &server->filters);
+  }
+  config->Read("arrivals", &server->window);
+  config->ReadSeconds("commit_timeout", &server->commit_timeout);
+}
+
+void ReadClient(const std::string& host, Members* config, PublisherOptions* client) {
+  client->device_id = config->Has("client_id") ? client->session.client_id : host;
+  config->Read("device_id", &client->device_id);
+  CheckLevel("device_id", client->device_id, config);
+  std::string topic = "lpr/data/edge/{device_id}";
+  config->Read("topic", &topic);
+  client->topic = absl::StrReplaceAll(topic, {{"{device_id}", client->device_id}});
+  if (client->topic.find_first_of("+#") != std::string::npos) {
+    config->Mistake("topic", "none to publish to, it has a wildcard");
+  }
+  std::string confirm = "server";
+  config->Read("confirm", &confirm);
+  client->confirm = confirm == "broker" ? Confirm::kBroker : Confirm::kServer;
+  config->ReadSeconds("ack_timeout", &client->ack_timeout);
+  config->Read("window", &client->window);
+  config->Read("publications", &client->max_publications);
+  // A server of another kind knows no array of envelopes.
+  if (client->confirm == Confirm::kBroker) client->max_batch = 1;
+  config->Read("batch", &client->max_batch);
+}
+
+}  // namespace
+
+std::vector<std::string> ServerFilters(std::string_view share) {
+  std::vector<std::string> filters;
+  filters.reserve(kFilters.size());
+  for (const Filter& filter : kFilters) {
+    const bool shared = filter.shared && !share.empty();
+    const absl::string_view group(share.data(), share.size());
+    filters.push_back(shared ? absl::StrCat("$share/", group, "/", filter.topic) : filter.topic);
+  }
+  return filters;
+}
+
+bool ReadOptions(std::string_view config_json, const DefaultNames& names, Options* options,
+                 OptionsError* error) {
+  Json json = Json::parse(config_json, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    *error = {"", "config: not a JSON object"};
+    return false;
+  }
+  Members config(std::move(json));
+  std::string role = "client";
+  config.Read("role", &role);
+  options->is_server = role == "server";
+  SessionOptions session;
+  session.client_id = absl::StrCat(names.host, "-", names.instance);
+  ReadSession(&config, &session);
+  options->server.session = session;
+  options->client.session = std::move(session);
+  if (options->is_server) {
+    ReadServer(&config, &options->server);
+  } else {
+    ReadClient(names.host, &config, &options->client);
+  }
+  *error = config.wrong();
+  return error->message.empty();
+}
+
+}  // namespace viaduct::mqtt

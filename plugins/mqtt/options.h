@@ -1,0 +1,39 @@
+// The configuration of an `mqtt` instance, as config.schema.json describes it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plugins/mqtt/publisher.h"
+#include "plugins/mqtt/subscriber.h"
+
+namespace viaduct::mqtt {
+
+struct Options {
+  bool is_server = false;
+  SubscriberOptions server;
+  PublisherOptions client;
+};
+
+struct OptionsError {
+  std::string pointer;  // JSON pointer of the offending value.
+  std::string message;
+};
+
+// What stands for a name that the config does not give.
+struct DefaultNames {
+  std::string host;
+  std::string instance;
+};
+
+// Reads a config that has passed the schema, defaults filled in. False: *error says what the schema
+// could not.
+bool ReadOptions(std::string_view config_json, const DefaultNames& names, Options* options,
+                 OptionsError* error);
+
+// What a server subscribes to: docs/WIRE.md, with `share` in front of what nodes divide among each
+// other; "" shares nothing.
+std::vector<std::string> ServerFilters(std::string_view share);
+
+}  // namespace viaduct::mqtt

@@ -1,0 +1,332 @@
+// The mqtt plugin: the only file here that knows the plugin ABI.
+#include "viaduct/cpp/plugin.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "mqtt_config_schema.h"
+#include "plugins/mqtt/acks.h"
+#include "plugins/mqtt/options.h"
+#include "plugins/mqtt/publisher.h"
+#include "plugins/mqtt/subscriber.h"
+
+namespace viaduct::mqtt {
+namespace {
+
+using sdk::Host;
+using sdk::Status;
+
+constexpr int64_t kStatsIntervalNs = 2'000'000'000;
+constexpr std::string_view kControlTopic = "system/control/";
+
+sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
+
+std::string_view MessageOf(const absl::Status& status) {
+  return std::string_view(status.message().data(), status.message().size());
+}
+
+// Not now: the same message may be taken later. 501 says that it never will.
+bool IsLater(int status) {
+  return status == 408 || status == 425 || status == 429 || (status >= 500 && status != 501);
+}
+
+// What the application wants published in answer: each attribute "publish" is a topic; its payload
+// is the body, or the "publish-body" that follows.
+std::vector<Publication> PublicationsOf(const vd_reply& reply) {
+  std::vector<Publication> out;
+  for (uint64_t i = 0; i < reply.attribute_count; ++i) {
+    const std::string_view name = sdk::Text(reply.attributes[i].name);
+    const std::string_view value = sdk::Text(reply.attributes[i].value);
+    if (name == "publish") {
+      out.emplace_back();
+      out.back().topic = std::string(value);
+      out.back().payload = std::string(sdk::Text(reply.body));
+    } else if (name == "publish-body" && !out.empty()) {
+      out.back().payload = std::string(value);
+    }
+  }
+  return out;
+}
+
+// Hands an arrival to the application as a call.
+Status CallWith(const Host& host, const std::string& peer, uint64_t ticket,
+                const Arrival& arrival) {
+  const std::string qos = std::to_string(arrival.qos);
+  std::vector<vd_attr> attributes = {sdk::Attr("qos", qos)};
+  if (arrival.retain) attributes.push_back(sdk::Attr("retain", "1"));
+  vd_call call = sdk::Record<vd_call>();
+  call.token = ticket;
+  call.protocol = sdk::Str("mqtt");
+  call.method = sdk::Str("PUBLISH");
+  call.path = sdk::Str(arrival.topic);
+  call.body = sdk::Octets(arrival.payload);
+  call.peer = sdk::Str(peer);
+  call.attributes = attributes.data();
+  call.attribute_count = attributes.size();
+  return host.Call(call);
+}
+
+// The server's end: every arrival is a call to the application.
+class ServerRole {
+ public:
+  ServerRole(const Host& host, const SubscriberOptions& options)
+      : host_(host),
+        peer_(absl::StrCat("mqtt:", options.session.broker.host, ":", options.session.broker.port)),
+        subscriber_(options, MakeEvents()) {}
+
+  const Host& host() const { return host_; }
+
+  Status AddMetrics() {
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter("arrivals_total", "Messages received", &arrivals_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
+        "refused_total", "Messages larger than the node takes, dropped", &refused_));
+    return host_.AddCounter("groups_total", "Groups acknowledged to the broker together", &groups_);
+  }
+
+  Status Start() {
+    host_.SetHealth(sdk::Health::kUnhealthy, "connecting to the broker");
+    const absl::Status status = subscriber_.Start();
+    if (!status.ok()) return Status(CodeOf(status), std::string(MessageOf(status)));
+    PublishStats();
+    return {};
+  }
+  bool Drain(absl::Duration timeout) { return subscriber_.Drain(timeout); }
+  void Stop() { subscriber_.Stop(); }
+
+  void OnReply(const vd_reply& reply) {
+    Answer answer;
+    answer.ticket = reply.token;
+    answer.later = IsLater(reply.status);
+    if (answer.later) {
+      answer.reason = std::string(sdk::Text(reply.body).substr(0, kMaxReasonBytes));
+    } else {
+      answer.publications = PublicationsOf(reply);
+    }
+    subscriber_.SetAnswer(std::move(answer));
+  }
+
+  // A publication to the topic in `path`, or a command to the device `peer`, which answers.
+  Status OnCall(const vd_call& call) {
+    const std::string_view topic = sdk::Text(call.path);
+    Order order;
+    order.token = call.token;
+    order.wants_response = sdk::Text(call.method) != "PUBLISH";
+    order.publication.topic =
+        topic.find('/') != std::string_view::npos
+            ? std::string(topic)
+            : absl::StrCat(AbslText(kControlTopic), AbslText(sdk::Text(call.peer)));
+    order.publication.payload = std::string(sdk::Text(call.body));
+    const auto attribute = [&](std::string_view name) {
+      return sdk::FindAttr(call.attributes, call.attribute_count, name);
+    };
+    order.publication.retain = attribute("retain") == "1";
+    const std::string_view qos = attribute("qos");
+    if (qos == "0" || qos == "2") order.publication.qos = qos == "0" ? 0 : 2;
+    if (order.wants_response) order.message_id = ReadMessageId(order.publication.payload);
+    const absl::Status status = subscriber_.Place(std::move(order));
+    return status.ok() ? Status() : Status(CodeOf(status), std::string(MessageOf(status)));
+  }
+  void OnCallCancel(uint64_t token) { subscriber_.CancelOrder(token); }
+
+  // Every kStatsIntervalNs, on the lane.
+  void PublishStats() {
+    const SubscriberStats now = subscriber_.stats();
+    arrivals_.Increase(static_cast<double>(now.arrivals - last_.arrivals));
+    refused_.Increase(static_cast<double>(now.refused - last_.refused));
+    groups_.Increase(static_cast<double>(now.groups - last_.groups));
+    last_ = now;
+    uint64_t timer = 0;
+    // Refused only when stop has begun, and then there is nothing more to say.
+    static_cast<void>(
+        host_.StartTimer<&ServerRole::PublishStats>(0, kStatsIntervalNs, this, &timer).ok());
+  }
+
+ private:
+  static constexpr size_t kMaxReasonBytes = 128;
+
+  static absl::string_view AbslText(std::string_view text) { return {text.data(), text.size()}; }
+
+  Subscriber::Events MakeEvents() {
+    Subscriber::Events events;
+    events.ask = [this](const Question& question) { return Ask(question); };
+    events.on_ready = [this] { host_.SetHealth(sdk::Health::kHealthy); };
+    events.on_ended = [this](const absl::Status& why) { host_.Fail(CodeOf(why), MessageOf(why)); };
+    events.on_response = [this](uint64_t token, int status, std::string_view body) {
+      vd_reply reply = sdk::Record<vd_reply>();
+      reply.token = token;
+      reply.status = status;
+      reply.body = sdk::Octets(body);
+      host_.Reply(reply);
+    };
+    return events;
+  }
+
+  AskResult Ask(const Question& question) {
+    const Status status = CallWith(host_, peer_, question.ticket, *question.arrival);
+    if (status.ok()) return AskResult::kTaken;
+    // Stop has begun: it is not to be acknowledged either.
+    const bool refused = status.code() == sdk::Code::kInvalidArgument;
+    if (refused) {
+      host_.Warning("a message is larger than the node takes and was dropped",
+                    {sdk::Attr("topic", question.arrival->topic)});
+    }
+    return refused ? AskResult::kRefused : AskResult::kFull;
+  }
+
+  const Host host_;
+  const std::string peer_;
+  Subscriber subscriber_;
+  sdk::Metric arrivals_, refused_, groups_;
+  SubscriberStats last_;
+};
+
+vd_completion ToCompletion(const DeliveryResult& result) {
+  switch (result.outcome) {
+    case DeliveryOutcome::kDurable:
+      return sdk::Durable(result.token, result.duplicate);
+    case DeliveryOutcome::kReject:
+      return sdk::Reject(result.token, CodeOf(result.status), MessageOf(result.status));
+    case DeliveryOutcome::kCancelled:
+      return sdk::Cancelled(result.token);
+    case DeliveryOutcome::kRetry:
+      break;
+  }
+  return sdk::Retry(result.token, CodeOf(result.status), MessageOf(result.status));
+}
+
+// The road: each message is carried to the server behind the broker; commands come the other way.
+class ClientRole {
+ public:
+  ClientRole(const Host& host, const PublisherOptions& options)
+      : host_(host),
+        peer_(absl::StrCat("mqtt:", options.session.broker.host, ":", options.session.broker.port)),
+        publisher_(options, MakeEvents()) {}
+
+  Status Start() {
+    host_.SetHealth(sdk::Health::kUnhealthy, "connecting to the broker");
+    const absl::Status status = publisher_.Start();
+    return status.ok() ? Status() : Status(CodeOf(status), std::string(MessageOf(status)));
+  }
+  bool Drain(absl::Duration timeout) { return publisher_.Drain(timeout); }
+  void Stop() { publisher_.Stop(); }
+  uint32_t Credit() const { return static_cast<uint32_t>(publisher_.credit()); }
+
+  void Deliver(const sdk::MessageList& batch, size_t* taken) {
+    for (const vd_message& message : batch) {
+      Delivery delivery;
+      delivery.token = message.token;
+      delivery.message_id = std::string(sdk::Text(message.message_id));
+      delivery.envelope = std::string(sdk::Text(message.envelope));
+      if (!publisher_.Take(std::move(delivery))) break;
+      ++*taken;
+    }
+    publisher_.Flush();
+  }
+  void Cancel(const sdk::TokenList& tokens) { publisher_.Cancel({tokens.begin(), tokens.size()}); }
+  void OnReply(const vd_reply& reply) { publisher_.Answer(reply.token, PublicationsOf(reply)); }
+
+ private:
+  Publisher::Events MakeEvents() {
+    Publisher::Events events;
+    events.on_done = [this](absl::Span<const DeliveryResult> results) { Complete(results); };
+    events.on_ready = [this] {
+      host_.SetHealth(sdk::Health::kHealthy);
+      host_.OnRoom(0);
+    };
+    events.on_ended = [this](const absl::Status& why) { host_.Fail(CodeOf(why), MessageOf(why)); };
+    events.on_command = [this](const Command& command) { return Ask(command); };
+    events.wall_ns = [this] { return host_.WallNs(); };
+    return events;
+  }
+
+  absl::Status Ask(const Command& command) {
+    const Status status = CallWith(host_, peer_, command.ticket, *command.arrival);
+    if (status.ok()) return absl::OkStatus();
+    return absl::UnavailableError("call: the node takes none");
+  }
+
+  void Complete(absl::Span<const DeliveryResult> results) {
+    std::vector<vd_completion> completions;
+    completions.reserve(results.size());
+    for (const DeliveryResult& result : results) completions.push_back(ToCompletion(result));
+    host_.Complete(completions);
+  }
+
+  const Host host_;
+  const std::string peer_;
+  Publisher publisher_;
+};
+
+class Mqtt final : public sdk::Plugin, public sdk::Deliver, public sdk::CallHandler {
+ public:
+  using Plugin::Plugin;
+
+  Status Configure(const sdk::Config& config) override {
+    std::string json;
+    VIADUCT_RETURN_IF_ERROR(config.Json("", &json));
+    OptionsError error;
+    char host_name[256] = {};
+    gethostname(host_name, sizeof(host_name) - 1);
+    if (!ReadOptions(json, {host_name, name()}, &options_, &error))
+      return sdk::InvalidConfig(error.pointer, error.message);
+    if (!host().has_call()) return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
+    if (!options_.is_server) {
+      client_ = std::make_unique<ClientRole>(host(), options_.client);
+      return {};
+    }
+    server_ = std::make_unique<ServerRole>(host(), options_.server);
+    return server_->AddMetrics();
+  }
+  Status Start(uint32_t) override {
+    return server_ != nullptr ? server_->Start() : client_->Start();
+  }
+  Status Drain(int64_t deadline_ns) override {
+    const absl::Duration left =
+        absl::Nanoseconds(std::max<int64_t>(deadline_ns - host().MonotonicNs(), 0));
+    const bool drained = server_ != nullptr ? server_->Drain(left) : client_->Drain(left);
+    return drained ? Status() : sdk::DeadlineExceeded("drain: messages are still under way");
+  }
+  void Stop() override {
+    if (server_ != nullptr) server_->Stop();
+    if (client_ != nullptr) client_->Stop();
+  }
+  bool Offers(std::string_view id) const override { return id == VD_CALL_1 || !options_.is_server; }
+
+  void OnReply(const vd_reply& reply) override {
+    if (server_ != nullptr) return server_->OnReply(reply);
+    client_->OnReply(reply);
+  }
+  Status OnCall(uint32_t, const vd_call& call) override {
+    if (server_ == nullptr) return sdk::Unimplemented("call: an edge node takes none");
+    return server_->OnCall(call);
+  }
+  void OnCallCancel(uint32_t, uint64_t token) override {
+    if (server_ != nullptr) server_->OnCallCancel(token);
+  }
+  uint32_t Credit(uint32_t) override { return client_->Credit(); }
+  Status DeliverBatch(uint32_t, const sdk::MessageList& batch, size_t* taken) override {
+    client_->Deliver(batch, taken);
+    return {};
+  }
+  void CancelDelivery(uint32_t, const sdk::TokenList& tokens) override { client_->Cancel(tokens); }
+
+ private:
+  Options options_;
+  std::unique_ptr<ServerRole> server_;
+  std::unique_ptr<ClientRole> client_;
+};
+
+}  // namespace
+}  // namespace viaduct::mqtt
+
+VIADUCT_PLUGIN(viaduct::mqtt::Mqtt,
+               viaduct::sdk::Describe("mqtt", "1.0.0")
+                   .Summary("MQTT 5 and 3.1.1 through a broker: road and listener")
+                   .Licence("Apache-2.0")
+                   .Schema(mqtt_config_schema))

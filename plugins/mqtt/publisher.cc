@@ -1,0 +1,339 @@
+#include "plugins/mqtt/publisher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace viaduct::mqtt {
+namespace {
+
+constexpr int kNoSubscribers = 0x10;  // Reason codes of MQTT 5.
+constexpr int kFirstRefusal = 0x80;
+constexpr absl::Duration kIdle = absl::Seconds(1);
+constexpr size_t kMaxCommandBytes = 1u << 20;
+
+bool IsCommandTopic(std::string_view topic) {
+  constexpr std::string_view kSystem = "system/control/";
+  constexpr std::string_view kCameras = "lprserver/cameras/";
+  return topic.substr(0, kSystem.size()) == kSystem || topic.substr(0, kCameras.size()) == kCameras;
+}
+
+}  // namespace
+
+Publisher::Publisher(PublisherOptions options, Events events)
+    : options_(std::move(options)),
+      ack_topic_(absl::StrCat("lpr/ack/", options_.device_id)),
+      events_(std::move(events)) {
+  SessionOptions session = options_.session;
+  session.will.topic = absl::StrCat("system/status/", options_.device_id);
+  session.will.payload = StatusPayload(options_.device_id, "offline", 0);
+  session.will.retain = true;
+  session_ = std::make_unique<Session>(std::move(session), this);
+}
+
+Publisher::~Publisher() { Stop(); }
+
+bool Publisher::Drain(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  draining_ = true;
+  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return ids_.empty() && telling_ == 0;
+  };
+  return mutex_.AwaitWithTimeout(absl::Condition(&idle), timeout);
+}
+
+size_t Publisher::credit() const {
+  absl::MutexLock lock(&mutex_);
+  if (!ready_ || draining_ || bytes_ >= options_.window_bytes) return 0;
+  return options_.window - std::min(options_.window, ids_.size());
+}
+
+bool Publisher::Take(Delivery delivery) {
+  absl::MutexLock lock(&mutex_);
+  const size_t bytes = delivery.envelope.size();
+  if (!ready_ || ids_.size() >= options_.window) return false;
+  if (bytes_ > 0 && bytes_ + bytes > options_.window_bytes) return false;
+  // A message that is under way already could not be told from this one by its answer.
+  if (!ids_.insert(delivery.message_id).second) return false;
+  bytes_ += bytes;
+  queue_.push_back(std::move(delivery));
+  return true;
+}
+
+void Publisher::Cancel(absl::Span<const uint64_t> tokens) {
+  std::vector<DeliveryResult> cancelled;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto wanted = [&](const Delivery& delivery) {
+      return std::find(tokens.begin(), tokens.end(), delivery.token) != tokens.end();
+    };
+    for (const Delivery& delivery : queue_) {
+      if (!wanted(delivery)) continue;
+      cancelled.push_back({delivery.token, DeliveryOutcome::kCancelled, false, {}});
+      ids_.erase(delivery.message_id);
+      bytes_ -= delivery.envelope.size();
+    }
+    queue_.erase(std::remove_if(queue_.begin(), queue_.end(), wanted), queue_.end());
+    ++telling_;
+  }
+  if (!cancelled.empty()) events_.on_done(cancelled);
+  absl::MutexLock lock(&mutex_);
+  --telling_;
+}
+
+void Publisher::Answer(uint64_t ticket, std::vector<Publication> publications) {
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = commands_.find(ticket);
+    if (found == commands_.end()) return;
+    for (Publication& publication : publications) {
+      publication.correlation = found->second;
+      answers_.push_back(std::move(publication));
+    }
+    commands_.erase(found);
+  }
+  session_->Wake();
+}
+
+uint64_t Publisher::dropped_commands() const {
+  absl::MutexLock lock(&mutex_);
+  return dropped_commands_;
+}
+
+std::vector<std::string> Publisher::Filters() const {
+  const std::string& device = options_.device_id;
+  std::vector<std::string> filters = {absl::StrCat("system/control/", device),
+                                      absl::StrCat("lprserver/cameras/", device, "/control")};
+  if (options_.confirm == Confirm::kServer) filters.push_back(ack_topic_);
+  return filters;
+}
+
+void Publisher::OnConnected() {
+  const absl::Status status = session_->Subscribe(Filters());
+  if (!status.ok()) session_->Fail(status);
+}
+
+void Publisher::OnSubscribed() {
+  PublishStatus("online");
+  {
+    absl::MutexLock lock(&mutex_);
+    ready_ = true;
+    if (draining_) return;
+    ++telling_;
+  }
+  events_.on_ready();
+  absl::MutexLock lock(&mutex_);
+  --telling_;
+}
+
+void Publisher::PublishStatus(std::string_view status) {
+  Publication publication;
+  publication.topic = absl::StrCat("system/status/", options_.device_id);
+  publication.payload = StatusPayload(options_.device_id, status, events_.wall_ns());
+  publication.retain = true;
+  // The status is news, not data: one that can not be sent is made good by the will.
+  session_->Publish(publication).status().IgnoreError();
+}
+
+void Publisher::OnFarewell() { PublishStatus("offline"); }
+
+void Publisher::OnArrival(const Arrival& arrival) {
+  if (arrival.topic == ack_topic_) return OnAcks(arrival.payload);
+  if (IsCommandTopic(arrival.topic)) OnCommand(arrival);
+}
+
+void Publisher::OnAcks(std::string_view payload) {
+  std::vector<Ack> acks;
+  if (options_.confirm != Confirm::kServer || !ReadAcks(payload, &acks)) return;
+  for (const Ack& ack : acks) {
+    switch (ack.word) {
+      case AckWord::kStored:
+      case AckWord::kDuplicate:
+        EndMessage(ack.message_id, DeliveryOutcome::kDurable, ack.word == AckWord::kDuplicate, {});
+        break;
+      case AckWord::kRejected:
+        EndMessage(ack.message_id, DeliveryOutcome::kReject, false,
+                   absl::InvalidArgumentError(ack.error));
+        break;
+      case AckWord::kLater:
+        EndMessage(ack.message_id, DeliveryOutcome::kRetry, false,
+                   absl::UnavailableError(ack.error));
+        break;
+    }
+  }
+}
+
+void Publisher::OnCommand(const Arrival& arrival) {
+  uint64_t ticket = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (commands_.size() >= kMaxCommands || arrival.payload.size() > kMaxCommandBytes) {
+      ++dropped_commands_;
+      return;
+    }
+    ticket = next_ticket_++;
+    commands_[ticket] = std::string(arrival.correlation);
+  }
+  if (events_.on_command(Command{ticket, &arrival}).ok()) return;
+  absl::MutexLock lock(&mutex_);
+  commands_.erase(ticket);
+  ++dropped_commands_;
+}
+
+void Publisher::OnPublished(int id, int reason) {
+  const auto found = packets_.find(id);
+  if (found == packets_.end()) return;  // An answer or a status.
+  const uint64_t publication = found->second;
+  packets_.erase(found);
+  if (reason >= kFirstRefusal) {
+    return EndPublication(publication, DeliveryOutcome::kRetry,
+                          absl::UnavailableError(absl::StrCat(
+                              "broker: refused the message, reason ", absl::Hex(reason))));
+  }
+  if (reason == kNoSubscribers) {
+    return EndPublication(publication, DeliveryOutcome::kRetry,
+                          absl::UnavailableError("broker: no server has subscribed"));
+  }
+  if (options_.confirm == Confirm::kBroker) {
+    EndPublication(publication, DeliveryOutcome::kDurable, absl::OkStatus());
+  }
+}
+
+absl::Duration Publisher::OnTurn() {
+  SendAnswers();
+  while (sent_.size() < options_.max_publications) {
+    std::vector<Delivery> batch = NextBatch();
+    if (batch.empty()) break;
+    PublishBatch(std::move(batch));
+  }
+  ExpireDue();
+  TellDone();
+  if (deadlines_.empty()) return kIdle;
+  return std::min(kIdle, absl::Nanoseconds(deadlines_.front().at_ns - MonotonicNs()));
+}
+
+void Publisher::SendAnswers() {
+  std::vector<Publication> answers;
+  {
+    absl::MutexLock lock(&mutex_);
+    answers.swap(answers_);
+  }
+  for (const Publication& answer : answers) session_->Publish(answer).status().IgnoreError();
+}
+
+std::vector<Delivery> Publisher::NextBatch() {
+  std::vector<Delivery> batch;
+  size_t bytes = 0;
+  absl::MutexLock lock(&mutex_);
+  if (!ready_) return batch;
+  while (!queue_.empty() && batch.size() < options_.max_batch) {
+    const size_t next = queue_.front().envelope.size() + 1;
+    if (!batch.empty() && bytes + next > options_.max_batch_bytes) break;
+    bytes += next;
+    batch.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return batch;
+}
+
+void Publisher::PublishBatch(std::vector<Delivery> batch) {
+  const uint64_t number = next_publication_++;
+  Sent& sent = sent_[number];
+  std::vector<std::string> envelopes;
+  envelopes.reserve(batch.size());
+  for (Delivery& delivery : batch) {
+    held_[delivery.message_id] = Held{delivery.token, delivery.envelope.size(), number};
+    sent.message_ids.push_back(std::move(delivery.message_id));
+    envelopes.push_back(std::move(delivery.envelope));
+  }
+  sent.left = sent.message_ids.size();
+  Publication publication;
+  publication.topic = options_.topic;
+  publication.payload = JoinEnvelopes(envelopes);
+  const absl::StatusOr<int> id = session_->Publish(publication);
+  if (!id.ok()) return EndPublication(number, DeliveryOutcome::kRetry, id.status());
+  packets_[*id] = number;
+  deadlines_.push_back({MonotonicNs() + absl::ToInt64Nanoseconds(options_.ack_timeout), number});
+}
+
+void Publisher::EndMessage(const std::string& message_id, DeliveryOutcome outcome, bool duplicate,
+                           const absl::Status& status) {
+  const auto found = held_.find(message_id);
+  if (found == held_.end()) return;  // Answered before, or by an answer to an earlier sending.
+  const Held held = found->second;
+  held_.erase(found);
+  ended_.push_back({{held.token, outcome, duplicate, status}, message_id, held.bytes});
+  const auto sent = sent_.find(held.publication);
+  if (sent != sent_.end() && --sent->second.left == 0) sent_.erase(sent);
+}
+
+void Publisher::EndPublication(uint64_t publication, DeliveryOutcome outcome,
+                               const absl::Status& status) {
+  const auto found = sent_.find(publication);
+  if (found == sent_.end()) return;
+  const std::vector<std::string> ids = std::move(found->second.message_ids);
+  for (const std::string& id : ids) {
+    const auto held = held_.find(id);
+    if (held != held_.end() && held->second.publication == publication) {
+      EndMessage(id, outcome, false, status);
+    }
+  }
+}
+
+void Publisher::ExpireDue() {
+  const int64_t now = MonotonicNs();
+  while (!deadlines_.empty()) {
+    const Deadline due = deadlines_.front();
+    if (due.at_ns > now && sent_.contains(due.publication)) return;
+    deadlines_.pop_front();
+    EndPublication(due.publication, DeliveryOutcome::kRetry,
+                   absl::DeadlineExceededError("server: did not answer in time"));
+  }
+}
+
+void Publisher::TellDone() {
+  if (ended_.empty()) return;
+  std::vector<DeliveryResult> results;
+  results.reserve(ended_.size());
+  {
+    absl::MutexLock lock(&mutex_);
+    for (Ended& ended : ended_) {
+      ids_.erase(ended.message_id);
+      bytes_ -= ended.bytes;
+      results.push_back(std::move(ended.result));
+    }
+    ++telling_;
+  }
+  ended_.clear();
+  events_.on_done(results);
+  absl::MutexLock lock(&mutex_);
+  --telling_;
+}
+
+void Publisher::OnEnded(const absl::Status& why) {
+  std::deque<Delivery> queue;
+  {
+    absl::MutexLock lock(&mutex_);
+    ready_ = false;
+    queue.swap(queue_);
+    answers_.clear();
+    commands_.clear();
+  }
+  const DeliveryOutcome outcome = why.ok() ? DeliveryOutcome::kCancelled : DeliveryOutcome::kRetry;
+  for (const auto& [id, held] : held_) {
+    ended_.push_back({{held.token, outcome, false, why}, id, held.bytes});
+  }
+  for (Delivery& delivery : queue) {
+    ended_.push_back({{delivery.token, outcome, false, why},
+                      std::move(delivery.message_id),
+                      delivery.envelope.size()});
+  }
+  held_.clear();
+  sent_.clear();
+  deadlines_.clear();
+  TellDone();
+  if (!why.ok()) events_.on_ended(why);
+}
+
+}  // namespace viaduct::mqtt

@@ -1,0 +1,365 @@
+#include "plugins/mqtt/session.h"
+
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace viaduct::mqtt {
+namespace {
+
+constexpr int64_t kFarewellNs = 1'000'000'000;
+constexpr int64_t kMiscIntervalNs = 500'000'000;  // How often keep-alive is looked at.
+constexpr size_t kMaxReasonBytes = 256;
+constexpr int kFirstRefusal = 0x80;  // Reason codes from here on are failures.
+
+absl::Status Unavailable(std::string_view text) {
+  return absl::UnavailableError(absl::StrCat(
+      "broker: ", absl::string_view(text.data(), text.size()).substr(0, kMaxReasonBytes)));
+}
+
+// The properties of one packet. An empty list is null, which libmosquitto takes for none.
+class Properties {
+ public:
+  Properties() = default;
+  Properties(const Properties&) = delete;
+  Properties& operator=(const Properties&) = delete;
+  ~Properties() { mosquitto_property_free_all(&list_); }
+  mosquitto_property** list() { return &list_; }
+  const mosquitto_property* get() const { return list_; }
+
+ private:
+  mosquitto_property* list_ = nullptr;
+};
+
+std::string Correlation(const mosquitto_property* properties) {
+  void* data = nullptr;
+  uint16_t size = 0;
+  if (properties == nullptr ||
+      mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &data, &size, false) ==
+          nullptr) {
+    return "";
+  }
+  std::string out(static_cast<const char*>(data), size);
+  std::free(data);
+  return out;
+}
+
+}  // namespace
+
+int64_t MonotonicNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// What libmosquitto calls, on the session's thread, inside Connect or Turn.
+struct Session::Callbacks {
+  static void OnConnect(mosquitto*, void* user, int reason, int, const mosquitto_property*) {
+    auto* self = static_cast<Session*>(user);
+    if (reason == 0) {
+      self->connected_ = true;
+      return self->handler_->OnConnected();
+    }
+    const char* words = self->options_.version_5 ? mosquitto_reason_string(reason)
+                                                 : mosquitto_connack_string(reason);
+    self->Fail(Unavailable(absl::StrCat("refused the connection, ", words)));
+  }
+  static void OnSubscribe(mosquitto*, void* user, int, int count, const int* granted,
+                          const mosquitto_property*) {
+    auto* self = static_cast<Session*>(user);
+    for (int i = 0; i < count; ++i) {
+      if (granted[i] < kFirstRefusal) continue;
+      return self->Fail(absl::PermissionDeniedError(
+          absl::StrCat("broker: refused subscription ", i + 1, " of ", count)));
+    }
+    self->subscribed_ = true;
+    self->handler_->OnSubscribed();
+  }
+  static void OnMessage(mosquitto*, void* user, const mosquitto_message* message,
+                        const mosquitto_property* properties) {
+    auto* self = static_cast<Session*>(user);
+    if (!self->ended_.ok()) return;  // Its PUBACK will not leave; it comes again.
+    const std::string correlation = Correlation(properties);
+    Arrival arrival;
+    arrival.topic = message->topic;
+    if (message->payloadlen > 0) {
+      arrival.payload = std::string_view(static_cast<const char*>(message->payload),
+                                         static_cast<size_t>(message->payloadlen));
+    }
+    arrival.qos = message->qos;
+    arrival.retain = message->retain;
+    arrival.correlation = correlation;
+    self->handler_->OnArrival(arrival);
+  }
+  static void OnPublish(mosquitto*, void* user, int id, int reason, const mosquitto_property*) {
+    static_cast<Session*>(user)->handler_->OnPublished(id, reason);
+  }
+  static void OnDisconnect(mosquitto*, void* user, int reason, const mosquitto_property*) {
+    auto* self = static_cast<Session*>(user);
+    if (self->stopping_.load() && reason == 0) return;
+    // Beside libmosquitto's own small numbers: what an MQTT 5 broker gives as its reason.
+    const char* words = reason >= kFirstRefusal ? mosquitto_reason_string(reason)
+                        : reason == 0           ? "closed the connection"
+                                                : mosquitto_strerror(reason);
+    self->Fail(Unavailable(words));
+  }
+  static void OnLog(mosquitto*, void* user, int level, const char* text) {
+    if (level == MOSQ_LOG_ERR) static_cast<Session*>(user)->library_error_ = text;
+  }
+};
+
+Session::Session(SessionOptions options, SessionHandler* handler)
+    : options_(std::move(options)), handler_(handler) {}
+
+Session::~Session() { Stop(); }
+
+absl::Status Session::Start() {
+  wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake_fd_ < 0) return absl::ResourceExhaustedError("eventfd: none left");
+  const absl::Status made = MakeClient();
+  if (!made.ok()) {
+    Stop();
+    return made;
+  }
+  // The host's signals are not for this thread, and a broken pipe is told by write.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { Run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return absl::OkStatus();
+}
+
+void Session::Stop() {
+  stopping_.store(true);
+  Wake();
+  if (thread_.joinable()) thread_.join();
+  if (client_ != nullptr) mosquitto_destroy(std::exchange(client_, nullptr));
+  if (std::exchange(library_ready_, false)) mosquitto_lib_cleanup();
+  if (wake_fd_ >= 0) close(std::exchange(wake_fd_, -1));
+}
+
+void Session::Wake() {
+  const uint64_t one = 1;
+  // A counter that is full has woken the thread already.
+  if (wake_fd_ >= 0 && write(wake_fd_, &one, sizeof(one)) < 0) return;
+}
+
+absl::Status Session::MakeClient() {
+  mosquitto_lib_init();
+  library_ready_ = true;
+  client_ = mosquitto_new(options_.client_id.c_str(), /*clean_session=*/false, this);
+  if (client_ == nullptr) return absl::ResourceExhaustedError("libmosquitto: out of memory");
+  // Queue what is to be sent, never write it on the spot.
+  mosquitto_threaded_set(client_, true);
+  mosquitto_int_option(client_, MOSQ_OPT_PROTOCOL_VERSION,
+                       options_.version_5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+  mosquitto_int_option(client_, MOSQ_OPT_TCP_NODELAY, 1);
+  mosquitto_int_option(client_, MOSQ_OPT_RECEIVE_MAXIMUM, options_.receive_maximum);
+  mosquitto_connect_v5_callback_set(client_, &Callbacks::OnConnect);
+  mosquitto_subscribe_v5_callback_set(client_, &Callbacks::OnSubscribe);
+  mosquitto_message_v5_callback_set(client_, &Callbacks::OnMessage);
+  mosquitto_publish_v5_callback_set(client_, &Callbacks::OnPublish);
+  mosquitto_disconnect_v5_callback_set(client_, &Callbacks::OnDisconnect);
+  mosquitto_log_callback_set(client_, &Callbacks::OnLog);
+  const Publication& will = options_.will;
+  if (!will.topic.empty() &&
+      mosquitto_will_set(client_, will.topic.c_str(), static_cast<int>(will.payload.size()),
+                         will.payload.data(), will.qos, will.retain) != MOSQ_ERR_SUCCESS) {
+    return absl::InvalidArgumentError("will: the topic is none");
+  }
+  return SetCredentials();
+}
+
+absl::Status Session::SetCredentials() {
+  if (!options_.username.empty() &&
+      mosquitto_username_pw_set(client_, options_.username.c_str(),
+                                options_.password.empty() ? nullptr : options_.password.c_str()) !=
+          MOSQ_ERR_SUCCESS) {
+    return absl::InvalidArgumentError("username: not UTF-8");
+  }
+  return options_.broker.tls ? SetTls() : absl::OkStatus();
+}
+
+absl::Status Session::SetTls() {
+  constexpr int kVerifyPeer = 1;
+  const auto or_null = [](const std::string& text) {
+    return text.empty() ? nullptr : text.c_str();
+  };
+  if (options_.ca_file.empty()) mosquitto_int_option(client_, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
+  if (!options_.ca_file.empty() || !options_.cert_file.empty()) {
+    const int code = mosquitto_tls_set(
+        client_, or_null(options_.ca_file), options_.ca_file.empty() ? "/etc/ssl/certs" : nullptr,
+        or_null(options_.cert_file), or_null(options_.key_file), nullptr);
+    if (code != MOSQ_ERR_SUCCESS) {
+      return absl::FailedPreconditionError("tls: ca_file, cert_file or key_file can not be read");
+    }
+  }
+  // libmosquitto takes this for the oldest version: 1.2 and newer.
+  if (mosquitto_tls_opts_set(client_, kVerifyPeer, "tlsv1.2", nullptr) != MOSQ_ERR_SUCCESS) {
+    return absl::FailedPreconditionError("tls: not offered by this libmosquitto");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Session::Connect() {
+  if (options_.version_5) {
+    Properties properties;
+    mosquitto_property_add_int32(
+        properties.list(), MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+        static_cast<uint32_t>(absl::ToInt64Seconds(options_.session_expiry)));
+    mosquitto_property_add_int32(properties.list(), MQTT_PROP_MAXIMUM_PACKET_SIZE, kMaxPacketBytes);
+    mosquitto_property_add_int16(properties.list(), MQTT_PROP_RECEIVE_MAXIMUM,
+                                 static_cast<uint16_t>(options_.receive_maximum));
+    // Only the connect that waits takes properties, and it keeps them for the one that does not:
+    // nobody listens on port 0, so this comes back at once.
+    mosquitto_connect_bind_v5(client_, "127.0.0.1", 0, options_.keepalive_s, nullptr,
+                              properties.get());
+  }
+  const int code = mosquitto_connect_async(client_, options_.broker.host.c_str(),
+                                           options_.broker.port, options_.keepalive_s);
+  if (code == MOSQ_ERR_SUCCESS) return absl::OkStatus();
+  if (code == MOSQ_ERR_EAI) {
+    return Unavailable(absl::StrCat("no address for ", options_.broker.host));
+  }
+  if (code == MOSQ_ERR_ERRNO) return Unavailable(std::strerror(errno));
+  return Unavailable(library_error_.empty() ? mosquitto_strerror(code) : library_error_.c_str());
+}
+
+void Session::Run() {
+  connect_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(options_.connect_timeout);
+  library_error_.clear();
+  Fail(Connect());
+  while (ended_.ok() && !stopping_.load()) Turn();
+  const bool in_order = ended_.ok();
+  if (in_order) SayFarewell();
+  handler_->OnEnded(in_order ? absl::OkStatus() : ended_);
+}
+
+void Session::Turn() {
+  const absl::Duration wait = handler_->OnTurn();
+  if (!ended_.ok()) return;
+  if (!subscribed_ && MonotonicNs() > connect_deadline_ns_) {
+    return Fail(absl::DeadlineExceededError("broker: did not answer in time"));
+  }
+  Poll(wait);
+  if (ended_.ok() && connected_) Check(mosquitto_loop_misc(client_), "keep-alive");
+}
+
+bool Session::WantsWrite() const {
+  if (!tcp_up_) return true;
+  if (!connected_) return mosquitto_want_write(client_);
+  return handler_->may_write() && mosquitto_want_write(client_);
+}
+
+void Session::Poll(absl::Duration wait) {
+  pollfd watched[2] = {{wake_fd_, POLLIN, 0}, {mosquitto_socket(client_), 0, 0}};
+  if (watched[1].fd < 0) return Fail(Unavailable("closed the connection"));
+  if (!connected_ || handler_->may_read()) watched[1].events |= POLLIN;
+  if (WantsWrite()) watched[1].events |= POLLOUT;
+  const int64_t wait_ns = std::clamp<int64_t>(absl::ToInt64Nanoseconds(wait), 0, kMiscIntervalNs);
+  const int ready = poll(watched, 2, static_cast<int>((wait_ns + 999'999) / 1'000'000));
+  if (ready <= 0) return;
+  if (watched[0].revents != 0) {
+    uint64_t count = 0;
+    // Non-blocking: nothing to read means that somebody was quicker.
+    if (read(wake_fd_, &count, sizeof(count)) < 0) count = 0;
+  }
+  if (watched[1].revents != 0) OnReady(watched[1].revents);
+}
+
+void Session::OnReady(short events) {
+  if (!tcp_up_) return WatchConnecting(events);
+  const bool broken = (events & (POLLERR | POLLHUP | POLLNVAL)) != 0;
+  if ((events & POLLIN) != 0 || broken) {
+    Check(mosquitto_loop_read(client_, 1), "read");
+    if (ended_.ok() && broken && !connected_) return Fail(Unavailable("closed the connection"));
+  }
+  if (ended_.ok() && (events & POLLOUT) != 0) Check(mosquitto_loop_write(client_, 1), "write");
+}
+
+void Session::WatchConnecting(short) {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  getsockopt(mosquitto_socket(client_), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) return Fail(Unavailable(std::strerror(error)));
+  tcp_up_ = true;
+  // With TLS this begins the handshake, without it there is nothing to read yet.
+  if (options_.broker.tls) Check(mosquitto_loop_read(client_, 1), "handshake");
+}
+
+void Session::Check(int code, const char* doing) {
+  if (code == MOSQ_ERR_SUCCESS || !ended_.ok()) return;
+  const std::string detail = code == MOSQ_ERR_ERRNO   ? std::strerror(errno)
+                             : library_error_.empty() ? mosquitto_strerror(code)
+                                                      : library_error_;
+  Fail(Unavailable(absl::StrCat(doing, ": ", detail)));
+}
+
+void Session::Fail(absl::Status why) {
+  if (!ended_.ok() || why.ok()) return;
+  ended_ = std::move(why);
+}
+
+absl::StatusOr<int> Session::Publish(const Publication& publication) {
+  Properties properties;
+  if (options_.version_5 && !publication.correlation.empty()) {
+    mosquitto_property_add_binary(properties.list(), MQTT_PROP_CORRELATION_DATA,
+                                  publication.correlation.data(),
+                                  static_cast<uint16_t>(publication.correlation.size()));
+  }
+  int id = 0;
+  const int code = mosquitto_publish_v5(
+      client_, &id, publication.topic.c_str(), static_cast<int>(publication.payload.size()),
+      publication.payload.data(), publication.qos, publication.retain, properties.get());
+  if (code == MOSQ_ERR_SUCCESS) return id;
+  if (code == MOSQ_ERR_OVERSIZE_PACKET || code == MOSQ_ERR_PAYLOAD_SIZE) {
+    return absl::ResourceExhaustedError(absl::StrCat("message: larger than the broker takes, ",
+                                                     publication.payload.size(), " bytes"));
+  }
+  if (code == MOSQ_ERR_INVAL || code == MOSQ_ERR_MALFORMED_UTF8) {
+    return absl::InvalidArgumentError("topic: none to publish to");
+  }
+  return Unavailable(mosquitto_strerror(code));
+}
+
+absl::Status Session::Subscribe(const std::vector<std::string>& filters) {
+  // At most once would lose, exactly once would need libmosquitto to remember over a crash.
+  constexpr int kQos = 1;
+  std::vector<char*> texts;
+  texts.reserve(filters.size());
+  for (const std::string& filter : filters) texts.push_back(const_cast<char*>(filter.c_str()));
+  const int code = mosquitto_subscribe_multiple(client_, nullptr, static_cast<int>(texts.size()),
+                                                texts.data(), kQos, /*options=*/0, nullptr);
+  if (code == MOSQ_ERR_SUCCESS) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("subscribe: ", mosquitto_strerror(code)));
+}
+
+void Session::SayFarewell() {
+  const int64_t deadline = MonotonicNs() + kFarewellNs;
+  if (!connected_ || !handler_->may_write()) return;
+  handler_->OnFarewell();
+  mosquitto_disconnect_v5(client_, 0, nullptr);
+  while (ended_.ok() && MonotonicNs() < deadline) {
+    pollfd socket = {mosquitto_socket(client_), POLLOUT, 0};
+    if (socket.fd < 0) return;
+    if (poll(&socket, 1, 100) < 0) return;
+    if (mosquitto_loop_write(client_, 1) != MOSQ_ERR_SUCCESS) return;
+  }
+}
+
+}  // namespace viaduct::mqtt

@@ -1,0 +1,140 @@
+// One connection to a broker, on libmosquitto, driven by a thread of its own.
+//
+// libmosquitto 2.0 queues the PUBACK of an arrival before it hands the arrival over, and writes its
+// queue only in mosquitto_loop_write as long as it believes that several threads use it. So the
+// handler decides with may_write() when acknowledgements leave: docs/adr/0006.
+//
+// A session connects once. When the connection ends it tells why and is done: whether and when
+// there is another is the host's affair.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "plugins/mqtt/broker_address.h"
+
+struct mosquitto;
+
+namespace viaduct::mqtt {
+
+inline constexpr size_t kMaxPacketBytes = 68u << 20;  // What a host takes in one call, and a frame.
+
+// Of a clock that does not jump: for deadlines.
+int64_t MonotonicNs();
+
+struct Publication {
+  std::string topic;
+  std::string payload;
+  int qos = 1;
+  bool retain = false;
+  std::string correlation;  // MQTT 5: correlation data; "" for none.
+};
+
+// What came in; everything is borrowed.
+struct Arrival {
+  std::string_view topic;
+  std::string_view payload;
+  int qos = 0;
+  bool retain = false;
+  std::string_view correlation;
+};
+
+struct SessionOptions {
+  BrokerAddress broker;
+  bool version_5 = false;  // Else 3.1.1.
+  std::string client_id;
+  std::string username;  // "": none.
+  std::string password;
+  std::string ca_file;  // "": the system's authorities.
+  std::string cert_file;
+  std::string key_file;
+  int keepalive_s = 60;
+  absl::Duration connect_timeout = absl::Seconds(10);   // From TCP to SUBACK.
+  absl::Duration session_expiry = absl::Hours(24 * 7);  // MQTT 5; a 3.1.1 session has no end.
+  int receive_maximum = 64;                             // MQTT 5: arrivals that await their PUBACK.
+  Publication will;                                     // Without a topic: none.
+};
+
+// The functions are called on the session's thread and must not block.
+class SessionHandler {
+ public:
+  virtual ~SessionHandler() = default;
+  // The broker has taken us: the time to subscribe.
+  virtual void OnConnected() = 0;
+  // Every filter of Subscribe was granted.
+  virtual void OnSubscribed() = 0;
+  virtual void OnArrival(const Arrival& arrival) = 0;
+  // A publication with QoS 1 or 2 has ended. `reason` is that of MQTT 5, 0 with 3.1.1.
+  virtual void OnPublished(int id, int reason) = 0;
+  // Between reading and writing: what other threads left to do. Returns how long it can wait for
+  // the next turn.
+  virtual absl::Duration OnTurn() = 0;
+  virtual bool may_read() const = 0;   // More arrivals are welcome.
+  virtual bool may_write() const = 0;  // What is queued may leave, acknowledgements among it.
+  // The last words of a session that ends in order.
+  virtual void OnFarewell() = 0;
+  // Once, the last call. OK: Stop was called.
+  virtual void OnEnded(const absl::Status& why) = 0;
+};
+
+// Start, Stop and Wake from any thread, the others on the session's thread, from the handler.
+class Session {
+ public:
+  Session(SessionOptions options, SessionHandler* handler);
+  ~Session();  // Stops.
+
+  absl::Status Start();
+  // Says farewell where may_write() allows it, disconnects, joins. Bounded by kFarewell and, while
+  // the name of the broker is being looked up, by the resolver.
+  void Stop();
+  void Wake();
+
+  // The id that OnPublished will name. RESOURCE_EXHAUSTED: larger than the broker takes.
+  absl::StatusOr<int> Publish(const Publication& publication);
+  absl::Status Subscribe(const std::vector<std::string>& filters);
+  // Ends the connection at once and writes nothing more: what was not acknowledged comes again.
+  void Fail(absl::Status why);
+
+ private:
+  struct Callbacks;
+
+  absl::Status MakeClient();
+  absl::Status SetCredentials();
+  absl::Status SetTls();
+  absl::Status Connect();
+  void Run();
+  void Turn();
+  void Poll(absl::Duration wait);
+  void OnReady(short events);
+  // The first sign of life of the socket, or none within connect_timeout.
+  void WatchConnecting(short events);
+  bool WantsWrite() const;
+  void Check(int code, const char* doing);
+  void SayFarewell();
+
+  const SessionOptions options_;
+  SessionHandler* const handler_;
+  struct mosquitto* client_ = nullptr;
+  bool library_ready_ = false;
+  int wake_fd_ = -1;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+
+  // Of the thread alone.
+  bool tcp_up_ = false;
+  bool connected_ = false;
+  bool subscribed_ = false;
+  int64_t connect_deadline_ns_ = 0;
+  absl::Status ended_;
+  std::string library_error_;  // What libmosquitto said last.
+};
+
+}  // namespace viaduct::mqtt

@@ -1,0 +1,266 @@
+#include "plugins/mqtt/subscriber.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "plugins/mqtt/acks.h"
+
+namespace viaduct::mqtt {
+namespace {
+
+// Answers that the broker has not acknowledged; one that never does is no broker.
+constexpr size_t kMaxUnacknowledged = 65536;
+constexpr absl::Duration kIdle = absl::Seconds(1);
+constexpr absl::Duration kAskAgain = absl::Milliseconds(20);
+constexpr std::string_view kResponse = "/response";
+constexpr std::string_view kCorrelationMark = "viaduct-";
+constexpr int kPublished = 202;
+constexpr int kAnswered = 200;
+constexpr int kRefusedByBroker = 502;
+constexpr int kFirstRefusal = 0x80;
+
+std::string CorrelationOf(uint64_t token) {
+  return absl::StrCat(absl::string_view(kCorrelationMark.data(), kCorrelationMark.size()), token);
+}
+
+bool EndsWith(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+}  // namespace
+
+Subscriber::Subscriber(SubscriberOptions options, Events events)
+    : options_(std::move(options)), events_(std::move(events)) {
+  SessionOptions session = options_.session;
+  session.receive_maximum = static_cast<int>(options_.window);
+  session_ = std::make_unique<Session>(std::move(session), this);
+}
+
+Subscriber::~Subscriber() { Stop(); }
+
+bool Subscriber::Drain(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  draining_ = true;
+  idle_ = false;  // Until the thread has seen it.
+  session_->Wake();
+  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return idle_ || ended_; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&idle), timeout);
+}
+
+void Subscriber::SetAnswer(Answer answer) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended_) return;
+    answers_.push_back(std::move(answer));
+  }
+  session_->Wake();
+}
+
+absl::Status Subscriber::Place(Order order) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!ready_ || ended_) return absl::UnavailableError("broker: not connected");
+    if (orders_.size() + responses_.size() >= kMaxOrders) {
+      return absl::ResourceExhaustedError("orders: too many are under way");
+    }
+    if (order.wants_response) {
+      responses_[order.token] = order.message_id;
+      order.publication.correlation = CorrelationOf(order.token);
+    }
+    orders_.push_back(std::move(order));
+  }
+  session_->Wake();
+  return absl::OkStatus();
+}
+
+void Subscriber::CancelOrder(uint64_t token) {
+  absl::MutexLock lock(&mutex_);
+  responses_.erase(token);
+  orders_.erase(std::remove_if(orders_.begin(), orders_.end(),
+                               [token](const Order& order) { return order.token == token; }),
+                orders_.end());
+}
+
+SubscriberStats Subscriber::stats() const {
+  absl::MutexLock lock(&mutex_);
+  return stats_;
+}
+
+void Subscriber::OnConnected() {
+  const absl::Status status = session_->Subscribe(options_.filters);
+  if (!status.ok()) session_->Fail(status);
+}
+
+void Subscriber::OnSubscribed() {
+  {
+    absl::MutexLock lock(&mutex_);
+    ready_ = true;
+  }
+  events_.on_ready();
+}
+
+bool Subscriber::may_read() const {
+  return !closed_ && postponed_.empty() && group_ < options_.window &&
+         group_bytes_ < options_.window_bytes;
+}
+
+void Subscriber::OnArrival(const Arrival& arrival) {
+  if (OnResponse(arrival)) return;
+  ++group_;
+  group_bytes_ += arrival.payload.size();
+  {
+    absl::MutexLock lock(&mutex_);
+    ++stats_.arrivals;
+    idle_ = false;
+  }
+  const AskResult asked = postponed_.empty() ? Ask(arrival) : AskResult::kFull;
+  if (asked != AskResult::kFull) return;
+  postponed_.push_back({std::string(arrival.topic), std::string(arrival.payload),
+                        std::string(arrival.correlation), arrival.qos, arrival.retain});
+}
+
+AskResult Subscriber::Ask(const Arrival& arrival) {
+  const uint64_t ticket = next_ticket_++;
+  waiting_[ticket] = {MonotonicNs() + absl::ToInt64Nanoseconds(options_.commit_timeout),
+                      arrival.qos > 0, std::string(arrival.correlation)};
+  const AskResult asked = events_.ask(Question{ticket, &arrival});
+  if (asked != AskResult::kTaken) waiting_.erase(ticket);
+  if (asked == AskResult::kRefused) {
+    absl::MutexLock lock(&mutex_);
+    ++stats_.refused;
+  }
+  return asked;
+}
+
+void Subscriber::AskPostponed() {
+  while (!postponed_.empty()) {
+    const Postponed& next = postponed_.front();
+    const Arrival arrival = {next.topic, next.payload, next.qos, next.retain, next.correlation};
+    if (Ask(arrival) == AskResult::kFull) return;
+    postponed_.pop_front();
+  }
+}
+
+absl::Duration Subscriber::OnTurn() {
+  TakeAnswers();
+  AskPostponed();
+  SendOrders();
+  CheckTimes();
+  NoteIdle();
+  return postponed_.empty() ? kIdle : kAskAgain;
+}
+
+void Subscriber::TakeAnswers() {
+  std::vector<Answer> answers;
+  {
+    absl::MutexLock lock(&mutex_);
+    answers.swap(answers_);
+  }
+  for (Answer& answer : answers) TakeAnswer(std::move(answer));
+}
+
+void Subscriber::TakeAnswer(Answer answer) {
+  const auto found = waiting_.find(answer.ticket);
+  if (found == waiting_.end()) return;
+  if (answer.later && found->second.can_come_again) {
+    return session_->Fail(absl::UnavailableError(
+        absl::StrCat("node: can not store now, the broker keeps the messages, ", answer.reason)));
+  }
+  for (Publication& publication : answer.publications) {
+    publication.correlation = found->second.correlation;
+    const absl::StatusOr<int> id = session_->Publish(publication);
+    // The message is stored all the same; who did not read the answer sends it again.
+    if (id.ok() && publication.qos > 0) ++unacknowledged_;
+  }
+  waiting_.erase(found);
+}
+
+void Subscriber::SendOrders() {
+  std::deque<Order> orders;
+  {
+    absl::MutexLock lock(&mutex_);
+    orders.swap(orders_);
+  }
+  for (const Order& order : orders) {
+    const absl::StatusOr<int> id = session_->Publish(order.publication);
+    if (id.ok() && order.publication.qos > 0) ++unacknowledged_;
+    if (id.ok() && order.wants_response) continue;
+    if (id.ok() && order.publication.qos > 0) {
+      order_packets_[*id] = order.token;
+      continue;
+    }
+    CancelOrder(order.token);
+    events_.on_response(order.token, id.ok() ? kPublished : kRefusedByBroker, "");
+  }
+}
+
+void Subscriber::OnPublished(int id, int reason) {
+  if (unacknowledged_ > 0) --unacknowledged_;
+  const auto found = order_packets_.find(id);
+  if (found == order_packets_.end()) return;
+  const uint64_t token = found->second;
+  order_packets_.erase(found);
+  events_.on_response(token, reason >= kFirstRefusal ? kRefusedByBroker : kPublished, "");
+}
+
+// True: it was an answer to an order, ours or another node's.
+bool Subscriber::OnResponse(const Arrival& arrival) {
+  if (!EndsWith(arrival.topic, kResponse)) return false;
+  uint64_t token = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [order, message_id] : responses_) {
+      const bool correlated =
+          !arrival.correlation.empty() && arrival.correlation == CorrelationOf(order);
+      const bool named = arrival.correlation.empty() && !message_id.empty() &&
+                         ReadMessageId(arrival.payload) == message_id;
+      if (correlated || named) token = order;
+    }
+    if (token == 0) return true;
+    responses_.erase(token);
+  }
+  events_.on_response(token, kAnswered, arrival.payload);
+  return true;
+}
+
+void Subscriber::CheckTimes() {
+  if (unacknowledged_ > kMaxUnacknowledged) {
+    return session_->Fail(absl::UnavailableError("broker: acknowledges nothing"));
+  }
+  const int64_t now = MonotonicNs();
+  for (const auto& [ticket, waiting] : waiting_) {
+    if (waiting.deadline_ns > now) continue;
+    return session_->Fail(
+        absl::DeadlineExceededError("node: did not store in time, the broker keeps the messages"));
+  }
+}
+
+void Subscriber::NoteIdle() {
+  const bool waits = !waiting_.empty() || !postponed_.empty();
+  absl::MutexLock lock(&mutex_);
+  closed_ = draining_;
+  if (waits) return;
+  if (group_ > 0) ++stats_.groups;
+  group_ = 0;
+  group_bytes_ = 0;
+  idle_ = answers_.empty();
+}
+
+void Subscriber::OnEnded(const absl::Status& why) {
+  waiting_.clear();
+  postponed_.clear();
+  {
+    absl::MutexLock lock(&mutex_);
+    ended_ = true;
+    ready_ = false;
+    answers_.clear();
+    orders_.clear();
+    responses_.clear();
+  }
+  if (!why.ok()) events_.on_ended(why);
+}
+
+}  // namespace viaduct::mqtt

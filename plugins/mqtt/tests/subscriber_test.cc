@@ -1,0 +1,266 @@
+#include "plugins/mqtt/subscriber.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "plugins/mqtt/tests/real_broker.h"
+
+namespace viaduct::mqtt {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// A host that keeps what it is asked until a test answers.
+class Host {
+ public:
+  Host(const RealBroker& broker, SubscriberOptions options, const std::string& client_id = "srv") {
+    options.session = SessionOn(broker, client_id);
+    options.session.version_5 = version_5;
+    if (options.filters.empty()) options.filters = {"data/+", "control/+/response"};
+    Subscriber::Events events;
+    events.ask = [this](const Question& question) { return Ask(question); };
+    events.on_ready = [this] {
+      absl::MutexLock lock(&mutex_);
+      ready_ = true;
+    };
+    events.on_ended = [this](const absl::Status& why) {
+      absl::MutexLock lock(&mutex_);
+      ended_ = why;
+    };
+    events.on_response = [this](uint64_t token, int status, std::string_view body) {
+      absl::MutexLock lock(&mutex_);
+      responses_.push_back({token, {status, std::string(body)}});
+    };
+    subscriber = std::make_unique<Subscriber>(options, std::move(events));
+    EXPECT_TRUE(subscriber->Start().ok());
+    EXPECT_TRUE(Eventually([this] {
+      absl::MutexLock lock(&mutex_);
+      return ready_ || !ended_.ok();
+    }));
+  }
+
+  ~Host() { subscriber.reset(); }  // Before what it tells.
+
+  std::vector<std::string> asked() const {
+    absl::MutexLock lock(&mutex_);
+    return asked_;
+  }
+  absl::Status ended() const {
+    absl::MutexLock lock(&mutex_);
+    return ended_;
+  }
+  std::vector<std::pair<uint64_t, std::pair<int, std::string>>> responses() const {
+    absl::MutexLock lock(&mutex_);
+    return responses_;
+  }
+  // The oldest that has no answer yet.
+  void AnswerNext(bool later = false, std::vector<Publication> publications = {}) {
+    Answer answer;
+    {
+      absl::MutexLock lock(&mutex_);
+      ASSERT_FALSE(tickets_.empty());
+      answer.ticket = tickets_.front();
+      tickets_.pop_front();
+    }
+    answer.later = later;
+    answer.publications = std::move(publications);
+    subscriber->SetAnswer(std::move(answer));
+  }
+  void SetNext(AskResult result) {
+    absl::MutexLock lock(&mutex_);
+    next_ = result;
+  }
+  bool Hears(size_t count) {
+    return Eventually([&] { return asked().size() >= count; });
+  }
+
+  static bool version_5;
+  std::unique_ptr<Subscriber> subscriber;
+
+ private:
+  AskResult Ask(const Question& question) {
+    absl::MutexLock lock(&mutex_);
+    const AskResult result = std::exchange(next_, AskResult::kTaken);
+    if (result == AskResult::kFull) return result;
+    asked_.push_back(std::string(question.arrival->payload));
+    if (result == AskResult::kTaken) tickets_.push_back(question.ticket);
+    return result;
+  }
+
+  mutable absl::Mutex mutex_;
+  bool ready_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
+  AskResult next_ ABSL_GUARDED_BY(mutex_) = AskResult::kTaken;
+  std::vector<std::string> asked_ ABSL_GUARDED_BY(mutex_);
+  std::deque<uint64_t> tickets_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::pair<uint64_t, std::pair<int, std::string>>> responses_ ABSL_GUARDED_BY(mutex_);
+};
+bool Host::version_5 = true;
+
+Publication To(const std::string& topic, const std::string& payload) {
+  Publication publication;
+  publication.topic = topic;
+  publication.payload = payload;
+  return publication;
+}
+
+class SubscriberTest : public ::testing::TestWithParam<bool> {
+ protected:
+  SubscriberTest() { Host::version_5 = GetParam(); }
+  RealBroker broker_;
+};
+INSTANTIATE_TEST_SUITE_P(Versions, SubscriberTest, ::testing::Bool(), [](const auto& info) {
+  return info.param ? std::string("Mqtt5") : std::string("Mqtt311");
+});
+
+// The broker forgets a message with its PUBACK, and that leaves after the answer.
+TEST_P(SubscriberTest, AcknowledgesOnlyWhatWasAnswered) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  {
+    Host host(broker_, {});
+    peer.Publish(To("data/1", "one"));
+    peer.Publish(To("data/1", "two"));
+    ASSERT_TRUE(host.Hears(2));
+    host.subscriber->Stop();  // As a crash would: nothing was answered.
+  }
+  {
+    Host host(broker_, {});
+    ASSERT_TRUE(host.Hears(2));
+    EXPECT_THAT(host.asked(), ElementsAre("one", "two"));
+    host.AnswerNext();
+    host.AnswerNext();
+    EXPECT_TRUE(host.subscriber->Drain(kDeadline));
+    host.subscriber->Stop();
+  }
+  Host host(broker_, {});
+  peer.Publish(To("data/1", "three"));
+  ASSERT_TRUE(host.Hears(1));
+  EXPECT_THAT(host.asked(), ElementsAre("three"));
+}
+
+TEST_P(SubscriberTest, ACommittedMessageOfAnUnfinishedGroupComesAgain) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  {
+    Host host(broker_, {});
+    peer.Publish(To("data/1", "one"));
+    peer.Publish(To("data/1", "two"));
+    ASSERT_TRUE(host.Hears(2));
+    host.AnswerNext();
+    host.AnswerNext(/*later=*/true);
+    ASSERT_TRUE(Eventually([&] { return !host.ended().ok(); }));
+    EXPECT_EQ(host.ended().code(), absl::StatusCode::kUnavailable);
+  }
+  Host host(broker_, {});
+  EXPECT_TRUE(host.Hears(2));
+}
+
+TEST_P(SubscriberTest, WhatTheHostNeverTakesDoesNotComeAgain) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  {
+    Host host(broker_, {});
+    host.SetNext(AskResult::kRefused);
+    peer.Publish(To("data/1", "bad"));
+    ASSERT_TRUE(host.Hears(1));
+    EXPECT_TRUE(host.subscriber->Drain(kDeadline));
+    EXPECT_EQ(host.subscriber->stats().refused, 1u);
+  }
+  Host host(broker_, {});
+  peer.Publish(To("data/1", "good"));
+  ASSERT_TRUE(host.Hears(1));
+  EXPECT_THAT(host.asked(), ElementsAre("good"));
+}
+
+TEST_P(SubscriberTest, AsksAgainWhenTheHostHadNoRoom) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  Host host(broker_, {});
+  host.SetNext(AskResult::kFull);
+  peer.Publish(To("data/1", "one"));
+  peer.Publish(To("data/1", "two"));
+  ASSERT_TRUE(host.Hears(2));
+  EXPECT_THAT(host.asked(), ElementsAre("one", "two"));
+}
+
+TEST_P(SubscriberTest, GivesUpWhenTheHostDoesNotAnswerInTime) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  SubscriberOptions options;
+  options.commit_timeout = absl::Milliseconds(50);
+  Host host(broker_, options);
+  peer.Publish(To("data/1", "one"));
+  ASSERT_TRUE(Eventually([&] { return !host.ended().ok(); }));
+  EXPECT_EQ(host.ended().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_P(SubscriberTest, TakesNoMoreThanItsWindow) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  SubscriberOptions options;
+  options.window = 3;
+  Host host(broker_, options);
+  for (int i = 0; i < 10; ++i) peer.Publish(To("data/1", std::to_string(i)));
+  ASSERT_TRUE(host.Hears(3));
+  // The next ones wait at the broker until the three are answered.
+  EXPECT_EQ(host.asked().size(), 3u);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(host.Hears(static_cast<size_t>(i) + 1));
+    host.AnswerNext();
+  }
+  EXPECT_THAT(host.asked(), SizeIs(10));
+}
+
+TEST_P(SubscriberTest, PublishesTheAnswer) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"ack/#"});
+  Host host(broker_, {});
+  peer.Publish(To("data/1", "one"));
+  ASSERT_TRUE(host.Hears(1));
+  EXPECT_THAT(peer.On("ack/1"), IsEmpty());
+  host.AnswerNext(false, {To("ack/1", "stored")});
+  ASSERT_TRUE(Eventually([&] { return !peer.On("ack/1").empty(); }));
+  EXPECT_EQ(peer.On("ack/1")[0].payload, "stored");
+}
+
+TEST_P(SubscriberTest, SendsCommandsAndReadsTheirAnswers) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"control/+"});
+  Host host(broker_, {});
+  Order order;
+  order.token = 77;
+  order.wants_response = true;
+  order.message_id = "c-1";
+  order.publication = To("control/CAM1", R"({"message_id":"c-1"})");
+  ASSERT_TRUE(host.subscriber->Place(order).ok());
+  ASSERT_TRUE(Eventually([&] { return !peer.heard().empty(); }));
+  const std::string correlation = peer.heard()[0].correlation;
+  EXPECT_EQ(correlation.empty(), !GetParam());
+  // Another node's answer, then ours: by correlation data with MQTT 5, by the id without.
+  Publication other = To("control/CAM1/response", R"({"message_id":"c-9"})");
+  peer.Publish(other);
+  Publication ours = To("control/CAM1/response", R"({"message_id":"c-1","success":true})");
+  ours.correlation = correlation;
+  peer.Publish(ours);
+  ASSERT_TRUE(Eventually([&] { return !host.responses().empty(); }));
+  ASSERT_THAT(host.responses(), SizeIs(1));
+  EXPECT_EQ(host.responses()[0].first, 77u);
+  EXPECT_EQ(host.responses()[0].second.first, 200);
+  EXPECT_EQ(host.responses()[0].second.second, ours.payload);
+  EXPECT_THAT(host.asked(), IsEmpty());
+  order.token = 78;
+  order.wants_response = false;
+  order.publication.qos = 2;
+  ASSERT_TRUE(host.subscriber->Place(order).ok());
+  ASSERT_TRUE(Eventually([&] { return host.responses().size() == 2; }));
+  EXPECT_EQ(host.responses()[1].second.first, 202);
+}
+
+TEST_P(SubscriberTest, SaysWhenTheBrokerIsGone) {
+  Host host(broker_, {});
+  broker_.Stop(SIGKILL);
+  ASSERT_TRUE(Eventually([&] { return !host.ended().ok(); }));
+  EXPECT_EQ(host.ended().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(host.subscriber->Place({}).code(), absl::StatusCode::kUnavailable);
+  Host none(broker_, {}, "other");
+  EXPECT_EQ(none.ended().code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace viaduct::mqtt
