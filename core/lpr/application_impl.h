@@ -15,6 +15,7 @@
 #include "core/lpr/query_params.h"
 #include "core/lpr/replies.h"
 #include "core/lpr/router.h"
+#include "core/message/envelope_batch.h"
 
 namespace viaduct {
 
@@ -73,6 +74,7 @@ struct Application::Impl {
   struct TopicMessage;
   void HandleTopic(CallRequest request, ReplyFn reply);
   void TopicData(TopicMessage message, ReplyFn reply);
+  void TopicEnvelopes(TopicMessage message, bool array, ParsedEnvelopes parsed, ReplyFn reply);
   void TopicFlat(TopicMessage message, ReplyFn reply);
   void TopicStatus(TopicMessage message, ReplyFn reply);
   void TopicControl(CallRequest request, ReplyFn reply);

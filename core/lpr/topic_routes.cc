@@ -14,7 +14,6 @@
 #include "core/lpr/ingest.h"
 #include "core/lpr/json_fields.h"
 #include "core/lpr/topic_names.h"
-#include "core/message/envelope_batch.h"
 #include "core/message/identity.h"
 #include "core/message/json_scanner.h"
 #include "core/store/message_key.h"
@@ -100,6 +99,38 @@ bool IsEnvelope(std::string_view json, size_t max_bytes) {
   return std::any_of(members.begin(), members.end(), [](const JsonMember& member) {
     return member.key == "data_type" || member.key == "payload";
   });
+}
+
+absl::Status KindOfType(const std::string& type, TopicKind* kind) {
+  if (type == kDetectionType) {
+    *kind = TopicKind::kDetection;
+  } else if (type == kHealthType) {
+    *kind = TopicKind::kHealth;
+  } else if (type == kRegistrationType) {
+    *kind = TopicKind::kConfig;
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "type: expected an envelope, ", AbslView(kDetectionType), ", ", AbslView(kHealthType),
+        " or ", AbslView(kRegistrationType), ", got ", ShownText(type)));
+  }
+  return absl::OkStatus();
+}
+
+// {"status": "online"} or the word alone.
+absl::StatusOr<std::string> ReadStatusWord(const std::string& body, size_t max_bytes) {
+  std::string word = body;
+  const size_t begin = body.find_first_not_of(" \t\r\n");
+  if (begin != std::string::npos && body[begin] == '{') {
+    const absl::StatusOr<JsonFields> fields = JsonFields::Parse(body, max_bytes);
+    if (!fields.ok()) return fields.status();
+    const auto text = fields->Text({"status"}, kMaxStatusBytes);
+    if (!text.ok()) return text.status();
+    if (!text->has_value()) return absl::InvalidArgumentError("Missing required field: status");
+    word = **text;
+  }
+  const absl::Status checked = CheckIdentifier(word, kMaxStatusBytes);
+  if (checked.ok()) return word;
+  return absl::InvalidArgumentError(absl::StrCat("status: ", checked.message()));
 }
 
 // A UUID made of what the message says: without a time of its own it is the same message whenever
@@ -199,11 +230,16 @@ void Application::Impl::TopicData(TopicMessage message, ReplyFn reply) {
                        std::move(reply));
   }
   if (parsed->items.empty()) return reply(JsonReply(200, ""));
-  auto results = std::make_shared<std::vector<TopicResult>>(parsed->items.size());
+  TopicEnvelopes(std::move(message), array, *std::move(parsed), std::move(reply));
+}
+
+void Application::Impl::TopicEnvelopes(TopicMessage message, bool array, ParsedEnvelopes parsed,
+                                       ReplyFn reply) {
+  auto results = std::make_shared<std::vector<TopicResult>>(parsed.items.size());
   std::vector<Envelope> batch;
   std::vector<size_t> places;
-  for (size_t i = 0; i < parsed->items.size(); ++i) {
-    ParsedEnvelope& item = parsed->items[i];
+  for (size_t i = 0; i < parsed.items.size(); ++i) {
+    ParsedEnvelope& item = parsed.items[i];
     absl::Status status = item.envelope.status();
     if (status.ok()) status = CheckPayload(*item.envelope);
     TopicResult& one = (*results)[i];
@@ -231,32 +267,18 @@ void Application::Impl::TopicData(TopicMessage message, ReplyFn reply) {
 // What the topic says goes before what the payload must: the camera and what it is about.
 absl::Status Application::Impl::ReadFlat(const TopicMessage& message, PayloadHeader* header,
                                          DataType* type) const {
-  const std::string& body = message.call.body;
-  VD_RETURN_IF_ERROR(ReadHeader(body, payload_options(), header));
+  VD_RETURN_IF_ERROR(ReadHeader(message.call.body, payload_options(), header));
   TopicKind kind = message.kind;
-  if (kind == TopicKind::kData) {
-    if (header->type == kDetectionType) {
-      kind = TopicKind::kDetection;
-    } else if (header->type == kHealthType) {
-      kind = TopicKind::kHealth;
-    } else if (header->type == kRegistrationType) {
-      kind = TopicKind::kConfig;
-    } else {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "type: expected an envelope, ", AbslView(kDetectionType), ", ", AbslView(kHealthType),
-          " or ", AbslView(kRegistrationType), ", got ", ShownText(header->type)));
-    }
-  }
+  if (kind == TopicKind::kData) VD_RETURN_IF_ERROR(KindOfType(header->type, &kind));
   if (header->camera_id.empty()) header->camera_id = message.device;
-  if (header->camera_id.empty() && message.kind != TopicKind::kFile) {
+  if (header->camera_id.empty() && kind != TopicKind::kFile) {
     return absl::InvalidArgumentError("Missing required field: camera_id");
   }
-  *type = DataType::kConfig;
-  if (kind == TopicKind::kFile) *type = DataType::kControl;
+  *type = kind == TopicKind::kFile ? DataType::kControl : DataType::kConfig;
   if (kind == TopicKind::kDetection) {
     *type = DataType::kDetection;
     DetectionPayload payload;
-    VD_RETURN_IF_ERROR(ReadDetection(body, payload_options(), &payload));
+    VD_RETURN_IF_ERROR(ReadDetection(message.call.body, payload_options(), &payload));
     // Sent again it could not be recognised.
     if (!header->timestamp.has_value()) {
       return absl::InvalidArgumentError("Missing required field: timestamp");
@@ -265,7 +287,7 @@ absl::Status Application::Impl::ReadFlat(const TopicMessage& message, PayloadHea
   if (kind == TopicKind::kHealth) {
     *type = DataType::kHealth;
     HealthPayload payload;
-    VD_RETURN_IF_ERROR(ReadHealth(body, payload_options(), &payload));
+    VD_RETURN_IF_ERROR(ReadHealth(message.call.body, payload_options(), &payload));
     if (payload.status.empty()) {
       return absl::InvalidArgumentError("Missing required field: status");
     }
@@ -300,39 +322,20 @@ void Application::Impl::TopicFlat(TopicMessage message, ReplyFn reply) {
          });
 }
 
-// {"status": "online"} or the word alone. A retained one tells of the past: nobody was seen now.
+// A retained one tells of the past: nobody was seen now.
 void Application::Impl::TopicStatus(TopicMessage message, ReplyFn reply) {
-  const std::string& body = message.call.body;
-  std::string word = body;
-  const size_t begin = body.find_first_not_of(" \t\r\n");
-  if (begin != std::string::npos && body[begin] == '{') {
-    const absl::StatusOr<JsonFields> fields = JsonFields::Parse(body, options_.max_body_bytes);
-    absl::Status status = fields.status();
-    if (status.ok()) {
-      const auto text = fields->Text({"status"}, kMaxStatusBytes);
-      status = text.status();
-      if (status.ok() && !text->has_value()) {
-        status = absl::InvalidArgumentError("Missing required field: status");
-      }
-      if (status.ok()) word = **text;
-    }
-    if (!status.ok()) return RefuseTopic(message, "", status, std::move(reply));
-  }
-  const absl::Status checked = CheckIdentifier(word, kMaxStatusBytes);
-  if (!checked.ok()) {
-    return RefuseTopic(message, "",
-                       absl::InvalidArgumentError(absl::StrCat("status: ", checked.message())),
-                       std::move(reply));
-  }
+  const absl::StatusOr<std::string> word =
+      ReadStatusWord(message.call.body, options_.max_body_bytes);
+  if (!word.ok()) return RefuseTopic(message, "", word.status(), std::move(reply));
   if (parts_.store == nullptr) return reply(ErrorReply(501, "this node keeps no devices"));
   DeviceRecord record;
   record.device_id = message.device;
   record.at = parts_.clock->Now();
-  record.status = word;
+  record.status = *word;
   const bool retained =
       std::any_of(message.call.attributes.begin(), message.call.attributes.end(),
                   [](const auto& attribute) { return attribute.first == "retain"; });
-  record.seen = !retained && word != kOffline;
+  record.seen = !retained && *word != kOffline;
   std::vector<StoreRecord> records;
   records.emplace_back(std::move(record));
   parts_.store->Append(
