@@ -133,8 +133,8 @@ void ReadServer(Members* config, SubscriberOptions* server) {
   config->ReadSeconds("commit_timeout", &server->commit_timeout);
 }
 
-void ReadClient(const std::string& host, Members* config, PublisherOptions* client) {
-  client->device_id = config->Has("client_id") ? client->session.client_id : host;
+void ReadClient(const std::string& device_id, Members* config, PublisherOptions* client) {
+  client->device_id = config->Has("client_id") ? client->session.client_id : device_id;
   config->Read("device_id", &client->device_id);
   CheckLevel("device_id", client->device_id, config);
   std::string topic = "lpr/data/edge/{device_id}";
@@ -179,14 +179,15 @@ bool ReadOptions(std::string_view config_json, const DefaultNames& names, Option
   config.Read("role", &role);
   options->is_server = role == "server";
   SessionOptions session;
-  session.client_id = absl::StrCat(names.host, "-", names.instance);
+  session.client_id = names.client_id;
+  session.keep_session = config.Has("client_id");
   ReadSession(&config, &session);
   options->server.session = session;
   options->client.session = std::move(session);
   if (options->is_server) {
     ReadServer(&config, &options->server);
   } else {
-    ReadClient(names.host, &config, &options->client);
+    ReadClient(names.device_id, &config, &options->client);
   }
   *error = config.wrong();
   return error->message.empty();

@@ -21,10 +21,10 @@ struct OptionsError {
   std::string message;
 };
 
-// What stands for a name that the config does not give.
+// What stands for names that the config does not give.
 struct DefaultNames {
-  std::string host;
-  std::string instance;
+  std::string device_id;
+  std::string client_id;  // Nobody else's: a session of that name is not kept.
 };
 
 // Reads a config that has passed the schema, defaults filled in. False: *error says what the schema

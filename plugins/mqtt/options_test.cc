@@ -13,7 +13,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 
-const DefaultNames kNames = {"gate7", "mqtt"};
+const DefaultNames kNames = {"gate7", "gate7-81f3"};
 
 // The mqtt section of the original gateway's file, as its users have it.
 TEST(ReadOptions, TakesTheShortForm) {
@@ -29,6 +29,7 @@ TEST(ReadOptions, TakesTheShortForm) {
   EXPECT_EQ(client.session.broker.port, 1883);
   EXPECT_EQ(client.session.keepalive_s, 60);
   EXPECT_FALSE(client.session.version_5);
+  EXPECT_TRUE(client.session.keep_session);
   EXPECT_EQ(client.device_id, "aicamera-edge-001");
   EXPECT_EQ(client.topic, "lpr/data/edge/aicamera-edge-001");
   EXPECT_EQ(client.confirm, Confirm::kServer);
@@ -38,7 +39,8 @@ TEST(ReadOptions, IsNamedAfterTheMachineUnlessTold) {
   Options options;
   OptionsError error;
   ASSERT_TRUE(ReadOptions(R"({"broker_url":"b"})", kNames, &options, &error)) << error.message;
-  EXPECT_EQ(options.client.session.client_id, "gate7-mqtt");
+  EXPECT_EQ(options.client.session.client_id, "gate7-81f3");
+  EXPECT_FALSE(options.client.session.keep_session);
   EXPECT_EQ(options.client.device_id, "gate7");
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -263,6 +264,13 @@ class ClientRole {
   Publisher publisher_;
 };
 
+DefaultNames NamesOfThisMachine() {
+  char host_name[256] = {};
+  gethostname(host_name, sizeof(host_name) - 1);
+  std::random_device random;
+  return {host_name, absl::StrCat(host_name, "-", absl::Hex(random(), absl::kZeroPad8))};
+}
+
 class Mqtt final : public sdk::Plugin, public sdk::Deliver, public sdk::CallHandler {
  public:
   using Plugin::Plugin;
@@ -271,9 +279,7 @@ class Mqtt final : public sdk::Plugin, public sdk::Deliver, public sdk::CallHand
     std::string json;
     VIADUCT_RETURN_IF_ERROR(config.Json("", &json));
     OptionsError error;
-    char host_name[256] = {};
-    gethostname(host_name, sizeof(host_name) - 1);
-    if (!ReadOptions(json, {host_name, name()}, &options_, &error))
+    if (!ReadOptions(json, NamesOfThisMachine(), &options_, &error))
       return sdk::InvalidConfig(error.pointer, error.message);
     if (!host().has_call()) return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
     if (!options_.is_server) {

@@ -162,7 +162,7 @@ void Session::Wake() {
 absl::Status Session::MakeClient() {
   mosquitto_lib_init();
   library_ready_ = true;
-  client_ = mosquitto_new(options_.client_id.c_str(), /*clean_session=*/false, this);
+  client_ = mosquitto_new(options_.client_id.c_str(), !options_.keep_session, this);
   if (client_ == nullptr) return absl::ResourceExhaustedError("libmosquitto: out of memory");
   // Queue what is to be sent, never write it on the spot.
   mosquitto_threaded_set(client_, true);
@@ -221,7 +221,8 @@ absl::Status Session::Connect() {
     Properties properties;
     mosquitto_property_add_int32(
         properties.list(), MQTT_PROP_SESSION_EXPIRY_INTERVAL,
-        static_cast<uint32_t>(absl::ToInt64Seconds(options_.session_expiry)));
+        options_.keep_session ? static_cast<uint32_t>(absl::ToInt64Seconds(options_.session_expiry))
+                              : 0);
     mosquitto_property_add_int32(properties.list(), MQTT_PROP_MAXIMUM_PACKET_SIZE, kMaxPacketBytes);
     mosquitto_property_add_int16(properties.list(), MQTT_PROP_RECEIVE_MAXIMUM,
                                  static_cast<uint16_t>(options_.receive_maximum));

@@ -51,7 +51,8 @@ struct SessionOptions {
   BrokerAddress broker;
   bool version_5 = false;  // Else 3.1.1.
   std::string client_id;
-  std::string username;  // "": none.
+  bool keep_session = true;  // The broker keeps what it has for us while we are away.
+  std::string username;      // "": none.
   std::string password;
   std::string ca_file;  // "": the system's authorities.
   std::string cert_file;
