@@ -196,6 +196,76 @@ def edge_latency(trial, args):
                 row("p99.9", median([r["p999"] for r in runs]), "ms", None, "less")]}
 
 
+# --- PostgreSQL ---
+
+# As the writer would have left them: 1,000 cameras, one plate each.
+MANY_ROWS = """
+INSERT INTO edge_devices (device_id, created_at, last_seen, has_detections)
+  SELECT 'BENCH' || n, now(), now(), true FROM generate_series(0, 999) n;
+INSERT INTO sources (device, checkpoint_id, detections)
+  SELECT id, 'CP', {rows} / 1000 FROM edge_devices WHERE device_id LIKE 'BENCH%';
+CREATE TEMP TABLE places AS SELECT s.id AS source, d.device_id, row_number() OVER () - 1 AS n
+  FROM sources s JOIN edge_devices d ON d.id = s.device WHERE d.device_id LIKE 'BENCH%';
+WITH made AS (
+  INSERT INTO detections (message_key, source, captured_at, arrived_at, writer, vehicles_count,
+                          plates_count, message_id, protocol, payload)
+    SELECT gen_random_uuid(), p.source, now(), now(), 1, 1, 1, g.n, 'rest', repeat('x', 300)
+    FROM generate_series(1, {rows}) AS g(n) JOIN places p ON p.n = g.n % 1000
+    RETURNING id, message_key, source)
+INSERT INTO lpr_events (event_id, edge_device_id, license_plate, confidence, created_at,
+                        updated_at, captured_at, detection)
+  SELECT message_key || '-1', p.device_id, 'P' || m.id, 0.9, now(), now(), now(), m.id
+  FROM made m JOIN places p USING (source);
+INSERT INTO counters VALUES ('detections', 0, {rows});
+ANALYZE;
+"""
+LOOKS = 40
+
+
+def postgres_ingest(trial, args):
+    """Arrays of 64 detections over REST, node and PostgreSQL and generator on the same CPUs."""
+    trial.store = "postgresql"
+    runs, server = [], None
+    for number in range(args.pairs):
+        if server:
+            leave(server)
+        server = trial.server(name=f"pg{number}")
+        server.start()
+        begin = monotonic()
+        result = trial.http_load(server.http_port, ledger=False, form="array", batch=64,
+                                 connections=16, seconds=args.seconds).result()
+        seconds = monotonic() - begin
+        if result["accepted"] != result["made"]:
+            raise Failure(f"PostgreSQL: {result}")
+        wait_for(lambda: server.total_detections() >= result["accepted"], 60, "the counters")
+        runs.append({"per_second": result["per_second"], "seconds": seconds,
+                     "p99_ms": result["latency_ms"]["p99"],
+                     "server_cpu_us": server.cpu_seconds() / result["accepted"] * 1e6,
+                     "server_rss_mib": server.rss_kib() / MIB})
+        say(f"PostgreSQL, round {number + 1}: {runs[-1]['per_second']:.0f}/s committed")
+    say(f"PostgreSQL: filling {args.rows} rows")
+    trial.postgres().psql(MANY_ROWS.format(rows=args.rows), server.database)
+    looks = {path: [] for path in ("/api/statistics", "/api/records?limit=20",
+                                   "/api/records?limit=20&camera_id=BENCH7",
+                                   "/api/lpr/events?limit=50")}
+    for path, times in looks.items():
+        for _ in range(LOOKS):
+            begin = monotonic()
+            if server.get(path).status != 200:
+                raise Failure(f"PostgreSQL: {path}: {server.get(path).body[:300]}")
+            times.append((monotonic() - begin) * 1000)
+    leave(server)
+    rows = [row("committed, generator, node and PostgreSQL on the same cores",
+                median([r["per_second"] for r in runs]), "/s", 20000),
+            row("p99 of an array of 64", median([r["p99_ms"] for r in runs]), "ms", None, "less"),
+            row("CPU a message, node", median([r["server_cpu_us"] for r in runs]), "us", None,
+                "less")]
+    rows += [row(f"{path}, {args.rows:,} rows, median", median(times), "ms", 20, "less",
+                 f"worst {max(times):.1f}") for path, times in looks.items()]
+    return {"title": "Server node on PostgreSQL (C, synchronous_commit)",
+            "detail": {"runs": runs, "looks_ms": looks}, "rows": rows}
+
+
 # --- A node at rest ---
 
 def idle_node(trial, args):

@@ -77,9 +77,25 @@ struct SpoolOptionsConfig {
   absl::Duration control_time_to_live = absl::InfiniteDuration();
 };
 
+struct PostgresOptionsConfig {
+  std::string url;
+  std::string host;
+  uint32_t port = 0;  // 0: not given; so are the texts that are empty.
+  std::string database;
+  std::string user;
+  std::string password;
+  std::string ssl_mode;
+  std::string ssl_ca;  // Absolute, as the others.
+  std::string ssl_certificate;
+  std::string ssl_key;
+  uint32_t pool_size = 0;
+  absl::Duration connect_timeout;
+};
+
 struct StoreOptionsConfig {
-  std::string sqlite_path;  // Absolute.
-  std::string images;       // Absolute folder.
+  std::string sqlite_path;                          // Absolute.
+  std::string images;                               // Absolute folder.
+  std::optional<PostgresOptionsConfig> postgresql;  // Given: used in place of SQLite.
 };
 
 struct RetryOptions {

@@ -129,6 +129,33 @@ SpoolOptionsConfig ReadSpool(const json& section, const std::string& data_dir) {
   return spool;
 }
 
+std::string FileBelow(const std::string& folder, const json& section, std::string_view key) {
+  const std::string path = Text(section, key);
+  return path.empty() ? path : Below(folder, path);
+}
+
+StoreOptionsConfig ReadStore(const json& section, const std::string& data_dir) {
+  StoreOptionsConfig store;
+  store.sqlite_path = Below(data_dir, Text(At(section, "sqlite"), "path"));
+  store.images = Below(data_dir, Text(section, "images"));
+  const json& given = At(section, "postgresql");
+  if (!given.is_object()) return store;
+  PostgresOptionsConfig& server = store.postgresql.emplace();
+  server.url = Text(given, "url");
+  server.host = Text(given, "host");
+  server.port = Number(given, "port");
+  server.database = Text(given, "database");
+  server.user = Text(given, "user");
+  server.password = Text(given, "password");
+  server.ssl_mode = Text(given, "ssl_mode");
+  server.ssl_ca = FileBelow(data_dir, given, "ssl_ca");
+  server.ssl_certificate = FileBelow(data_dir, given, "ssl_certificate");
+  server.ssl_key = FileBelow(data_dir, given, "ssl_key");
+  server.pool_size = Number(given, "pool_size");
+  server.connect_timeout = Time(given, "connect_timeout");
+  return store;
+}
+
 GatewayOptions ReadGateway(const json& section) {
   GatewayOptions gateway;
   gateway.window = Number(section, "window");
@@ -182,9 +209,7 @@ NodeConfig ReadNodeConfig(const json& document, bool store_given,
   config.log = ReadLog(At(document, "log"));
   config.plugin_path = ReadPluginPath(At(document, "plugins"), environment);
   config.spool = ReadSpool(At(document, "spool"), data_dir);
-  const json& store = At(document, "store");
-  config.store.sqlite_path = Below(data_dir, Text(At(store, "sqlite"), "path"));
-  config.store.images = Below(data_dir, Text(store, "images"));
+  config.store = ReadStore(At(document, "store"), data_dir);
   config.gateway = ReadGateway(At(document, "gateway"));
   config.limits = ReadLimits(At(document, "limits"));
   json sections = document;

@@ -3,9 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/civil_time.h"
 #include "core/store/sqlite_query_parts.h"
 
@@ -19,16 +17,6 @@ constexpr std::string_view kDeviceColumns =
 constexpr std::string_view kEventColumns =
     "SELECT event_id, edge_device_id, license_plate, confidence, image_path, metadata, "
     "captured_at, created_at, updated_at, id, detection FROM lpr_events";
-
-absl::StatusOr<std::pair<int64_t, int64_t>> ParsePairCursor(std::string_view cursor) {
-  const std::vector<absl::string_view> parts = absl::StrSplit(AbslView(cursor), '_');
-  std::pair<int64_t, int64_t> pair;
-  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &pair.first) ||
-      !absl::SimpleAtoi(parts[1], &pair.second)) {
-    return absl::InvalidArgumentError("cursor: not one of ours");
-  }
-  return pair;
-}
 
 absl::StatusOr<int64_t> DailyValue(SqliteDb* db, std::string_view day, std::string_view name) {
   VD_ASSIGN_OR_RETURN(SqliteStatement statement,
@@ -72,16 +60,6 @@ EventRow ReadEvent(const SqliteStatement& row) {
   out.updated_at = TimeAt(row, 8);
   if (!row.IsNull(10)) out.detection_id = out.event_id.substr(0, kDetectionIdBytes);
   return out;
-}
-
-// For LIKE ... ESCAPE '\'.
-std::string SubstringPattern(std::string_view text) {
-  std::string out = "%";
-  for (const char c : text) {
-    if (c == '%' || c == '_' || c == '\\') out.push_back('\\');
-    out.push_back(c);
-  }
-  return out + "%";
 }
 
 absl::StatusOr<Filter> EventsFilter(const EventsQuery& query) {
@@ -196,10 +174,7 @@ absl::StatusOr<CommunicationPage> QueryCommunication(SqliteDb* db,
   if (query.from.has_value()) filter.Add("created_at >= ?", absl::ToUnixMillis(*query.from));
   if (query.to.has_value()) filter.Add("created_at < ?", absl::ToUnixMillis(*query.to));
   if (!query.cursor.empty()) {
-    int64_t before = 0;
-    if (!absl::SimpleAtoi(query.cursor, &before)) {
-      return absl::InvalidArgumentError("cursor: not one of ours");
-    }
+    VD_ASSIGN_OR_RETURN(const int64_t before, ParseCursor(query.cursor));
     filter.Add("id < ?", before);
   }
   const int limit = ClampLimit(query.limit);

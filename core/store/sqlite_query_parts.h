@@ -1,7 +1,6 @@
 // What the files with read queries share. Internal to core/store.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include "absl/time/time.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/store/page_cursor.h"
 #include "core/store/sqlite_db.h"
 #include "core/store/store.h"
 
@@ -31,8 +31,6 @@ inline std::optional<double> RealAt(const SqliteStatement& row, int column) {
 inline std::string JsonAt(const SqliteStatement& row, int column) {
   return row.IsNull(column) ? "{}" : row.Text(column);
 }
-
-inline int ClampLimit(int limit) { return std::clamp(limit, 1, kMaxPageRows); }
 
 // A WHERE clause whose values are bound, never pasted.
 class Filter {

@@ -5,9 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "core/store/sqlite_queries.h"
 #include "core/store/sqlite_query_parts.h"
 
@@ -42,11 +40,7 @@ DetectionRow ReadDetection(const SqliteStatement& row) {
   r.vehicles_count = static_cast<int32_t>(row.Int(8));
   r.plates_count = static_cast<int32_t>(row.Int(9));
   r.image_path = row.Text(10);
-  if (!row.IsNull(11)) {
-    std::vector<std::string> paths = absl::StrSplit(AbslView(row.View(11)), '\n');
-    paths.pop_back();  // After the last line's end.
-    r.plate_images = std::move(paths);
-  }
+  r.plate_images = SplitLines(row.View(11));
   r.note = row.Text(12);
   r.metadata_json = JsonAt(row, 13);
   r.payload_json = row.Text(14);
@@ -204,8 +198,8 @@ absl::Status ReadByWalking(SqliteDb* db, const RecordsQuery& query, int64_t befo
 absl::StatusOr<RecordsPage> QueryRecords(SqliteDb* db, const RecordsQuery& query) {
   RecordsPage page;
   int64_t before = std::numeric_limits<int64_t>::max();
-  if (!query.cursor.empty() && !absl::SimpleAtoi(query.cursor, &before)) {
-    return absl::InvalidArgumentError("cursor: not one of ours");
+  if (!query.cursor.empty()) {
+    VD_ASSIGN_OR_RETURN(before, ParseCursor(query.cursor));
   }
   DetectionsRead rows(ClampLimit(query.limit));
   if (query.camera_id.empty() && query.checkpoint_id.empty()) {

@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <deque>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -26,28 +25,12 @@
 #include "core/store/sqlite_salvage.h"
 #include "core/store/sqlite_schema.h"
 #include "core/store/sqlite_writer.h"
+#include "core/store/write_queue.h"
 
 namespace viaduct {
 namespace {
 
-constexpr size_t kRecordOverheadBytes = 512;
 constexpr int kSalvageRowsPerStep = 2'000;
-
-size_t BytesOf(const StoreRecord& record) {
-  size_t payload = 0;
-  if (const auto* detection = std::get_if<DetectionRecord>(&record)) {
-    payload = detection->payload_json.size();
-  } else if (const auto* health = std::get_if<HealthRecord>(&record)) {
-    payload = health->payload_json.size();
-  } else if (const auto* message = std::get_if<MessageRecord>(&record)) {
-    payload = message->payload_json.size();
-  }
-  return payload + kRecordOverheadBytes;
-}
-
-std::vector<AppendResult> AllResults(size_t count, const absl::Status& status) {
-  return std::vector<AppendResult>(count, AppendResult{status, false, ""});
-}
 
 // One process at a time: the writer counts rows in memory.
 class FileLock {
@@ -99,7 +82,7 @@ class SqliteStore final : public Store {
   StoreHealth Health() const override;
 
  private:
-  using Group = std::vector<std::unique_ptr<WriteItem>>;
+  using Group = WriteQueue::Group;
 
   absl::Status OpenWriter();
   absl::Status OpenWriterOrSetAside();
@@ -109,8 +92,6 @@ class SqliteStore final : public Store {
   void CloseWriter();
 
   void Loop();
-  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  Group TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WriteGroup(const Group& group);
   absl::Status TryWriteGroup(const std::vector<WriteItem*>& items);
   void Finish(Group group, const absl::Status& status);
@@ -129,12 +110,8 @@ class SqliteStore final : public Store {
   std::unique_ptr<SqliteSalvage> salvage_;
   int wal_pages_ = 0;
 
+  WriteQueue queue_;
   mutable absl::Mutex mutex_;
-  std::deque<std::unique_ptr<WriteItem>> queue_ ABSL_GUARDED_BY(mutex_);
-  size_t queued_records_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool salvaging_ ABSL_GUARDED_BY(mutex_) = false;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   StoreHealth health_ ABSL_GUARDED_BY(mutex_);
   std::string history_ ABSL_GUARDED_BY(mutex_);  // What was set aside since start.
   std::thread thread_;
@@ -146,13 +123,12 @@ SqliteStore::SqliteStore(SqliteStoreOptions options, const Clock* clock, Log* lo
       log_(log),
       readers_(SqliteReaders::Options{options_.path, options_.max_readers,
                                       options_.reader_cache_kib, options_.read_deadline},
-               clock) {}
+               clock),
+      queue_(WriteQueue::Options{options_.max_queued_records, options_.max_queued_bytes,
+                                 options_.max_group_records, options_.max_queued_bytes}) {}
 
 SqliteStore::~SqliteStore() {
-  {
-    const absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-  }
+  queue_.Stop();
   if (thread_.joinable()) thread_.join();
   readers_.Close();
   salvage_.reset();
@@ -248,68 +224,21 @@ absl::Status SqliteStore::SetAside(const absl::Status& damage) {
 
 absl::Status SqliteStore::TakeUpSalvage() {
   salvage_ = SqliteSalvage::Begin(SqliteDamagedFile(options_.path), db_.get(), clock_, log_);
-  {
-    const absl::MutexLock lock(&mutex_);
-    salvaging_ = salvage_ != nullptr;
-  }
   // The writer must learn of the numbers that are reserved for rows to come.
   return salvage_ == nullptr ? absl::OkStatus() : OpenWriter();
 }
 
 void SqliteStore::Append(std::vector<StoreRecord> records, AppendFn done) {
-  const size_t count = records.size();
-  if (count == 0) return done({});
-  if (count > kMaxAppendRecords) {
-    return done(AllResults(
-        count, absl::InvalidArgumentError(absl::StrCat("store: too many records at once, ", count,
-                                                       ", limit ", kMaxAppendRecords))));
-  }
-  auto item = std::make_unique<WriteItem>();
-  for (const StoreRecord& record : records) item->bytes += BytesOf(record);
-  item->records = std::move(records);
-  size_t waiting = 0;
-  {
-    const absl::MutexLock lock(&mutex_);
-    const bool fits = queue_.empty() || (queued_records_ + count <= options_.max_queued_records &&
-                                         queued_bytes_ + item->bytes <= options_.max_queued_bytes);
-    if (fits) {
-      queued_records_ += count;
-      queued_bytes_ += item->bytes;
-      item->done = std::move(done);
-      queue_.push_back(std::move(item));
-      return;
-    }
-    waiting = queued_records_;
-  }
-  done(AllResults(count,
-                  absl::UnavailableError(absl::StrCat("store: busy, ", waiting, " records wait"))));
-}
-
-bool SqliteStore::HasWork() const { return stopping_ || salvaging_ || !queue_.empty(); }
-
-SqliteStore::Group SqliteStore::TakeGroup() {
-  Group group;
-  size_t records = 0;
-  while (!queue_.empty() && (group.empty() || records + queue_.front()->records.size() <=
-                                                  options_.max_group_records)) {
-    records += queue_.front()->records.size();
-    group.push_back(std::move(queue_.front()));
-    queue_.pop_front();
-  }
-  return group;
+  queue_.Append(std::move(records), std::move(done));
 }
 
 void SqliteStore::Loop() {
   SetThreadName("store-writer");
   LetWakersRunOn();
-  while (true) {
-    Group group;
-    {
-      const absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(this, &SqliteStore::HasWork));
-      if (queue_.empty() && stopping_) return;
-      group = TakeGroup();
-    }
+  while (!queue_.Exhausted()) {
+    // A salvage goes on between the groups.
+    Group group =
+        queue_.Take(salvage_ == nullptr ? absl::InfiniteDuration() : absl::ZeroDuration());
     if (!group.empty()) {
       const absl::Status status = WriteGroup(group);
       Finish(std::move(group), status);
@@ -359,11 +288,10 @@ void SqliteStore::Finish(Group group, const absl::Status& status) {
 
 void SqliteStore::NoteOutcome(const Group& group, const absl::Status& status) {
   bool changed = false;
+  queue_.Forget(group);
   {
     const absl::MutexLock lock(&mutex_);
     for (const auto& item : group) {
-      queued_records_ -= item->records.size();
-      queued_bytes_ -= item->bytes;
       for (const AppendResult& result : item->results) {
         ++(result.status.ok() ? health_.committed_records : health_.failed_records);
       }
@@ -396,8 +324,6 @@ void SqliteStore::Housekeeping() {
   if (salvage_ == nullptr || writer_ == nullptr) return;
   if (salvage_->Step(db_.get(), options_.zone, kSalvageRowsPerStep)) return;
   salvage_.reset();
-  const absl::MutexLock lock(&mutex_);
-  salvaging_ = false;
 }
 
 absl::StatusOr<StoreStatistics> SqliteStore::Statistics() {
@@ -446,9 +372,9 @@ StoreHealth SqliteStore::Health() const {
   {
     const absl::MutexLock lock(&mutex_);
     health = health_;
-    health.queued_records = static_cast<int64_t>(queued_records_);
     if (health.reason.empty()) health.reason = history_;
   }
+  health.queued_records = queue_.queued_records();
   for (const char* suffix : {"", "-wal"}) {
     struct stat info;
     if (stat((options_.path + suffix).c_str(), &info) == 0) health.bytes += info.st_size;

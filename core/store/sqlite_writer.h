@@ -14,16 +14,9 @@
 #include "absl/types/span.h"
 #include "core/store/sqlite_db.h"
 #include "core/store/store.h"
+#include "core/store/write_queue.h"
 
 namespace viaduct {
-
-// The records of one Append and what became of them.
-struct WriteItem {
-  std::vector<StoreRecord> records;
-  std::vector<AppendResult> results;
-  Store::AppendFn done;
-  size_t bytes = 0;
-};
 
 // Lives on the writer thread of the store.
 class SqliteWriter {

@@ -12,7 +12,9 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/ids.h"
+#include "core/store/postgres_store.h"
 #include "core/store/sqlite_store.h"
+#include "core/store/testing/postgres_server.h"
 
 namespace viaduct {
 namespace {
@@ -50,6 +52,22 @@ class SqliteBackend final : public Backend {
 
  private:
   std::string folder_;
+};
+
+class PostgresBackend final : public Backend {
+ public:
+  PostgresBackend() : address_(PostgresServer::Shared()->NewDatabase()) {}
+  absl::StatusOr<std::unique_ptr<Store>> Open(absl::TimeZone zone, size_t max_queued,
+                                              const Clock* clock, Log* log) override {
+    PostgresStoreOptions options;
+    options.address = address_;
+    options.zone = zone;
+    options.max_queued_records = max_queued;
+    return OpenPostgresStore(options, clock, log);
+  }
+
+ private:
+  const PostgresAddress address_;
 };
 
 using BackendFactory = std::unique_ptr<Backend> (*)();
@@ -661,10 +679,15 @@ TEST_P(StoreTest, WritesWhatWaitsBeforeItCloses) {
   EXPECT_EQ(Statistics().total_detections, 50);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sqlite, StoreTest, ::testing::Values(+[]() -> std::unique_ptr<Backend> {
-                           return std::make_unique<SqliteBackend>();
-                         }),
+template <typename T>
+std::unique_ptr<Backend> Make() {
+  return std::make_unique<T>();
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreTest, ::testing::Values(&Make<SqliteBackend>),
                          [](const auto&) { return "Sqlite"; });
+INSTANTIATE_TEST_SUITE_P(Postgres, StoreTest, ::testing::Values(&Make<PostgresBackend>),
+                         [](const auto&) { return "Postgres"; });
 
 }  // namespace
 }  // namespace viaduct

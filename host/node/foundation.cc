@@ -52,7 +52,11 @@ absl::StatusOr<CheckedFile> CheckConfigFile(const std::string& path) {
   deps.log = &log;
   Instances none(deps, InstancesOptions());
   ConfigReport report =
-      ConfigValidator(&schemas, &environment).Validate(checked.text, path, AskThrough(&none));
+      ConfigValidator(&schemas, &environment)
+          .Validate(checked.text, path, [ask = AskThrough(&none)](const NodeConfig& config) {
+            std::vector<Objection> objections = ObjectToStore(config);
+            return objections.empty() ? ask(config) : objections;
+          });
   checked.findings = std::move(report.findings);
   checked.config = std::move(report.config);
   return checked;
@@ -96,7 +100,8 @@ void Foundation::FindPlugins(const Surroundings& surroundings) {
 ConfigReport Foundation::Check(const std::string& text, const std::string& name) {
   FindPlugins(PeekSurroundings(text, environment));
   return validator->Validate(text, name, [this](const NodeConfig& config) {
-    return ObjectToMove(config, data_dir->path());
+    std::vector<Objection> objections = ObjectToMove(config, data_dir->path());
+    return objections.empty() ? ObjectToStore(config) : objections;
   });
 }
 

@@ -17,6 +17,7 @@
 #include "host/node/node_monitor.h"
 #include "host/node/node_services.h"
 #include "host/node/objections.h"
+#include "host/node/storage.h"
 #include "host/rpc/convert.h"
 #include "host/rpc/describe.h"
 #include "host/services/snapshot.h"
@@ -90,15 +91,20 @@ absl::Status Node::OpenStorage() {
     uplink_sink_ = std::make_unique<UplinkSink>(spool_.get());
   }
   if (config.node.sink_store) {
-    SqliteStoreOptions options;
-    options.path = config.store.sqlite_path;
-    options.zone = config.node.timezone;
-    VD_ASSIGN_OR_RETURN(store_, OpenSqliteStore(options, &foundation_->clock, log));
+    VD_ASSIGN_OR_RETURN(store_, OpenStore(config, &foundation_->clock, log));
     ImageFolderOptions folder;
     folder.root = config.store.images;
     VD_ASSIGN_OR_RETURN(images_, ImageFolder::Open(folder, log));
-    VD_RETURN_IF_ERROR(
-        images_->CleanUp([this](const MessageKey& key) { return store_->HasDetection(key); }));
+    const absl::Status cleaned =
+        images_->CleanUp([this](const MessageKey& key) { return store_->HasDetection(key); });
+    // A database that is away must not keep the node from starting. What a crash left stays until
+    // the next start; the same message sent again replaces it.
+    if (cleaned.code() == absl::StatusCode::kUnavailable) {
+      log->Warning(kComponent, "images of a crash are left, the database cannot be asked",
+                   {{"reason", StdView(cleaned.message())}});
+    } else if (!cleaned.ok()) {
+      return cleaned;
+    }
     StoreSinkOptions sink;
     sink.naive_zone = config.node.timezone;
     if (config.limits.max_message_bytes > 0) {

@@ -21,7 +21,7 @@
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
 #include "core/spool/spool.h"
-#include "core/store/sqlite_store.h"
+#include "core/store/store.h"
 #include "host/node/config_control.h"
 #include "host/node/control_pools.h"
 #include "host/node/foundation.h"

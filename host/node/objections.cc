@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "host/node/storage.h"
 
 namespace viaduct {
 
@@ -54,6 +55,13 @@ std::vector<Objection> ObjectToMove(const NodeConfig& config, const std::string&
                         config.node.data_dir,
                         "\"; to move it, stop the node, move the folder and start it with a file"),
            "not_allowed"}};
+}
+
+std::vector<Objection> ObjectToStore(const NodeConfig& config) {
+  if (!config.store.postgresql.has_value()) return {};
+  const absl::Status status = CheckPostgresAddress(AddressOf(*config.store.postgresql));
+  if (status.ok()) return {};
+  return {{"", "/store/postgresql/url", std::string(status.message())}};
 }
 
 }  // namespace viaduct

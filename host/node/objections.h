@@ -20,4 +20,7 @@ AskFn AskThrough(Instances* instances);
 // All state of a node is in one folder, and no revision can take it elsewhere.
 std::vector<Objection> ObjectToMove(const NodeConfig& config, const std::string& data_dir);
 
+// An address of the database that libpq would not understand, or that has the password in the open.
+std::vector<Objection> ObjectToStore(const NodeConfig& config);
+
 }  // namespace viaduct

@@ -7,7 +7,7 @@ honours VIADUCT_CRASH_AT. Points of the spool kill the edge, points of the store
 half kill the server, the rest is tried on both. What a normal road never passes (salvage of a
 damaged file, say) is listed as not reached here; unit tests of its room do that.
 Short: each point once on fresh nodes with one more kill at the same place after the restart. Long:
-also at the 2nd, 5th and 20th pass.
+also at the 2nd, 5th and 20th pass. With --store postgresql: the points of the store.
 """
 
 import os
@@ -138,6 +138,8 @@ def forget(t):
 
 def run(t):
     names = [n for n in crash_points() if not UNIT_ONLY.search(n)]
+    if t.store == "postgresql":
+        names = [n for n in names if n.startswith("store.")]  # The rest is as it was.
     if not names:
         raise Failure("no crash points in the sources")
     picture = t.picture("CP1", 8000, 240, 136)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fault 1: kill -9 after 5 to 500 ms of mixed traffic, of the edge, the server, or both.
+"""Fault 1: kill -9 after 5 to 500 ms of mixed traffic, of the edge, the server, or both, and with
+--store postgresql of the database server, too.
 
 Cameras send to the edge over REST and gRPC and to the server over REST, all the time and with
 retries. Every OK that was read must be in the server's store once, unchanged.
@@ -38,9 +39,17 @@ def run(t):
     loads = start_traffic(t, server, edge)
     rounds = LONG_ROUNDS if t.long else SHORT_ROUNDS
     killed = {"edge": 0, "server": 0}
+    choices = [[edge], [server], [edge, server]]
+    database = None
+    if t.store == "postgresql":
+        database = t.postgres()
+        killed["database"] = 0
+        # The database alone, and in the middle of a kill of those that write into it.
+        choices += [[], [], [server]]
     starts = []
     for _ in range(rounds):
-        victims = t.random.choice([[edge], [server], [edge, server]])
+        place = t.random.randrange(len(choices))
+        victims = choices[place]
         time.sleep(t.random.uniform(MIN_PAUSE_S, MAX_PAUSE_S))
         for node in victims:
             if not node.alive():
@@ -48,7 +57,12 @@ def run(t):
                               f"{node.tail()}")
             node.kill()
             killed[node.name] += 1
+        if place >= 3:
+            database.kill()
+            killed["database"] += 1
         time.sleep(t.random.uniform(0, 0.2))
+        if place >= 3:
+            database.start()
         for node in victims:
             starts.append(node.start())
     results = []

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import urllib.parse
 
+from postgres import Postgres
 from processes import (LONG_LIMIT_S, ROOT, SHORT_LIMIT_S, SLOW, Build, CannotRun, Failure, Load,
                        Node, Relay, die_with_parent, free_port, monotonic, say, wait_for)
 
@@ -25,13 +26,15 @@ __all__ = ["ROOT", "Build", "CannotRun", "Failure", "Load", "Node", "Relay", "Tr
 
 
 class Trial:
-    def __init__(self, build, long, seed, name, keep=False):
+    def __init__(self, build, long, seed, name, keep=False, store="sqlite"):
         self.build = Build(build)
         self.long = long
         self.seed = seed
         self.random = random.Random(seed)
         self.name = name
         self.keep = keep
+        self.store = store  # What a server keeps its messages in.
+        self._postgres = None
         # Short, because the path of a Unix socket may have no more than 107 letters.
         self.folder = tempfile.mkdtemp(prefix="vd-", dir=os.environ.get("VIADUCT_TEST_TMP"))
         self.nodes = []
@@ -57,13 +60,28 @@ class Trial:
                 "plugins": {"path": [self.build.plugins]},
                 "instances": instances}
 
-    def server(self, name="server", folder=None, port=None, **changes):
+    def server(self, name="server", folder=None, port=None, node_id="SERVER1", database=None,
+               **changes):
+        """`database`: of another server, to share it."""
         port = port or free_port()
         folder = folder or os.path.join(self.folder, name)
-        config = self.base_config("SERVER1", os.path.join(folder, "data"), port, ["store"])
+        config = self.base_config(node_id, os.path.join(folder, "data"), port, ["store"])
         config["store"] = {"sqlite": {"path": "store.db"}, "images": "images"}
+        if self.store == "postgresql":
+            database = database or self.postgres().new_database()
+            config["store"] = {"postgresql": {"url": self.postgres().url(database)},
+                               "images": "images"}
         config.update(changes)
-        return self._add(Node(self, name, config, port, folder))
+        node = self._add(Node(self, name, config, port, folder))
+        node.database = database
+        return node
+
+    def postgres(self):
+        """The database server of this trial."""
+        if self._postgres is None:
+            self._postgres = Postgres()
+            self.cleanups.append(self._postgres.close)
+        return self._postgres
 
     def edge(self, server_port, name="edge", folder=None, port=None, node_id="CAM001", **changes):
         port = port or free_port()
@@ -166,11 +184,15 @@ class Trial:
                     return count
 
     def read_store(self, server, source="sqlite"):
-        """Reads the SQLite file of a stopped server, past the server."""
+        """Reads the store of a stopped server, past the server."""
         path, _ = self._new_log("stored")
         data = server.data_dir
+        file = server.store_path
+        if self.store == "postgresql":
+            file = path + ".db"
+            self.postgres().export(server.database, file)
         done = subprocess.run(
-            [self.build.program("ledger"), "read", "--db", server.store_path, "--images",
+            [self.build.program("ledger"), "read", "--db", file, "--images",
              os.path.join(data, "images"), "--source", source, "--out", path],
             capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -260,9 +282,9 @@ def _out_of_time(_signal, _frame):
     raise Failure("the trial did not end in its time")
 
 
-def run_trial(run, build, long, seed, name, keep=False, limit=None):
+def run_trial(run, build, long, seed, name, keep=False, limit=None, store="sqlite"):
     """0: shown; 1: a fault was found, or the trial cannot be run here."""
-    trial = Trial(build, long, seed, name, keep)
+    trial = Trial(build, long, seed, name, keep, store)
     signal.signal(signal.SIGALRM, _out_of_time)
     signal.alarm(int(LONG_LIMIT_S if long else (limit * SLOW if limit else SHORT_LIMIT_S)))
     say(f"{name}: {'long' if long else 'short'}, seed {seed}, in {trial.folder}")
@@ -286,7 +308,7 @@ def run_trial(run, build, long, seed, name, keep=False, limit=None):
     return code
 
 
-def main(run, name=None, limit=None):
+def main(run, name=None, limit=None, store="sqlite"):
     parser = argparse.ArgumentParser(description=(sys.modules["__main__"].__doc__ or "").strip(),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.environ.get("VIADUCT_BUILD_DIR",
@@ -296,6 +318,9 @@ def main(run, name=None, limit=None):
                         help="also by VIADUCT_TEST_LONG=1")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("VIADUCT_SEED", "1")))
     parser.add_argument("--keep", action="store_true", help="leave the folder of the trial")
+    parser.add_argument("--store", choices=["sqlite", "postgresql"], default=store,
+                        help="what servers keep their messages in")
     args = parser.parse_args()
     name = name or os.path.splitext(os.path.basename(sys.argv[0]))[0]
-    sys.exit(run_trial(run, args.build, args.long, args.seed, name, args.keep, limit))
+    sys.exit(run_trial(run, args.build, args.long, args.seed, name, args.keep, limit,
+                       args.store))

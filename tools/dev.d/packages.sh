@@ -6,14 +6,14 @@ PACKAGES_build=(
   g++ cmake ninja-build python3 pkg-config ccache mold git ca-certificates curl
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
-  libcpp-httplib-dev libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev
+  libcpp-httplib-dev libsqlite3-dev libpq-dev libssl-dev zlib1g-dev libsystemd-dev
   libyaml-cpp-dev libre2-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
   libjpeg-dev libmosquitto-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Beside the build: what test scripts start, and the linters that run as tests.
 PACKAGES_test=(
-  sqlite3 curl procps openssl util-linux iproute2 socat
+  sqlite3 postgresql curl procps openssl util-linux iproute2 socat
   mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
@@ -24,6 +24,6 @@ PACKAGES_node=(node=nodejs npm=npm)
 
 PACKAGES_clang=(clang clang-tidy libclang-rt-14-dev)
 
-PACKAGES_bench=(python3-flask gunicorn gunicorn curl procps util-linux)
+PACKAGES_bench=(postgresql python3-flask gunicorn gunicorn curl procps util-linux)
 
 PACKAGES_package=(dpkg-dev file)

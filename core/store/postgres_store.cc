@@ -1,0 +1,355 @@
+#include "core/store/postgres_store.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/civil_time.h"
+#include "core/base/crash_point.h"
+#include "core/base/executor.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/base/thread_policy.h"
+#include "core/store/postgres_queries.h"
+#include "core/store/postgres_readers.h"
+#include "core/store/postgres_schema.h"
+#include "core/store/postgres_writer.h"
+#include "core/store/write_queue.h"
+
+namespace viaduct {
+namespace {
+
+constexpr absl::Duration kHousekeepingEvery = absl::Seconds(60);
+
+PgConnection::Options ConnectionOf(const PostgresStoreOptions& options) {
+  PgConnection::Options connection;
+  connection.address = options.address;
+  connection.application_name = absl::StrCat("viaduct ", options.node_id);
+  connection.connect_timeout = options.connect_timeout;
+  connection.reply_timeout = options.write_timeout;
+  return connection;
+}
+
+PostgresReaders::Options ReadersOf(const PostgresStoreOptions& options) {
+  PostgresReaders::Options readers;
+  readers.connection = ConnectionOf(options);
+  readers.connection.read_only = true;
+  readers.connection.statement_timeout = options.read_deadline;
+  // The server ends a slow query first; this is for a server that is gone.
+  readers.connection.reply_timeout = 2 * options.read_deadline;
+  readers.max_connections = options.max_readers;
+  return readers;
+}
+
+// Thread-safe, as Store. The writing connection lives on the writer thread (and in Start, before
+// that thread runs).
+class PostgresStore final : public Store {
+ public:
+  PostgresStore(PostgresStoreOptions options, const Clock* clock, Log* log);
+  ~PostgresStore() override;
+  absl::Status Start();
+
+  void Append(std::vector<StoreRecord> records, AppendFn done) override;
+  absl::StatusOr<StoreStatistics> Statistics() override;
+  absl::StatusOr<RecordsPage> ListRecords(const RecordsQuery& query) override;
+  absl::StatusOr<DevicesPage> ListDevices(int limit, std::string_view cursor) override;
+  absl::StatusOr<DeviceRow> GetDevice(std::string_view device_id) override;
+  absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) override;
+  absl::StatusOr<EventRow> GetEvent(std::string_view event_id) override;
+  absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) override;
+  absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
+  StoreHealth Health() const override;
+
+ private:
+  using Group = WriteQueue::Group;
+
+  template <typename Query>
+  auto Read(const Query& query) -> decltype(query(nullptr));
+
+  absl::Status Connect();
+  absl::Status ConnectNow();
+  void CloseWriter();
+  void Loop();
+  absl::Duration Patience() const;
+  absl::Status WriteGroup(const Group& group);
+  void Finish(Group group, const absl::Status& status);
+  void NoteGroup(const Group& group, const absl::Status& status);
+  void NoteState(const absl::Status& status);
+  void Housekeeping();
+  void LookAtSize();
+
+  const PostgresStoreOptions options_;
+  const Clock* const clock_;
+  Log* const log_;
+  PostgresReaders readers_;
+  WriteQueue queue_;
+
+  // Writer thread.
+  std::unique_ptr<PgConnection> db_;
+  std::unique_ptr<PostgresWriter> writer_;
+  absl::Duration retry_;  // The next pause between attempts to connect.
+  int64_t next_attempt_ns_ = 0;
+  int64_t next_housekeeping_ns_ = 0;
+  absl::CivilMonth partitions_from_;  // EnsurePartitions was done for this month.
+
+  mutable absl::Mutex mutex_;
+  StoreHealth health_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+PostgresStore::PostgresStore(PostgresStoreOptions options, const Clock* clock, Log* log)
+    : options_(std::move(options)),
+      clock_(clock),
+      log_(log),
+      readers_(ReadersOf(options_), clock),
+      queue_(WriteQueue::Options{options_.max_queued_records, options_.max_queued_bytes,
+                                 options_.max_group_records, options_.max_group_bytes}),
+      retry_(options_.min_retry) {}
+
+PostgresStore::~PostgresStore() {
+  queue_.Stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status PostgresStore::Start() {
+  VD_RETURN_IF_ERROR(CheckPostgresAddress(options_.address));
+  const absl::Status status = Connect();
+  if (status.code() == absl::StatusCode::kFailedPrecondition) return status;
+  thread_ = std::thread([this] { Loop(); });
+  return absl::OkStatus();
+}
+
+void PostgresStore::Append(std::vector<StoreRecord> records, AppendFn done) {
+  queue_.Append(std::move(records), std::move(done));
+}
+
+absl::Status PostgresStore::Connect() {
+  const absl::Status status = ConnectNow();
+  NoteState(status);
+  if (status.ok()) {
+    retry_ = options_.min_retry;
+  } else {
+    CloseWriter();
+    next_attempt_ns_ = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(retry_);
+    retry_ = std::min(2 * retry_, options_.max_retry);
+  }
+  return status;
+}
+
+absl::Status PostgresStore::ConnectNow() {
+  CloseWriter();
+  readers_.DropFree();
+  VD_ASSIGN_OR_RETURN(db_, PgConnection::Open(ConnectionOf(options_)));
+  VD_ASSIGN_OR_RETURN(const int64_t version, MigratePostgres(db_.get()));
+  const absl::Time now = clock_->Now();
+  VD_RETURN_IF_ERROR(EnsurePartitions(db_.get(), now));
+  partitions_from_ = absl::ToCivilMonth(now, absl::UTCTimeZone());
+  PostgresWriter::Options writer;
+  writer.node_id = options_.node_id;
+  writer.zone = options_.zone;
+  writer.max_communication_rows = options_.max_communication_rows;
+  VD_ASSIGN_OR_RETURN(writer_, PostgresWriter::Create(db_.get(), std::move(writer)));
+  {
+    const absl::MutexLock lock(&mutex_);
+    health_.schema_version = version;
+  }
+  LookAtSize();
+  return absl::OkStatus();
+}
+
+void PostgresStore::CloseWriter() {
+  writer_.reset();
+  db_.reset();
+}
+
+// Without a connection the next attempt is made even when nobody writes.
+absl::Duration PostgresStore::Patience() const {
+  const int64_t until = writer_ == nullptr ? next_attempt_ns_ : next_housekeeping_ns_;
+  return absl::Nanoseconds(std::max<int64_t>(0, until - clock_->MonotonicNanos()));
+}
+
+void PostgresStore::Loop() {
+  SetThreadName("store-writer");
+  LetWakersRunOn();
+  while (!queue_.Exhausted()) {
+    Group group = queue_.Take(Patience());
+    if (!group.empty()) {
+      const absl::Status status = WriteGroup(group);
+      Finish(std::move(group), status);
+    }
+    Housekeeping();
+  }
+}
+
+absl::Status PostgresStore::WriteGroup(const Group& group) {
+  if (writer_ == nullptr && clock_->MonotonicNanos() < next_attempt_ns_) {
+    const absl::MutexLock lock(&mutex_);
+    return absl::UnavailableError(health_.reason);
+  }
+  if (writer_ == nullptr) VD_RETURN_IF_ERROR(Connect());
+  std::vector<WriteItem*> items;
+  items.reserve(group.size());
+  for (const auto& item : group) items.push_back(item.get());
+  absl::Status status = writer_->Write(items);
+  // A connection that the server closed while nobody wrote (it was restarted) is found out only
+  // now. Once a commit was asked for its outcome is unknown: the senders try again.
+  if (db_->broken() && !writer_->commit_sent() && Connect().ok()) status = writer_->Write(items);
+  if (!status.ok() && db_ != nullptr) CloseWriter();
+  return status;
+}
+
+void PostgresStore::Finish(Group group, const absl::Status& status) {
+  // To the senders everything but a full disk is one more reason to try again later.
+  const absl::Status told = status.ok() || status.code() == absl::StatusCode::kResourceExhausted
+                                ? status
+                                : absl::UnavailableError(status.message());
+  if (!told.ok()) {
+    for (const auto& item : group) item->results = AllResults(item->records.size(), told);
+  }
+  NoteGroup(group, status);
+  VD_CRASH_POINT("store.answer.before");
+  for (const auto& item : group) {
+    item->records.clear();
+    item->done(std::move(item->results));
+  }
+  VD_CRASH_POINT("store.answer.after");
+}
+
+void PostgresStore::NoteGroup(const Group& group, const absl::Status& status) {
+  queue_.Forget(group);
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& item : group) {
+      for (const AppendResult& result : item->results) {
+        ++(result.status.ok() ? health_.committed_records : health_.failed_records);
+      }
+    }
+    if (status.ok()) ++health_.committed_groups;
+  }
+  NoteState(status);
+}
+
+void PostgresStore::NoteState(const absl::Status& status) {
+  bool changed = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    const StoreHealth::State state =
+        status.ok()
+            ? StoreHealth::State::kOk
+            : (status.code() == absl::StatusCode::kResourceExhausted ? StoreHealth::State::kDegraded
+                                                                     : StoreHealth::State::kFailed);
+    changed = state != health_.state;
+    health_.state = state;
+    health_.reason = std::string(status.message());
+  }
+  if (!changed) return;
+  if (status.ok()) {
+    log_->Info("store", "writing works again");
+  } else {
+    log_->Error("store", "cannot write", {{"error", std::string(status.message())}});
+  }
+}
+
+void PostgresStore::Housekeeping() {
+  if (writer_ == nullptr) {
+    if (clock_->MonotonicNanos() >= next_attempt_ns_ && !queue_.Exhausted()) {
+      Connect().IgnoreError();
+    }
+    return;
+  }
+  if (clock_->MonotonicNanos() < next_housekeeping_ns_) return;
+  next_housekeeping_ns_ = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(kHousekeepingEvery);
+  const absl::Time now = clock_->Now();
+  const absl::CivilMonth month = absl::ToCivilMonth(now, absl::UTCTimeZone());
+  if (month != partitions_from_) {
+    const absl::Status status = EnsurePartitions(db_.get(), now);
+    if (status.ok()) partitions_from_ = month;
+    if (!status.ok()) {
+      log_->Warning("store", "cannot add a partition, it is tried again",
+                    {{"error", std::string(status.message())}});
+    }
+  }
+  if (!db_->broken()) LookAtSize();
+  if (db_->broken()) CloseWriter();
+}
+
+void PostgresStore::LookAtSize() {
+  const absl::StatusOr<int64_t> bytes =
+      db_->QueryInt("SELECT pg_database_size(current_database())");
+  if (!bytes.ok()) return;
+  const absl::MutexLock lock(&mutex_);
+  health_.bytes = *bytes;
+}
+
+// A connection from before the server was restarted fails at its first query: that is no reason to
+// refuse the reader.
+template <typename Query>
+auto PostgresStore::Read(const Query& query) -> decltype(query(nullptr)) {
+  while (true) {
+    VD_ASSIGN_OR_RETURN(PostgresReaders::Lease lease, readers_.Take());
+    auto result = query(lease.db());
+    if (!lease.db()->broken() || lease.fresh()) return result;
+    readers_.DropFree();
+  }
+}
+
+absl::StatusOr<StoreStatistics> PostgresStore::Statistics() {
+  const absl::Time now = clock_->Now();
+  const std::string day = absl::FormatCivilTime(absl::ToCivilDay(now, options_.zone));
+  return Read(
+      [&](PgConnection* db) { return PgStatistics(db, now - options_.active_window, day); });
+}
+
+absl::StatusOr<RecordsPage> PostgresStore::ListRecords(const RecordsQuery& query) {
+  return Read([&](PgConnection* db) { return PgRecords(db, query); });
+}
+
+absl::StatusOr<DevicesPage> PostgresStore::ListDevices(int limit, std::string_view cursor) {
+  return Read([&](PgConnection* db) { return PgDevices(db, limit, cursor); });
+}
+
+absl::StatusOr<DeviceRow> PostgresStore::GetDevice(std::string_view device_id) {
+  return Read([&](PgConnection* db) { return PgDevice(db, device_id); });
+}
+
+absl::StatusOr<EventsPage> PostgresStore::ListEvents(const EventsQuery& query) {
+  return Read([&](PgConnection* db) { return PgEvents(db, query); });
+}
+
+absl::StatusOr<EventRow> PostgresStore::GetEvent(std::string_view event_id) {
+  return Read([&](PgConnection* db) { return PgEvent(db, event_id); });
+}
+
+absl::StatusOr<CommunicationPage> PostgresStore::ListCommunication(
+    const CommunicationQuery& query) {
+  return Read([&](PgConnection* db) { return PgCommunication(db, query); });
+}
+
+absl::StatusOr<bool> PostgresStore::HasDetection(const MessageKey& key) {
+  return Read([&](PgConnection* db) { return PgHasDetection(db, key); });
+}
+
+StoreHealth PostgresStore::Health() const {
+  StoreHealth health;
+  {
+    const absl::MutexLock lock(&mutex_);
+    health = health_;
+  }
+  health.queued_records = queue_.queued_records();
+  return health;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> OpenPostgresStore(const PostgresStoreOptions& options,
+                                                         const Clock* clock, Log* log) {
+  auto store = std::make_unique<PostgresStore>(options, clock, log);
+  VD_RETURN_IF_ERROR(store->Start());
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace viaduct

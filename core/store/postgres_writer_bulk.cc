@@ -1,0 +1,343 @@
+// Records that devices send: many in one statement.
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/store/postgres_writer.h"
+
+namespace viaduct {
+namespace {
+
+struct Sender {
+  std::string_view camera_id;
+  std::string_view checkpoint_id;
+  absl::Time at;
+  bool detects = false;
+};
+
+// False for a record without a device.
+bool SenderOf(const StoreRecord& record, Sender* out) {
+  if (const auto* detection = std::get_if<DetectionRecord>(&record)) {
+    *out = {detection->camera_id, detection->checkpoint_id, detection->arrived_at, true};
+  } else if (const auto* health = std::get_if<HealthRecord>(&record)) {
+    *out = {health->camera_id, health->checkpoint_id, health->arrived_at, false};
+  } else if (const auto* message = std::get_if<MessageRecord>(&record)) {
+    *out = {message->camera_id, "", message->arrived_at, false};
+  } else {
+    return false;
+  }
+  return true;
+}
+
+std::string SourceKey(int64_t device, std::string_view checkpoint) {
+  return absl::StrCat(device, "/", AbslView(checkpoint));
+}
+
+std::string_view OrEmpty(std::string_view json) { return json == "{}" ? std::string_view() : json; }
+
+std::string Lines(const std::vector<std::string>& paths) {
+  std::string out;
+  for (const std::string& path : paths) absl::StrAppend(&out, path, "\n");
+  return out;
+}
+
+// The rows of one kind among the slots, each key once: what comes again in the same statement is a
+// duplicate.
+template <typename Record, typename Row, typename Slots>
+std::vector<Row> RowsOf(Slots slots) {
+  std::vector<Row> rows;
+  absl::flat_hash_set<MessageKey> seen;
+  for (auto& slot : slots) {
+    const auto* record = std::get_if<Record>(slot.record);
+    if (record == nullptr) continue;
+    slot.result->id = FormatKey(record->key);
+    if (seen.insert(record->key).second) {
+      rows.push_back(Row{record, &slot, 0});
+    } else {
+      slot.result->duplicate = true;
+    }
+  }
+  return rows;
+}
+
+// What the statement returned: number and key of the rows that are new.
+template <typename Row>
+void NoteInserted(const PgResult& inserted, std::vector<Row>* rows) {
+  absl::flat_hash_map<MessageKey, int64_t> ids;
+  ids.reserve(static_cast<size_t>(inserted.rows()));
+  for (int i = 0; i < inserted.rows(); ++i) ids.emplace(inserted.Key(i, 1), inserted.Int(i, 0));
+  for (Row& row : *rows) {
+    const auto found = ids.find(row.record->key);
+    if (found == ids.end()) {
+      row.slot->result->duplicate = true;
+    } else {
+      row.id = found->second;
+    }
+  }
+}
+
+constexpr std::string_view kInsertDetections =
+    "INSERT INTO detections (message_key, source, captured_at, arrived_at, writer, vehicles_count, "
+    "plates_count, message_id, protocol, image_path, plate_images, note, metadata, payload) SELECT "
+    "t.a, t.b, t.c, t.d, $1, t.e, t.f, t.g, t.h, t.i, t.j, t.k, t.l, t.m FROM unnest($2::uuid[], "
+    "$3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::int[], $7::int[], $8::text[], "
+    "$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]) AS t(a, b, c, d, "
+    "e, f, g, h, i, j, k, l, m) ON CONFLICT (message_key) DO NOTHING RETURNING id, message_key";
+constexpr std::string_view kInsertEvents =
+    "INSERT INTO lpr_events (event_id, edge_device_id, license_plate, confidence, image_path, "
+    "metadata, created_at, updated_at, captured_at, detection) SELECT t.a, t.b, t.c, t.d, t.e, t.f,"
+    " t.g, t.g, t.h, t.i FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::text[], "
+    "$6::jsonb[], $7::timestamptz[], $8::timestamptz[], $9::bigint[]) AS t(a, b, c, d, e, f, g, h, "
+    "i)";
+constexpr std::string_view kInsertHealth =
+    "INSERT INTO health_reports (message_key, device, captured_at, arrived_at, writer, message_id, "
+    "checkpoint_id, protocol, component, status, message, payload) SELECT t.a, t.b, t.c, t.d, $1, "
+    "t.e, t.f, t.g, t.h, t.i, t.j, t.k FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], "
+    "$5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], "
+    "$12::text[]) AS t(a, b, c, d, e, f, g, h, i, j, k) ON CONFLICT (message_key) DO NOTHING "
+    "RETURNING id, message_key";
+constexpr std::string_view kInsertMessages =
+    "INSERT INTO device_messages (message_key, device, captured_at, arrived_at, writer, message_id,"
+    " data_type, protocol, payload) SELECT t.a, t.b, t.c, t.d, $1, t.e, t.f, t.g, t.h FROM "
+    "unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::text[], "
+    "$7::text[], $8::text[], $9::text[]) AS t(a, b, c, d, e, f, g, h) ON CONFLICT (message_key) DO "
+    "NOTHING RETURNING id, message_key";
+constexpr std::string_view kInsertCommunication =
+    "INSERT INTO communication_logs (protocol, source, destination, message_type, success, "
+    "latency_ms, error_message, created_at) SELECT * FROM unnest($1::text[], $2::text[], "
+    "$3::text[], $4::text[], $5::boolean[], $6::float8[], $7::text[], $8::timestamptz[])";
+
+}  // namespace
+
+absl::Status PostgresWriter::AddDevices(const PgArray& ids, const PgArray& times) {
+  VD_RETURN_IF_ERROR(
+      db_->Run("INSERT INTO edge_devices (device_id, created_at) SELECT t.id, t.at FROM "
+               "unnest($1::text[], $2::timestamptz[]) AS t(id, at) ORDER BY t.id ON CONFLICT "
+               "(device_id) DO NOTHING",
+               PgParams().Add(ids).Add(times), "cannot add a device")
+          .status());
+  VD_ASSIGN_OR_RETURN(
+      const PgResult rows,
+      db_->Run("SELECT t.id, d.id FROM unnest($1::text[]) AS t(id) JOIN edge_devices d ON "
+               "d.device_id = t.id",
+               PgParams().Add(ids), "cannot look up a device"));
+  for (int i = 0; i < rows.rows(); ++i) devices_.emplace(rows.View(i, 0), rows.Int(i, 1));
+  return absl::OkStatus();
+}
+
+absl::Status PostgresWriter::FindDevices(Slots slots) {
+  PgArray ids(PgType::kText), times(PgType::kTime);
+  absl::flat_hash_set<std::string> asked;
+  Sender sender;
+  for (const Slot& slot : slots) {
+    if (!SenderOf(*slot.record, &sender) || devices_.contains(AbslView(sender.camera_id)) ||
+        !asked.insert(std::string(sender.camera_id)).second) {
+      continue;
+    }
+    ids.Add(sender.camera_id);
+    times.Add(sender.at);
+  }
+  if (ids.size() > 0) VD_RETURN_IF_ERROR(AddDevices(ids, times));
+  for (Slot& slot : slots) {
+    if (!SenderOf(*slot.record, &sender)) continue;
+    const auto found = devices_.find(AbslView(sender.camera_id));
+    if (found == devices_.end()) {
+      return absl::InvalidArgumentError("store: a device has an id that cannot be stored");
+    }
+    slot.device = found->second;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PostgresWriter::FindSources(Slots slots) {
+  PgArray devices(PgType::kInt8), checkpoints(PgType::kText);
+  std::vector<std::pair<Slot*, std::string>> unknown;
+  absl::flat_hash_set<std::string> asked;
+  Sender sender;
+  for (Slot& slot : slots) {
+    if (!SenderOf(*slot.record, &sender) || !sender.detects) continue;
+    std::string key = SourceKey(slot.device, sender.checkpoint_id);
+    const auto known = sources_.find(key);
+    if (known != sources_.end()) {
+      slot.source = known->second;
+      continue;
+    }
+    if (asked.insert(key).second) {
+      devices.Add(slot.device);
+      checkpoints.Add(sender.checkpoint_id);
+    }
+    unknown.emplace_back(&slot, std::move(key));
+  }
+  if (unknown.empty()) return absl::OkStatus();
+  const PgParams params = PgParams().Add(devices).Add(checkpoints);
+  VD_RETURN_IF_ERROR(
+      db_->Run("INSERT INTO sources (device, checkpoint_id) SELECT t.d, t.c FROM "
+               "unnest($1::bigint[], $2::text[]) AS t(d, c) ORDER BY t.d, t.c ON CONFLICT (device, "
+               "checkpoint_id) DO NOTHING",
+               params, "cannot add a source")
+          .status());
+  VD_ASSIGN_OR_RETURN(
+      const PgResult rows,
+      db_->Run(
+          "SELECT t.d, t.c, s.id FROM unnest($1::bigint[], $2::text[]) AS t(d, c) JOIN sources "
+          "s ON s.device = t.d AND s.checkpoint_id = t.c",
+          params, "cannot look up a source"));
+  for (int i = 0; i < rows.rows(); ++i) {
+    sources_.emplace(SourceKey(rows.Int(i, 0), rows.View(i, 1)), rows.Int(i, 2));
+  }
+  for (auto& [slot, key] : unknown) {
+    const auto found = sources_.find(key);
+    if (found == sources_.end()) {
+      return absl::InvalidArgumentError("store: a checkpoint has an id that cannot be stored");
+    }
+    slot->source = found->second;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PostgresWriter::WriteDetections(Slots slots) {
+  auto rows = RowsOf<DetectionRecord, Row<DetectionRecord>>(slots);
+  if (rows.empty()) return absl::OkStatus();
+  PgArray keys(PgType::kUuid), sources(PgType::kInt8), captured(PgType::kTime),
+      arrived(PgType::kTime), vehicles(PgType::kInt4), plates(PgType::kInt4),
+      message_ids(PgType::kText), protocols(PgType::kText), images(PgType::kText),
+      plate_images(PgType::kText), notes(PgType::kText), metadata(PgType::kText),
+      payloads(PgType::kText);
+  for (const auto& row : rows) {
+    const DetectionRecord& r = *row.record;
+    keys.Add(r.key);
+    sources.Add(row.slot->source);
+    captured.Add(r.captured_at);
+    arrived.Add(r.arrived_at);
+    vehicles.Add(r.vehicles_count);
+    plates.Add(r.plates_count);
+    message_ids.Add(r.message_id);
+    protocols.Add(r.protocol);
+    images.AddTextOrNull(r.image_path);
+    plate_images.AddTextOrNull(Lines(r.plate_images));
+    notes.AddTextOrNull(r.note);
+    metadata.AddTextOrNull(OrEmpty(r.metadata_json));
+    payloads.Add(r.payload_json);
+  }
+  PgParams params;
+  params.Add(number_).Add(keys).Add(sources).Add(captured).Add(arrived).Add(vehicles).Add(plates);
+  params.Add(message_ids).Add(protocols).Add(images).Add(plate_images).Add(notes).Add(metadata);
+  params.Add(payloads);
+  VD_ASSIGN_OR_RETURN(const PgResult inserted,
+                      db_->Run(kInsertDetections, params, "cannot store a detection"));
+  NoteInserted(inserted, &rows);
+  return WriteEvents(rows);
+}
+
+absl::Status PostgresWriter::WriteEvents(absl::Span<const Row<DetectionRecord>> rows) {
+  static const PlateRead kNoPlate;
+  PgArray ids(PgType::kText), devices(PgType::kText), plates(PgType::kText),
+      confidences(PgType::kFloat8), images(PgType::kText), metadata(PgType::kJsonb),
+      arrived(PgType::kTime), captured(PgType::kTime), detections(PgType::kInt8);
+  for (const auto& row : rows) {
+    if (row.id == 0) continue;
+    const DetectionRecord& r = *row.record;
+    const size_t count = std::max<size_t>(1, r.plates.size());
+    for (size_t i = 0; i < count; ++i) {
+      const PlateRead& plate = r.plates.empty() ? kNoPlate : r.plates[i];
+      ids.Add(absl::StrCat(row.slot->result->id, "-", i + 1));
+      devices.Add(r.camera_id);
+      plates.AddTextOrNull(plate.text);
+      confidences.Add(plate.confidence);
+      images.AddTextOrNull(plate.image_path.empty() ? r.image_path : plate.image_path);
+      metadata.AddTextOrNull(OrEmpty(plate.metadata_json));
+      arrived.Add(r.arrived_at);
+      captured.Add(r.captured_at);
+      detections.Add(row.id);
+    }
+  }
+  if (ids.size() == 0) return absl::OkStatus();
+  PgParams params;
+  params.Add(ids).Add(devices).Add(plates).Add(confidences).Add(images).Add(metadata).Add(arrived);
+  params.Add(captured).Add(detections);
+  return db_->Run(kInsertEvents, params, "cannot store an event").status();
+}
+
+absl::Status PostgresWriter::WriteHealth(Slots slots) {
+  auto rows = RowsOf<HealthRecord, Row<HealthRecord>>(slots);
+  if (rows.empty()) return absl::OkStatus();
+  PgArray keys(PgType::kUuid), devices(PgType::kInt8), captured(PgType::kTime),
+      arrived(PgType::kTime), message_ids(PgType::kText), checkpoints(PgType::kText),
+      protocols(PgType::kText), components(PgType::kText), statuses(PgType::kText),
+      messages(PgType::kText), payloads(PgType::kText);
+  for (const auto& row : rows) {
+    const HealthRecord& r = *row.record;
+    keys.Add(r.key);
+    devices.Add(row.slot->device);
+    captured.Add(r.captured_at);
+    arrived.Add(r.arrived_at);
+    message_ids.Add(r.message_id);
+    checkpoints.Add(r.checkpoint_id);
+    protocols.Add(r.protocol);
+    components.Add(r.component);
+    statuses.Add(r.status);
+    messages.Add(r.message);
+    payloads.Add(r.payload_json);
+  }
+  PgParams params;
+  params.Add(number_).Add(keys).Add(devices).Add(captured).Add(arrived).Add(message_ids);
+  params.Add(checkpoints).Add(protocols).Add(components).Add(statuses).Add(messages).Add(payloads);
+  VD_ASSIGN_OR_RETURN(const PgResult inserted,
+                      db_->Run(kInsertHealth, params, "cannot store a health report"));
+  NoteInserted(inserted, &rows);
+  return absl::OkStatus();
+}
+
+absl::Status PostgresWriter::WriteMessages(Slots slots) {
+  auto rows = RowsOf<MessageRecord, Row<MessageRecord>>(slots);
+  if (rows.empty()) return absl::OkStatus();
+  PgArray keys(PgType::kUuid), devices(PgType::kInt8), captured(PgType::kTime),
+      arrived(PgType::kTime), message_ids(PgType::kText), types(PgType::kText),
+      protocols(PgType::kText), payloads(PgType::kText);
+  for (const auto& row : rows) {
+    const MessageRecord& r = *row.record;
+    keys.Add(r.key);
+    devices.Add(row.slot->device);
+    captured.Add(r.captured_at);
+    arrived.Add(r.arrived_at);
+    message_ids.Add(r.message_id);
+    types.Add(r.data_type);
+    protocols.Add(r.protocol);
+    payloads.Add(r.payload_json);
+  }
+  PgParams params;
+  params.Add(number_).Add(keys).Add(devices).Add(captured).Add(arrived).Add(message_ids);
+  params.Add(types).Add(protocols).Add(payloads);
+  VD_ASSIGN_OR_RETURN(const PgResult inserted,
+                      db_->Run(kInsertMessages, params, "cannot store a message"));
+  NoteInserted(inserted, &rows);
+  return absl::OkStatus();
+}
+
+absl::Status PostgresWriter::WriteCommunication(Slots slots) {
+  PgArray protocols(PgType::kText), sources(PgType::kText), destinations(PgType::kText),
+      types(PgType::kText), successes(PgType::kBool), latencies(PgType::kFloat8),
+      errors(PgType::kText), times(PgType::kTime);
+  for (const Slot& slot : slots) {
+    const auto* r = std::get_if<CommunicationRecord>(slot.record);
+    if (r == nullptr) continue;
+    protocols.Add(r->protocol);
+    sources.Add(r->source);
+    destinations.Add(r->destination);
+    types.Add(r->message_type);
+    successes.Add(r->success);
+    latencies.Add(r->latency_ms);
+    errors.AddTextOrNull(r->error_message);
+    times.Add(r->at);
+  }
+  if (protocols.size() == 0) return absl::OkStatus();
+  PgParams params;
+  params.Add(protocols).Add(sources).Add(destinations).Add(types).Add(successes).Add(latencies);
+  params.Add(errors).Add(times);
+  return db_->Run(kInsertCommunication, params, "cannot store a communication log entry").status();
+}
+
+}  // namespace viaduct
