@@ -40,6 +40,9 @@ const Application::Impl::Route Application::Impl::kRoutes[] = {
     {{"POST", "/api/devices"}, &Impl::CreateDevice, RouteKind::kStore},
     {{"GET", "/api/devices/{device_id}"}, &Impl::GetDevice, RouteKind::kStore},
     {{"PUT", "/api/devices/{device_id}"}, &Impl::UpdateDevice, RouteKind::kStore},
+    {{"GET", "/api/blacklist"}, &Impl::ListBlacklist, RouteKind::kStore},
+    {{"POST", "/api/blacklist"}, &Impl::AddToBlacklist, RouteKind::kStore},
+    {{"DELETE", "/api/blacklist/{license_plate}"}, &Impl::RemoveFromBlacklist, RouteKind::kStore},
     {{"GET", "/api/communication/stats"}, &Impl::GetCommunicationStats, RouteKind::kPlain},
     {{"GET", "/api/communication/logs"}, &Impl::GetCommunicationLogs, RouteKind::kStore},
     {{"GET", "/metrics"}, &Impl::GetMetrics, RouteKind::kPlain},
@@ -142,6 +145,10 @@ void Application::Handle(CallRequest request, ReplyFn reply) {
 void Application::IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
                                   std::string_view source, Sink::AcceptFn done) {
   impl_->IngestEnvelopes(std::move(batch), protocol, source, std::move(done));
+}
+
+void Application::PublishElsewhere(const ElsewhereMessage& message) {
+  impl_->PublishElsewhere(message);
 }
 
 }  // namespace viaduct

@@ -51,6 +51,15 @@ struct HealthReport {
   std::vector<Component> components;
 };
 
+// What another node of the same database has stored, as this node would have taken it in: without
+// its images, which are in files.
+struct ElsewhereMessage {
+  Envelope envelope;
+  std::string id;  // detection_id or health_id.
+  std::vector<PlateAlert> alerts;
+};
+ElsewhereMessage MessageOf(const StoredElsewhere& stored);
+
 // Everything is borrowed and must outlive the application.
 struct ApplicationParts {
   const Clock* clock = nullptr;    // Required.
@@ -80,6 +89,9 @@ class Application final : public CallHandler {
   // is checked. `source` is shown in the communication log, `protocol` too.
   void IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
                        std::string_view source, Sink::AcceptFn done);
+
+  // Tells this node's subscribers of a message that another node of the same database has stored.
+  void PublishElsewhere(const ElsewhereMessage& message);
 
  private:
   struct Impl;

@@ -34,6 +34,7 @@ struct Application::Impl {
   void Handle(CallRequest request, ReplyFn reply);
   void IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
                        std::string_view source, Sink::AcceptFn done);
+  void PublishElsewhere(const ElsewhereMessage& message);
 
  private:
   using Handler = void (Impl::*)(RoutedRequest request, ReplyFn reply);
@@ -94,6 +95,9 @@ struct Application::Impl {
   void PublishDetection(const Envelope& envelope, const std::string& id);
   void PublishHealth(const Envelope& envelope, const std::string& id);
   void PublishRegistration(const Envelope& envelope);
+  // published_elsewhere.cc
+  void PublishAlerts(const Envelope& envelope, const std::string& id,
+                     const std::vector<PlateAlert>& alerts);
   absl::Status CheckPayload(const Envelope& envelope) const;
 
   // read_routes.cc
@@ -110,6 +114,12 @@ struct Application::Impl {
   void UpdateEvent(RoutedRequest request, ReplyFn reply);
   void DeleteEvent(RoutedRequest request, ReplyFn reply);
   void WriteEvent(EventRecord record, ReplyFn reply);
+
+  // blacklist_routes.cc
+  void ListBlacklist(RoutedRequest request, ReplyFn reply);
+  void AddToBlacklist(RoutedRequest request, ReplyFn reply);
+  void RemoveFromBlacklist(RoutedRequest request, ReplyFn reply);
+  void WriteBlacklist(BlacklistRecord record, ReplyFn reply);
 
   // device_routes.cc
   void ListDevices(RoutedRequest request, ReplyFn reply);

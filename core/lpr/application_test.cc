@@ -640,6 +640,52 @@ TEST_F(ApplicationTest, AnEdgeNodeTakesDataAndHasNothingToRead) {
   application_.reset();
 }
 
+TEST_F(ApplicationTest, TellsOfAPlateOnTheBlacklistHoweverItIsWritten) {
+  EXPECT_EQ(
+      Post("/api/blacklist", Json{{"license_plate", "1ab-2345"}, {"reason", "stolen"}}).status,
+      201);
+  const Reply again =
+      Post("/api/blacklist", Json{{"license_plate", "1AB 2345"}, {"reason", "stolen car"}});
+  EXPECT_EQ(again.status, 200);
+  EXPECT_EQ(again.json()["duplicate"], true);
+  Json list = Get("/api/blacklist").json();
+  ASSERT_EQ(list["blacklist"].size(), 1u);
+  EXPECT_EQ(list["blacklist"][0]["license_plate"], "1AB2345");
+  EXPECT_EQ(list["blacklist"][0]["reason"], "stolen car");
+  EXPECT_EQ(list["total_count"], 1);
+  EXPECT_EQ(Get("/api/statistics").json()["data"]["blacklist_count"], 1);
+  const Json detection = Detection();
+  const std::string id = Post("/api/detection", detection).json()["detection_id"];
+  EXPECT_EQ(Post("/api/detection", detection).status, 200);  // A duplicate tells nobody.
+  const std::vector<Json> alerts = publisher_.Bodies("blacklist_alert");
+  ASSERT_EQ(alerts.size(), 1u);
+  const Json& alert = alerts[0];
+  EXPECT_EQ(alert["plate"], "1AB2345");
+  EXPECT_EQ(alert["reason"], "stolen car");
+  EXPECT_EQ(alert["detection_id"], id);
+  EXPECT_EQ(alert["camera_id"], "CAM001");
+  EXPECT_EQ(alert["checkpoint_id"], "CP01");
+  EXPECT_TRUE(alert.contains("timestamp"));
+  EXPECT_EQ(Call(application_.get(), "DELETE", "/api/blacklist/1AB%202345").status, 200);
+  EXPECT_EQ(Call(application_.get(), "DELETE", "/api/blacklist/1AB2345").status, 404);
+  EXPECT_EQ(Get("/api/statistics").json()["data"]["blacklist_count"], 0);
+  ExpectError(Post("/api/blacklist", Json{{"license_plate", " - "}}), 400,
+              "Missing required field: license_plate");
+}
+
+TEST_F(ApplicationTest, TellsItsSubscribersWhatAnotherNodeHasStored) {
+  const std::string id = Post("/api/detection", Detection()).json()["detection_id"];
+  const std::vector<Json> own = publisher_.Bodies("new_detection");
+  const auto page = store_->ListRecords(RecordsQuery());
+  ASSERT_TRUE(page.ok());
+  StoredElsewhere stored{id, page->rows.at(0).record, {PlateAlert{"1AB2345", "stolen"}}};
+  application_->PublishElsewhere(MessageOf(stored));
+  const std::vector<Json> both = publisher_.Bodies("new_detection");
+  ASSERT_EQ(both.size(), 2 * own.size());
+  for (size_t i = 0; i < own.size(); ++i) EXPECT_EQ(both[own.size() + i], own[i]);
+  EXPECT_EQ(publisher_.Bodies("blacklist_alert").size(), 1u);
+}
+
 TEST_F(ApplicationTest, TheOpenApiDocumentHasEveryRoute) {
   const Json document = Json::parse(OpenApiDocument());
   EXPECT_THAT(document["openapi"].get<std::string>(), StartsWith("3."));
@@ -648,8 +694,9 @@ TEST_F(ApplicationTest, TheOpenApiDocumentHasEveryRoute) {
     for (const auto& [method, operation] : methods.items()) {
       std::string upper = method;
       for (char& c : upper) c = static_cast<char>(toupper(c));
-      const std::string target =
-          absl::StrReplaceAll(path, {{"{event_id}", "x"}, {"{device_id}", "x"}, {"{path}", "x"}});
+      const std::string target = absl::StrReplaceAll(
+          path,
+          {{"{event_id}", "x"}, {"{device_id}", "x"}, {"{license_plate}", "x"}, {"{path}", "x"}});
       const Reply reply = Call(application_.get(), upper, target, "");
       EXPECT_NE(reply.status, 405) << method << " " << path;
       if (reply.status == 404) {
@@ -660,14 +707,15 @@ TEST_F(ApplicationTest, TheOpenApiDocumentHasEveryRoute) {
   }
   // And no route is missing: the methods that a path allows are the ones it describes.
   for (const auto& [path, methods] : document["paths"].items()) {
-    const std::string target =
-        absl::StrReplaceAll(path, {{"{event_id}", "x"}, {"{device_id}", "x"}, {"{path}", "x"}});
+    const std::string target = absl::StrReplaceAll(
+        path,
+        {{"{event_id}", "x"}, {"{device_id}", "x"}, {"{license_plate}", "x"}, {"{path}", "x"}});
     const std::string allow = Call(application_.get(), "PATCH", target).attribute("allow");
     const size_t listed = static_cast<size_t>(std::count(allow.begin(), allow.end(), ',')) + 1 -
                           (allow.find("HEAD") != std::string::npos ? 1 : 0);
     EXPECT_EQ(listed, methods.size()) << path << " allows " << allow;
   }
-  EXPECT_EQ(document["paths"].size(), 19u);
+  EXPECT_EQ(document["paths"].size(), 21u);
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ AcceptResult Merge(const std::vector<std::vector<AcceptResult>>& by_sink, size_t
     const AcceptResult& other = by_sink[sink][index];
     if (Badness(other.status) > Badness(merged.status)) merged.status = other.status;
     merged.duplicate = merged.duplicate && other.duplicate;
+    if (merged.alerts.empty()) merged.alerts = other.alerts;
   }
   return merged;
 }

@@ -135,6 +135,7 @@ void Application::Impl::PublishAll(const Exchange& exchange,
     const Envelope& envelope = exchange.copies[i];
     if (envelope.data_type == DataType::kDetection) {
       PublishDetection(envelope, results[i].id);
+      PublishAlerts(envelope, results[i].id, results[i].alerts);
     } else if (envelope.data_type == DataType::kHealth) {
       PublishHealth(envelope, results[i].id);
     } else if (envelope.data_type == DataType::kConfig) {

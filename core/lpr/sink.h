@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "core/message/envelope.h"
+#include "core/store/records.h"
 
 namespace viaduct {
 
@@ -15,6 +16,7 @@ struct AcceptResult {
   absl::Status status;     // OK: durable. Otherwise as Store::Append; the text is for the sender.
   bool duplicate = false;  // It was durable before this call; nothing changed.
   std::string id;          // detection_id or health_id, the same on every node; "" when refused.
+  std::vector<PlateAlert> alerts;  // Plates of a new detection that are on this node's blacklist.
 };
 
 // Thread-safe.

@@ -231,8 +231,8 @@ void StoreSink::Finish(Batch* batch, std::vector<AppendResult> stored) {
       images_->Discard(item.key, item.paths);
     }
     if (item.holds_key) ReleaseKey(&item);
-    batch->results[item.index] =
-        AcceptResult{std::move(result.status), result.duplicate, std::move(result.id)};
+    batch->results[item.index] = AcceptResult{std::move(result.status), result.duplicate,
+                                              std::move(result.id), std::move(result.alerts)};
   }
   batch->done(std::move(batch->results));
   End();

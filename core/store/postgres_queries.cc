@@ -7,6 +7,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/store/page_cursor.h"
+#include "core/store/plate_key.h"
 #include "core/store/postgres_filter.h"
 
 namespace viaduct {
@@ -218,6 +219,51 @@ absl::StatusOr<CommunicationPage> PgCommunication(PgConnection* db,
   }
   if (rows.rows() > limit) page.next_cursor = absl::StrCat(rows.Int(limit - 1, 0));
   return page;
+}
+
+absl::StatusOr<BlacklistPage> PgBlacklist(PgConnection* db, int limit, std::string_view cursor) {
+  const int wanted = ClampLimit(limit);
+  BlacklistPage page;
+  VD_ASSIGN_OR_RETURN(
+      page.total, db->QueryInt("SELECT coalesce(sum(value), 0)::bigint FROM counters WHERE name "
+                               "= 'blacklist'"));
+  VD_ASSIGN_OR_RETURN(
+      const PgResult rows,
+      db->Run("SELECT license_plate, reason, created_at FROM blacklist WHERE license_plate > $1 "
+              "ORDER BY license_plate LIMIT $2",
+              PgParams().Add(cursor).Add(int64_t{wanted} + 1), "cannot read the blacklist"));
+  for (int row = 0; row < std::min(rows.rows(), wanted); ++row) {
+    page.rows.push_back(BlacklistRow{rows.Text(row, 0), rows.Text(row, 1), rows.Time(row, 2)});
+  }
+  if (rows.rows() > wanted) page.next_cursor = page.rows.back().license_plate;
+  return page;
+}
+
+absl::StatusOr<PgBlacklistMatcher> PgBlacklistMatcher::Ask(
+    PgConnection* db, const std::vector<const DetectionRecord*>& detections) {
+  PgBlacklistMatcher out;
+  PgArray keys(PgType::kText);
+  for (const DetectionRecord* detection : detections) {
+    for (const PlateRead& plate : detection->plates) keys.Add(PlateKey(plate.text));
+  }
+  if (keys.size() == 0) return out;
+  VD_ASSIGN_OR_RETURN(
+      const PgResult rows,
+      db->Run("SELECT license_plate, reason FROM blacklist WHERE license_plate = ANY($1)",
+              PgParams().Add(keys), "cannot read the blacklist"));
+  for (int row = 0; row < rows.rows(); ++row) {
+    out.reasons_.emplace(rows.View(row, 0), rows.View(row, 1));
+  }
+  return out;
+}
+
+std::vector<PlateAlert> PgBlacklistMatcher::AlertsOf(const DetectionRecord& detection) const {
+  std::vector<PlateAlert> alerts;
+  for (const PlateRead& plate : detection.plates) {
+    const auto listed = reasons_.find(PlateKey(plate.text));
+    if (listed != reasons_.end()) alerts.push_back(PlateAlert{plate.text, listed->second});
+  }
+  return alerts;
 }
 
 absl::StatusOr<bool> PgHasDetection(PgConnection* db, const MessageKey& key) {

@@ -34,11 +34,12 @@ constexpr std::string_view kIds =
 constexpr std::string_view kIdsOfSources =
     "SELECT id, octet_length(payload) FROM detections WHERE id < $1 AND source = ANY($3) ORDER BY "
     "id DESC LIMIT $2";
+// OFFSET 0 keeps the planner from joining the other way round, over a whole partition.
 constexpr std::string_view kPlates =
     "SELECT p.n, e.license_plate, e.confidence, e.metadata::text, e.image_path FROM "
     "unnest($1::text[], $2::text[], $3::timestamptz[]) WITH ORDINALITY AS p(first, past, at, n) "
     "CROSS JOIN LATERAL (SELECT * FROM lpr_events WHERE created_at = p.at AND event_id >= p.first "
-    "AND event_id < p.past) e ORDER BY p.n, e.id";
+    "AND event_id < p.past OFFSET 0) e ORDER BY p.n, e.id";
 
 DetectionRow ReadDetection(const PgResult& rows, int row) {
   DetectionRow out;
@@ -87,6 +88,7 @@ absl::StatusOr<MatchingSources> FindSources(PgConnection* db, const RecordsQuery
 // that no reply is larger than a page.
 struct PageIds {
   PgArray ids{PgType::kInt8};
+  int64_t last = 0;
   std::string next_cursor;
 };
 
@@ -100,7 +102,8 @@ PageIds ChooseIds(const PgResult& rows, int limit) {
       out.next_cursor = absl::StrCat(rows.Int(row - 1, 0));
       return out;
     }
-    out.ids.Add(rows.Int(row, 0));
+    out.last = rows.Int(row, 0);
+    out.ids.Add(out.last);
     bytes += size;
     if (bytes >= kMaxPageBytes) {
       if (row + 1 < rows.rows()) out.next_cursor = absl::StrCat(rows.Int(row, 0));
@@ -170,6 +173,69 @@ absl::StatusOr<RecordsPage> PgRecords(PgConnection* db, const RecordsQuery& quer
   page.next_cursor = std::move(chosen.next_cursor);
   VD_RETURN_IF_ERROR(ReadPlates(db, &page.rows));
   return page;
+}
+
+absl::StatusOr<PgStored> PgDetectionsOf(PgConnection* db, const PgRange& range) {
+  PgStored out;
+  out.last = range.until;
+  VD_ASSIGN_OR_RETURN(const PgResult found,
+                      db->Run("SELECT id, octet_length(payload) FROM detections WHERE id > $2 AND "
+                              "id <= $3 AND writer = $1 ORDER BY id LIMIT $4",
+                              PgParams()
+                                  .Add(range.writer)
+                                  .Add(range.after)
+                                  .Add(range.until)
+                                  .Add(int64_t{range.limit} + 1),
+                              "cannot follow another node"));
+  const PageIds chosen = ChooseIds(found, range.limit);
+  if (chosen.ids.size() == 0) return out;
+  if (!chosen.next_cursor.empty()) out.last = chosen.last;
+  VD_ASSIGN_OR_RETURN(const PgResult rows, db->Run(kDetections, PgParams().Add(chosen.ids),
+                                                   "cannot follow another node"));
+  std::vector<DetectionRow> detections;
+  for (int row = rows.rows() - 1; row >= 0; --row) detections.push_back(ReadDetection(rows, row));
+  VD_RETURN_IF_ERROR(ReadPlates(db, &detections));
+  std::vector<const DetectionRecord*> records;
+  for (const DetectionRow& row : detections) records.push_back(&row.record);
+  VD_ASSIGN_OR_RETURN(const PgBlacklistMatcher listed, PgBlacklistMatcher::Ask(db, records));
+  for (DetectionRow& row : detections) {
+    std::vector<PlateAlert> alerts = listed.AlertsOf(row.record);
+    out.rows.push_back(
+        StoredElsewhere{std::move(row.detection_id), std::move(row.record), std::move(alerts)});
+  }
+  return out;
+}
+
+absl::StatusOr<PgStored> PgHealthOf(PgConnection* db, const PgRange& range) {
+  // A report is a few hundred octets; what is not is left to those who ask for it.
+  VD_ASSIGN_OR_RETURN(
+      const PgResult rows,
+      db->Run(
+          "SELECT h.id, h.message_key, h.message_id, e.device_id, h.checkpoint_id, h.protocol, "
+          "h.captured_at, h.arrived_at, h.component, h.status, h.message, h.payload FROM "
+          "health_reports h JOIN edge_devices e ON e.id = h.device WHERE h.id > $2 AND h.id <= "
+          "$3 AND h.writer = $1 AND octet_length(h.payload) <= 16384 ORDER BY h.id LIMIT $4",
+          PgParams().Add(range.writer).Add(range.after).Add(range.until).Add(int64_t{range.limit}),
+          "cannot follow another node"));
+  PgStored out;
+  out.last = rows.rows() < range.limit ? range.until : rows.Int(rows.rows() - 1, 0);
+  for (int row = 0; row < rows.rows(); ++row) {
+    HealthRecord r;
+    r.key = rows.Key(row, 1);
+    r.message_id = rows.Text(row, 2);
+    r.camera_id = rows.Text(row, 3);
+    r.checkpoint_id = rows.Text(row, 4);
+    r.protocol = rows.Text(row, 5);
+    r.captured_at = rows.Time(row, 6);
+    r.arrived_at = rows.Time(row, 7);
+    r.component = rows.Text(row, 8);
+    r.status = rows.Text(row, 9);
+    r.message = rows.Text(row, 10);
+    r.payload_json = rows.Text(row, 11);
+    std::string id = FormatKey(r.key);
+    out.rows.push_back(StoredElsewhere{std::move(id), std::move(r), {}});
+  }
+  return out;
 }
 
 }  // namespace viaduct

@@ -28,7 +28,9 @@ constexpr const char* kMigrations[] = {
 CREATE TABLE writers (
   id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   node_id text COLLATE "C" NOT NULL UNIQUE,
-  groups bigint NOT NULL DEFAULT 0
+  groups bigint NOT NULL DEFAULT 0,
+  last_detection bigint NOT NULL DEFAULT 0,
+  last_health_report bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 CREATE TABLE edge_devices (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

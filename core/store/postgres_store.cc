@@ -14,6 +14,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/base/thread_policy.h"
+#include "core/store/postgres_feed.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/postgres_readers.h"
 #include "core/store/postgres_schema.h"
@@ -61,8 +62,10 @@ class PostgresStore final : public Store {
   absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) override;
   absl::StatusOr<EventRow> GetEvent(std::string_view event_id) override;
   absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) override;
+  absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
   StoreHealth Health() const override;
+  std::unique_ptr<StoreWatch> WatchOthers(StoreObserver observer) override;
 
  private:
   using Group = WriteQueue::Group;
@@ -80,6 +83,7 @@ class PostgresStore final : public Store {
   void NoteGroup(const Group& group, const absl::Status& status);
   void NoteState(const absl::Status& status);
   void Housekeeping();
+  void LookAtServer();
   void LookAtSize();
 
   const PostgresStoreOptions options_;
@@ -157,8 +161,20 @@ absl::Status PostgresStore::ConnectNow() {
     const absl::MutexLock lock(&mutex_);
     health_.schema_version = version;
   }
+  LookAtServer();
   LookAtSize();
   return absl::OkStatus();
+}
+
+// What a session cannot overrule, but those who run the server should know.
+void PostgresStore::LookAtServer() {
+  const absl::StatusOr<int64_t> unsafe = db_->QueryInt(
+      "SELECT current_setting('fsync') = 'off' OR current_setting('full_page_writes') = 'off'");
+  if (unsafe.ok() && *unsafe != 0) {
+    log_->Warning("store",
+                  "the server runs without fsync or full_page_writes: a loss of power may "
+                  "cost what was acknowledged");
+  }
 }
 
 void PostgresStore::CloseWriter() {
@@ -329,8 +345,19 @@ absl::StatusOr<CommunicationPage> PostgresStore::ListCommunication(
   return Read([&](PgConnection* db) { return PgCommunication(db, query); });
 }
 
+absl::StatusOr<BlacklistPage> PostgresStore::ListBlacklist(int limit, std::string_view cursor) {
+  return Read([&](PgConnection* db) { return PgBlacklist(db, limit, cursor); });
+}
+
 absl::StatusOr<bool> PostgresStore::HasDetection(const MessageKey& key) {
   return Read([&](PgConnection* db) { return PgHasDetection(db, key); });
+}
+
+std::unique_ptr<StoreWatch> PostgresStore::WatchOthers(StoreObserver observer) {
+  PostgresFeed::Options options;
+  options.connection = ReadersOf(options_).connection;
+  options.node_id = options_.node_id;
+  return std::make_unique<PostgresFeed>(std::move(options), std::move(observer), log_);
 }
 
 StoreHealth PostgresStore::Health() const {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/postgres_schema.h"
@@ -347,6 +348,116 @@ TEST_F(PostgresStoreTest, KilledInTheMiddleOfGroupsItLosesNothingAndDoublesNothi
             kRounds * kEach);
   EXPECT_EQ(db->QueryInt("SELECT count(*) FROM lpr_events").value_or(-1), kRounds * kEach);
   EXPECT_EQ(store->Statistics()->total_detections, kRounds * kEach);
+}
+
+// Keeps what a watch has told.
+class Told {
+ public:
+  StoreObserver Observer() {
+    return StoreObserver{[this] { return wanted.load(); },
+                         [this](const std::vector<StoredElsewhere>& rows) {
+                           const absl::MutexLock lock(&mutex_);
+                           for (const StoredElsewhere& row : rows) rows_.push_back(row);
+                         }};
+  }
+  std::vector<StoredElsewhere> Await(size_t count) {
+    const absl::MutexLock lock(&mutex_);
+    const auto enough = [this, count] { return rows_.size() >= count; };
+    mutex_.AwaitWithTimeout(absl::Condition(&enough), kDeadline);
+    return rows_;
+  }
+
+  std::atomic<bool> wanted{true};
+
+ private:
+  absl::Mutex mutex_;
+  std::vector<StoredElsewhere> rows_;
+};
+
+std::string CameraOf(const StoredElsewhere& row) {
+  const auto* detection = std::get_if<DetectionRecord>(&row.record);
+  return detection == nullptr ? std::get<HealthRecord>(row.record).camera_id : detection->camera_id;
+}
+
+TEST_F(PostgresStoreTest, AWatchTellsWhatOtherNodesStoreAndNothingOfItsOwn) {
+  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  auto one = Open(address, "node-1");
+  auto two = Open(address, "node-2");
+  Append(one.get(), Detection("before", "OLD"));
+  Told told;
+  auto watch = two->WatchOthers(told.Observer());
+  // Until the watch has begun it tells of nothing: messages of one camera until one arrives.
+  int sent = 0;
+  const absl::Time patience = absl::Now() + kDeadline;
+  while (told.Await(0).empty() && absl::Now() < patience) {
+    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
+  }
+  const size_t begun = told.Await(1).size();
+  ASSERT_GE(begun, 1u);
+  BlacklistRecord listed;
+  listed.license_plate = "1AB2345";
+  listed.reason = "stolen";
+  Append(one.get(), listed);
+  Append(two.get(), Detection("own", "OWN"));
+  const DetectionRecord seen = Detection("seen", "SEEN");
+  Append(one.get(), seen);
+  HealthRecord health;
+  health.message_id = "h";
+  health.camera_id = "HEALTH";
+  health.captured_at = health.arrived_at = clock_.Now();
+  health.key = MakeMessageKey("h", "HEALTH", clock_.Now());
+  health.status = "healthy";
+  Append(one.get(), health);
+  const absl::Time deadline = absl::Now() + kDeadline;
+  std::vector<StoredElsewhere> rows;
+  do {
+    rows = told.Await(rows.size() + 1);
+  } while (CameraOf(rows.back()) != "HEALTH" && absl::Now() < deadline);
+  int seen_times = 0;
+  for (const StoredElsewhere& row : rows) {
+    EXPECT_NE(CameraOf(row), "OLD");
+    EXPECT_NE(CameraOf(row), "OWN");
+    if (CameraOf(row) != "SEEN") continue;
+    ++seen_times;
+    EXPECT_EQ(row.id, FormatKey(seen.key));
+    const auto& record = std::get<DetectionRecord>(row.record);
+    EXPECT_EQ(record.payload_json, seen.payload_json);
+    ASSERT_THAT(record.plates, SizeIs(1));
+    ASSERT_THAT(row.alerts, SizeIs(1));
+    EXPECT_EQ(row.alerts[0].reason, "stolen");
+  }
+  EXPECT_EQ(seen_times, 1);
+  watch.reset();
+}
+
+// The notifications of what was stored meanwhile are lost with the connection.
+TEST_F(PostgresStoreTest, AWatchCatchesUpFromTheTablesAfterItsConnectionWasLost) {
+  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  auto one = Open(address, "node-1");
+  auto two = Open(address, "node-2");
+  Told told;
+  auto watch = two->WatchOthers(told.Observer());
+  int sent = 0;
+  const absl::Time patience = absl::Now() + kDeadline;
+  while (told.Await(0).empty() && absl::Now() < patience) {
+    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
+  }
+  auto db = Connect(address);
+  ASSERT_TRUE(db->Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE (query LIKE "
+                       "'LISTEN%' OR query LIKE '%last_health_report, node_id%') AND pid <> "
+                       "pg_backend_pid()")
+                  .ok());
+  for (int i = 0; i < 20; ++i) Append(one.get(), Detection(absl::StrCat("late-", i), "LATE"));
+  const absl::Time deadline = absl::Now() + kDeadline;
+  std::vector<StoredElsewhere> rows;
+  int late = 0;
+  while (late < 20 && absl::Now() < deadline) {
+    rows = told.Await(rows.size() + 1);
+    late = 0;
+    for (const StoredElsewhere& row : rows) late += CameraOf(row) == "LATE" ? 1 : 0;
+  }
+  EXPECT_EQ(late, 20);
+  watch.reset();
 }
 
 TEST_F(PostgresStoreTest, ChecksTheCertificateOfTheServer) {

@@ -24,7 +24,8 @@ bool IsRecordError(const absl::Status& status) {
 
 bool IsEdit(const StoreRecord& record) {
   return std::holds_alternative<DeviceRecord>(record) ||
-         std::holds_alternative<EventRecord>(record);
+         std::holds_alternative<EventRecord>(record) ||
+         std::holds_alternative<BlacklistRecord>(record);
 }
 
 int64_t Millis(absl::Time time) { return absl::ToUnixMillis(time); }
@@ -91,6 +92,7 @@ absl::Status PostgresWriter::WriteOnce(absl::Span<WriteItem* const> items, bool 
 absl::Status PostgresWriter::WriteAll(Slots slots, bool careful) {
   VD_CRASH_POINT("store.group.begin");
   commit_sent_ = false;
+  last_detection_ = last_health_report_ = 0;
   VD_RETURN_IF_ERROR(db_->RunAll({{"BEGIN", PgParams(), "cannot begin"},
                                   {"UPDATE writers SET groups = groups + 1 WHERE id = $1",
                                    PgParams().Add(number_), "cannot begin"}}));
@@ -117,7 +119,7 @@ absl::Status PostgresWriter::WriteCarefully(Slots slots) {
   sources_.clear();
   for (Slot& slot : slots) *slot.result = AppendResult();
   if (slots.size() == 1) {
-    *slots[0].result = AppendResult{status, false, ""};
+    *slots[0].result = AppendResult{status, false, "", {}};
     return absl::OkStatus();
   }
   const size_t half = slots.size() / 2;
@@ -138,6 +140,8 @@ absl::Status PostgresWriter::WriteRange(Slots slots) {
     Slot* const slot = &slots[0];
     if (const auto* device = std::get_if<DeviceRecord>(slot->record)) {
       VD_RETURN_IF_ERROR(Edit(*device, slot));
+    } else if (const auto* listed = std::get_if<BlacklistRecord>(slot->record)) {
+      VD_RETURN_IF_ERROR(Edit(*listed, slot));
     } else {
       VD_RETURN_IF_ERROR(Edit(std::get<EventRecord>(*slot->record), slot));
     }
@@ -187,6 +191,8 @@ PostgresWriter::Effects PostgresWriter::Sum(Slots slots) {
       touch(slot.device, message->arrived_at);
     } else if (std::holds_alternative<CommunicationRecord>(*slot.record)) {
       ++effects.communication;
+    } else if (const auto* listed = std::get_if<BlacklistRecord>(slot.record)) {
+      effects.counters["blacklist"] += listed->action == BlacklistRecord::Action::kAdd ? 1 : -1;
     }
   }
   return effects;
@@ -224,6 +230,9 @@ constexpr std::string_view kAddToDays =
     "INSERT INTO daily_counters (day, name, writer, value) SELECT t.day, t.name, $1, t.n FROM "
     "unnest($2::text[], $3::text[], $4::bigint[]) AS t(day, name, n) ON CONFLICT (day, name, "
     "writer) DO UPDATE SET value = daily_counters.value + excluded.value";
+constexpr std::string_view kNoteNewest =
+    "UPDATE writers SET last_detection = greatest(last_detection, $2), last_health_report = "
+    "greatest(last_health_report, $3) WHERE id = $1";
 constexpr std::string_view kTrimCommunication =
     "DELETE FROM communication_logs WHERE id <= (SELECT max(id) FROM communication_logs) - $1";
 
@@ -262,6 +271,8 @@ std::vector<PgConnection::Queued> PostgresWriter::Closing(const Effects& effects
       counts.Add(count);
     }
     out.push_back({kAddToCounters, PgParams().Add(number_).Add(names).Add(counts), "cannot count"});
+  }
+  if (!effects.days.empty()) {
     PgArray days(PgType::kText), day_names(PgType::kText), day_counts(PgType::kInt8);
     for (const auto& [key, count] : effects.days) {
       days.Add(std::string_view(key.first));
@@ -270,6 +281,9 @@ std::vector<PgConnection::Queued> PostgresWriter::Closing(const Effects& effects
     }
     out.push_back({kAddToDays, PgParams().Add(number_).Add(days).Add(day_names).Add(day_counts),
                    "cannot count a day"});
+    out.push_back({kNoteNewest,
+                   PgParams().Add(number_).Add(last_detection_).Add(last_health_report_),
+                   "cannot note the newest rows"});
     out.push_back({"SELECT pg_notify($1, $2)",
                    PgParams().Add(kPostgresChannel).Add(std::to_string(number_)), "cannot notify"});
   }

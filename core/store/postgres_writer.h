@@ -75,6 +75,7 @@ class PostgresWriter {
   absl::Status AddDevices(const PgArray& ids, const PgArray& times);
   absl::Status WriteDetections(Slots slots);
   absl::Status WriteEvents(absl::Span<const Row<DetectionRecord>> rows);
+  absl::Status FindAlerts(absl::Span<const Row<DetectionRecord>> rows);
   absl::Status WriteHealth(Slots slots);
   absl::Status WriteMessages(Slots slots);
   absl::Status WriteCommunication(Slots slots);
@@ -82,6 +83,7 @@ class PostgresWriter {
   // postgres_writer_edits.cc
   absl::Status Edit(const DeviceRecord& record, Slot* slot);
   absl::Status Edit(const EventRecord& record, Slot* slot);
+  absl::Status Edit(const BlacklistRecord& record, Slot* slot);
   absl::Status CreateEvent(const EventRecord& record, AppendResult* result);
   absl::Status UpdateEvent(const EventRecord& record, AppendResult* result);
   absl::Status DeleteEvent(const EventRecord& record, AppendResult* result);
@@ -94,6 +96,9 @@ class PostgresWriter {
   const Options options_;
   int64_t number_ = 0;  // Of this node in writers.
   bool commit_sent_ = false;
+  // Numbers of the newest rows of this group, for the nodes that follow; 0: none.
+  int64_t last_detection_ = 0;
+  int64_t last_health_report_ = 0;
 
   // Committed rows and those of this group; cleared on any rollback.
   absl::flat_hash_map<std::string, int64_t> devices_;

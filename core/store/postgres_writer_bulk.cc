@@ -1,4 +1,5 @@
 // Records that devices send: many in one statement.
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -6,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/store/postgres_queries.h"
 #include "core/store/postgres_writer.h"
 
 namespace viaduct {
@@ -63,12 +65,16 @@ std::vector<Row> RowsOf(Slots slots) {
   return rows;
 }
 
-// What the statement returned: number and key of the rows that are new.
+// What the statement returned: number and key of the rows that are new. The largest number.
 template <typename Row>
-void NoteInserted(const PgResult& inserted, std::vector<Row>* rows) {
+int64_t NoteInserted(const PgResult& inserted, std::vector<Row>* rows) {
   absl::flat_hash_map<MessageKey, int64_t> ids;
   ids.reserve(static_cast<size_t>(inserted.rows()));
-  for (int i = 0; i < inserted.rows(); ++i) ids.emplace(inserted.Key(i, 1), inserted.Int(i, 0));
+  int64_t newest = 0;
+  for (int i = 0; i < inserted.rows(); ++i) {
+    ids.emplace(inserted.Key(i, 1), inserted.Int(i, 0));
+    newest = std::max(newest, inserted.Int(i, 0));
+  }
   for (Row& row : *rows) {
     const auto found = ids.find(row.record->key);
     if (found == ids.end()) {
@@ -77,6 +83,7 @@ void NoteInserted(const PgResult& inserted, std::vector<Row>* rows) {
       row.id = found->second;
     }
   }
+  return newest;
 }
 
 constexpr std::string_view kInsertDetections =
@@ -228,8 +235,9 @@ absl::Status PostgresWriter::WriteDetections(Slots slots) {
   params.Add(payloads);
   VD_ASSIGN_OR_RETURN(const PgResult inserted,
                       db_->Run(kInsertDetections, params, "cannot store a detection"));
-  NoteInserted(inserted, &rows);
-  return WriteEvents(rows);
+  last_detection_ = std::max(last_detection_, NoteInserted(inserted, &rows));
+  VD_RETURN_IF_ERROR(WriteEvents(rows));
+  return FindAlerts(rows);
 }
 
 absl::Status PostgresWriter::WriteEvents(absl::Span<const Row<DetectionRecord>> rows) {
@@ -261,6 +269,19 @@ absl::Status PostgresWriter::WriteEvents(absl::Span<const Row<DetectionRecord>> 
   return db_->Run(kInsertEvents, params, "cannot store an event").status();
 }
 
+absl::Status PostgresWriter::FindAlerts(absl::Span<const Row<DetectionRecord>> rows) {
+  std::vector<const DetectionRecord*> added;
+  for (const auto& row : rows) {
+    if (row.id != 0) added.push_back(row.record);
+  }
+  VD_ASSIGN_OR_RETURN(const PgBlacklistMatcher listed, PgBlacklistMatcher::Ask(db_, added));
+  if (listed.empty()) return absl::OkStatus();
+  for (const auto& row : rows) {
+    if (row.id != 0) row.slot->result->alerts = listed.AlertsOf(*row.record);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status PostgresWriter::WriteHealth(Slots slots) {
   auto rows = RowsOf<HealthRecord, Row<HealthRecord>>(slots);
   if (rows.empty()) return absl::OkStatus();
@@ -287,7 +308,7 @@ absl::Status PostgresWriter::WriteHealth(Slots slots) {
   params.Add(checkpoints).Add(protocols).Add(components).Add(statuses).Add(messages).Add(payloads);
   VD_ASSIGN_OR_RETURN(const PgResult inserted,
                       db_->Run(kInsertHealth, params, "cannot store a health report"));
-  NoteInserted(inserted, &rows);
+  last_health_report_ = std::max(last_health_report_, NoteInserted(inserted, &rows));
   return absl::OkStatus();
 }
 

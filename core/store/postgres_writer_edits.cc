@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/ids.h"
 #include "core/base/status_macros.h"
+#include "core/store/plate_key.h"
 #include "core/store/postgres_writer.h"
 
 namespace viaduct {
@@ -52,6 +53,32 @@ absl::Status PostgresWriter::Edit(const DeviceRecord& r, Slot* slot) {
         absl::NotFoundError(absl::StrCat("device: unknown, \"", r.device_id, "\""));
   }
   return absl::OkStatus();
+}
+
+absl::Status PostgresWriter::Edit(const BlacklistRecord& r, Slot* slot) {
+  AppendResult* const result = slot->result;
+  result->id = PlateKey(r.license_plate);
+  if (r.action == BlacklistRecord::Action::kRemove) {
+    VD_ASSIGN_OR_RETURN(const PgResult gone,
+                        db_->Run("DELETE FROM blacklist WHERE license_plate = $1",
+                                 PgParams().Add(result->id), "cannot change the blacklist"));
+    if (gone.affected() == 0) {
+      result->status =
+          absl::NotFoundError(absl::StrCat("blacklist: not on it, \"", result->id, "\""));
+    }
+    return absl::OkStatus();
+  }
+  VD_ASSIGN_OR_RETURN(
+      const PgResult added,
+      db_->Run("INSERT INTO blacklist (license_plate, reason, created_at) VALUES ($1, $2, $3) ON "
+               "CONFLICT (license_plate) DO NOTHING",
+               PgParams().Add(result->id).Add(r.reason).Add(r.at), "cannot change the blacklist"));
+  result->duplicate = added.affected() == 0;
+  if (!result->duplicate) return absl::OkStatus();
+  return db_
+      ->Run("UPDATE blacklist SET reason = $2 WHERE license_plate = $1",
+            PgParams().Add(result->id).Add(r.reason), "cannot change the blacklist")
+      .status();
 }
 
 absl::Status PostgresWriter::Edit(const EventRecord& r, Slot* slot) {

@@ -100,6 +100,17 @@ struct CommunicationRecord {
   absl::Time at;
 };
 
+// A plate to look out for. It is kept, and compared with what cameras read, as PlateKey writes it.
+// kAdd of a known one changes its reason and is a duplicate; kRemove of an unknown one is
+// NOT_FOUND.
+struct BlacklistRecord {
+  enum class Action : uint8_t { kAdd, kRemove };
+  Action action = Action::kAdd;
+  std::string license_plate;
+  std::string reason;
+  absl::Time at;
+};
+
 // A configuration or control message that is kept as it came.
 struct MessageRecord {
   MessageKey key{};
@@ -113,12 +124,26 @@ struct MessageRecord {
 };
 
 using StoreRecord = std::variant<DetectionRecord, HealthRecord, DeviceRecord, EventRecord,
-                                 CommunicationRecord, MessageRecord>;
+                                 CommunicationRecord, MessageRecord, BlacklistRecord>;
+
+// A plate of a new detection that is on the blacklist.
+struct PlateAlert {
+  std::string plate;  // As the camera read it.
+  std::string reason;
+};
 
 struct AppendResult {
   absl::Status status;
   bool duplicate = false;  // It was stored before; nothing changed.
   std::string id;  // detection_id, health_id, device_id or event_id, also of the first storing.
+  std::vector<PlateAlert> alerts;  // Of a detection that is new.
+};
+
+// What another node of the same database has stored.
+struct StoredElsewhere {
+  std::string id;      // detection_id or health_id.
+  StoreRecord record;  // A DetectionRecord or HealthRecord.
+  std::vector<PlateAlert> alerts;
 };
 
 struct StoreStatistics {
@@ -199,6 +224,18 @@ struct EventsQuery {
 struct EventsPage {
   std::vector<EventRow> rows;  // Newest capture first.
   std::string next_cursor;     // "" at the end.
+};
+
+struct BlacklistRow {
+  std::string license_plate;
+  std::string reason;
+  absl::Time created_at;
+};
+
+struct BlacklistPage {
+  std::vector<BlacklistRow> rows;  // By license_plate.
+  int64_t total = 0;
+  std::string next_cursor;  // "" at the end.
 };
 
 struct CommunicationQuery {

@@ -207,6 +207,27 @@ absl::StatusOr<CommunicationPage> QueryCommunication(SqliteDb* db,
   }
 }
 
+absl::StatusOr<BlacklistPage> QueryBlacklist(SqliteDb* db, int limit, std::string_view cursor) {
+  BlacklistPage page;
+  VD_ASSIGN_OR_RETURN(page.total, CounterValue(db, "blacklist"));
+  const int wanted = ClampLimit(limit);
+  VD_ASSIGN_OR_RETURN(
+      SqliteStatement statement,
+      db->Prepare(absl::StrCat("SELECT license_plate, reason, created_at FROM blacklist WHERE "
+                               "license_plate > ? ORDER BY license_plate LIMIT ",
+                               wanted + 1)));
+  statement.Bind(1, cursor);
+  while (true) {
+    VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot read the blacklist"));
+    if (!more) return page;
+    if (page.rows.size() == static_cast<size_t>(wanted)) {
+      page.next_cursor = page.rows.back().license_plate;
+      return page;
+    }
+    page.rows.push_back(BlacklistRow{statement.Text(0), statement.Text(1), TimeAt(statement, 2)});
+  }
+}
+
 absl::StatusOr<bool> QueryHasDetection(SqliteDb* db, const MessageKey& key) {
   VD_ASSIGN_OR_RETURN(SqliteStatement statement,
                       db->Prepare("SELECT 1 FROM detections WHERE message_key = ?"));

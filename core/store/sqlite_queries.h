@@ -23,6 +23,7 @@ absl::StatusOr<DeviceRow> QueryDevice(SqliteDb* db, std::string_view device_id);
 absl::StatusOr<EventsPage> QueryEvents(SqliteDb* db, const EventsQuery& query);
 absl::StatusOr<EventRow> QueryEvent(SqliteDb* db, std::string_view event_id);
 absl::StatusOr<CommunicationPage> QueryCommunication(SqliteDb* db, const CommunicationQuery& query);
+absl::StatusOr<BlacklistPage> QueryBlacklist(SqliteDb* db, int limit, std::string_view cursor);
 absl::StatusOr<bool> QueryHasDetection(SqliteDb* db, const MessageKey& key);
 
 }  // namespace viaduct

@@ -78,6 +78,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) override;
   absl::StatusOr<EventRow> GetEvent(std::string_view event_id) override;
   absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) override;
+  absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
   StoreHealth Health() const override;
 
@@ -360,6 +361,11 @@ absl::StatusOr<EventRow> SqliteStore::GetEvent(std::string_view event_id) {
 absl::StatusOr<CommunicationPage> SqliteStore::ListCommunication(const CommunicationQuery& query) {
   VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
   return QueryCommunication(lease.db(), query);
+}
+
+absl::StatusOr<BlacklistPage> SqliteStore::ListBlacklist(int limit, std::string_view cursor) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryBlacklist(lease.db(), limit, cursor);
 }
 
 absl::StatusOr<bool> SqliteStore::HasDetection(const MessageKey& key) {

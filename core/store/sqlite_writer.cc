@@ -155,7 +155,8 @@ absl::Status SqliteWriter::WriteCarefully(const StoreRecord& record, AppendResul
     effects_ = before;
     sources_.clear();  // May name rows that are gone.
     devices_.clear();
-    *result = AppendResult{status, false, ""};
+    any_listed_.reset();
+    *result = AppendResult{status, false, "", {}};
   }
   return release_.Run("cannot release a savepoint");
 }
@@ -164,6 +165,7 @@ void SqliteWriter::Rollback() {
   if (db_->InTransaction()) db_->Exec("ROLLBACK").IgnoreError();
   sources_.clear();
   devices_.clear();
+  any_listed_.reset();
   next_detection_ = committed_next_detection_;
   next_event_ = committed_next_event_;
 }
@@ -196,6 +198,7 @@ absl::Status SqliteWriter::Apply(const DetectionRecord& r, AppendResult* result)
   }
   const int64_t id = next_detection_++;
   VD_RETURN_IF_ERROR(InsertEvents(r, result->id, id));
+  VD_RETURN_IF_ERROR(FindAlerts(r, result));
   ++effects_.detections;
   ++DayOf(r.arrived_at)->detections;
   source->newest = id;

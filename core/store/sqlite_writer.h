@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,9 +81,11 @@ class SqliteWriter {
   absl::Status Apply(const EventRecord& record, AppendResult* result);
   absl::Status Apply(const CommunicationRecord& record, AppendResult* result);
   absl::Status Apply(const MessageRecord& record, AppendResult* result);
+  absl::Status Apply(const BlacklistRecord& record, AppendResult* result);
 
   absl::Status InsertEvents(const DetectionRecord& record, std::string_view detection_id,
                             int64_t detection);
+  absl::Status FindAlerts(const DetectionRecord& record, AppendResult* result);
   absl::Status CreateEvent(const EventRecord& record, AppendResult* result);
   absl::Status UpdateEvent(const EventRecord& record, AppendResult* result);
   // The pointer is good until the next call.
@@ -116,6 +119,8 @@ class SqliteWriter {
   absl::flat_hash_map<std::string, int64_t> devices_;
   std::string source_key_;
 
+  std::optional<bool> any_listed_;  // The blacklist has a row; unknown after a change of it.
+
   Effects effects_;
   absl::flat_hash_map<int64_t, Growth> growth_;  // By source.
   absl::flat_hash_map<int64_t, DeviceTouch> touched_;
@@ -126,6 +131,7 @@ class SqliteWriter {
   SqliteStatement find_device_, add_device_, find_source_, add_source_, count_sources_;
   SqliteStatement touch_device_, count_source_, add_counter_, add_daily_;
   SqliteStatement update_device_, update_event_, delete_event_;
+  SqliteStatement add_listed_, change_listed_, remove_listed_, find_listed_;
 };
 
 }  // namespace viaduct

@@ -1,6 +1,7 @@
 // Records that people write: devices and events.
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/store/plate_key.h"
 #include "core/store/sqlite_writer.h"
 
 namespace viaduct {
@@ -43,6 +44,14 @@ absl::Status SqliteWriter::PrepareEdits() {
               "coalesce(?6, image_path), metadata = coalesce(?7, metadata), captured_at = "
               "coalesce(?8, captured_at) WHERE event_id = ?1"));
   VD_RETURN_IF_ERROR(prepare(&delete_event_, "DELETE FROM lpr_events WHERE event_id = ?"));
+  VD_RETURN_IF_ERROR(prepare(&add_listed_,
+                             "INSERT INTO blacklist (license_plate, reason, created_at) VALUES "
+                             "(?, ?, ?) ON CONFLICT (license_plate) DO NOTHING"));
+  VD_RETURN_IF_ERROR(
+      prepare(&change_listed_, "UPDATE blacklist SET reason = ?2 WHERE license_plate = ?1"));
+  VD_RETURN_IF_ERROR(prepare(&remove_listed_, "DELETE FROM blacklist WHERE license_plate = ?"));
+  VD_RETURN_IF_ERROR(
+      prepare(&find_listed_, "SELECT reason FROM blacklist WHERE license_plate = ?"));
   return prepare(&trim_communication_,
                  "DELETE FROM communication_logs WHERE id <= (SELECT max(id) FROM "
                  "communication_logs) - ?");
@@ -72,6 +81,47 @@ absl::Status SqliteWriter::Apply(const DeviceRecord& r, AppendResult* result) {
   update.Bind(9, r.latitude);
   update.Bind(10, r.longitude);
   return update.Run("cannot store a device");
+}
+
+absl::Status SqliteWriter::Apply(const BlacklistRecord& r, AppendResult* result) {
+  result->id = PlateKey(r.license_plate);
+  any_listed_.reset();
+  if (r.action == BlacklistRecord::Action::kRemove) {
+    remove_listed_.Bind(1, std::string_view(result->id));
+    VD_RETURN_IF_ERROR(remove_listed_.Run("cannot change the blacklist"));
+    if (db_->Changes() == 0) {
+      result->status =
+          absl::NotFoundError(absl::StrCat("blacklist: not on it, \"", result->id, "\""));
+    }
+    return absl::OkStatus();
+  }
+  add_listed_.Bind(1, std::string_view(result->id));
+  add_listed_.Bind(2, std::string_view(r.reason));
+  add_listed_.Bind(3, Millis(r.at));
+  VD_RETURN_IF_ERROR(add_listed_.Run("cannot change the blacklist"));
+  result->duplicate = db_->Changes() == 0;
+  if (!result->duplicate) return absl::OkStatus();
+  change_listed_.Bind(1, std::string_view(result->id));
+  change_listed_.Bind(2, std::string_view(r.reason));
+  return change_listed_.Run("cannot change the blacklist");
+}
+
+// Most stores have no blacklist, and then a detection costs nothing here.
+absl::Status SqliteWriter::FindAlerts(const DetectionRecord& r, AppendResult* result) {
+  if (!any_listed_.has_value()) {
+    VD_ASSIGN_OR_RETURN(const int64_t any,
+                        db_->QueryInt("SELECT EXISTS (SELECT 1 FROM blacklist)"));
+    any_listed_ = any != 0;
+  }
+  if (!*any_listed_) return absl::OkStatus();
+  for (const PlateRead& plate : r.plates) {
+    const std::string key = PlateKey(plate.text);
+    const StatementScope scope(&find_listed_);
+    find_listed_.Bind(1, std::string_view(key));
+    VD_ASSIGN_OR_RETURN(const bool listed, find_listed_.Next("cannot read the blacklist"));
+    if (listed) result->alerts.push_back(PlateAlert{plate.text, find_listed_.Text(0)});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SqliteWriter::Apply(const EventRecord& r, AppendResult* result) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,19 @@ struct StoreHealth {
   int64_t committed_groups = 0;  // Transactions since start.
   int64_t committed_records = 0;
   int64_t failed_records = 0;
+};
+
+// While it lives, an observer is told what other nodes of the same database store.
+class StoreWatch {
+ public:
+  // Waits for a call of the observer to return.
+  virtual ~StoreWatch() = default;
+};
+
+// Both are called on one thread of the watch.
+struct StoreObserver {
+  std::function<bool()> wanted;  // Asked before anything is read.
+  std::function<void(const std::vector<StoredElsewhere>&)> stored;
 };
 
 // Thread-safe. Writing goes through one writer with group commit: everything that waits is written
@@ -65,10 +79,15 @@ class Store {
   virtual absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) = 0;
   virtual absl::StatusOr<EventRow> GetEvent(std::string_view event_id) = 0;
   virtual absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) = 0;
+  virtual absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) = 0;
   // True when a detection with this key is committed.
   virtual absl::StatusOr<bool> HasDetection(const MessageKey& key) = 0;
 
   virtual StoreHealth Health() const = 0;
+
+  // Null where no other node can share the database. The watch must end before the store. What is
+  // told is bounded: who falls far behind is told of the newest.
+  virtual std::unique_ptr<StoreWatch> WatchOthers(StoreObserver /*observer*/) { return nullptr; }
 };
 
 }  // namespace viaduct

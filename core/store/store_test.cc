@@ -587,6 +587,55 @@ TEST_P(StoreTest, KeepsOtherMessagesOnce) {
   EXPECT_TRUE(AppendOne(r).duplicate);
 }
 
+TEST_P(StoreTest, ADetectionOfAListedPlateIsTold) {
+  BlacklistRecord listed;
+  listed.license_plate = "1ab-23 45";
+  listed.reason = "stolen";
+  listed.at = clock_.Now();
+  // Listed in the same group as it is seen, and before.
+  std::vector<AppendResult> results = Append({listed, Detection("m-1"), Detection("m-1")});
+  ASSERT_THAT(results, SizeIs(3));
+  EXPECT_EQ(results[0].id, "1AB2345");
+  EXPECT_FALSE(results[0].duplicate);
+  ASSERT_THAT(results[1].alerts, SizeIs(1));
+  EXPECT_EQ(results[1].alerts[0].plate, "1AB2345");
+  EXPECT_EQ(results[1].alerts[0].reason, "stolen");
+  EXPECT_THAT(results[2].alerts, IsEmpty());  // A duplicate.
+  DetectionRecord other = Detection("m-2");
+  other.plates[0].text = "9ZZ9999";
+  EXPECT_THAT(AppendOne(other).alerts, IsEmpty());
+  Open();
+  EXPECT_THAT(AppendOne(Detection("m-3")).alerts, SizeIs(1));
+  listed.action = BlacklistRecord::Action::kRemove;
+  EXPECT_TRUE(AppendOne(listed).status.ok());
+  EXPECT_THAT(AppendOne(Detection("m-4")).alerts, IsEmpty());
+  EXPECT_EQ(AppendOne(listed).status.code(), absl::StatusCode::kNotFound);
+}
+
+TEST_P(StoreTest, PagesOfTheBlacklist) {
+  for (const char* plate : {"c", "A", "b"}) {
+    BlacklistRecord listed;
+    listed.license_plate = plate;
+    listed.reason = plate;
+    listed.at = clock_.Now();
+    EXPECT_FALSE(AppendOne(listed).duplicate);
+    EXPECT_TRUE(AppendOne(listed).duplicate);
+  }
+  auto page = store_->ListBlacklist(2, "");
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_THAT(page->rows, SizeIs(2));
+  EXPECT_EQ(page->total, 3);
+  EXPECT_EQ(page->rows[0].license_plate, "A");
+  EXPECT_EQ(page->rows[1].license_plate, "B");
+  EXPECT_EQ(page->rows[1].reason, "b");
+  EXPECT_EQ(page->rows[1].created_at, clock_.Now());
+  page = store_->ListBlacklist(2, page->next_cursor);
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_THAT(page->rows, SizeIs(1));
+  EXPECT_EQ(page->next_cursor, "");
+  EXPECT_EQ(Statistics().blacklist_count, 3);
+}
+
 TEST_P(StoreTest, KnowsWhatIsCommitted) {
   const DetectionRecord r = Detection("m-1");
   EXPECT_FALSE(*store_->HasDetection(r.key));

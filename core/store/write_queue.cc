@@ -24,7 +24,7 @@ size_t BytesOf(const StoreRecord& record) {
 }  // namespace
 
 std::vector<AppendResult> AllResults(size_t count, const absl::Status& status) {
-  return std::vector<AppendResult>(count, AppendResult{status, false, ""});
+  return std::vector<AppendResult>(count, AppendResult{status, false, "", {}});
 }
 
 void WriteQueue::Append(std::vector<StoreRecord> records, Store::AppendFn done) {

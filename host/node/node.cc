@@ -144,10 +144,28 @@ absl::Status Node::BuildApplication() {
   parts.images = images_.get();
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
+  Publisher* const publisher = parts.publisher;
   application_ = std::make_unique<Application>(std::move(options), std::move(parts));
+  if (store_ != nullptr) FollowOtherNodes(publisher);
   BuildInstances();
   if (spool_ != nullptr) BuildGateway();
   return absl::OkStatus();
+}
+
+void Node::FollowOtherNodes(Publisher* publisher) {
+  StoreObserver observer;
+  observer.wanted = [this, publisher] {
+    return feed_->wanted() || (publisher != nullptr && (publisher->Wanted("dashboard") ||
+                                                        publisher->Wanted("health_monitoring")));
+  };
+  observer.stored = [this](const std::vector<StoredElsewhere>& rows) {
+    for (const StoredElsewhere& row : rows) {
+      const ElsewhereMessage message = MessageOf(row);
+      feed_->Publish(message.envelope);
+      application_->PublishElsewhere(message);
+    }
+  };
+  others_ = store_->WatchOthers(std::move(observer));
 }
 
 void Node::BuildInstances() {
@@ -431,6 +449,7 @@ size_t Node::Stop(absl::Duration limit) {
   instances_.reset();
   if (spool_ != nullptr) spool_->Close();
   // The sink waits until the store has answered it; the application writes its last log rows.
+  others_.reset();
   store_sink_.reset();
   application_.reset();
   store_.reset();

@@ -74,6 +74,8 @@ class Node {
 
   absl::Status OpenStorage();
   absl::Status BuildApplication();
+  // `publisher` may be null.
+  void FollowOtherNodes(Publisher* publisher);
   void BuildInstances();
   void BuildGateway();
   void BuildConfigControl();
@@ -106,6 +108,7 @@ class Node {
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<ImageFolder> images_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<StoreWatch> others_;  // Tells application_ and feed_ of other nodes' messages.
   std::unique_ptr<UplinkSink> uplink_sink_;
   std::unique_ptr<StoreSink> store_sink_;
   std::unique_ptr<FanOutSink> fan_out_;

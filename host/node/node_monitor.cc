@@ -57,6 +57,8 @@ NodeMonitor::NodeMonitor(Deps deps) : deps_(deps) {
     store_queued_ = AddGauge(deps_.metrics, "viaduct_store_queued_records",
                              "Records accepted and not yet committed.");
     store_bytes_ = AddGauge(deps_.metrics, "viaduct_store_bytes", "Size of the database.");
+    store_up_ = AddGauge(deps_.metrics, "viaduct_store_up",
+                         "1: takes records. 0: refuses them (no database, no space, damage).");
   }
 }
 
@@ -105,6 +107,7 @@ void NodeMonitor::LookAtStore() {
   const StoreHealth health = deps_.store->Health();
   deps_.metrics->Set(store_queued_, static_cast<double>(health.queued_records));
   deps_.metrics->Set(store_bytes_, static_cast<double>(health.bytes));
+  deps_.metrics->Set(store_up_, health.state == StoreHealth::State::kOk ? 1 : 0);
   switch (health.state) {
     case StoreHealth::State::kOk:
       deps_.health->Set("store", HealthState::kHealthy);

@@ -56,6 +56,7 @@ class NodeMonitor {
   MetricNumber spool_oldest_ = 0;
   MetricNumber store_queued_ = 0;
   MetricNumber store_bytes_ = 0;
+  MetricNumber store_up_ = 0;
 };
 
 }  // namespace viaduct

@@ -139,7 +139,9 @@ def forget(t):
 def run(t):
     names = [n for n in crash_points() if not UNIT_ONLY.search(n)]
     if t.store == "postgresql":
-        names = [n for n in names if n.startswith("store.")]  # The rest is as it was.
+        # The rest is as it was; here every new database passes the migrations.
+        names = [n for n in crash_points() if n.startswith("store.") and
+                 (".migrate." in n or not UNIT_ONLY.search(n))]
     if not names:
         raise Failure("no crash points in the sources")
     picture = t.picture("CP1", 8000, 240, 136)

@@ -56,7 +56,7 @@ def starts_before_its_database(t):
     wait_for(lambda: store_health(server)[0]["status"] == "healthy", PATIENCE_S,
              "the store to be healthy again")
     metrics = server.get("/metrics").body.decode()
-    expect("viaduct_store_bytes" in metrics, "no metric of the store")
+    expect("viaduct_store_up 1" in metrics, f"no metric of the store\n{metrics[:2000]}")
     expect(server.stop() == 0, "the node did not end well")
 
 
@@ -77,12 +77,23 @@ def two_nodes_share_one(t):
                (30, 3, 30), f"{node.name}: {data}")
         records = node.get("/api/records?limit=100").json()
         expect(records["total_count"] == 30 and records["returned_count"] == 30, records)
+    subscriber_sees_both(t, first, second)
     event = {"event_id": "by-hand", "edge_device_id": "CAM1", "license_plate": "AB 1",
              "metadata": {"note": "x"}}
     expect(first.post("/api/lpr/events", event).status == 201, "event")
     expect(second.post("/api/lpr/events", event).json().get("duplicate") is True, "event again")
     for node in (first, second):
         expect(node.stop() == 0, f"{node.name} did not end well")
+
+
+def subscriber_sees_both(t, first, second):
+    """Messages into one node, with a subscriber at the other: it hears of every commit."""
+    for into, at in ((first, second), (second, first)):
+        heard = t.grpc_load(into, "--watch", at.control, ledger=False, rate=200, messages=300,
+                            seconds=20, window=256, frame=8, drain_seconds=20).result()
+        commits = heard["answers"].get("commits heard", 0)
+        expect(heard["accepted"] >= 300 and commits >= heard["accepted"],
+               f"into {into.name}, heard at {at.name}: {heard}")
 
 
 def check(t, section):

@@ -44,6 +44,15 @@ class RecordingPublisher final : public Publisher {
     std::string room;
     Json body;
   };
+  // What was told of one event.
+  std::vector<Json> Bodies(const std::string& event) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<Json> bodies;
+    for (const Seen& seen : seen_) {
+      if (seen.event == event) bodies.push_back(seen.body);
+    }
+    return bodies;
+  }
   std::vector<Seen> Take() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return std::move(seen_);
@@ -59,7 +68,7 @@ class RefusingSink final : public Sink {
  public:
   explicit RefusingSink(absl::Status status) : status_(std::move(status)) {}
   void Accept(std::vector<Envelope> batch, AcceptFn done) override {
-    done(std::vector<AcceptResult>(batch.size(), AcceptResult{status_, false, ""}));
+    done(std::vector<AcceptResult>(batch.size(), AcceptResult{status_, false, "", {}}));
   }
 
  private:

@@ -32,6 +32,9 @@ class WrappedStore : public Store {
   absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) override {
     return store_->ListCommunication(query);
   }
+  absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) override {
+    return store_->ListBlacklist(limit, cursor);
+  }
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override {
     return store_->HasDetection(key);
   }

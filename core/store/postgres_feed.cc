@@ -1,0 +1,118 @@
+#include "core/store/postgres_feed.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/executor.h"
+#include "core/base/status_macros.h"
+#include "core/store/postgres_queries.h"
+#include "core/store/postgres_writer.h"
+
+namespace viaduct {
+namespace {
+
+constexpr absl::Duration kSlice = absl::Milliseconds(200);  // A stop is noticed within it.
+
+}  // namespace
+
+PostgresFeed::PostgresFeed(Options options, StoreObserver observer, Log* log)
+    : options_(std::move(options)), observer_(std::move(observer)), log_(log) {
+  thread_ = std::thread([this] { Loop(); });
+}
+
+PostgresFeed::~PostgresFeed() {
+  stopping_.Notify();
+  thread_.join();
+}
+
+void PostgresFeed::Loop() {
+  SetThreadName("store-feed");
+  bool told = false;
+  while (!stopping_.HasBeenNotified()) {
+    const absl::Status status = Serve();
+    db_.reset();
+    if (stopping_.HasBeenNotified()) return;
+    if (!told) {
+      log_->Warning("store", "cannot follow other nodes, it is tried again",
+                    {{"error", std::string(status.message())}});
+    }
+    told = true;
+    stopping_.WaitForNotificationWithTimeout(options_.pause);
+  }
+}
+
+absl::Status PostgresFeed::Serve() {
+  VD_RETURN_IF_ERROR(Connect());
+  while (!stopping_.HasBeenNotified()) {
+    VD_RETURN_IF_ERROR(Look());
+    VD_RETURN_IF_ERROR(AwaitNews());
+  }
+  return absl::OkStatus();
+}
+
+// Listening begins before the first look: nothing falls between them.
+absl::Status PostgresFeed::Connect() {
+  VD_ASSIGN_OR_RETURN(db_, PgConnection::Open(options_.connection));
+  return db_->Exec(absl::StrCat("LISTEN ", kPostgresChannel));
+}
+
+absl::Status PostgresFeed::AwaitNews() {
+  std::string payload;
+  for (absl::Duration waited; waited < options_.look_every; waited += kSlice) {
+    if (stopping_.HasBeenNotified()) return absl::OkStatus();
+    VD_ASSIGN_OR_RETURN(bool news, db_->AwaitNotification(kSlice, &payload));
+    if (!news) continue;
+    // One look answers all that have come.
+    while (news) {
+      VD_ASSIGN_OR_RETURN(news, db_->AwaitNotification(absl::ZeroDuration(), &payload));
+    }
+    return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PostgresFeed::Look() {
+  VD_ASSIGN_OR_RETURN(const PgResult writers,
+                      db_->Run("SELECT id, last_detection, last_health_report, node_id = $1 FROM "
+                               "writers",
+                               PgParams().Add(options_.node_id), "cannot follow other nodes"));
+  const bool wanted = begun_ && observer_.wanted();
+  begun_ = true;
+  Place head = head_;
+  for (int row = 0; row < writers.rows(); ++row) {
+    const int64_t writer = writers.Int(row, 0);
+    const Place newest{writers.Int(row, 1), writers.Int(row, 2)};
+    head.detection = std::max(head.detection, newest.detection);
+    head.health_report = std::max(head.health_report, newest.health_report);
+    if (writers.Bool(row, 3)) continue;
+    Place* const place = &places_.emplace(writer, head_).first->second;
+    if (wanted) VD_RETURN_IF_ERROR(Follow(writer, newest, place));
+    *place = newest;
+  }
+  head_ = head;
+  return absl::OkStatus();
+}
+
+absl::Status PostgresFeed::Follow(int64_t writer, const Place& newest, Place* place) {
+  VD_RETURN_IF_ERROR(FollowTable(&PgDetectionsOf, writer, newest.detection, &place->detection));
+  return FollowTable(&PgHealthOf, writer, newest.health_report, &place->health_report);
+}
+
+absl::Status PostgresFeed::FollowTable(Query query, int64_t writer, int64_t newest,
+                                       int64_t* place) {
+  if (newest - *place > kMaxBehind) {
+    log_->Warning("store", "too far behind another node, only its newest events are told",
+                  {{"rows", absl::StrCat(newest - *place)}});
+    *place = newest - kMaxBehind;
+  }
+  while (*place < newest && !stopping_.HasBeenNotified()) {
+    VD_ASSIGN_OR_RETURN(const PgStored stored,
+                        query(db_.get(), PgRange{writer, *place, newest, kMaxRowsAtOnce}));
+    if (!stored.rows.empty()) observer_.stored(stored.rows);
+    *place = stored.last;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace viaduct
