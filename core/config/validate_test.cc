@@ -129,6 +129,36 @@ gateway:
   EXPECT_THAT(std::string(report.status().message()), HasSubstr("f.yaml:17:14: error: max_bytes"));
 }
 
+TEST_F(ValidateTest, ReadsTheSectionOfAPostgresqlServer) {
+  environment_.variables["DB_PASSWORD"] = "s3cret";
+  const ConfigReport report = Validate(
+      "node: {data_dir: /data}\n"
+      "store:\n"
+      "  postgresql:\n"
+      "    host: db1,db2\n"
+      "    port: 5433\n"
+      "    database: viaduct\n"
+      "    password: ${DB_PASSWORD}\n"
+      "    ssl_mode: verify-full\n"
+      "    ssl_ca: ca.pem\n"
+      "    pool_size: 8\n");
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report.config->node.sink_store);
+  ASSERT_TRUE(report.config->store.postgresql.has_value());
+  const PostgresOptionsConfig& server = *report.config->store.postgresql;
+  EXPECT_EQ(server.host, "db1,db2");
+  EXPECT_EQ(server.port, 5433u);
+  EXPECT_EQ(server.database, "viaduct");
+  EXPECT_EQ(server.password, "s3cret");
+  EXPECT_EQ(server.ssl_mode, "verify-full");
+  EXPECT_EQ(server.ssl_ca, "/data/ca.pem");
+  EXPECT_EQ(server.ssl_key, "");
+  EXPECT_EQ(server.pool_size, 8u);
+  EXPECT_EQ(server.connect_timeout, absl::Seconds(5));
+  EXPECT_EQ(report.redacted_yaml.find("s3cret"), std::string::npos);
+  EXPECT_FALSE(Validate("store: {}\n").config->store.postgresql.has_value());
+}
+
 TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   const ConfigReport report = Validate("node:\nlog: {}\n");
   ASSERT_TRUE(report.ok()) << report.status();
