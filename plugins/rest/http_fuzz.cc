@@ -5,15 +5,15 @@
 #include <cstdlib>
 #include <string>
 
-#include "plugins/rest/http_engine.h"
+#include "plugins/common/http_engine.h"
 #include "plugins/rest/http_reply.h"
-#include "plugins/rest/request_scanner.h"
+#include "plugins/common/request_scanner.h"
 
 namespace {
 
-using viaduct::rest::RequestScanner;
-using viaduct::rest::ScanLimits;
-using viaduct::rest::ScanResult;
+using viaduct::RequestScanner;
+using viaduct::ScanLimits;
+using viaduct::ScanResult;
 
 constexpr size_t kMaxBodyBytes = 4096;
 
@@ -47,8 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // In pieces a limit may be seen earlier; a request that is complete is the same either way.
   if (result == ScanResult::kComplete) {
     Require(whole == ScanResult::kComplete && whole_bytes == bytes && bytes <= buffer.size());
-    viaduct::rest::HttpEngine engine(kMaxBodyBytes, [](int) {});
-    const viaduct::rest::ParsedRequest parsed = engine.Parse(buffer.data(), bytes);
+    viaduct::HttpEngine engine(kMaxBodyBytes, [](int) {});
+    const viaduct::ParsedRequest parsed = engine.Parse(buffer.data(), bytes);
     Require(parsed.request.body.size() <= kMaxBodyBytes);
     if (parsed.wants_range)
       engine.AnswerWithRange(buffer.data(), bytes, {200, {{"content-type", "a/b"}}, "0123456789"});

@@ -15,7 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plugins/rest/descriptors.h"
-#include "plugins/rest/http_engine.h"
+#include "plugins/common/http_engine.h"
 
 namespace viaduct::rest {
 namespace {

@@ -21,14 +21,16 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "plugins/rest/http_message.h"
-#include "plugins/rest/request_scanner.h"
+#include "plugins/common/http_message.h"
+#include "plugins/common/request_scanner.h"
+
+namespace viaduct {
+class HttpEngine;
+}
 
 namespace viaduct::rest {
 
 class EventFd;  // descriptors.h
-
-class HttpEngine;
 
 struct HttpServerOptions {
   std::string host = "127.0.0.1";

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
+#include "plugins/common/http_call.h"
 #include "plugins/rest/flat_form.h"
 #include "plugins/rest/http_client.h"
 #include "plugins/rest/http_server.h"
@@ -24,40 +24,6 @@ constexpr int64_t kStatsIntervalNs = 2'000'000'000;
 constexpr size_t kMaxCallBodyBytes = 64u << 20;  // A host takes no more in one call.
 
 sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
-
-// What a request carries beside its body, borrowed from it for the time of a call.
-struct CallFields {
-  std::vector<vd_attr> attributes;
-  std::vector<vd_attr> credentials;
-};
-
-CallFields SplitHeaders(const HeaderList& headers) {
-  CallFields fields;
-  fields.attributes.reserve(headers.size());
-  for (const auto& [name, value] : headers) {
-    if (name == "x-api-key") {
-      fields.credentials.push_back(sdk::Attr("api_key", value));
-    } else if (name != "authorization") {
-      fields.attributes.push_back(sdk::Attr(name, value));
-    } else if (absl::StartsWithIgnoreCase(value, "bearer ")) {
-      fields.credentials.push_back(sdk::Attr("bearer", std::string_view(value).substr(7)));
-    } else if (absl::StartsWithIgnoreCase(value, "basic ")) {
-      fields.credentials.push_back(sdk::Attr("basic", std::string_view(value).substr(6)));
-    }
-  }
-  return fields;
-}
-
-HttpReply ToHttp(const vd_reply& reply) {
-  HttpReply out;
-  out.status = reply.status;
-  out.body = std::string(sdk::Text(reply.body));
-  out.headers.reserve(static_cast<size_t>(reply.attribute_count));
-  for (uint64_t i = 0; i < reply.attribute_count; ++i)
-    out.headers.emplace_back(sdk::Text(reply.attributes[i].name),
-                             sdk::Text(reply.attributes[i].value));
-  return out;
-}
 
 // The listener: each request is a call to the host.
 class ServerRole {
@@ -93,7 +59,7 @@ class ServerRole {
   }
   bool Drain(absl::Duration timeout) { return server_.Drain(timeout); }
   void Stop() { server_.Stop(); }
-  void OnReply(const vd_reply& reply) { server_.Answer(reply.token, ToHttp(reply)); }
+  void OnReply(const vd_reply& reply) { server_.Answer(reply.token, HttpReplyOf(reply)); }
 
   // Every kStatsIntervalNs, on the lane.
   void PublishStats() {
@@ -117,7 +83,7 @@ class ServerRole {
 
   // On the listener's thread: asks the host, whose answer comes by OnReply.
   void Ask(uint64_t ticket, const HttpRequest& request) {
-    const CallFields fields = SplitHeaders(request.headers);
+    const CallFields fields = FieldsOf(request);
     vd_call call = sdk::Record<vd_call>();
     call.token = ticket;
     call.protocol = sdk::Str("http");

@@ -7,9 +7,9 @@
 #include <functional>
 #include <string>
 
-#include "plugins/rest/http_message.h"
+#include "plugins/common/http_message.h"
 
-namespace viaduct::rest {
+namespace viaduct {
 
 struct ParsedRequest {
   // False: cpp-httplib has worded the answer itself (a malformed request, a body that is too
@@ -49,4 +49,4 @@ class HttpEngine final : public httplib::Server {
   HttpReply* answering_ = nullptr;    // While AnswerWithRange runs.
 };
 
-}  // namespace viaduct::rest
+}  // namespace viaduct

@@ -1,8 +1,8 @@
-#include "plugins/rest/http_message.h"
+#include "plugins/common/http_message.h"
 
 #include "absl/strings/str_cat.h"
 
-namespace viaduct::rest {
+namespace viaduct {
 namespace {
 
 struct Phrase {
@@ -80,4 +80,4 @@ void WriteReply(const HttpReply& reply, ReplyForm form, std::string* out) {
   if (!bodiless && !form.without_body) out->append(reply.body);
 }
 
-}  // namespace viaduct::rest
+}  // namespace viaduct

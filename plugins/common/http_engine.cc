@@ -1,4 +1,4 @@
-#include "plugins/rest/http_engine.h"
+#include "plugins/common/http_engine.h"
 
 #include <sys/socket.h>
 
@@ -9,7 +9,7 @@
 
 #include "absl/strings/ascii.h"
 
-namespace viaduct::rest {
+namespace viaduct {
 namespace {
 
 constexpr int kListenBacklog = 1024;
@@ -191,4 +191,4 @@ void HttpEngine::Handle(const httplib::Request& request, std::string body,
   ours.body = std::move(body);
 }
 
-}  // namespace viaduct::rest
+}  // namespace viaduct

@@ -1,4 +1,4 @@
-#include "plugins/rest/request_scanner.h"
+#include "plugins/common/request_scanner.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
 
-namespace viaduct::rest {
+namespace viaduct {
 namespace {
 
 constexpr size_t kMaxChunkLineBytes = 128;
@@ -151,4 +151,4 @@ ScanResult RequestScanner::ScanChunks(const std::string& buffer) {
   }
 }
 
-}  // namespace viaduct::rest
+}  // namespace viaduct

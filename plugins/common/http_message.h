@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace viaduct::rest {
+namespace viaduct {
 
 using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
@@ -37,4 +37,4 @@ struct ReplyForm {
 // Appends the answer as it goes over the wire. A header that would break the framing is left out.
 void WriteReply(const HttpReply& reply, ReplyForm form, std::string* out);
 
-}  // namespace viaduct::rest
+}  // namespace viaduct

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <string>
 
-namespace viaduct::rest {
+namespace viaduct {
 
 struct ScanLimits {
   size_t max_header_bytes = 32u << 10;  // Request line and header fields together.
@@ -58,4 +58,4 @@ class RequestScanner {
   bool expects_continue_ = false;
 };
 
-}  // namespace viaduct::rest
+}  // namespace viaduct

@@ -1,10 +1,10 @@
-#include "plugins/rest/request_scanner.h"
+#include "plugins/common/request_scanner.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace viaduct::rest {
+namespace viaduct {
 namespace {
 
 ScanResult ScanWhole(std::string text, ScanLimits limits = {}) {
@@ -119,4 +119,4 @@ TEST(RequestScanner, TakesTheExpectationOverFromTheParser) {
 }
 
 }  // namespace
-}  // namespace viaduct::rest
+}  // namespace viaduct

@@ -1,0 +1,204 @@
+#include "plugins/websocket/socketio_packet.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+
+namespace viaduct::websocket {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kMaxIdDigits = 18;  // Fits 64 bits.
+
+bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
+bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+// Takes digits from the front; false: none, or too many.
+bool TakeNumber(std::string_view* text, uint64_t* out) {
+  size_t digits = 0;
+  *out = 0;
+  while (digits < text->size() && IsDigit((*text)[digits])) {
+    if (++digits > kMaxIdDigits) return false;
+    *out = *out * 10 + static_cast<uint64_t>((*text)[digits - 1] - '0');
+  }
+  text->remove_prefix(digits);
+  return digits > 0;
+}
+
+bool IsBinary(SocketIoType type) {
+  return type == SocketIoType::kBinaryEvent || type == SocketIoType::kBinaryAck;
+}
+
+bool IsEvent(SocketIoType type) {
+  return type == SocketIoType::kEvent || type == SocketIoType::kBinaryEvent;
+}
+
+// What stands before the JSON.
+bool ReadHead(std::string_view* rest, SocketIoPacket* out, std::string* why) {
+  const auto wrong = [why](const char* what) {
+    *why = what;
+    return false;
+  };
+  if (rest->empty() || rest->front() < '0' || rest->front() > '6') {
+    return wrong("packet: unknown type");
+  }
+  out->type = static_cast<SocketIoType>(rest->front());
+  rest->remove_prefix(1);
+  if (IsBinary(out->type)) {
+    uint64_t count = 0;
+    if (!TakeNumber(rest, &count) || rest->empty() || rest->front() != '-') {
+      return wrong("packet: no number of attachments");
+    }
+    rest->remove_prefix(1);
+    if (count > kMaxAttachments) return wrong("packet: too many attachments");
+    out->attachments = static_cast<size_t>(count);
+  }
+  if (!rest->empty() && rest->front() == '/') {
+    const size_t end = std::min(rest->find(','), rest->size());
+    if (end > kMaxNamespaceBytes) return wrong("packet: the namespace is too long");
+    out->nsp.assign(rest->substr(0, end));
+    rest->remove_prefix(std::min(end + 1, rest->size()));
+  }
+  if (!rest->empty() && IsDigit(rest->front())) {
+    uint64_t id = 0;
+    if (!TakeNumber(rest, &id)) return wrong("packet: the acknowledgement id is too long");
+    out->id = id;
+  }
+  return true;
+}
+
+bool CheckData(SocketIoPacket* packet, std::string* why) {
+  const std::string& data = packet->data;
+  const bool object = !data.empty() && data.front() == '{' && Json::accept(data);
+  const bool array = !data.empty() && data.front() == '[' && Json::accept(data);
+  bool good = false;
+  switch (packet->type) {
+    case SocketIoType::kConnect:
+      good = data.empty() || object;
+      break;
+    case SocketIoType::kDisconnect:
+      good = data.empty();
+      break;
+    case SocketIoType::kConnectError:
+      good = object;
+      break;
+    case SocketIoType::kAck:
+    case SocketIoType::kBinaryAck:
+      good = array && packet->id.has_value();
+      break;
+    default:
+      good = array;
+  }
+  if (!good) *why = "packet: not the data of its type";
+  if (!good || !IsEvent(packet->type)) return good;
+  const std::vector<std::string_view> elements = ArrayElements(data);
+  good = !elements.empty() && elements.front().front() == '"' &&
+         elements.front().size() <= kMaxEventBytes;
+  if (!good) *why = "packet: no name of an event";
+  return good;
+}
+
+// The end of the JSON value at `at`, which is known to be JSON.
+size_t ValueEnd(std::string_view json, size_t at) {
+  size_t depth = 0;
+  for (; at < json.size(); ++at) {
+    const char c = json[at];
+    if (c == '"') {
+      for (++at; json[at] != '"'; ++at) {
+        if (json[at] == '\\') ++at;
+      }
+    } else if (c == '[' || c == '{') {
+      ++depth;
+    } else if (c == ']' || c == '}') {
+      if (depth == 0) return at;
+      --depth;
+    } else if (c == ',' && depth == 0) {
+      return at;
+    }
+  }
+  return at;
+}
+
+// The number of the placeholder that `object` is; -1: it is none.
+int64_t PlaceholderOf(std::string_view object) {
+  constexpr size_t kMaxPlaceholderBytes = 64;
+  if (object.size() > kMaxPlaceholderBytes) return -1;
+  const Json json = Json::parse(object, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("_placeholder") || !json.contains("num")) return -1;
+  if (json["_placeholder"] != true || !json["num"].is_number_unsigned()) return -1;
+  return json["num"].get<int64_t>();
+}
+
+}  // namespace
+
+bool ReadSocketIoPacket(std::string_view text, SocketIoPacket* out, std::string* why) {
+  if (!ReadHead(&text, out, why)) return false;
+  out->data.assign(text);
+  return CheckData(out, why);
+}
+
+std::string WriteSocketIoPacket(const SocketIoPacket& packet) {
+  std::string out(1, static_cast<char>(packet.type));
+  if (IsBinary(packet.type)) absl::StrAppend(&out, packet.attachments, "-");
+  if (packet.nsp != "/") absl::StrAppend(&out, packet.nsp, ",");
+  if (packet.id.has_value()) absl::StrAppend(&out, *packet.id);
+  out.append(packet.data);
+  return out;
+}
+
+std::vector<std::string_view> ArrayElements(std::string_view array) {
+  std::vector<std::string_view> elements;
+  size_t at = 1;
+  while (at < array.size()) {
+    while (IsSpace(array[at])) ++at;
+    if (array[at] == ']') break;
+    size_t end = ValueEnd(array, at);
+    const size_t next = end + 1;
+    while (IsSpace(array[end - 1])) --end;
+    elements.push_back(array.substr(at, end - at));
+    at = next;
+  }
+  return elements;
+}
+
+bool ReadJsonString(std::string_view json, std::string* out) {
+  if (json.size() < 2 || json.front() != '"') return false;
+  if (json.find('\\') == std::string_view::npos) {
+    out->assign(json.substr(1, json.size() - 2));
+    return true;
+  }
+  const Json text = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!text.is_string()) return false;
+  *out = text.get<std::string>();
+  return true;
+}
+
+std::string QuoteJson(std::string_view text) {
+  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+bool InlineAttachments(std::string_view json, const std::vector<std::string>& attachments,
+                       std::string* out) {
+  constexpr std::string_view kMark = "_placeholder";
+  out->clear();
+  size_t done = 0;
+  for (size_t mark = json.find(kMark); mark != std::string_view::npos;
+       mark = json.find(kMark, mark + 1)) {
+    const size_t begin = json.rfind('{', mark);
+    const size_t end = json.find('}', mark);
+    if (begin == std::string_view::npos || begin < done || end == std::string_view::npos) continue;
+    const int64_t number = PlaceholderOf(json.substr(begin, end + 1 - begin));
+    if (number < 0) continue;
+    if (static_cast<uint64_t>(number) >= attachments.size()) return false;
+    absl::StrAppend(out, absl::string_view(json.data() + done, begin - done), "\"",
+                    absl::Base64Escape(attachments[static_cast<size_t>(number)]), "\"");
+    done = end + 1;
+  }
+  out->append(json.substr(done));
+  return true;
+}
+
+}  // namespace viaduct::websocket
