@@ -36,6 +36,9 @@ struct OutboundMessage {
   uint32_t attempt = 1;
   int64_t timestamp_ns = 0;           // Capture time, Unix nanoseconds.
   int64_t deadline_monotonic_ns = 0;  // 0: none.
+  // An event for subscribers, on a listener: no envelope then, `payload_json` is its body.
+  std::string_view event;
+  std::string_view route;  // "room:<name>", "session:<id>", "all"
 };
 
 struct Completion {

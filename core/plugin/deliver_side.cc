@@ -30,12 +30,14 @@ static_assert(PriorityOf(Priority::kLow) == VD_PRIORITY_LOW);
 uint64_t TokenOf(uint32_t slot, uint32_t use) { return (uint64_t{use} << 32) | slot; }
 
 void Fill(const OutboundMessage& from, uint64_t token, vd_message* to) {
-  to->data_type = DataTypeOf(from.data_type);
+  to->data_type = from.event.empty() ? DataTypeOf(from.data_type) : VD_DATA_NONE;
   to->token = token;
   to->message_id = ToAbi(from.message_id);
   to->device_id = ToAbi(from.edge_device_id);
   to->envelope = ToAbi(from.envelope_json);
   to->payload = ToAbi(from.payload_json);
+  to->event = ToAbi(from.event);
+  to->route = ToAbi(from.route);
   to->timestamp_ns = from.timestamp_ns;
   to->deadline_ns = from.deadline_monotonic_ns;
   to->priority = PriorityOf(from.priority);

@@ -61,12 +61,16 @@ int64_t RetryAfterNs(const CallReply& reply) {
 InboundSide::InboundSide(Incarnation* owner) : owner_(owner) {}
 
 void InboundSide::Drop() {
-  absl::MutexLock lock(&mutex_);
-  closed_ = true;
-  submits_ = {};
-  calls_ = {};
-  done_ = {};
-  bytes_ = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (std::exchange(closed_, true)) return;
+    submits_ = {};
+    calls_ = {};
+    done_ = {};
+    bytes_ = 0;
+  }
+  CallHandler* const calls = owner_->services().calls;
+  if (calls != nullptr && owner_->tables().call != nullptr) calls->OnListenerGone(owner_->name());
 }
 
 int32_t InboundSide::Admit(Table* table, size_t max, uint64_t token, uint64_t bytes, uint32_t lane,

@@ -79,6 +79,7 @@ struct InstanceInfo {
   uint32_t failures = 0;                           // Failed starts in a row.
   absl::Duration retry_in = absl::ZeroDuration();  // Zero: no start by itself is planned.
   bool link = false;                               // Offers viaduct.deliver/1.
+  bool publishes = false;                          // Offers viaduct.publish/1.
   std::vector<std::string> interfaces;
   InstanceCounters counters;
 };

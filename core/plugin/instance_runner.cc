@@ -379,9 +379,11 @@ void InstanceRunner::DescribeIncarnation(const Incarnation& incarnation) {
     absl::MutexLock lock(&mutex_);
     info_.plugin_version = incarnation.plugin().info().version;
     info_.interfaces = incarnation.tables().ids;
-    const bool link = incarnation.tables().deliver != nullptr;
-    if (info_.link == link) return;
-    info_.link = link;
+    const bool outlet = incarnation.tables().deliver != nullptr;
+    const bool publishes = incarnation.tables().publishes;
+    if (info_.link == (outlet && !publishes) && info_.publishes == publishes) return;
+    info_.link = outlet && !publishes;
+    info_.publishes = publishes;
   }
   Tell();
   if (params_.on_link_change) params_.on_link_change();

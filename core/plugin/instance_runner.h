@@ -36,7 +36,7 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
     PluginRegistry* plugins = nullptr;
     // Told after every change, on any thread; no lock is held. What is told last is what is true.
     std::function<void(const InstanceInfo&)> on_change;
-    // info().link has changed; on the driver, never on a stack of a plugin.
+    // info().link or .publishes has changed; on the driver, never on a stack of a plugin.
     std::function<void()> on_link_change;
     std::function<void(const std::string&, const absl::Status&)> on_fatal;
   };

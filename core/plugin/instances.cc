@@ -346,6 +346,14 @@ std::vector<std::shared_ptr<Link>> Instances::links() const {
   return links;
 }
 
+std::vector<std::shared_ptr<Link>> Instances::publishers() const {
+  std::vector<std::shared_ptr<Link>> publishers;
+  for (const RunnerPtr& runner : Runners()) {
+    if (runner->info().publishes) publishers.push_back(runner->link());
+  }
+  return publishers;
+}
+
 void Instances::SetLinksChanged(std::function<void()> changed) {
   absl::MutexLock lock(&mutex_);
   links_changed_ = std::move(changed);
@@ -405,7 +413,7 @@ void Instances::OnRemoved(const std::string& name) {
     event.info.name = name;
     PutEvent(event);
   }
-  if (gone->info().link) NotifyLinks();
+  if (gone->info().link || gone->info().publishes) NotifyLinks();
 }
 
 // On the timers' thread, as long as there are instances.

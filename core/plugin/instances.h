@@ -145,8 +145,10 @@ class Instances {
   // The roads for the dispatcher: every instance that offers viaduct.deliver/1, ready or not. A
   // link stays the same object over restarts of its instance.
   std::vector<std::shared_ptr<Link>> links() const;
-  // Called after the result of links() has changed, on any thread, without a lock. Set before the
-  // first Apply.
+  // The listeners that publish: every instance that offers viaduct.publish/1, as links().
+  std::vector<std::shared_ptr<Link>> publishers() const;
+  // Called after the result of links() or publishers() has changed, on any thread, without a lock.
+  // Set before the first Apply.
   void SetLinksChanged(std::function<void()> changed);
 
   // At most kMaxWatches at once: RESOURCE_EXHAUSTED.

@@ -65,6 +65,10 @@ absl::StatusOr<PluginTables> FindTables(const vd_lifecycle_1& lifecycle, vd_inst
     return CheckEntries(id, EntriesOf(**table));
   };
   VD_RETURN_IF_ERROR(find(VD_DELIVER_1, &tables.deliver));
+  if (tables.deliver == nullptr) {
+    VD_RETURN_IF_ERROR(find(VD_PUBLISH_1, &tables.deliver));
+    tables.publishes = tables.deliver != nullptr;
+  }
   VD_RETURN_IF_ERROR(find(VD_SUBMIT_1, &tables.submit));
   VD_RETURN_IF_ERROR(find(VD_CALL_1, &tables.call));
   VD_RETURN_IF_ERROR(find(VD_FILE_1, &tables.file));

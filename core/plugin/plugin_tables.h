@@ -12,6 +12,7 @@ namespace viaduct {
 // The plugin's tables; null where not offered, otherwise without a null in them.
 struct PluginTables {
   const vd_deliver_1* deliver = nullptr;
+  bool publishes = false;  // `deliver` is that of viaduct.publish/1.
   const vd_submit_1* submit = nullptr;
   const vd_call_1* call = nullptr;
   const vd_file_1* file = nullptr;

@@ -12,7 +12,8 @@
  * in any order. A completion of a token twice, or of one that is not held, is ignored and counted.
  *
  * On a client the message goes to the one peer. On a listener it is published: `route` says to
- * whom ("room:dashboard", "topic:lpr/ack/CAM001", "session:<id>", "all").
+ * whom ("room:dashboard", "topic:lpr/ack/CAM001", "session:<id>", "all"). A listener offers the same
+ * table as viaduct.publish/1 instead, so that nobody takes it for a road to a server.
  */
 #ifndef VIADUCT_ABI_DELIVER_H_
 #define VIADUCT_ABI_DELIVER_H_
@@ -61,6 +62,9 @@ typedef struct vd_message_list {
 
 /* Implemented by the plugin. */
 #define VD_DELIVER_1 "viaduct.deliver/1"
+/* The same table, of an instance that publishes to subscribers: DURABLE means that the message was
+ * handed to every subscriber that is there, which may be none. An instance offers one of the two. */
+#define VD_PUBLISH_1 "viaduct.publish/1"
 typedef struct vd_deliver_1 {
   /* How many more messages the instance would take now on this lane. A cheap read. Does not block.
    * Cannot fail.

@@ -29,6 +29,13 @@ class Deliver {
   ~Deliver() = default;
 };
 
+// viaduct.publish/1: the same functions, of a listener that publishes to its subscribers. A class
+// that is both has Plugin::Offers say which of the two an instance is.
+class Publish : public Deliver {
+ protected:
+  ~Publish() = default;
+};
+
 // viaduct.submit/1: messages from a peer to the host, begun with Host::Submit.
 class SubmitHandler {
  public:

@@ -265,7 +265,7 @@ struct Offer {
 
 template <typename T>
 struct Offers {
-  static constexpr size_t kMost = 7;
+  static constexpr size_t kMost = 8;
 
   template <typename Interface, template <typename> class Table>
   static constexpr void Add(std::string_view id, std::array<Offer, kMost>* all, size_t* count) {
@@ -276,6 +276,7 @@ struct Offers {
   static constexpr size_t Fill(std::array<Offer, kMost>* all) {
     size_t count = 0;
     Add<Deliver, DeliverTable>(VD_DELIVER_1, all, &count);
+    Add<Publish, DeliverTable>(VD_PUBLISH_1, all, &count);
     Add<SubmitHandler, SubmitTable>(VD_SUBMIT_1, all, &count);
     Add<CallHandler, CallTable>(VD_CALL_1, all, &count);
     Add<FileMover, FileTable>(VD_FILE_1, all, &count);
