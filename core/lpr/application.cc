@@ -70,6 +70,9 @@ Application::Impl::~Impl() {
 
 void Application::Impl::Handle(CallRequest request, ReplyFn reply) {
   if (request.method == kTopicMethod) return HandleTopic(std::move(request), std::move(reply));
+  if (IsSessionProtocol(request.protocol)) {
+    return HandleSession(std::move(request), std::move(reply));
+  }
   if (request.query.size() > options_.max_query_bytes) {
     return reply(ErrorReply(414, absl::StrCat("query: too long, ", request.query.size(),
                                               " bytes, limit ", options_.max_query_bytes)));
@@ -105,9 +108,12 @@ void Application::Impl::Handle(CallRequest request, ReplyFn reply) {
 }
 
 // A flat body becomes the payload of an envelope, and the next node has the same limit for that.
+size_t Application::Impl::MaxFlatBytes() const {
+  return options_.max_body_bytes - std::min(options_.max_body_bytes, kEnvelopeFrameBytes);
+}
+
 size_t Application::Impl::MaxBodyBytes(const Route& route) const {
-  const size_t frame = route.kind == RouteKind::kFlat ? kEnvelopeFrameBytes : 0;
-  return options_.max_body_bytes - std::min(options_.max_body_bytes, frame);
+  return route.kind == RouteKind::kFlat ? MaxFlatBytes() : options_.max_body_bytes;
 }
 
 void Application::Impl::Read(const Route& route, RoutedRequest request, ReplyFn reply) {
@@ -127,9 +133,13 @@ std::string Application::Impl::Host(const CallRequest& call) const {
   return "localhost";
 }
 
+bool IsSessionProtocol(std::string_view listener_protocol) {
+  return listener_protocol == "socketio" || listener_protocol == "websocket";
+}
+
 std::string_view EnvelopeProtocol(std::string_view listener_protocol) {
   if (listener_protocol == "mqtt") return "mqtt";
-  if (listener_protocol == "socketio" || listener_protocol == "websocket") return "websocket";
+  if (IsSessionProtocol(listener_protocol)) return "websocket";
   return "rest";
 }
 
@@ -150,5 +160,8 @@ void Application::IngestEnvelopes(std::vector<Envelope> batch, std::string_view 
 void Application::PublishElsewhere(const ElsewhereMessage& message) {
   impl_->PublishElsewhere(message);
 }
+bool Application::HasRoom(std::string_view room) const { return impl_->HasRoom(room); }
+
+void Application::OnListenerGone(std::string_view instance) { impl_->ForgetSessions(instance); }
 
 }  // namespace viaduct

@@ -71,11 +71,12 @@ struct ApplicationParts {
   CallHandler* control = nullptr;  // Commands to this node; null: it knows only how it is.
   std::function<std::string()> metrics_text;   // Prometheus text of GET /metrics.
   std::function<HealthReport()> health;        // GET /api/health.
-  std::function<int64_t()> connected_clients;  // In the statistics; null: 0.
+  std::function<int64_t()> connected_clients;  // In the statistics; null: the open sessions.
 };
 
 // Thread-safe. Handle is called by every listener with CallRequest::method and ::path in HTTP's
-// vocabulary; a listener of another protocol uses IngestEnvelopes. It never waits for the disk:
+// vocabulary, or, for sessions that stay open, in that of docs/WIRE.md "Sessions"; whoever has
+// envelopes uses IngestEnvelopes. It never waits for the disk:
 // replies to what is stored come after it is durable, those to reading from threads of its own.
 class Application final : public CallHandler {
  public:
@@ -92,6 +93,9 @@ class Application final : public CallHandler {
 
   // Tells this node's subscribers of a message that another node of the same database has stored.
   void PublishElsewhere(const ElsewhereMessage& message);
+  // True while a session is in that room: what Publisher::Wanted asks.
+  bool HasRoom(std::string_view room) const;
+  void OnListenerGone(std::string_view instance) override;
 
  private:
   struct Impl;

@@ -15,6 +15,7 @@
 #include "core/lpr/query_params.h"
 #include "core/lpr/replies.h"
 #include "core/lpr/router.h"
+#include "core/lpr/sessions.h"
 #include "core/message/envelope_batch.h"
 
 namespace viaduct {
@@ -35,6 +36,8 @@ struct Application::Impl {
   void IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
                        std::string_view source, Sink::AcceptFn done);
   void PublishElsewhere(const ElsewhereMessage& message);
+  bool HasRoom(std::string_view room) const { return sessions_.HasRoom(room); }
+  void ForgetSessions(std::string_view instance);
 
  private:
   using Handler = void (Impl::*)(RoutedRequest request, ReplyFn reply);
@@ -52,6 +55,7 @@ struct Application::Impl {
   static std::vector<RoutePattern> Patterns();
 
   size_t MaxBodyBytes(const Route& route) const;
+  size_t MaxFlatBytes() const;
   void Read(const Route& route, RoutedRequest request, ReplyFn reply);
 
   // What a batch of messages was before the sink took it.
@@ -85,6 +89,45 @@ struct Application::Impl {
                    const absl::Status& status, ReplyFn reply);
   void AnswerTopic(const TopicMessage& message, const std::string& message_id,
                    const AcceptResult& result, ReplyFn reply);
+  // session_events.cc
+  struct EventRoute;
+  static const EventRoute kEventRoutes[];
+  void HandleSession(CallRequest call, ReplyFn reply);
+  void HandleEvent(CallRequest call, ReplyFn reply);
+  void EventRegister(CallRequest call, ReplyFn reply);
+  void EventDetection(CallRequest call, ReplyFn reply);
+  void EventHealth(CallRequest call, ReplyFn reply);
+  void EventPing(CallRequest call, ReplyFn reply);
+  void EventJoinDashboard(CallRequest call, ReplyFn reply);
+  void EventJoinHealth(CallRequest call, ReplyFn reply);
+  void EventEnvelope(CallRequest call, ReplyFn reply);
+  CallReply Joined(const CallRequest& call, std::string_view room, std::string_view message);
+  // One envelope on behalf of a session, whose camera is online from then on.
+  void AcceptOne(const CallRequest& call, Envelope envelope, std::string checkpoint_id,
+                 std::function<void(const AcceptResult&)> done);
+  void NoteOffline(const std::vector<SessionCamera>& cameras);
+
+  // session_content.cc
+  void EventMessage(CallRequest call, ReplyFn reply);
+  void EventImage(CallRequest call, ReplyFn reply);
+  absl::StatusOr<Envelope> ReadContent(const CallRequest& call, std::string* checkpoint_id) const;
+  absl::StatusOr<Envelope> ReadImage(const CallRequest& call, std::string* path) const;
+
+  // raw_messages.cc
+  void HandleRaw(CallRequest call, ReplyFn reply);
+  struct RawMessage;
+  absl::StatusOr<Envelope> ReadRaw(const CallRequest& call, RawMessage* message) const;
+  absl::Status ReadTable(RawMessage* message) const;
+
+  // What PostRegistration and camera_register have in common.
+  absl::StatusOr<Envelope> ReadRegistrationCall(const CallRequest& call,
+                                                std::string* checkpoint_id) const;
+  // A flat body, which becomes the payload.
+  absl::StatusOr<Envelope> ReadFlat(CallRequest* call, DataType type,
+                                    std::string* checkpoint_id) const;
+  bool Wanted(std::string_view room) const {
+    return parts_.publisher != nullptr && parts_.publisher->Wanted(room);
+  }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
   void Accept(std::vector<Envelope> batch, std::string_view protocol, std::string_view source,
@@ -148,8 +191,12 @@ struct Application::Impl {
   const ApplicationParts parts_;
   const Router router_;
   CommunicationMeter meter_;
+  Sessions sessions_;
   ThreadPool reads_;  // Last: its threads use the rest.
 };
+
+// True for those whose peers stay: their calls are events of sessions, not requests.
+bool IsSessionProtocol(std::string_view listener_protocol);
 
 // "rest" for "http", "websocket" for "socketio": the names that envelopes use.
 std::string_view EnvelopeProtocol(std::string_view listener_protocol);

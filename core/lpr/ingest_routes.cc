@@ -14,9 +14,6 @@
 namespace viaduct {
 namespace {
 
-constexpr std::string_view kDetectionType = "detection_result";
-constexpr std::string_view kHealthType = "health_check";
-
 struct RequiredField {
   std::string_view name;
   bool present;
@@ -50,20 +47,6 @@ bool IsMalformed(const absl::Status& status) {
 
 CallReply BadPayload(const absl::Status& status) {
   return IsMalformed(status) ? MalformedReply(status) : ErrorReply(400, StdView(status.message()));
-}
-
-// What became of one envelope, in the words of docs/API.md.
-std::string_view ResultWord(const AcceptResult& result) {
-  if (result.status.ok()) return result.duplicate ? "duplicate" : "stored";
-  return IsTransient(result.status) ? "retry" : "rejected";
-}
-
-void WriteResult(const std::string& message_id, const AcceptResult& result, JsonWriter* json) {
-  json->BeginObject().Field("message_id", std::string_view(message_id));
-  json->Field("status", ResultWord(result));
-  if (!result.id.empty()) json->Field("id", std::string_view(result.id));
-  if (!result.status.ok()) json->Field("error", StdView(result.status.message()));
-  json->EndObject();
 }
 
 // The answer to a whole document: an error only when nothing of it was taken.
@@ -145,37 +128,44 @@ void Application::Impl::PostHealth(RoutedRequest request, ReplyFn reply) {
   IngestHealth(std::move(request), /*alias=*/false, std::move(reply));
 }
 
+absl::StatusOr<Envelope> Application::Impl::ReadFlat(CallRequest* call, DataType type,
+                                                     std::string* checkpoint_id) const {
+  DetectionPayload detection;
+  HealthPayload health;
+  const bool is_health = type == DataType::kHealth;
+  PayloadHeader& header = is_health ? health.header : detection.header;
+  VD_RETURN_IF_ERROR(is_health ? ReadHealth(call->body, payload_options(), &health)
+                               : ReadDetection(call->body, payload_options(), &detection));
+  VD_RETURN_IF_ERROR(CheckHeader(header, is_health ? kHealthType : kDetectionType));
+  if (is_health) {
+    VD_RETURN_IF_ERROR(CheckRequired(
+        {{"component", !health.component.empty()}, {"status", !health.status.empty()}}));
+  }
+  *checkpoint_id = header.checkpoint_id;
+  return MakeEnvelope(*call, std::move(header), type, std::move(call->body));
+}
+
 void Application::Impl::IngestDetection(RoutedRequest request, bool alias, ReplyFn reply) {
   CallRequest& call = request.call;
-  DetectionPayload payload;
-  absl::Status status = ReadDetection(call.body, payload_options(), &payload);
-  if (status.ok()) status = CheckHeader(payload.header, kDetectionType);
-  if (!status.ok()) {
-    NoteRefusal(call, "detection", status);
-    return reply(BadPayload(status));
+  std::string checkpoint_id;
+  absl::StatusOr<Envelope> envelope = ReadFlat(&call, DataType::kDetection, &checkpoint_id);
+  if (!envelope.ok()) {
+    NoteRefusal(call, "detection", envelope.status());
+    return reply(BadPayload(envelope.status()));
   }
-  Envelope envelope =
-      MakeEnvelope(call, std::move(payload.header), DataType::kDetection, std::move(call.body));
-  AnswerFlat(call, std::move(envelope), alias ? "" : "Detection data received",
+  AnswerFlat(call, *std::move(envelope), alias ? "" : "Detection data received",
              alias ? "id" : "detection_id", std::move(reply));
 }
 
 void Application::Impl::IngestHealth(RoutedRequest request, bool alias, ReplyFn reply) {
   CallRequest& call = request.call;
-  HealthPayload payload;
-  absl::Status status = ReadHealth(call.body, payload_options(), &payload);
-  if (status.ok()) status = CheckHeader(payload.header, kHealthType);
-  if (status.ok()) {
-    status = CheckRequired(
-        {{"component", !payload.component.empty()}, {"status", !payload.status.empty()}});
+  std::string checkpoint_id;
+  absl::StatusOr<Envelope> envelope = ReadFlat(&call, DataType::kHealth, &checkpoint_id);
+  if (!envelope.ok()) {
+    NoteRefusal(call, "health", envelope.status());
+    return reply(BadPayload(envelope.status()));
   }
-  if (!status.ok()) {
-    NoteRefusal(call, "health", status);
-    return reply(BadPayload(status));
-  }
-  Envelope envelope =
-      MakeEnvelope(call, std::move(payload.header), DataType::kHealth, std::move(call.body));
-  AnswerFlat(call, std::move(envelope), alias ? "" : "Health data received",
+  AnswerFlat(call, *std::move(envelope), alias ? "" : "Health data received",
              alias ? "id" : "health_id", std::move(reply));
 }
 
@@ -199,34 +189,41 @@ void Application::Impl::PostStatistics(RoutedRequest request, ReplyFn reply) {
   reply(BadPayload(status));
 }
 
-void Application::Impl::PostRegistration(RoutedRequest request, ReplyFn reply) {
-  CallRequest& call = request.call;
+absl::StatusOr<Envelope> Application::Impl::ReadRegistrationCall(const CallRequest& call,
+                                                                 std::string* checkpoint_id) const {
   RegistrationPayload payload;
-  absl::Status status = ReadRegistration(call.body, payload_options(), &payload);
+  VD_RETURN_IF_ERROR(ReadRegistration(call.body, payload_options(), &payload));
   const PayloadHeader& header = payload.header;
-  if (status.ok() && (header.camera_id.empty() || header.checkpoint_id.empty())) {
-    status = absl::InvalidArgumentError("camera_id and checkpoint_id are required");
+  if (header.camera_id.empty() || header.checkpoint_id.empty()) {
+    return absl::InvalidArgumentError("camera_id and checkpoint_id are required");
   }
-  if (!status.ok()) {
-    NoteRefusal(call, "register", status);
-    return reply(BadPayload(status));
-  }
-  const std::string camera = header.camera_id;
-  const std::string checkpoint = header.checkpoint_id;
+  *checkpoint_id = header.checkpoint_id;
   // A registration travels as a configuration message of its own type; what the device sent is
   // written anew because its own `type` may be anything.
   JsonWriter json;
   json.BeginObject().Field("type", kRegistrationType);
-  json.Field("camera_id", std::string_view(camera));
-  json.Field("checkpoint_id", std::string_view(checkpoint));
+  json.Field("camera_id", std::string_view(header.camera_id));
+  json.Field("checkpoint_id", std::string_view(header.checkpoint_id));
   if (payload.camera_name) json.Field("camera_name", std::string_view(*payload.camera_name));
   if (payload.hostname) json.Field("hostname", std::string_view(*payload.hostname));
   if (payload.ip_address) json.Field("ip_address", std::string_view(*payload.ip_address));
   if (payload.latitude) json.Key("location_lat").Real(*payload.latitude);
   if (payload.longitude) json.Key("location_lon").Real(*payload.longitude);
   json.EndObject();
+  return MakeEnvelope(call, std::move(payload.header), DataType::kConfig, json.Take());
+}
+
+void Application::Impl::PostRegistration(RoutedRequest request, ReplyFn reply) {
+  CallRequest& call = request.call;
+  std::string checkpoint;
+  absl::StatusOr<Envelope> envelope = ReadRegistrationCall(call, &checkpoint);
+  if (!envelope.ok()) {
+    NoteRefusal(call, "register", envelope.status());
+    return reply(BadPayload(envelope.status()));
+  }
+  const std::string camera = envelope->edge_device_id;
   std::vector<Envelope> batch;
-  batch.push_back(MakeEnvelope(call, std::move(payload.header), DataType::kConfig, json.Take()));
+  batch.push_back(*std::move(envelope));
   Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
          [this, camera, checkpoint, reply = std::move(reply)](std::vector<AcceptResult> results) {
            if (!results.front().status.ok()) return reply(Failed(results.front().status));

@@ -22,6 +22,10 @@ struct PayloadOptions {
   bool keep_images = false;  // Fill the image members and payload_json.
 };
 
+// `type` of the flat payloads.
+inline constexpr std::string_view kDetectionType = "detection_result";
+inline constexpr std::string_view kHealthType = "health_check";
+
 inline constexpr size_t kMaxPlatesPerDetection = 256;
 inline constexpr size_t kMaxImagesPerDetection = 64;
 inline constexpr int64_t kMaxObjectsPerDetection = 1'000'000;

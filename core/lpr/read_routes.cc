@@ -127,7 +127,7 @@ void Application::Impl::GetStatistics(RoutedRequest /*request*/, ReplyFn reply) 
   json.Field("unique_cameras", s.unique_cameras).Field("total_cameras", s.total_cameras);
   json.Field("active_cameras", s.active_cameras).Field("blacklist_count", s.blacklist_count);
   json.Field("connected_clients",
-             parts_.connected_clients ? parts_.connected_clients() : int64_t{0});
+             parts_.connected_clients ? parts_.connected_clients() : sessions_.size());
   json.Field("last_update", s.last_update);
   json.Field("server_status", health.state == StoreHealth::State::kOk ? "running" : "degraded");
   json.EndObject().EndObject();
@@ -165,6 +165,7 @@ void Application::Impl::GetRecords(RoutedRequest request, ReplyFn reply) {
 // stays.
 std::string_view Application::Impl::ShownStatus(const DeviceRow& device) const {
   if (device.status != "online") return device.status;
+  if (sessions_.IsOnline(device.device_id)) return "online";
   const bool seen = device.last_seen != absl::InfinitePast() &&
                     parts_.clock->Now() - device.last_seen <= kOnlineWindow;
   return seen ? "online" : "offline";

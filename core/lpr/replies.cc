@@ -90,4 +90,17 @@ bool IsTransient(const absl::Status& status) {
          status.code() == absl::StatusCode::kResourceExhausted;
 }
 
+std::string_view ResultWord(const AcceptResult& result) {
+  if (result.status.ok()) return result.duplicate ? "duplicate" : "stored";
+  return IsTransient(result.status) ? "retry" : "rejected";
+}
+
+void WriteResult(const std::string& message_id, const AcceptResult& result, JsonWriter* json) {
+  json->BeginObject().Field("message_id", std::string_view(message_id));
+  json->Field("status", ResultWord(result));
+  if (!result.id.empty()) json->Field("id", std::string_view(result.id));
+  if (!result.status.ok()) json->Field("error", StdView(result.status.message()));
+  json->EndObject();
+}
+
 }  // namespace viaduct

@@ -6,6 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/lpr/json_writer.h"
+#include "core/lpr/sink.h"
 #include "core/message/exchange.h"
 
 namespace viaduct {
@@ -22,6 +24,12 @@ CallReply MalformedReply(const absl::Status& status);
 // The HTTP status of a code and, for "try again later", Retry-After.
 CallReply StatusReply(const absl::Status& status, absl::Duration retry_after);
 int HttpStatusOf(const absl::Status& status);
+
+// What became of one envelope, in the words of docs/API.md: "stored", "duplicate", "retry",
+// "rejected".
+std::string_view ResultWord(const AcceptResult& result);
+// {message_id, status, id?, error?}
+void WriteResult(const std::string& message_id, const AcceptResult& result, JsonWriter* json);
 
 // UNAVAILABLE or RESOURCE_EXHAUSTED: the same message may be accepted later.
 bool IsTransient(const absl::Status& status);

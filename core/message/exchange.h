@@ -44,6 +44,8 @@ class CallHandler {
  public:
   virtual ~CallHandler() = default;
   virtual void Handle(CallRequest request, ReplyFn reply) = 0;
+  // That listener has stopped or failed: whatever sessions it had are gone.
+  virtual void OnListenerGone(std::string_view instance) { static_cast<void>(instance); }
 };
 
 }  // namespace viaduct

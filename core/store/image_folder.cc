@@ -84,6 +84,12 @@ std::string DetectionName(std::string_view id, absl::string_view extension) {
   return absl::StrCat("detection_", AbslView(id), extension);
 }
 
+std::string FolderOf(std::string_view camera_id, std::string_view checkpoint_id,
+                     absl::Time captured_at) {
+  return absl::StrCat(SafePathName(camera_id), "/", SafePathName(checkpoint_id), "/",
+                      absl::FormatTime("%E4Y/%m/%d", captured_at, absl::UTCTimeZone()));
+}
+
 }  // namespace
 
 std::string SafePathName(std::string_view text) {
@@ -104,6 +110,13 @@ std::string SafePathName(std::string_view text) {
   const std::string head = Sha256(text).substr(0, kDigestBytes);
   // "=h" is no escaped octet, so no short text gives the same name.
   return absl::StrCat(out.substr(0, kKeptNameBytes), "=h", absl::BytesToHexString(head));
+}
+
+std::string AnnotatedImagePath(std::string_view camera_id, std::string_view checkpoint_id,
+                               absl::Time captured_at, const MessageKey& key,
+                               std::string_view extension) {
+  return absl::StrCat(FolderOf(camera_id, checkpoint_id, captured_at), "/",
+                      DetectionName(FormatKey(key), AbslView(extension)));
 }
 
 ImageFolder::ImageFolder(ImageFolderOptions options, Log* log)
@@ -171,9 +184,7 @@ absl::StatusOr<ImagePaths> ImageFolder::Write(const DetectionImages& images) {
 
 absl::StatusOr<ImagePaths> ImageFolder::Place(const DetectionImages& images,
                                               const std::string& id) {
-  const std::string folder =
-      absl::StrCat(SafePathName(images.camera_id), "/", SafePathName(images.checkpoint_id), "/",
-                   absl::FormatTime("%E4Y/%m/%d", images.captured_at, absl::UTCTimeZone()));
+  const std::string folder = FolderOf(images.camera_id, images.checkpoint_id, images.captured_at);
   ImagePaths paths;
   std::vector<std::pair<std::string, std::string>> moves;  // Temporary file, path below the root.
   const auto write = [&](const Image& image, const std::string& name) -> absl::Status {

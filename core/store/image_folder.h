@@ -90,6 +90,11 @@ class ImageFolder {
   absl::flat_hash_set<std::string> known_folders_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Where Write puts the annotated image of a detection, below the root.
+std::string AnnotatedImagePath(std::string_view camera_id, std::string_view checkpoint_id,
+                               absl::Time captured_at, const MessageKey& key,
+                               std::string_view extension);
+
 // One name of a path made of what a peer sent: no separators, not "." or "..", at most 100 octets,
 // different for different input.
 std::string SafePathName(std::string_view text);

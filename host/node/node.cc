@@ -142,6 +142,10 @@ absl::Status Node::BuildApplication() {
   parts.sink = gate_.get();
   parts.store = store_.get();
   parts.images = images_.get();
+  subscribers_ = std::make_unique<Subscribers>(
+      [this](std::string_view room) { return application_->HasRoom(room); },
+      foundation_->log.get());
+  parts.publisher = subscribers_.get();
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
   Publisher* const publisher = parts.publisher;
@@ -149,6 +153,10 @@ absl::Status Node::BuildApplication() {
   if (store_ != nullptr) FollowOtherNodes(publisher);
   BuildInstances();
   if (spool_ != nullptr) BuildGateway();
+  instances_->SetLinksChanged([this] {
+    if (roads_ != nullptr) roads_->Sync(ConfiguredNames());
+    subscribers_->Sync(instances_->publishers());
+  });
   return absl::OkStatus();
 }
 
@@ -201,7 +209,6 @@ void Node::BuildGateway() {
                                              std::make_unique<ConfiguredOrderSelector>(),
                                              &foundation_->clock, foundation_->log.get());
   roads_ = std::make_unique<Roads>(dispatcher_.get(), instances_.get(), foundation_->log.get());
-  instances_->SetLinksChanged([this] { roads_->Sync(ConfiguredNames()); });
 }
 
 std::vector<std::string> Node::ConfiguredNames() const {
@@ -420,11 +427,10 @@ size_t Node::Stop(absl::Duration limit) {
   if (std::exchange(stopped_, true)) return 0;
   if (hub_ != nullptr) SetState(pb::NODE_STATE_STOPPING);
   if (gate_ != nullptr) gate_->Close();
-  if (dispatcher_ != nullptr) {
-    dispatcher_->Stop(limit);
-    instances_->SetLinksChanged(nullptr);
-    roads_->Clear();
-  }
+  if (dispatcher_ != nullptr) dispatcher_->Stop(limit);
+  if (instances_ != nullptr) instances_->SetLinksChanged(nullptr);
+  if (roads_ != nullptr) roads_->Clear();
+  if (subscribers_ != nullptr) subscribers_->Stop();
   size_t left_behind = instances_ != nullptr ? instances_->StopAll(limit) : 0;
   // Watches go before the server, so that each is told why.
   if (hub_ != nullptr) hub_->Stop();

@@ -28,6 +28,7 @@
 #include "host/node/gate_sink.h"
 #include "host/node/roads.h"
 #include "host/node/state_hub.h"
+#include "host/node/subscribers.h"
 #include "host/services/deps.h"
 
 namespace viaduct {
@@ -115,6 +116,7 @@ class Node {
   std::unique_ptr<MessageFeed> feed_;
   std::unique_ptr<FeedSink> feed_sink_;
   std::unique_ptr<GateSink> gate_;
+  std::unique_ptr<Subscribers> subscribers_;
   std::unique_ptr<Application> application_;
   std::unique_ptr<Instances> instances_;
   std::unique_ptr<Dispatcher> dispatcher_;

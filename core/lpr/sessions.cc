@@ -1,0 +1,107 @@
+#include "core/lpr/sessions.h"
+
+#include <algorithm>
+
+#include "core/base/string_view.h"
+
+namespace viaduct {
+namespace {
+
+// True: it was the last.
+bool Release(absl::flat_hash_map<std::string, size_t>* counts, const std::string& name) {
+  const auto found = counts->find(name);
+  if (found == counts->end() || --found->second > 0) return false;
+  counts->erase(found);
+  return true;
+}
+
+}  // namespace
+
+void Sessions::Open(std::string_view instance, std::string_view session) {
+  absl::MutexLock lock(&mutex_);
+  sessions_.try_emplace(Key(instance, session));
+}
+
+Sessions::Session* Sessions::Find(std::string_view instance, std::string_view session) {
+  const auto found = sessions_.find(Key(instance, session));
+  return found == sessions_.end() ? nullptr : &found->second;
+}
+
+void Sessions::Leave(const Session& session, std::vector<SessionCamera>* offline) {
+  for (const std::string& room : session.rooms) Release(&rooms_, room);
+  for (const SessionCamera& camera : session.cameras) {
+    if (Release(&cameras_, camera.camera_id)) offline->push_back(camera);
+  }
+}
+
+std::vector<SessionCamera> Sessions::Close(std::string_view instance, std::string_view session) {
+  std::vector<SessionCamera> offline;
+  absl::MutexLock lock(&mutex_);
+  const auto found = sessions_.find(Key(instance, session));
+  if (found == sessions_.end()) return offline;
+  Leave(found->second, &offline);
+  sessions_.erase(found);
+  return offline;
+}
+
+std::vector<SessionCamera> Sessions::CloseAll(std::string_view instance) {
+  std::vector<SessionCamera> offline;
+  absl::MutexLock lock(&mutex_);
+  auto at = sessions_.lower_bound(Key(instance, ""));
+  while (at != sessions_.end() && at->first.first == instance) {
+    Leave(at->second, &offline);
+    at = sessions_.erase(at);
+  }
+  return offline;
+}
+
+bool Sessions::Join(std::string_view instance, std::string_view session, std::string_view room) {
+  absl::MutexLock lock(&mutex_);
+  Session* const found = Find(instance, session);
+  if (found == nullptr) return false;
+  std::vector<std::string>& rooms = found->rooms;
+  if (std::find(rooms.begin(), rooms.end(), room) != rooms.end()) return true;
+  if (rooms.size() >= kMaxRooms) return false;
+  rooms.emplace_back(room);
+  ++rooms_[rooms.back()];
+  return true;
+}
+
+void Sessions::AddCamera(std::string_view instance, std::string_view session,
+                         SessionCamera camera) {
+  absl::MutexLock lock(&mutex_);
+  Session* const found = Find(instance, session);
+  if (found == nullptr) return;
+  for (SessionCamera& known : found->cameras) {
+    if (known.camera_id != camera.camera_id) continue;
+    if (!camera.checkpoint_id.empty()) known.checkpoint_id = std::move(camera.checkpoint_id);
+    return;
+  }
+  if (found->cameras.size() >= kMaxCameras) return;
+  ++cameras_[camera.camera_id];
+  found->cameras.push_back(std::move(camera));
+}
+
+SessionCamera Sessions::CameraOf(std::string_view instance, std::string_view session) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = sessions_.find(Key(instance, session));
+  if (found == sessions_.end() || found->second.cameras.empty()) return {};
+  return found->second.cameras.front();
+}
+
+bool Sessions::HasRoom(std::string_view room) const {
+  absl::MutexLock lock(&mutex_);
+  return rooms_.contains(AbslView(room));
+}
+
+bool Sessions::IsOnline(std::string_view camera_id) const {
+  absl::MutexLock lock(&mutex_);
+  return cameras_.contains(AbslView(camera_id));
+}
+
+int64_t Sessions::size() const {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<int64_t>(sessions_.size());
+}
+
+}  // namespace viaduct

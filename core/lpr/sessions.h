@@ -1,0 +1,67 @@
+// Who is connected to the listeners: sessions, the rooms they are in, the cameras behind them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+
+namespace viaduct {
+
+struct SessionCamera {
+  std::string camera_id;
+  std::string checkpoint_id;
+};
+
+// A session is named by its listener and the listener's name for it. What it is told of a session
+// that is not open (its end came first) is forgotten at once. Thread-safe.
+class Sessions {
+ public:
+  static constexpr size_t kMaxRooms = 64;      // Of one session.
+  static constexpr size_t kMaxCameras = 4096;  // Of one session: an edge node speaks for many.
+
+  void Open(std::string_view instance, std::string_view session);
+  // Returns the cameras whose last session this was.
+  std::vector<SessionCamera> Close(std::string_view instance, std::string_view session);
+  // The same for all sessions of a listener.
+  std::vector<SessionCamera> CloseAll(std::string_view instance);
+
+  // False: not open, or in too many rooms.
+  bool Join(std::string_view instance, std::string_view session, std::string_view room);
+  // The camera speaks through this session.
+  void AddCamera(std::string_view instance, std::string_view session, SessionCamera camera);
+  // The first that spoke through it; empty names where none did.
+  SessionCamera CameraOf(std::string_view instance, std::string_view session) const;
+
+  bool HasRoom(std::string_view room) const;
+  bool IsOnline(std::string_view camera_id) const;
+  int64_t size() const;
+
+ private:
+  using Key = std::pair<std::string, std::string>;
+  struct Session {
+    std::vector<std::string> rooms;
+    std::vector<SessionCamera> cameras;
+  };
+  // Ordered, so that those of one listener stand together.
+  using Table = std::map<Key, Session, std::less<>>;
+
+  void Leave(const Session& session, std::vector<SessionCamera>* offline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Session* Find(std::string_view instance, std::string_view session)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  Table sessions_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, size_t> rooms_ ABSL_GUARDED_BY(mutex_);    // Sessions in it.
+  absl::flat_hash_map<std::string, size_t> cameras_ ABSL_GUARDED_BY(mutex_);  // Sessions of it.
+};
+
+}  // namespace viaduct
