@@ -52,7 +52,7 @@ std::optional<absl::Time> TimeOfFile(std::string_view filename, absl::TimeZone z
   absl::Time time;
   std::string error;
   const absl::string_view stamp = name.substr(kFileNamePrefix.size(), kFileStampBytes);
-  if (!absl::ParseTime("%Y%m%d_%H%M%S", stamp, zone, &time, &error)) return std::nullopt;
+  if (!absl::ParseTime("%E4Y%m%d_%H%M%S", stamp, zone, &time, &error)) return std::nullopt;
   return time;
 }
 

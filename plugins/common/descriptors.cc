@@ -1,4 +1,4 @@
-#include "plugins/rest/descriptors.h"
+#include "plugins/common/descriptors.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,7 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace viaduct::rest {
+namespace viaduct {
 namespace {
 
 constexpr int kReservedDescriptors = 256;  // For files, roads and other listeners.
@@ -54,4 +54,4 @@ void EventFd::Signal() const {
   [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof(one));
 }
 
-}  // namespace viaduct::rest
+}  // namespace viaduct

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace viaduct::rest {
+namespace viaduct {
 
 // So many connections may be open: they must not take the descriptors that the rest of the process
 // needs to answer them.
@@ -27,4 +27,4 @@ class EventFd {
   const int fd_;
 };
 
-}  // namespace viaduct::rest
+}  // namespace viaduct

@@ -14,7 +14,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "plugins/rest/descriptors.h"
+#include "plugins/common/descriptors.h"
 #include "plugins/common/http_engine.h"
 
 namespace viaduct::rest {

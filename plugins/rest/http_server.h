@@ -25,12 +25,11 @@
 #include "plugins/common/request_scanner.h"
 
 namespace viaduct {
-class HttpEngine;
-}
+class EventFd;     // descriptors.h
+class HttpEngine;  // http_engine.h
+}  // namespace viaduct
 
 namespace viaduct::rest {
-
-class EventFd;  // descriptors.h
 
 struct HttpServerOptions {
   std::string host = "127.0.0.1";

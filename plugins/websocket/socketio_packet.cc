@@ -1,5 +1,6 @@
 #include "plugins/websocket/socketio_packet.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"

@@ -6,15 +6,15 @@ PACKAGES_build=(
   g++ cmake ninja-build python3 pkg-config ccache mold git ca-certificates curl
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
-  libcpp-httplib-dev libsqlite3-dev libpq-dev libssl-dev zlib1g-dev libsystemd-dev
+  libcpp-httplib-dev libwebsocketpp-dev libsqlite3-dev libpq-dev libssl-dev zlib1g-dev libsystemd-dev
   libyaml-cpp-dev libre2-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
   libjpeg-dev libmosquitto-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Beside the build: what test scripts start, and the linters that run as tests.
 PACKAGES_test=(
-  sqlite3 postgresql curl procps openssl util-linux iproute2 socat
-  mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt
+  sqlite3 postgresql curl procps openssl util-linux iproute2 socat python3-socketio
+  mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt python3-websocket
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 

@@ -1,0 +1,156 @@
+// The inside of Client. Internal to the plugin.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "plugins/websocket/client.h"
+#include "plugins/websocket/deadlines.h"
+#include "plugins/websocket/frame_codec.h"
+#include "plugins/websocket/stream.h"
+
+namespace viaduct::websocket {
+
+// Thread-safe where Client is; the rest lives on the client's thread.
+class Client::Impl final : public Timed {
+ public:
+  using Tcp = boost::asio::ip::tcp;
+  using Error = boost::system::error_code;
+
+  Impl(ClientOptions options, Events events)
+      : options_(std::move(options)),
+        events_(std::move(events)),
+        buffer_(64u << 10),
+        resolver_(loop_),
+        deadlines_(loop_),
+        answer_timer_(this),
+        redial_(this) {}
+
+  absl::Status Start();
+  size_t credit() const;
+  bool Take(Delivery delivery);
+  void Cancel(absl::Span<const uint64_t> tokens);
+  bool Drain(absl::Duration timeout);
+  void Stop();
+  bool Probe(absl::Duration timeout, ProbeFn done);
+
+  void OnDeadline() override;
+
+ private:
+  enum class Phase : uint8_t {
+    kIdle,
+    kConnecting,
+    kHandshake,
+    kOpening,
+    kJoining,
+    kReady,
+    kEnded,
+  };
+  struct Sent {
+    Delivery delivery;  // Without its envelope, which is on its way.
+    size_t bytes = 0;
+    SteadyTime at;
+  };
+  // The oldest message must be answered in time.
+  struct AnswerTimer final : public Timed {
+    explicit AnswerTimer(Impl* o) : owner(o) {}
+    void OnDeadline() override { owner->OnAnswerDue(); }
+    Impl* const owner;
+  };
+
+  // Without anything to send the connection is made anew a few times.
+  struct Redial final : public Timed {
+    explicit Redial(Impl* o) : owner(o) {}
+    void OnDeadline() override { owner->Connect(); }
+    Impl* const owner;
+  };
+
+  // On the loop's thread.
+  void Connect();
+  void Dial(uint64_t number, const Tcp::resolver::results_type& all);
+  void OnConnected(Tcp::socket socket);
+  void SendHandshake();
+  void Read();
+  void OnRead(const Error& error, uint8_t* data, size_t size);
+  bool ReadHandshake();
+  void OnFrame(const ReceivedFrame& frame);
+  void TakeText(const std::string& text);
+  void OnOpen(const std::string& json);
+  void OnSocketIo(const std::string& text);
+  void OnRawAnswer(const std::string& text);
+  void Ready();
+  void TakeMail();
+  void SendDelivery(Delivery delivery);
+  void OnAnswer(uint64_t id, const std::string& json);
+  void OnAnswerDue();
+  void ArmAnswerTimer();
+  void AwaitServer();
+  void SendText(std::string_view text);
+  void Flush();
+  void EndProbe(const absl::Status& status);
+  void Lose(const absl::Status& why);
+  void SendProbe();
+  void CancelSome(const std::vector<uint64_t>& tokens);
+  void EndAll(DeliveryOutcome outcome, const absl::Status& why);
+  void Report(const std::vector<DeliveryResult>& results, size_t bytes);
+  void CloseAll();
+
+  const ClientOptions options_;
+  const Events events_;
+  ServerAddress address_;
+  SharedBuffer buffer_;
+  boost::asio::io_context loop_{1};
+  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
+  std::optional<boost::asio::ssl::context> tls_;
+  Tcp::resolver resolver_;
+  std::thread thread_;
+
+  mutable absl::Mutex mutex_;
+  std::deque<Delivery> mail_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint64_t> cancelled_ ABSL_GUARDED_BY(mutex_);
+  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;  // Taken and not ended.
+  size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool probe_asked_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // The loop's own.
+  Deadlines deadlines_;
+  AnswerTimer answer_timer_;
+  Redial redial_;
+  Phase phase_ = Phase::kIdle;
+  uint64_t connection_ = 0;  // Counts them, so that an end that comes late finds nothing.
+  int attempts_left_ = 0;
+  std::shared_ptr<Tcp::socket> connecting_;
+  std::shared_ptr<Stream> stream_;
+  std::unique_ptr<FrameCodec> codec_;
+  std::string in_;  // The answer to the handshake.
+  std::string out_;
+  bool writing_ = false;
+  std::deque<Delivery> waiting_;             // For the connection.
+  std::unordered_map<uint64_t, Sent> sent_;  // By acknowledgement id, which grows.
+  std::unordered_map<std::string, uint64_t> by_message_;
+  uint64_t last_id_ = 0;
+  uint64_t oldest_ = 1;
+  size_t max_payload_ = SIZE_MAX;
+  absl::Duration silence_ = absl::Seconds(20);  // How long the server may say nothing.
+  bool pinged_ = false;
+  bool probing_ = false;  // The probe is on its way.
+  ProbeFn probe_;
+  SteadyTime probe_began_;
+  SteadyTime probe_due_;
+};
+
+}  // namespace viaduct::websocket

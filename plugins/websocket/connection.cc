@@ -1,0 +1,393 @@
+#include "plugins/websocket/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "plugins/common/http_engine.h"
+
+namespace viaduct::websocket {
+namespace {
+
+constexpr absl::Duration kLinger = absl::Seconds(2);
+constexpr size_t kKeepBufferBytes = 4096;     // An idle connection's strings hold no more.
+constexpr size_t kMaxEarlyBytes = 64u << 10;  // Of a next request, before the answer to this one.
+constexpr size_t kSmallBytes = 64u << 10;     // Whoever holds less is never the one to go.
+constexpr size_t kMinBytesPerSecond = 8u << 10;
+
+std::string_view HeaderOf(const HttpRequest& request, std::string_view name) {
+  for (const auto& [key, value] : request.headers) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+bool AsksForWebSocket(const HttpRequest& request) {
+  const std::string_view upgrade = HeaderOf(request, "upgrade");
+  return absl::EqualsIgnoreCase(absl::string_view(upgrade.data(), upgrade.size()), "websocket");
+}
+
+void Release(std::string* text) {
+  if (text->empty() && text->capacity() > kKeepBufferBytes) std::string().swap(*text);
+}
+
+}  // namespace
+
+Connection::Connection(ConnectionOwner* owner, std::unique_ptr<Stream> stream, PeerNames peer)
+    : owner_(owner), stream_(std::move(stream)), peer_(std::move(peer)) {}
+
+void Connection::SetDeadline(absl::Duration from_now) {
+  owner_->deadlines().Set(this, absl::ToChronoNanoseconds(from_now));
+}
+
+void Connection::Start() {
+  const ServerOptions& options = owner_->options();
+  ScanLimits limits;
+  limits.max_header_bytes = options.max_header_bytes;
+  limits.max_body_bytes = options.max_payload_bytes;
+  http_ = std::make_unique<Http>(limits);
+  SetDeadline(options.request_timeout);
+  stream_->Handshake([self = shared_from_this()](const Stream::Error& error) {
+    if (self->state_ != State::kHandshake) return;
+    if (error) {
+      ++self->owner_->stats().refused;
+      return self->Abort();
+    }
+    self->state_ = State::kRequest;
+    self->Read();
+  });
+}
+
+void Connection::Read() {
+  const bool full = state_ == State::kAnswering && in_.size() >= kMaxEarlyBytes;
+  if (reading_ || state_ == State::kClosed || full || (paused_ && state_ == State::kWebSocket)) {
+    return;
+  }
+  reading_ = true;
+  stream_->Read([self = shared_from_this()](const Stream::Error& error, uint8_t* data,
+                                            size_t size) { self->OnRead(error, data, size); });
+}
+
+void Connection::OnRead(const Stream::Error& error, uint8_t* data, size_t size) {
+  reading_ = false;
+  if (state_ == State::kClosed) return;
+  owner_->stats().bytes_in += size;
+  if (error) return Abort();
+  switch (state_) {
+    case State::kRequest:
+    case State::kAnswering:
+      if (in_.empty() && state_ == State::kRequest) SetDeadline(owner_->options().request_timeout);
+      in_.append(reinterpret_cast<const char*>(data), size);
+      StepHttp();
+      break;
+    case State::kWebSocket:
+      FeedFrames(data, size);
+      break;
+    default:  // Whatever still comes is not wanted.
+      break;
+  }
+  Settle();
+  Read();
+}
+
+// Accounts for what is held, and ends the connection that makes it too much.
+void Connection::Settle() {
+  if (state_ == State::kClosed) return;
+  Release(&in_);
+  Release(&out_);
+  const size_t held = in_.size() + out_.size() + writing_.size() +
+                      (codec_ == nullptr ? 0 : codec_->buffered_bytes());
+  const bool fits = owner_->Account(static_cast<int64_t>(held) - static_cast<int64_t>(accounted_));
+  accounted_ = held;
+  if (fits || held < kSmallBytes) return;
+  if (state_ == State::kWebSocket) return CloseWebSocket(kCloseTryAgainLater, "too much at once");
+  if (state_ == State::kRequest) Refuse(503, "too much is being received");
+}
+
+// ---- HTTP
+
+void Connection::StepHttp() {
+  if (stepping_) return;
+  stepping_ = true;
+  const auto self = shared_from_this();
+  while (state_ == State::kRequest && !in_.empty()) {
+    const ScanResult result = http_->scanner.Scan(in_);
+    if (result == ScanResult::kComplete) {
+      TakeRequest();
+      continue;
+    }
+    if (result != ScanResult::kNeedMore) {
+      Refuse(result);
+    } else {
+      if (http_->scanner.TakeExpectsContinue()) {
+        out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+        Flush();
+      }
+      // A body earns time as it comes.
+      const auto earned = static_cast<int64_t>(in_.size() / kMinBytesPerSecond);
+      if (earned > 0) SetDeadline(owner_->options().request_timeout + absl::Seconds(earned));
+    }
+    break;
+  }
+  stepping_ = false;
+}
+
+void Connection::TakeRequest() {
+  const size_t bytes = http_->scanner.request_bytes();
+  ParsedRequest parsed = owner_->http().Parse(in_.data(), bytes);
+  http_->scanner.Reset();
+  http_->keep_alive = parsed.keep_alive;
+  http_->is_head = parsed.is_head;
+  ++owner_->stats().requests;
+  const bool is_upgrade = parsed.accepted && AsksForWebSocket(parsed.request);
+  if (is_upgrade) http_->header.assign(in_, 0, bytes);
+  in_.erase(0, bytes);
+  if (!parsed.accepted) {
+    ++owner_->stats().refused;
+    out_ += parsed.answer;
+    if (!parsed.keep_alive || parsed.answer.empty()) Finish();
+    return Flush();
+  }
+  state_ = State::kAnswering;
+  owner_->deadlines().Clear(this);
+  parsed.request.peer = peer_.name;
+  owner_->OnRequest(shared_from_this(), std::move(parsed.request), is_upgrade);
+}
+
+void Connection::Answer(const HttpReply& reply) {
+  if (state_ != State::kAnswering) return;
+  receiver_ = nullptr;
+  state_ = State::kRequest;
+  http_->header.clear();
+  WriteReply(reply, {http_->is_head, http_->keep_alive}, &out_);
+  if (!http_->keep_alive) Finish();
+  SetDeadline(owner_->options().idle_timeout);
+  Flush();
+  if (state_ == State::kClosed) return;
+  StepHttp();
+  Settle();
+  Read();
+}
+
+void Connection::Refuse(ScanResult why) {
+  switch (why) {
+    case ScanResult::kBodyTooBig:
+      return Refuse(413, "the body is larger than this server accepts");
+    case ScanResult::kHeaderTooBig:
+      return Refuse(431, "the header is larger than this server accepts");
+    default:
+      return Refuse(400, "the request is not well-formed HTTP/1.1");
+  }
+}
+
+void Connection::Refuse(int status, const char* reason) {
+  ++owner_->stats().refused;
+  std::string().swap(in_);
+  WriteReply(Problem(status, reason), {/*without_body=*/false, /*keep_alive=*/false}, &out_);
+  Finish();
+  Flush();
+}
+
+// ---- WebSocket
+
+bool Connection::AcceptWebSocket(Receiver* receiver) {
+  if (state_ != State::kAnswering) return false;
+  const ServerOptions& options = owner_->options();
+  auto codec = std::make_unique<FrameCodec>(
+      FrameOptions{/*is_server=*/true, options.max_payload_bytes, options.deflate});
+  std::string answer;
+  const bool accepted = codec->Accept(http_->header, &answer);
+  out_ += answer;
+  http_.reset();
+  if (!accepted) {
+    ++owner_->stats().refused;
+    Finish();
+    Flush();
+    return false;
+  }
+  codec_ = std::move(codec);
+  receiver_ = receiver;
+  state_ = State::kWebSocket;
+  // Frames that came on the heels of the handshake wait until it is answered.
+  early_ = !in_.empty();
+  paused_ = early_;
+  Flush();
+  return true;
+}
+
+void Connection::FeedFrames(uint8_t* data, size_t size) {
+  const auto self = shared_from_this();
+  while (size > 0 && state_ == State::kWebSocket) {
+    if (paused_) {
+      in_.append(reinterpret_cast<const char*>(data), size);
+      return;
+    }
+    FrameCodec::Fed fed = codec_->Feed(data, size);
+    if (fed.error != 0) return FailWebSocket(fed.error, fed.why);
+    data += fed.used;
+    size -= fed.used;
+    if (!fed.complete || !OnFrame(std::move(fed.frame))) return;
+  }
+}
+
+bool Connection::OnFrame(ReceivedFrame frame) {
+  switch (frame.kind) {
+    case FrameKind::kPing:
+      // Pongs that nobody reads are no reason to hold memory for them.
+      if (out_.size() < kMaxEarlyBytes) codec_->Append(FrameKind::kPong, frame.payload, &out_);
+      Flush();
+      return state_ == State::kWebSocket;
+    case FrameKind::kPong:
+      ponged_ = true;
+      return true;
+    case FrameKind::kClose: {
+      codec_->AppendClose(frame.close_code, "", &out_);
+      Receiver* const receiver = LetGo();
+      Finish();
+      Flush();
+      if (receiver != nullptr) receiver->OnGone(this);
+      return false;
+    }
+    default:
+      if (receiver_ != nullptr) {
+        receiver_->OnMessage(frame.kind == FrameKind::kBinary, std::move(frame.payload));
+      }
+      return state_ == State::kWebSocket;
+  }
+}
+
+void Connection::FailWebSocket(uint16_t code, const std::string& why) {
+  ++owner_->stats().violations;
+  CloseWebSocket(code, why);
+}
+
+void Connection::CloseWebSocket(uint16_t code, std::string_view reason) {
+  constexpr size_t kMaxReasonBytes = 100;
+  if (state_ != State::kWebSocket) return;
+  const auto self = shared_from_this();
+  codec_->AppendClose(code, reason.substr(0, kMaxReasonBytes), &out_);
+  Receiver* const receiver = LetGo();
+  Finish();
+  Flush();
+  if (receiver != nullptr) receiver->OnGone(this);
+}
+
+bool Connection::HasRoomFor(size_t bytes) {
+  const size_t unsent = out_.size() + writing_.size();
+  if (unsent == 0 || unsent + bytes <= owner_->options().max_unsent_bytes) return true;
+  ++owner_->stats().slow_readers;
+  Abort();
+  return false;
+}
+
+void Connection::SendMessage(bool binary, std::string_view payload) {
+  if (state_ != State::kWebSocket || !HasRoomFor(payload.size())) return;
+  codec_->Append(binary ? FrameKind::kBinary : FrameKind::kText, payload, &out_);
+  ++owner_->stats().sent;
+  Flush();
+}
+
+void Connection::SendFrame(const std::string& frame, bool binary, std::string_view payload) {
+  if (owner_->options().deflate) return SendMessage(binary, payload);
+  if (state_ != State::kWebSocket || !HasRoomFor(frame.size())) return;
+  out_ += frame;
+  ++owner_->stats().sent;
+  Flush();
+}
+
+void Connection::SendPing() {
+  if (state_ != State::kWebSocket) return;
+  codec_->Append(FrameKind::kPing, "", &out_);
+  Flush();
+}
+
+void Connection::Pause() { paused_ = true; }
+
+void Connection::Resume() {
+  if (!std::exchange(paused_, false)) return;
+  const auto self = shared_from_this();
+  std::string held;
+  held.swap(in_);
+  if (state_ == State::kWebSocket && !held.empty()) {
+    FeedFrames(reinterpret_cast<uint8_t*>(held.data()), held.size());
+  }
+  Settle();
+  Read();
+}
+
+// ---- sending and ending
+
+void Connection::Flush() {
+  if (!writing_.empty() || state_ == State::kClosed) return;
+  if (out_.empty()) {
+    if (state_ == State::kFlushing) Linger();
+    return;
+  }
+  writing_.swap(out_);
+  if (state_ == State::kWebSocket || state_ == State::kFlushing) {
+    SetDeadline(owner_->options().stall_timeout);
+  }
+  stream_->Write(writing_, [self = shared_from_this()](const Stream::Error& error) {
+    self->OnWritten(error);
+  });
+}
+
+void Connection::OnWritten(const Stream::Error& error) {
+  if (state_ == State::kClosed) return;
+  if (error) return Abort();
+  owner_->stats().bytes_out += writing_.size();
+  writing_.clear();
+  Release(&writing_);
+  if (state_ == State::kWebSocket) owner_->deadlines().Clear(this);
+  Flush();
+  if (std::exchange(early_, false)) Resume();
+  Settle();
+}
+
+void Connection::Finish() { state_ = State::kFlushing; }
+
+// Closing with octets unread would reset the connection and may take the last answer with it.
+void Connection::Linger() {
+  state_ = State::kLinger;
+  std::string().swap(in_);
+  codec_.reset();
+  stream_->ShutdownSend();
+  SetDeadline(kLinger);
+  Read();
+}
+
+Receiver* Connection::LetGo() { return std::exchange(receiver_, nullptr); }
+
+void Connection::Abort() {
+  if (state_ == State::kClosed) return;
+  const auto self = shared_from_this();
+  state_ = State::kClosed;
+  owner_->deadlines().Clear(this);
+  owner_->Account(-static_cast<int64_t>(accounted_));
+  accounted_ = 0;
+  stream_->Close();
+  Receiver* const receiver = LetGo();
+  if (receiver != nullptr) receiver->OnGone(this);
+  owner_->OnClosed(this);
+}
+
+void Connection::OnDeadline() {
+  const auto self = shared_from_this();
+  switch (state_) {
+    case State::kWebSocket:
+      ++owner_->stats().slow_readers;
+      return Abort();
+    case State::kRequest:
+      if (in_.empty()) return Abort();  // Idle.
+      ++owner_->stats().timed_out;
+      return Refuse(408, "the request took too long");
+    case State::kFlushing:
+      ++owner_->stats().slow_readers;
+      return Abort();
+    default:
+      return Abort();
+  }
+}
+
+}  // namespace viaduct::websocket

@@ -1,0 +1,38 @@
+#include "plugins/websocket/engine_http.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+
+namespace viaduct::websocket {
+namespace {
+
+// The codes of Engine.IO's own server.
+HttpReply EngineError(int status, int code, absl::string_view message) {
+  HttpReply reply;
+  reply.status = status;
+  reply.headers = {{"content-type", "application/json"}};
+  reply.body = absl::StrCat("{\"code\":", code, ",\"message\":\"", message, "\"}");
+  return reply;
+}
+
+}  // namespace
+
+HttpReply UnknownTransport() { return EngineError(400, 0, "Transport unknown"); }
+HttpReply UnknownSession() { return EngineError(400, 1, "Session ID unknown"); }
+HttpReply BadMethod() { return EngineError(400, 2, "Bad handshake method"); }
+HttpReply BadRequest() { return EngineError(400, 3, "Bad request"); }
+HttpReply BadVersion() { return EngineError(400, 5, "Unsupported protocol version"); }
+
+std::string EngineParameter(const std::string& query, std::string_view name) {
+  for (const absl::string_view pair : absl::StrSplit(query, '&')) {
+    const size_t equals = pair.find('=');
+    if (equals != absl::string_view::npos &&
+        pair.substr(0, equals) == absl::string_view(name.data(), name.size())) {
+      return std::string(pair.substr(equals + 1));
+    }
+  }
+  return "";
+}
+
+}  // namespace viaduct::websocket

@@ -1,0 +1,391 @@
+#include "plugins/websocket/listener.h"
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "plugins/common/http_call.h"
+#include "plugins/websocket/socketio.h"
+
+namespace viaduct::websocket {
+namespace {
+
+using sdk::Status;
+
+constexpr int64_t kStatsIntervalNs = 2'000'000'000;
+constexpr size_t kMaxCallBodyBytes = 64u << 20;  // A host takes no more in one call.
+constexpr std::string_view kEmitPrefix = "emit:";
+
+sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
+
+// The token that a client of Socket.IO may give on connecting; "" without one.
+std::string TokenOf(const std::string& auth) {
+  constexpr size_t kMaxTokenBytes = 8192;
+  const auto json = nlohmann::json::parse(auth, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("token") || !json["token"].is_string()) return "";
+  std::string token = json["token"].get<std::string>();
+  return token.size() > kMaxTokenBytes ? "" : token;
+}
+
+HttpReply HttpRefusal(sdk::Code code, const HttpRequest& request) {
+  if (code == sdk::Code::kResourceExhausted) return Problem(503, "the server is busy");
+  if (code != sdk::Code::kInvalidArgument) return Problem(503, "the server is stopping");
+  return request.body.size() > kMaxCallBodyBytes
+             ? Problem(413, "the body is larger than this server accepts")
+             : Problem(431, "the header is larger than this server accepts");
+}
+
+}  // namespace
+
+// The host's reply, kept until the server's thread has used it.
+struct Listener::Answer {
+  HttpReply http;
+  std::vector<std::pair<std::string, std::string>> events;  // Name and body.
+  std::vector<std::string> rooms;
+  std::string body;
+};
+
+Listener::Listener(const sdk::Host& host, const ServerOptions& options)
+    : host_(host), options_(options) {
+  counted_ = {
+      {"events_total", "Events and messages of sessions", &ServerStats::events, {}, 0},
+      {"requests_total", "HTTP requests", &ServerStats::requests, {}, 0},
+      {"sent_total", "Messages to sessions", &ServerStats::sent, {}, 0},
+      {"refused_total",
+       "Connections, handshakes and requests refused",
+       &ServerStats::refused,
+       {},
+       0},
+      {"violations_total",
+       "Sessions ended for what the peer sent",
+       &ServerStats::violations,
+       {},
+       0},
+      {"slow_readers_total",
+       "Peers that were disconnected because they did not read",
+       &ServerStats::slow_readers,
+       {},
+       0},
+      {"timed_out_total", "Peers that fell silent", &ServerStats::timed_out, {}, 0},
+      {"stray_acks_total",
+       "Acknowledgements that nobody had asked for",
+       &ServerStats::stray_acks,
+       {},
+       0},
+      {"received_bytes", "Octets received", &ServerStats::bytes_in, {}, 0},
+      {"sent_bytes", "Octets sent", &ServerStats::bytes_out, {}, 0},
+  };
+}
+
+Status Listener::AddMetrics() {
+  VIADUCT_RETURN_IF_ERROR(host_.AddGauge("connections_open", "Open connections", &connections_));
+  VIADUCT_RETURN_IF_ERROR(host_.AddGauge("sessions_open", "Open sessions", &sessions_));
+  for (Counted& counted : counted_) {
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(counted.name, counted.help, &counted.metric));
+  }
+  return {};
+}
+
+void Listener::PublishStats() {
+  const ServerStats& stats = server_->stats();
+  connections_.Set(static_cast<double>(stats.connections));
+  sessions_.Set(static_cast<double>(stats.sessions));
+  for (Counted& counted : counted_) {
+    const uint64_t now = stats.*counted.value;
+    counted.metric.Increase(static_cast<double>(now - std::exchange(counted.last, now)));
+  }
+  server_->Post([this] { TellLives(); });
+  uint64_t timer = 0;
+  // Refused only when stop has begun, and then there is nothing more to say.
+  static_cast<void>(
+      host_.StartTimer<&Listener::PublishStats>(0, kStatsIntervalNs, this, &timer).ok());
+}
+
+Status Listener::Start() {
+  server_ = std::make_unique<Server>(options_, this);
+  const absl::Status status = server_->Start();
+  if (!status.ok()) server_.reset();
+  if (!status.ok()) return Status(CodeOf(status), std::string(status.message()));
+  host_.Info("listening", {sdk::Attr("port", std::to_string(server_->port()))});
+  host_.SetHealth(sdk::Health::kHealthy);
+  PublishStats();
+  return {};
+}
+
+bool Listener::Drain(absl::Duration timeout) {
+  server_->Drain();
+  absl::MutexLock lock(&mutex_);
+  const auto quiet = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return asked_.empty(); };
+  return mutex_.AwaitWithTimeout(absl::Condition(&quiet), timeout);
+}
+
+void Listener::Stop() {
+  if (server_ != nullptr) server_->Stop();
+  server_.reset();
+}
+
+// ---- calls
+
+// `call->token` is set here. An error: the host has not taken it.
+Status Listener::Ask(Asked asked, vd_call* call) {
+  {
+    absl::MutexLock lock(&mutex_);
+    call->token = ++last_token_;
+    asked_.emplace(call->token, std::move(asked));
+  }
+  Status status = host_.Call(*call);
+  if (!status.ok()) Forget(call->token);
+  return status;
+}
+
+void Listener::Forget(uint64_t token) {
+  absl::MutexLock lock(&mutex_);
+  asked_.erase(token);
+}
+
+void Listener::OnHttp(uint64_t ticket, HttpRequest request) {
+  const CallFields fields = FieldsOf(request);
+  vd_call call = sdk::Record<vd_call>();
+  call.protocol = sdk::Str("http");
+  call.method = sdk::Str(request.method);
+  call.path = sdk::Str(request.path);
+  call.query = sdk::Str(request.query);
+  call.body = sdk::Octets(request.body);
+  call.peer = sdk::Str(request.peer);
+  call.deadline_ns = host_.MonotonicNs() + absl::ToInt64Nanoseconds(options_.answer_timeout);
+  call.attributes = fields.attributes.data();
+  call.attribute_count = fields.attributes.size();
+  call.credentials = fields.credentials.data();
+  call.credential_count = fields.credentials.size();
+  Asked asked;
+  asked.kind = Asked::Kind::kHttp;
+  asked.ticket = ticket;
+  const Status status = Ask(std::move(asked), &call);
+  if (!status.ok()) server_->AnswerHttp(ticket, HttpRefusal(status.code(), request));
+}
+
+// The call goes on; its answer finds nobody.
+void Listener::OnHttpGone(uint64_t) {}
+
+void Listener::AskSession(Session& session, Asked asked, std::string_view method,
+                          std::string_view path, std::string_view body) {
+  const CallFields fields = FieldsOf(session.credentials());
+  std::vector<vd_attr> credentials = fields.credentials;
+  const auto token = tokens_.find(session.id());
+  if (token != tokens_.end()) credentials.push_back(sdk::Attr("bearer", token->second));
+  const vd_attr attributes[] = {sdk::Attr("session", session.sid()),
+                                sdk::Attr("path", session.path()),
+                                sdk::Attr("namespace", asked.nsp)};
+  vd_call call = sdk::Record<vd_call>();
+  const bool is_event = asked.kind == Asked::Kind::kEvent;
+  call.protocol = sdk::Str(is_event ? "socketio" : "websocket");
+  call.method = sdk::Str(method);
+  call.path = sdk::Str(path);
+  call.body = sdk::Octets(body);
+  call.peer = sdk::Str(session.peer().name);
+  call.attributes = attributes;
+  call.attribute_count = std::size(attributes);
+  call.credentials = credentials.data();
+  call.credential_count = credentials.size();
+  const Asked copy = asked;
+  const Status status = Ask(std::move(asked), &call);
+  // Not on this stack, which is the session's.
+  if (!status.ok()) {
+    server_->Post([this, copy] { Apply(copy, Busy(copy.kind)); });
+  }
+}
+
+Listener::Answer Listener::Busy(Asked::Kind kind) {
+  Answer answer;
+  answer.body =
+      kind == Asked::Kind::kEvent
+          ? "{\"status\":\"retry\",\"error\":\"the server is busy\"}"
+          : "{\"status\":\"error\",\"result\":\"retry\",\"message\":\"the server is busy\"}";
+  answer.events.emplace_back("error", "{\"message\":\"the server is busy\"}");
+  return answer;
+}
+
+void Listener::OnReply(const vd_reply& reply) {
+  Asked asked;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = asked_.find(reply.token);
+    if (found == asked_.end()) return;
+    asked = std::move(found->second);
+    asked_.erase(found);
+  }
+  if (asked.kind == Asked::Kind::kNothing) return;
+  if (asked.kind == Asked::Kind::kHttp) {
+    return server_->AnswerHttp(asked.ticket, HttpReplyOf(reply));
+  }
+  Answer answer;
+  answer.body = std::string(sdk::Text(reply.body));
+  for (uint64_t i = 0; i < reply.attribute_count; ++i) {
+    const std::string_view name = sdk::Text(reply.attributes[i].name);
+    const std::string_view value = sdk::Text(reply.attributes[i].value);
+    if (name == "join-room") answer.rooms.emplace_back(value);
+    if (name == "event") answer.events.emplace(answer.events.begin(), value, answer.body);
+    if (name.substr(0, kEmitPrefix.size()) == kEmitPrefix) {
+      answer.events.emplace_back(name.substr(kEmitPrefix.size()), value);
+    }
+  }
+  server_->Post(
+      [this, asked = std::move(asked), answer = std::move(answer)] { Apply(asked, answer); });
+}
+
+void Listener::Apply(const Asked& asked, const Answer& answer) {
+  Session* const found = server_->Find(asked.session);
+  if (found == nullptr) return;
+  const SessionPtr session = found->shared_from_this();
+  for (const std::string& room : answer.rooms) server_->Join(*session, room);
+  if (asked.kind == Asked::Kind::kMessage) {
+    session->SendMessage(false, answer.body);
+  } else {
+    for (const auto& [name, body] : answer.events) {
+      session->socketio()->Emit(asked.nsp, name, body, {});
+    }
+    if (asked.wants_ack) session->socketio()->Ack(asked.nsp, asked.ack_id, answer.body, {});
+  }
+  if (session->open()) session->EventDone(asked.bytes);
+}
+
+// ---- sessions
+
+void Listener::OnConnect(Session& session, const std::string& nsp, const std::string& auth) {
+  std::string token = TokenOf(auth);
+  if (!token.empty()) tokens_[session.id()] = std::move(token);
+  lives_.push_back({true, session.sid(), nsp.empty() ? "websocket" : "socketio", session.path(),
+                    session.peer().name});
+  TellLives();
+}
+
+void Listener::OnClose(Session& session) {
+  tokens_.erase(session.id());
+  for (auto it = calls_.begin(); it != calls_.end();) {
+    it = it->second == session.id() ? calls_.erase(it) : std::next(it);
+  }
+  const bool socketio = session.socketio() != nullptr;
+  lives_.push_back({false, session.sid(), socketio ? "socketio" : "websocket", session.path(),
+                    session.peer().name});
+  TellLives();
+}
+
+// In order; what the host has no room for now is told later. While stop is under way it forgets all
+// sessions by itself.
+void Listener::TellLives() {
+  while (!lives_.empty()) {
+    const Life& life = lives_.front();
+    const vd_attr attributes[] = {sdk::Attr("session", life.sid), sdk::Attr("path", life.path)};
+    vd_call call = sdk::Record<vd_call>();
+    call.protocol = sdk::Str(life.protocol);
+    call.method = sdk::Str(life.opens ? "OPEN" : "CLOSE");
+    call.peer = sdk::Str(life.peer);
+    call.attributes = attributes;
+    call.attribute_count = std::size(attributes);
+    const Status status = Ask(Asked(), &call);
+    if (status.code() == sdk::Code::kResourceExhausted) return;
+    lives_.pop_front();
+  }
+}
+
+void Listener::OnEvent(Session& session, SessionEvent event) {
+  Asked asked;
+  asked.kind = Asked::Kind::kEvent;
+  asked.session = session.id();
+  asked.nsp = event.nsp;
+  asked.wants_ack = event.wants_ack;
+  asked.ack_id = event.ack_id;
+  asked.bytes = event.bytes;
+  std::string body = event.arguments.empty() ? std::string() : std::move(event.arguments.front());
+  if (!event.attachments.empty()) {
+    std::string whole;
+    if (!InlineAttachments(body, event.attachments, &whole)) {
+      return session.Violation("an attachment is missing");
+    }
+    body = std::move(whole);
+  }
+  AskSession(session, std::move(asked), "EVENT", event.name, body);
+}
+
+void Listener::OnMessage(Session& session, bool, std::string payload) {
+  Asked asked;
+  asked.kind = Asked::Kind::kMessage;
+  asked.session = session.id();
+  asked.bytes = payload.size();
+  AskSession(session, std::move(asked), "MESSAGE", "", payload);
+}
+
+// ---- from the host
+
+uint32_t Listener::Credit() const {
+  return kMaxPublishing - std::min(kMaxPublishing, publishing_.load());
+}
+
+void Listener::Deliver(const sdk::MessageList& batch, size_t* taken) {
+  struct Event {
+    uint64_t token;
+    std::string route, name, body;
+  };
+  std::vector<Event> events;
+  for (const vd_message& message : batch) {
+    if (events.size() >= Credit()) break;
+    const bool is_event = message.data_type == VD_DATA_NONE;
+    events.push_back({message.token, std::string(sdk::Text(message.route)),
+                      std::string(is_event ? sdk::Text(message.event) : "envelope"),
+                      std::string(sdk::Text(is_event ? message.payload : message.envelope))});
+  }
+  *taken = events.size();
+  publishing_ += static_cast<uint32_t>(events.size());
+  server_->Post([this, events = std::move(events)] {
+    std::vector<vd_completion> completions;
+    completions.reserve(events.size());
+    for (const Event& event : events) {
+      server_->Publish(event.route, event.name, event.body);
+      completions.push_back(sdk::Durable(event.token));
+    }
+    publishing_ -= static_cast<uint32_t>(events.size());
+    host_.Complete(completions);
+  });
+}
+
+Status Listener::OnCall(const vd_call& call) {
+  const std::string_view sid = sdk::FindAttr(call.attributes, call.attribute_count, "session");
+  if (sid.empty()) return sdk::NotFound("call: names no session");
+  server_->Post([this, token = call.token, sid = std::string(sid),
+                 event = std::string(sdk::Text(call.path)),
+                 body = std::string(sdk::Text(call.body))] {
+    Session* const session = server_->FindBySid(sid);
+    if (session != nullptr &&
+        server_->Ask(session->id(), event, body.empty() ? "null" : body, token)) {
+      calls_[token] = session->id();
+      return;
+    }
+    vd_reply reply = sdk::Record<vd_reply>();
+    reply.token = token;
+    reply.status = 404;
+    host_.Reply(reply);
+  });
+  return {};
+}
+
+void Listener::OnCallCancel(uint64_t token) {
+  server_->Post([this, token] { calls_.erase(token); });
+}
+
+void Listener::OnAck(Session& session, uint64_t id, std::string arguments) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end() || found->second != session.id()) {
+    server_->CountStrayAck();
+    return;
+  }
+  calls_.erase(found);
+  const std::vector<std::string_view> elements = ArrayElements(arguments);
+  vd_reply reply = sdk::Record<vd_reply>();
+  reply.token = id;
+  reply.status = 200;
+  if (!elements.empty()) reply.body = sdk::Octets(elements.front());
+  host_.Reply(reply);
+}
+
+}  // namespace viaduct::websocket

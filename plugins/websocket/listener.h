@@ -1,0 +1,106 @@
+// The listener as an instance of the host: what peers say becomes calls, what the host publishes
+// becomes events. Free of the plugin's entry.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "plugins/websocket/server.h"
+#include "viaduct/cpp/plugin.h"
+
+namespace viaduct::websocket {
+
+// Thread-safe.
+class Listener final : public ServerHandler {
+ public:
+  static constexpr uint32_t kMaxPublishing = 1024;  // Events on their way to the server's thread.
+
+  Listener(const sdk::Host& host, const ServerOptions& options);
+
+  const sdk::Host& host() const { return host_; }
+  sdk::Status AddMetrics();
+  sdk::Status Start();
+  bool Drain(absl::Duration timeout);
+  void Stop();
+
+  void OnReply(const vd_reply& reply);
+  uint32_t Credit() const;
+  void Deliver(const sdk::MessageList& batch, size_t* taken);
+  sdk::Status OnCall(const vd_call& call);
+  void OnCallCancel(uint64_t token);
+  void PublishStats();  // Every now and then, on the lane.
+
+  // ---- ServerHandler, on the server's thread
+  void OnHttp(uint64_t ticket, HttpRequest request) override;
+  void OnHttpGone(uint64_t ticket) override;
+  void OnConnect(Session& session, const std::string& nsp, const std::string& auth) override;
+  void OnEvent(Session& session, SessionEvent event) override;
+  void OnMessage(Session& session, bool binary, std::string payload) override;
+  void OnAck(Session& session, uint64_t id, std::string arguments) override;
+  void OnClose(Session& session) override;
+
+ private:
+  // What the answer to a call is for.
+  struct Asked {
+    enum class Kind : uint8_t { kNothing, kHttp, kEvent, kMessage };
+    Kind kind = Kind::kNothing;
+    uint64_t ticket = 0;   // Of a request.
+    uint64_t session = 0;  // Of an event or message.
+    std::string nsp;
+    bool wants_ack = false;
+    uint64_t ack_id = 0;
+    size_t bytes = 0;
+  };
+  // The beginning or the end of a session, until the host has taken it.
+  struct Life {
+    bool opens = false;
+    std::string sid;
+    std::string protocol;
+    std::string path;
+    std::string peer;
+  };
+  struct Answer;
+
+  sdk::Status Ask(Asked asked, vd_call* call);
+  void Forget(uint64_t token);
+  void AskSession(Session& session, Asked asked, std::string_view method, std::string_view path,
+                  std::string_view body);
+  void Apply(const Asked& asked, const Answer& answer);
+  void TellLives();
+  static Answer Busy(Asked::Kind kind);
+
+  const sdk::Host host_;
+  const ServerOptions options_;
+  std::unique_ptr<Server> server_;  // From Start to Stop.
+  std::atomic<uint32_t> publishing_{0};
+
+  mutable absl::Mutex mutex_;
+  std::unordered_map<uint64_t, Asked> asked_ ABSL_GUARDED_BY(mutex_);  // By token.
+  uint64_t last_token_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // The server's thread's own.
+  std::deque<Life> lives_;
+  std::unordered_map<uint64_t, std::string> tokens_;  // Of Socket.IO's auth objects, by session.
+  std::unordered_map<uint64_t, uint64_t> calls_;      // Of the host to a session, by token.
+
+  sdk::Metric connections_, sessions_;
+  struct Counted {
+    const char* name;
+    const char* help;
+    const std::atomic<uint64_t> ServerStats::*value;
+    sdk::Metric metric;
+    uint64_t last = 0;
+  };
+  std::vector<Counted> counted_;
+};
+
+}  // namespace viaduct::websocket

@@ -1,0 +1,175 @@
+// The websocket plugin: its entry and wiring.
+#include "viaduct/cpp/plugin.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plugins/websocket/client.h"
+#include "plugins/websocket/listener.h"
+#include "plugins/websocket/options.h"
+#include "websocket_config_schema.h"
+
+namespace viaduct::websocket {
+namespace {
+
+using sdk::Status;
+
+sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
+
+std::string_view TextOf(const absl::Status& status) {
+  return std::string_view(status.message().data(), status.message().size());
+}
+
+vd_completion ToCompletion(const DeliveryResult& result) {
+  switch (result.outcome) {
+    case DeliveryOutcome::kDurable:
+      return sdk::Durable(result.token, result.duplicate);
+    case DeliveryOutcome::kReject:
+      return sdk::Reject(result.token, CodeOf(result.status), TextOf(result.status));
+    case DeliveryOutcome::kCancelled:
+      return sdk::Cancelled(result.token);
+    case DeliveryOutcome::kRetry:
+      break;
+  }
+  return sdk::Retry(result.token, CodeOf(result.status), TextOf(result.status));
+}
+
+// The road: each message is carried to the server.
+class Road {
+ public:
+  Road(const sdk::Host& host, const ClientOptions& options) : host_(host), options_(options) {}
+
+  Status Start() {
+    host_.SetHealth(sdk::Health::kUnhealthy, "connecting");
+    client_ = std::make_unique<Client>(options_, MakeEvents());
+    const absl::Status status = client_->Start();
+    if (!status.ok()) client_.reset();
+    return status.ok() ? Status() : Status(CodeOf(status), std::string(TextOf(status)));
+  }
+  bool Drain(absl::Duration timeout) { return client_->Drain(timeout); }
+  void Stop() {
+    if (client_ != nullptr) client_->Stop();
+    client_.reset();
+  }
+  uint32_t Credit() const { return static_cast<uint32_t>(client_->credit()); }
+
+  void Deliver(const sdk::MessageList& batch, size_t* taken) {
+    for (const vd_message& message : batch) {
+      Delivery delivery;
+      delivery.token = message.token;
+      delivery.message_id = std::string(sdk::Text(message.message_id));
+      delivery.envelope = std::string(sdk::Text(message.envelope));
+      if (!client_->Take(std::move(delivery))) return;
+      ++*taken;
+    }
+  }
+  void Cancel(const sdk::TokenList& tokens) { client_->Cancel({tokens.begin(), tokens.size()}); }
+
+  Status Probe(const vd_probe& probe) {
+    const int64_t left = std::max<int64_t>(probe.deadline_ns - host_.MonotonicNs(), 0);
+    const bool begun = client_->Probe(
+        absl::Nanoseconds(left),
+        [host = host_, token = probe.token](const absl::Status& status, absl::Duration trip) {
+          vd_probe_result result = sdk::Record<vd_probe_result>();
+          result.token = token;
+          result.code = status.raw_code();
+          result.round_trip_ns = absl::ToInt64Nanoseconds(trip);
+          result.detail = sdk::Str(TextOf(status));
+          host.ProbeDone(result);
+        });
+    return begun ? Status() : sdk::ResourceExhausted("probe: one is under way");
+  }
+
+ private:
+  Client::Events MakeEvents() {
+    Client::Events events;
+    events.on_results = [this](absl::Span<const DeliveryResult> results) {
+      std::vector<vd_completion> completions;
+      completions.reserve(results.size());
+      for (const DeliveryResult& result : results) completions.push_back(ToCompletion(result));
+      host_.Complete(completions);
+    };
+    events.on_ready = [this] { host_.SetHealth(sdk::Health::kHealthy); };
+    events.on_lost = [this](const absl::Status& why) {
+      host_.SetHealth(sdk::Health::kUnhealthy, TextOf(why));
+    };
+    return events;
+  }
+
+  const sdk::Host host_;
+  const ClientOptions options_;
+  std::unique_ptr<Client> client_;  // From Start to Stop.
+};
+
+class WebSocket final : public sdk::Plugin,
+                        public sdk::Publish,
+                        public sdk::CallHandler,
+                        public sdk::Prober {
+ public:
+  using Plugin::Plugin;
+
+  Status Configure(const sdk::Config& config) override {
+    std::string json;
+    VIADUCT_RETURN_IF_ERROR(config.Json("", &json));
+    OptionsError error;
+    if (!ReadOptions(json, &options_, &error))
+      return sdk::InvalidConfig(error.pointer, error.message);
+    if (options_.is_server && !host().has_call())
+      return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
+    if (!options_.is_server) {
+      road_ = std::make_unique<Road>(host(), options_.client);
+      return {};
+    }
+    listener_ = std::make_unique<Listener>(host(), options_.server);
+    return listener_->AddMetrics();
+  }
+  Status Start(uint32_t) override {
+    return listener_ != nullptr ? listener_->Start() : road_->Start();
+  }
+  Status Drain(int64_t deadline_ns) override {
+    const absl::Duration left =
+        absl::Nanoseconds(std::max<int64_t>(deadline_ns - host().MonotonicNs(), 0));
+    const bool drained = listener_ != nullptr ? listener_->Drain(left) : road_->Drain(left);
+    return drained ? Status() : sdk::DeadlineExceeded("drain: messages are still under way");
+  }
+  void Stop() override {
+    if (listener_ != nullptr) listener_->Stop();
+    if (road_ != nullptr) road_->Stop();
+  }
+  bool Offers(std::string_view id) const override {
+    const bool listens = id == VD_CALL_1 || id == VD_PUBLISH_1;
+    return options_.is_server == listens;
+  }
+
+  void OnReply(const vd_reply& reply) override { listener_->OnReply(reply); }
+  Status OnCall(uint32_t, const vd_call& call) override { return listener_->OnCall(call); }
+  void OnCallCancel(uint32_t, uint64_t token) override { listener_->OnCallCancel(token); }
+  uint32_t Credit(uint32_t) override {
+    return listener_ != nullptr ? listener_->Credit() : road_->Credit();
+  }
+  Status DeliverBatch(uint32_t, const sdk::MessageList& batch, size_t* taken) override {
+    listener_ != nullptr ? listener_->Deliver(batch, taken) : road_->Deliver(batch, taken);
+    return {};
+  }
+  void CancelDelivery(uint32_t, const sdk::TokenList& tokens) override {
+    if (road_ != nullptr) road_->Cancel(tokens);
+  }
+  Status Probe(uint32_t, const vd_probe& probe) override { return road_->Probe(probe); }
+
+ private:
+  Options options_;
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Road> road_;
+};
+
+}  // namespace
+}  // namespace viaduct::websocket
+
+VIADUCT_PLUGIN(viaduct::websocket::WebSocket,
+               viaduct::sdk::Describe("websocket", "1.0.0")
+                   .Summary("Socket.IO, plain WebSocket and HTTP on one port: listener and road")
+                   .Licence("Apache-2.0")
+                   .Schema(websocket_config_schema))

@@ -1,0 +1,374 @@
+#include "plugins/websocket/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "plugins/websocket/engine_http.h"
+#include "plugins/websocket/socketio.h"
+
+namespace viaduct::websocket {
+namespace {
+
+constexpr size_t kMaxPackets = 10'000;  // Of one body.
+constexpr std::string_view kClosePacket = "1";
+constexpr std::string_view kNoopPacket = "6";
+
+HttpReply TextReply(int status, std::string body) {
+  HttpReply reply;
+  reply.status = status;
+  reply.headers = {{"content-type", "text/plain; charset=UTF-8"}, {"cache-control", "no-store"}};
+  reply.body = std::move(body);
+  return reply;
+}
+
+HttpRequest CredentialsOf(const HttpRequest& request) {
+  HttpRequest kept;
+  for (const auto& field : request.headers) {
+    if (field.first == "authorization" || field.first == "x-api-key") kept.headers.push_back(field);
+  }
+  return kept;
+}
+
+}  // namespace
+
+// Ends a probe that leads to nothing; becomes the transport with the packet "upgrade".
+class Session::Probe final : public Receiver {
+ public:
+  Probe(Session* session, ConnectionPtr connection)
+      : session_(session), connection_(std::move(connection)) {}
+  ~Probe() { Drop(); }
+
+  bool Begin() { return connection_->AcceptWebSocket(this); }
+  bool answered() const { return answered_; }
+  // True once it has lasted from one ping to the next: it leads to nothing.
+  bool Lasts() { return std::exchange(lasted_, true); }
+  void Drop() {
+    if (const ConnectionPtr connection = std::exchange(connection_, nullptr)) {
+      connection->SetReceiver(nullptr);
+      connection->CloseWebSocket(kCloseNormal, "");
+    }
+  }
+
+  void OnMessage(bool binary, std::string payload) override {
+    const SessionPtr session = session_->shared_from_this();
+    if (!binary && payload == "2probe") {
+      answered_ = true;
+      connection_->SendMessage(false, "3probe");
+      // The poll that waits ends, so that the peer can let go of that transport.
+      session->AnswerPoll(std::string(kNoopPacket));
+      return;
+    }
+    if (!binary && payload == "5" && answered_) {
+      return session->Upgraded(std::exchange(connection_, nullptr));
+    }
+    ++session->owner_->stats().violations;
+    session->probe_.reset();
+  }
+  void OnGone(Connection*) override {
+    const SessionPtr session = session_->shared_from_this();
+    connection_.reset();
+    session->probe_.reset();
+  }
+
+ private:
+  Session* const session_;
+  ConnectionPtr connection_;
+  bool answered_ = false;
+  bool lasted_ = false;
+};
+
+Session::Session(SessionOwner* owner, Kind kind, uint64_t id, std::string sid,
+                 const PeerNames& peer, std::string path, const HttpRequest& request)
+    : owner_(owner),
+      kind_(kind),
+      id_(id),
+      sid_(std::move(sid)),
+      peer_(peer),
+      path_(std::move(path)),
+      credentials_(CredentialsOf(request)) {
+  if (kind_ == Kind::kEngine && owner_->options().socketio) {
+    socketio_ = std::make_unique<SocketIo>(this, owner_);
+  }
+}
+
+Session::~Session() { owner_->deadlines().Clear(this); }
+
+std::string Session::OpenPacket(bool may_upgrade) const {
+  const ServerOptions& options = owner_->options();
+  return absl::StrCat("0{\"sid\":\"", sid_, "\",\"upgrades\":[", may_upgrade ? "\"websocket\"" : "",
+                      "],\"pingInterval\":", absl::ToInt64Milliseconds(options.ping_interval),
+                      ",\"pingTimeout\":", absl::ToInt64Milliseconds(options.ping_timeout),
+                      ",\"maxPayload\":", options.max_payload_bytes, "}");
+}
+
+void Session::AwaitPing() {
+  pinged_ = false;
+  owner_->deadlines().Set(this, absl::ToChronoNanoseconds(owner_->options().ping_interval));
+}
+
+void Session::OpenPolling(const ConnectionPtr& connection) {
+  connection->Answer(TextReply(200, OpenPacket(true)));
+  if (closed_) return;
+  AwaitPing();
+  if (socketio_ != nullptr) {
+    socketio_->Start();
+  } else {
+    owner_->OnSessionConnect(this, "", "");
+  }
+}
+
+bool Session::OpenWebSocket(const ConnectionPtr& connection) {
+  websocket_ = connection;
+  if (!connection->AcceptWebSocket(this)) {
+    websocket_.reset();
+    return false;
+  }
+  if (kind_ == Kind::kEngine) connection->SendMessage(false, OpenPacket(false));
+  if (closed_) return true;
+  AwaitPing();
+  if (socketio_ != nullptr) {
+    socketio_->Start();
+  } else {
+    owner_->OnSessionConnect(this, "", "");
+  }
+  return true;
+}
+
+// ---- long-polling
+
+void Session::OnPoll(const ConnectionPtr& connection) {
+  if (websocket_ != nullptr) return connection->Answer(BadRequest());
+  if (poll_ != nullptr) {
+    ++owner_->stats().violations;
+    connection->Answer(BadRequest());
+    return Close(kCloseProtocolError, "two polls at once");
+  }
+  poll_ = connection;
+  connection->SetReceiver(this);
+  if (probe_ != nullptr && probe_->answered() && queue_.empty()) {
+    return AnswerPoll(std::string(kNoopPacket));
+  }
+  AnswerPoll();
+}
+
+void Session::AnswerPoll() {
+  if (poll_ == nullptr || queue_.empty()) return;
+  std::string body;
+  for (const EnginePacket& packet : TakeQueue()) AppendEnginePacket(packet, &body);
+  AnswerPoll(std::move(body));
+}
+
+void Session::AnswerPoll(std::string body) {
+  if (const ConnectionPtr poll = std::exchange(poll_, nullptr)) {
+    poll->Answer(TextReply(200, std::move(body)));
+  }
+}
+
+void Session::OnPost(const ConnectionPtr& connection, std::string_view body) {
+  std::vector<EnginePacket> packets;
+  if (websocket_ != nullptr || post_ != nullptr) return connection->Answer(BadRequest());
+  if (!ReadEnginePayload(body, kMaxPackets, &packets)) {
+    ++owner_->stats().violations;
+    connection->Answer(BadRequest());
+    return Close(kCloseProtocolError, "not a payload");
+  }
+  const SessionPtr self = shared_from_this();
+  for (EnginePacket& packet : packets) {
+    if (closed_) break;
+    Handle(std::move(packet));
+  }
+  if (!closed_ && Busy()) {
+    post_ = connection;
+    connection->SetReceiver(this);
+    return;
+  }
+  connection->Answer(TextReply(200, "ok"));
+}
+
+// ---- the upgrade
+
+void Session::OnUpgrade(const ConnectionPtr& connection) {
+  if (websocket_ != nullptr || probe_ != nullptr || kind_ == Kind::kRaw) {
+    ++owner_->stats().refused;
+    return connection->Answer(BadRequest());
+  }
+  probe_ = std::make_unique<Probe>(this, connection);
+  if (!probe_->Begin()) probe_.reset();
+}
+
+void Session::Upgraded(const ConnectionPtr& connection) {
+  websocket_ = connection;
+  connection->SetReceiver(this);
+  probe_.reset();
+  AnswerPoll(std::string(kNoopPacket));
+  for (EnginePacket& packet : TakeQueue()) Send(std::move(packet));
+  if (Busy()) connection->Pause();
+}
+
+// ---- what comes
+
+void Session::OnMessage(bool binary, std::string payload) {
+  const SessionPtr self = shared_from_this();
+  if (kind_ == Kind::kRaw) return HandleMessage(binary, std::move(payload));
+  EnginePacket packet;
+  packet.binary = binary;
+  if (binary) {
+    packet.data = std::move(payload);
+  } else if (!ReadEnginePacket(payload, &packet)) {
+    return Violation("not a packet");
+  }
+  Handle(std::move(packet));
+}
+
+void Session::Handle(EnginePacket packet) {
+  switch (packet.type) {
+    case EngineType::kMessage:
+      return HandleMessage(packet.binary, std::move(packet.data));
+    case EngineType::kPong:
+      if (pinged_) AwaitPing();
+      return;
+    case EngineType::kClose:
+      AnswerPoll(std::string(kNoopPacket));
+      return Close(kCloseNormal, "");
+    case EngineType::kNoop:
+      return;
+    default:
+      return Violation("not a packet that a client sends");
+  }
+}
+
+void Session::HandleMessage(bool binary, std::string payload) {
+  const size_t bytes = payload.size();
+  ++pending_events_;
+  pending_bytes_ += bytes;
+  if (Busy() && websocket_ != nullptr) websocket_->Pause();
+  if (socketio_ != nullptr) {
+    binary ? socketio_->TakeBinary(std::move(payload)) : socketio_->TakeText(std::move(payload));
+    return;
+  }
+  ++owner_->stats().events;
+  owner_->OnSessionMessage(this, binary, std::move(payload));
+}
+
+bool Session::Busy() const {
+  return pending_events_ >= owner_->options().max_pending_events ||
+         pending_bytes_ >= owner_->options().max_unsent_bytes;
+}
+
+void Session::EventDone(size_t bytes) {
+  const SessionPtr self = shared_from_this();
+  if (pending_events_ > 0) --pending_events_;
+  pending_bytes_ -= std::min(pending_bytes_, bytes);
+  if (Busy()) return;
+  if (websocket_ != nullptr) websocket_->Resume();
+  if (const ConnectionPtr post = std::exchange(post_, nullptr)) {
+    post->Answer(TextReply(200, "ok"));
+  }
+}
+
+// ---- what goes
+
+void Session::Send(EnginePacket packet) {
+  if (closed_) return;
+  if (websocket_ != nullptr) {
+    if (packet.binary) return websocket_->SendMessage(true, packet.data);
+    packet.data.insert(packet.data.begin(), static_cast<char>(packet.type));
+    return websocket_->SendMessage(false, packet.data);
+  }
+  if (!Queue(std::move(packet))) {
+    ++owner_->stats().slow_readers;
+    return Close(kClosePolicy, "the peer does not read");
+  }
+  ++owner_->stats().sent;
+  AnswerPoll();
+}
+
+// Until the next poll. False: too much waits for it already, here or everywhere.
+bool Session::Queue(EnginePacket packet) {
+  const size_t bytes = packet.data.size();
+  const bool first = queue_.empty();
+  queued_bytes_ += bytes;
+  queue_.push_back(std::move(packet));
+  const bool fits = owner_->Account(static_cast<int64_t>(bytes));
+  return first || (fits && queued_bytes_ <= owner_->options().max_unsent_bytes);
+}
+
+std::deque<EnginePacket> Session::TakeQueue() {
+  owner_->Account(-static_cast<int64_t>(std::exchange(queued_bytes_, 0)));
+  return std::exchange(queue_, {});
+}
+
+void Session::SendMessage(bool binary, std::string_view payload) {
+  if (kind_ == Kind::kRaw) {
+    if (websocket_ != nullptr) websocket_->SendMessage(binary, payload);
+    return;
+  }
+  Send(EnginePacket{EngineType::kMessage, binary, std::string(payload)});
+}
+
+void Session::SendShared(const std::string& frame, std::string_view payload) {
+  if (websocket_ == nullptr) return SendMessage(false, payload.substr(1));
+  websocket_->SendFrame(frame, false, payload);
+}
+
+// ---- time and end
+
+void Session::OnDeadline() {
+  const SessionPtr self = shared_from_this();
+  if (kind_ == Kind::kRaw && pinged_ && websocket_->TakePong()) return AwaitPing();
+  if (pinged_) {
+    ++owner_->stats().timed_out;
+    return Close(kCloseGoingAway, "ping timeout");
+  }
+  pinged_ = true;
+  if (probe_ != nullptr && probe_->Lasts()) probe_.reset();
+  owner_->deadlines().Set(this, absl::ToChronoNanoseconds(owner_->options().ping_timeout));
+  if (kind_ == Kind::kRaw) return websocket_->SendPing();
+  Send(EnginePacket{EngineType::kPing, false, ""});
+}
+
+void Session::OnGone(Connection* connection) {
+  const SessionPtr self = shared_from_this();
+  if (post_.get() == connection) {
+    post_.reset();
+    return;
+  }
+  if (poll_.get() == connection) {
+    // A poll that is given up takes nothing with it: nothing had been sent on it. Its peer is gone,
+    // or will ask again before the next ping is due.
+    poll_.reset();
+    return;
+  }
+  if (websocket_.get() == connection) End();
+}
+
+void Session::Violation(const std::string& why) {
+  ++owner_->stats().violations;
+  Close(kCloseProtocolError, why);
+}
+
+void Session::Close(uint16_t code, std::string_view reason) {
+  if (closed_) return;
+  const SessionPtr self = shared_from_this();
+  AnswerPoll(std::string(kClosePacket));
+  if (websocket_ != nullptr) websocket_->CloseWebSocket(code, reason);  // Calls OnGone.
+  End();
+}
+
+void Session::End() {
+  if (std::exchange(closed_, true)) return;
+  owner_->deadlines().Clear(this);
+  if (socketio_ != nullptr) socketio_->Stop();
+  probe_.reset();
+  if (const ConnectionPtr post = std::exchange(post_, nullptr)) post->Answer(BadRequest());
+  if (const ConnectionPtr poll = std::exchange(poll_, nullptr)) {
+    poll->Answer(TextReply(200, std::string(kClosePacket)));
+  }
+  if (websocket_ != nullptr) websocket_->SetReceiver(nullptr);
+  websocket_.reset();
+  TakeQueue();
+  owner_->OnSessionClosed(this);
+}
+
+}  // namespace viaduct::websocket

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""A server node whose websocket listener is used by clients that others have written: npm's
+socket.io-client over each transport and both paths, Debian's python3-socketio and python3-websocket.
+Every row of docs/WIRE.md "Socket.IO" and "Plain WebSocket" is walked through.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+
+import common_path  # noqa: F401
+from harness import ROOT, Failure, die_with_parent, main, wait_for
+from websocket_nodes import add_listener
+
+# Where Debian's packages are, also for a Python from elsewhere.
+sys.path.append("/usr/lib/python3/dist-packages")
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATIENCE_S = 60
+TIME = "2024-01-15T10:30:00.000Z"
+TRANSPORTS = ["websocket", "polling", "polling,websocket"]
+PATHS = ["/socket.io/", "/ws/"]
+BIG = 12 << 20
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def node_script(script, *arguments):
+    """Runs a script with the packages of tests/support/npm."""
+    environment = dict(os.environ, NODE_PATH=os.path.join(ROOT, "build", "npm", "node_modules"))
+    done = subprocess.run(["node", os.path.join(HERE, script), *arguments], env=environment,
+                          capture_output=True, text=True, timeout=PATIENCE_S * 3, check=False,
+                          preexec_fn=die_with_parent)
+    expect(done.returncode == 0, f"{script} {arguments}: {done.stderr[-3000:]}")
+
+
+def detection(**changes):
+    return {"type": "detection_result", "camera_id": "RAW1", "checkpoint_id": "CP9",
+            "timestamp": TIME, "ocr_results": ["RAW"], **changes}
+
+
+def envelope(**changes):
+    return {"message_id": str(uuid.uuid4()), "timestamp": TIME, "protocol": "websocket",
+            "edge_device_id": "RAW1", "data_type": "detection",
+            "payload": {"checkpoint_id": "CP9", "ocr_results": ["ENV"]}, "metadata": {}, **changes}
+
+
+def python_socketio(port, transports):
+    import socketio
+    client = socketio.Client(reconnection=False)
+    seen = []
+    for event in ("camera_register", "lpr_response", "new_detection", "status", "error", "pong"):
+        client.on(event, lambda body, name=event: seen.append((name, body)))
+
+    def answer(event):
+        wait_for(lambda: any(name == event for name, _ in seen), PATIENCE_S, event)
+        return next(body for name, body in seen if name == event)
+
+    camera = f"PY-{len(transports)}{transports[0]}"
+    client.connect(f"http://127.0.0.1:{port}", transports=transports)
+    try:
+        client.emit("join_dashboard")
+        expect(answer("status")["message"] == "Joined dashboard room", f"status: {seen}")
+        client.emit("camera_register", {"camera_id": camera, "checkpoint_id": "CP2"})
+        expect(answer("camera_register")["camera_id"] == camera, f"register: {seen}")
+        client.emit("lpr_data", detection(camera_id=camera))
+        stored = answer("lpr_response")["detection_id"]
+        expect(answer("new_detection")["detection_id"] == stored, f"broadcast: {seen}")
+        acknowledged = client.call("envelope", envelope(), timeout=PATIENCE_S)
+        expect(acknowledged["status"] == "stored", f"envelope: {acknowledged}")
+        client.emit("lpr_data", "nothing")
+        answer("error")
+        # One large message, whatever the transport.
+        large = client.call("lpr_data", detection(camera_id=camera, note="n" * BIG,
+                                                  timestamp="2024-01-15T10:31:00.000Z"),
+                            timeout=PATIENCE_S)
+        expect(large["success"], f"12 MiB: {str(large)[:300]}")
+    finally:
+        client.disconnect()
+
+
+def raw_websocket(port):
+    import websocket
+    peer = websocket.create_connection(f"ws://127.0.0.1:{port}/", timeout=PATIENCE_S)
+
+    def ask(message):
+        peer.send(message if isinstance(message, str) else json.dumps(message))
+        return json.loads(peer.recv())
+
+    stored = ask(detection())
+    expect((stored["status"], stored["type"]) == ("success", "detection_response"), stored)
+    expect(stored["message_id"] and stored["detection_id"], stored)
+    expect(ask(detection())["result"] == "duplicate", "the same detection twice")
+    told = ask({"type": "health_check", "camera_id": "RAW1", "checkpoint_id": "CP9",
+                "timestamp": TIME, "component": "disk", "status": "WARNING"})
+    expect((told["status"], told["type"]) == ("success", "health_response"), told)
+    message = envelope()
+    answer = ask(message)
+    expect((answer["status"], answer["message_id"]) == ("success", message["message_id"]), answer)
+    row = ask({"table": "lpr_detection", "action": "insert",
+               "data": {"camera_id": "RAW1", "checkpoint_id": "CP9", "timestamp": TIME,
+                        "ocr_results": ["TABLE"]}})
+    expect(row["status"] == "success" and row["record_id"], row)
+    expect((row["table"], row["action"]) == ("lpr_detection", "insert") and row["message"], row)
+    row = ask({"table": "health_monitor", "action": "insert",
+               "data": {"camera_id": "RAW1", "component": "cpu", "status": "PASS"}})
+    expect(row["status"] == "success" and row["table"] == "health_monitor", row)
+    for bad in ("not json", "[]", {"type": "something"}, detection(timestamp="yesterday"),
+                {"table": "users", "action": "insert", "data": {}},
+                {"table": "lpr_detection", "action": "delete", "data": {}},
+                envelope(data_type="nonsense")):
+        refused = ask(bad)
+        expect(refused["status"] == "error" and refused["message"], f"{bad}: {refused}")
+    large = ask(detection(note="n" * BIG, timestamp="2024-01-15T10:32:00.000Z"))
+    expect(large["status"] == "success", f"12 MiB: {large}")
+    peer.close()
+
+
+def http_on_the_port(server, port):
+    server.http_port, other = port, server.http_port
+    try:
+        expect(server.get("/api/test").json()["message"] == "Server is running", "GET /api/test")
+        reply = server.post("/api/health", {"type": "health_check"})
+        expect(reply.status == 400 and "camera_id" in reply.json()["message"], reply.body)
+        expect(server.get("/nowhere").status == 404, "GET /nowhere")
+        expect(server.request("DELETE", "/api/test", None, 10, {}).status == 405, "DELETE")
+        statistics = server.get("/api/statistics").json()["data"]
+        expect(statistics["connected_clients"] == 0, f"sessions are left: {statistics}")
+        metrics = server.get("/metrics").body.decode()
+        expect("viaduct_websocket_sessions_open" in metrics, "no metrics of the listener")
+    finally:
+        server.http_port = other
+
+
+def run(t):
+    server = t.server()
+    port = add_listener(server)
+    server.start()
+    for path in PATHS:
+        for transports in TRANSPORTS:
+            node_script("socketio_session.js", f"http://127.0.0.1:{port}", path, transports)
+    for transports in (["websocket"], ["polling"], ["polling", "websocket"]):
+        python_socketio(port, transports)
+    raw_websocket(port)
+    wait_for(lambda: server.get("/api/statistics").json()["data"]["connected_clients"] == 0,
+             PATIENCE_S, "the end of all sessions")
+    http_on_the_port(server, port)
+    expect(server.stop() == 0, f"{server.name}: not 0\n{server.tail()}")
+
+
+if __name__ == "__main__":
+    main(run)
