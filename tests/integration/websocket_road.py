@@ -48,11 +48,15 @@ def online(server, camera):
     return [c["status"] for c in cameras if c["camera_id"] == camera]
 
 
-def spool(t, edge):
+def ask_control(t, edge, *command):
     done = subprocess.run([t.build.program("viaductctl"), "-s", edge.control[len("unix:"):], "-j",
-                           "spool", "info"], capture_output=True, text=True, check=False)
-    expect(done.returncode == 0, f"viaductctl spool info: {done.stderr}")
-    return json.loads(done.stdout)["spool"]
+                           *command], capture_output=True, text=True, check=False)
+    expect(done.returncode == 0, f"viaductctl {command}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def spool(t, edge):
+    return ask_control(t, edge, "spool", "info")["spool"]
 
 
 def run(t):
@@ -95,7 +99,9 @@ def run(t):
     use_road(doubting, f"wss://localhost:{secure}/ws/")
     doubting.start()
     post(doubting, "DOUBT")
-    wait_for(lambda: "certificate verify failed" in doubting.tail(200), PATIENCE_S, "the refusal")
+    wait_for(lambda: "certificate verify failed" in
+             json.dumps(ask_control(t, doubting, "instances", "get", "uplink")), PATIENCE_S,
+             "the refusal")
     expect(records(server, "DOUBT") == [] and int(spool(t, doubting)["messages"]) == 1,
            "a server that cannot be trusted was given a message")
     for node in (*edges.values(), doubting, server):
