@@ -43,6 +43,17 @@ TEST_F(InstancesTest, StartsWhatIsConfiguredAndShowsIt) {
   EXPECT_EQ(health_.Get("instance/b")->state, HealthState::kDegraded);
 }
 
+TEST_F(InstancesTest, AListenerThatPublishesIsNoRoad) {
+  Boot({Spec("a", "{}"), Spec("b", R"({"deliver":"publish"})")});
+  EXPECT_FALSE(instances_->Get("b")->link);
+  ASSERT_EQ(instances_->links().size(), 1u);
+  EXPECT_EQ(instances_->links()[0]->name(), "a");
+  ASSERT_EQ(instances_->publishers().size(), 1u);
+  Recorder recorder(instances_->publishers()[0]);
+  EXPECT_EQ(recorder.Deliver(3), 3u);
+  EXPECT_EQ(instances_->Get("b")->counters.in_flight, 3u);
+}
+
 TEST_F(InstancesTest, APluginThatIsNotInstalledIsShownAndTakesNothingDown) {
   InstanceSpec absent = Spec("x", "{}");
   absent.plugin = "absent";

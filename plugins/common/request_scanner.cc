@@ -35,6 +35,17 @@ bool HasBareLineEnd(absl::string_view text, size_t begin) {
 
 }  // namespace
 
+ScanRefusal RefusalOf(ScanResult why) {
+  switch (why) {
+    case ScanResult::kBodyTooBig:
+      return {413, "the body is larger than this server accepts"};
+    case ScanResult::kHeaderTooBig:
+      return {431, "the header is larger than this server accepts"};
+    default:
+      return {400, "the request is not well-formed HTTP/1.1"};
+  }
+}
+
 void RequestScanner::Reset() {
   looked_at_ = lines_at_ = header_end_ = body_end_ = content_length_ = chunk_at_ = trailer_begin_ =
       chunk_bytes_ = 0;

@@ -22,6 +22,13 @@ enum class ScanResult {
   kBodyTooBig,    // 413
 };
 
+// What a listener answers to what it cannot take.
+struct ScanRefusal {
+  int status;
+  const char* reason;
+};
+ScanRefusal RefusalOf(ScanResult why);
+
 // Thread-compatible. One scanner per connection; Reset after each request.
 class RequestScanner {
  public:

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "plugins/common/http_engine.h"
-#include "plugins/rest/http_reply.h"
 #include "plugins/common/request_scanner.h"
+#include "plugins/rest/http_reply.h"
 
 namespace {
 

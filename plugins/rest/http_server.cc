@@ -363,14 +363,8 @@ void HttpServer::Ask(Connection& connection) {
 
 void HttpServer::Refuse(Connection& connection, ScanResult why) {
   ++stats_.refused_requests;
-  switch (why) {
-    case ScanResult::kBodyTooBig:
-      return Refuse(connection, 413, "the body is larger than this server accepts");
-    case ScanResult::kHeaderTooBig:
-      return Refuse(connection, 431, "the header is larger than this server accepts");
-    default:
-      return Refuse(connection, 400, "the request is not well-formed HTTP/1.1");
-  }
+  const ScanRefusal refusal = RefusalOf(why);
+  Refuse(connection, refusal.status, refusal.reason);
 }
 
 // Answers without reading on.

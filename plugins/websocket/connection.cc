@@ -171,14 +171,8 @@ void Connection::Answer(const HttpReply& reply) {
 }
 
 void Connection::Refuse(ScanResult why) {
-  switch (why) {
-    case ScanResult::kBodyTooBig:
-      return Refuse(413, "the body is larger than this server accepts");
-    case ScanResult::kHeaderTooBig:
-      return Refuse(431, "the header is larger than this server accepts");
-    default:
-      return Refuse(400, "the request is not well-formed HTTP/1.1");
-  }
+  const ScanRefusal refusal = RefusalOf(why);
+  Refuse(refusal.status, refusal.reason);
 }
 
 void Connection::Refuse(int status, const char* reason) {

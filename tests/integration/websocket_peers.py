@@ -6,6 +6,7 @@ Every row of docs/WIRE.md "Socket.IO" and "Plain WebSocket" is walked through.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -13,6 +14,7 @@ import uuid
 import common_path  # noqa: F401
 from harness import ROOT, Failure, die_with_parent, main, wait_for
 from websocket_nodes import add_listener
+from websocket_peer import TEXT, Peer
 
 # Where Debian's packages are, also for a Python from elsewhere.
 sys.path.append("/usr/lib/python3/dist-packages")
@@ -136,8 +138,28 @@ def http_on_the_port(server, port):
         server.http_port = other
 
 
+def slow_reader(server, port):
+    """Asks for much and reads nothing: it is disconnected and counted."""
+    slow = Peer(port, "/ws/?EIO=4&transport=websocket")
+    slow.frame(TEXT, "40")
+    try:
+        for _ in range(2000):
+            slow.frame(TEXT, '42["ping","' + "x" * 50000 + '"]')
+    except OSError:
+        pass
+    else:
+        raise Failure("a peer that reads nothing was never disconnected")
+
+    def counted():
+        metrics = server.get("/metrics").body.decode()
+        return re.search(r'viaduct_websocket_slow_readers_total\{instance="narrow"\} 1\b', metrics)
+
+    wait_for(counted, PATIENCE_S, "the count of slow readers", 0.2)
+
+
 def run(t):
     server = t.server()
+    narrow = add_listener(server, name="narrow", max_unsent_bytes=65536)
     port = add_listener(server)
     server.start()
     for path in PATHS:
@@ -148,6 +170,7 @@ def run(t):
     raw_websocket(port)
     wait_for(lambda: server.get("/api/statistics").json()["data"]["connected_clients"] == 0,
              PATIENCE_S, "the end of all sessions")
+    slow_reader(server, narrow)
     http_on_the_port(server, port)
     expect(server.stop() == 0, f"{server.name}: not 0\n{server.tail()}")
 

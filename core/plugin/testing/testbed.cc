@@ -277,7 +277,10 @@ const void* Query(vd_instance* self, vd_str id) {
   static constexpr vd_source_1 kSource = {&OnFrameRoom, &OnFrameDone};
   static constexpr vd_infer_1 kInfer = {&JobCredit, &Infer, &CancelInfer};
   const std::string wanted = Text(id);
-  if (wanted == VD_DELIVER_1) return IsMode(self, "deliver", "none") ? nullptr : &kDeliver;
+  const bool publishes = IsMode(self, "deliver", "publish");
+  const bool takes = !publishes && !IsMode(self, "deliver", "none");
+  if (wanted == VD_DELIVER_1) return takes ? &kDeliver : nullptr;
+  if (wanted == VD_PUBLISH_1) return publishes ? &kDeliver : nullptr;
   if (wanted == VD_SUBMIT_1) return &kSubmit;
   if (wanted == VD_CALL_1) return &kCall;
   if (wanted == VD_FILE_1) return &kFile;
