@@ -130,25 +130,27 @@ void Application::Impl::EventRegister(CallRequest call, ReplyFn reply) {
   const std::string room = absl::StrCat("camera_", camera, "_", checkpoint);
   const bool production = Attribute(call, "path") == kProductionPath;
   const bool joined = sessions_.Join(call.peer.instance, SessionOf(call), room);
-  AcceptOne(call, *std::move(envelope), checkpoint, [=](const AcceptResult& result) {
-    if (!result.status.ok()) return reply(Refused(result.status));
-    JsonWriter json;
-    json.BeginObject().Field("success", true);
-    json.Field("message",
-               std::string_view(absl::StrCat("Camera ", camera, " registered successfully")));
-    json.Field("camera_id", std::string_view(camera));
-    json.Field("checkpoint_id", std::string_view(checkpoint));
-    json.Field("timestamp", parts_.clock->Now()).EndObject();
-    CallReply answer = EventReply("camera_register", json.Take());
-    if (joined) answer.attributes.emplace_back("join-room", room);
-    if (production) {
-      JsonWriter more;
-      more.BeginObject().Field("camera_id", std::string_view(camera));
-      more.Field("id", std::string_view(result.id.empty() ? camera : result.id)).EndObject();
-      AlsoEmit("camera_registered", more.Take(), &answer);
-    }
-    reply(std::move(answer));
-  });
+  AcceptOne(
+      call, *std::move(envelope), checkpoint,
+      [this, camera, checkpoint, room, production, joined, reply](const AcceptResult& result) {
+        if (!result.status.ok()) return reply(Refused(result.status));
+        JsonWriter json;
+        json.BeginObject().Field("success", true);
+        json.Field("message",
+                   std::string_view(absl::StrCat("Camera ", camera, " registered successfully")));
+        json.Field("camera_id", std::string_view(camera));
+        json.Field("checkpoint_id", std::string_view(checkpoint));
+        json.Field("timestamp", parts_.clock->Now()).EndObject();
+        CallReply answer = EventReply("camera_register", json.Take());
+        if (joined) answer.attributes.emplace_back("join-room", room);
+        if (production) {
+          JsonWriter more;
+          more.BeginObject().Field("camera_id", std::string_view(camera));
+          more.Field("id", std::string_view(result.id.empty() ? camera : result.id)).EndObject();
+          AlsoEmit("camera_registered", more.Take(), &answer);
+        }
+        reply(std::move(answer));
+      });
 }
 
 void Application::Impl::EventDetection(CallRequest call, ReplyFn reply) {
@@ -159,17 +161,18 @@ void Application::Impl::EventDetection(CallRequest call, ReplyFn reply) {
     return reply(Refused(envelope.status()));
   }
   const std::string camera = envelope->edge_device_id;
-  AcceptOne(call, *std::move(envelope), checkpoint, [=](const AcceptResult& result) {
-    if (!result.status.ok()) return reply(Refused(result.status));
-    JsonWriter json;
-    json.BeginObject().Field("success", true);
-    json.Field("message", "LPR data received successfully");
-    json.Field("detection_id", std::string_view(result.id));
-    json.Field("camera_id", std::string_view(camera));
-    json.Field("checkpoint_id", std::string_view(checkpoint));
-    json.Field("timestamp", parts_.clock->Now()).EndObject();
-    reply(EventReply("lpr_response", json.Take()));
-  });
+  AcceptOne(call, *std::move(envelope), checkpoint,
+            [this, camera, checkpoint, reply](const AcceptResult& result) {
+              if (!result.status.ok()) return reply(Refused(result.status));
+              JsonWriter json;
+              json.BeginObject().Field("success", true);
+              json.Field("message", "LPR data received successfully");
+              json.Field("detection_id", std::string_view(result.id));
+              json.Field("camera_id", std::string_view(camera));
+              json.Field("checkpoint_id", std::string_view(checkpoint));
+              json.Field("timestamp", parts_.clock->Now()).EndObject();
+              reply(EventReply("lpr_response", json.Take()));
+            });
 }
 
 void Application::Impl::EventHealth(CallRequest call, ReplyFn reply) {
@@ -181,19 +184,20 @@ void Application::Impl::EventHealth(CallRequest call, ReplyFn reply) {
   }
   const std::string camera = envelope->edge_device_id;
   const bool production = Attribute(call, "path") == kProductionPath;
-  AcceptOne(call, *std::move(envelope), checkpoint, [=](const AcceptResult& result) {
-    if (!result.status.ok()) return reply(Refused(result.status));
-    JsonWriter json;
-    json.BeginObject().Field("success", true);
-    json.Field("message", "Health status received successfully");
-    json.Field("health_id", std::string_view(result.id));
-    json.Field("camera_id", std::string_view(camera));
-    json.Field("checkpoint_id", std::string_view(checkpoint));
-    json.Field("timestamp", parts_.clock->Now()).EndObject();
-    CallReply answer = EventReply("health_response", json.Take());
-    if (production) AlsoEmit("health_saved", "{\"success\":true}", &answer);
-    reply(std::move(answer));
-  });
+  AcceptOne(call, *std::move(envelope), checkpoint,
+            [this, camera, checkpoint, production, reply](const AcceptResult& result) {
+              if (!result.status.ok()) return reply(Refused(result.status));
+              JsonWriter json;
+              json.BeginObject().Field("success", true);
+              json.Field("message", "Health status received successfully");
+              json.Field("health_id", std::string_view(result.id));
+              json.Field("camera_id", std::string_view(camera));
+              json.Field("checkpoint_id", std::string_view(checkpoint));
+              json.Field("timestamp", parts_.clock->Now()).EndObject();
+              CallReply answer = EventReply("health_response", json.Take());
+              if (production) AlsoEmit("health_saved", "{\"success\":true}", &answer);
+              reply(std::move(answer));
+            });
 }
 
 void Application::Impl::EventPing(CallRequest call, ReplyFn reply) {
