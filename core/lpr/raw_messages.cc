@@ -103,7 +103,8 @@ absl::StatusOr<Envelope> Application::Impl::ReadRaw(const CallRequest& call,
   VD_RETURN_IF_ERROR(JsonScanner(call.body, limits).ScanObject(&members));
   for (const JsonMember& member : members) {
     const JsonSlice& value = member.value;
-    if (member.key == "table") message->table = TextOf(value), message->is_table = true;
+    if (member.key == "table") message->table = TextOf(value);
+    message->is_table = message->is_table || member.key == "table";
     if (member.key == "action") message->action = TextOf(value);
     if (member.key == "data" && value.type == JsonType::kObject) message->data = value.text;
     if (member.key == "type") message->type = TextOf(value);
