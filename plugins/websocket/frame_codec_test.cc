@@ -41,7 +41,9 @@ TEST(FrameCodec, CarriesMessagesOfEveryLengthBothWays) {
       std::string down;
       pair.server.Append(FrameKind::kBinary, payload, &down);
       EXPECT_EQ(Feed(&pair.client, down).frame.payload, payload);
-      if (deflate && size > 1000) EXPECT_LT(down.size(), size / 10);
+      if (deflate && size > 1000) {
+        EXPECT_LT(down.size(), size / 10);
+      }
     }
   }
 }
@@ -71,7 +73,10 @@ TEST(FrameCodec, HoldsNoMoreThanItsLimitAfterDecompression) {
 }
 
 TEST(FrameCodec, ClosesWithTheCodeThatTheRuleSays) {
-  const auto error_of = [](std::string frame) { return Feed(&Pair().server, frame).error; };
+  const auto error_of = [](const std::string& frame) {
+    Pair pair;
+    return Feed(&pair.server, frame).error;
+  };
   const std::string mask(4, '\0');
   EXPECT_EQ(error_of("\x81\x01x"), kCloseProtocolError);        // Not masked.
   EXPECT_EQ(error_of("\xc1\x80" + mask), kCloseProtocolError);  // RSV1.
