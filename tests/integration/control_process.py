@@ -16,6 +16,7 @@ from control_checks import (LIMIT_S, ctl, ctl_json, descriptors, expect, follow,
 from harness import ROOT, free_port, main, monotonic, wait_for
 
 
+from websocket_nodes import add_listener
 # --- start and stop -----------------------------------------------------------------------------
 
 def starts_fast_and_stops_in_order(t):
@@ -170,7 +171,9 @@ def metrics_are_those_of_the_documents(t):
         table = f.read().split("## Metrics")[1].split("\n## ")[0]
     documented = set(re.findall(r"`(viaduct_[a-z_]+)`", table))
     shown = set()
-    for node in (t.server("metrics-server"), t.edge(free_port(), "metrics-edge")):
+    server = t.server("metrics-server")
+    add_listener(server)
+    for node in (server, t.edge(free_port(), "metrics-edge")):
         node.start()
         shown |= set(re.findall(r"^(viaduct_[a-z_]+)[{ ]", node.get("/metrics").body.decode(), re.M))
         node.stop()
