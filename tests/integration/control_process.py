@@ -14,9 +14,8 @@ import common_path  # noqa: F401
 from control_checks import (LIMIT_S, ctl, ctl_json, descriptors, expect, follow, host, read_line,
                             revision, run_checks)
 from harness import ROOT, free_port, main, monotonic, wait_for
-
-
 from websocket_nodes import add_listener
+
 # --- start and stop -----------------------------------------------------------------------------
 
 def starts_fast_and_stops_in_order(t):
