@@ -196,8 +196,12 @@ void Publisher::OnPublished(int id, int reason) {
                           absl::UnavailableError("broker: no server has subscribed"));
   }
   if (options_.confirm == Confirm::kBroker) {
-    EndPublication(publication, DeliveryOutcome::kDurable, absl::OkStatus());
+    return EndPublication(publication, DeliveryOutcome::kDurable, absl::OkStatus());
   }
+  const auto sent = sent_.find(publication);
+  if (sent == sent_.end()) return;
+  sent->second.bytes = 0;
+  sent->second.deadline_ns = MonotonicNs() + absl::ToInt64Nanoseconds(options_.ack_timeout);
 }
 
 absl::Duration Publisher::OnTurn() {
@@ -207,10 +211,9 @@ absl::Duration Publisher::OnTurn() {
     if (batch.empty()) break;
     PublishBatch(std::move(batch));
   }
-  ExpireDue();
+  const absl::Duration wait = ExpireDue();
   TellDone();
-  if (deadlines_.empty()) return kIdle;
-  return std::min(kIdle, absl::Nanoseconds(deadlines_.front().at_ns - MonotonicNs()));
+  return wait;
 }
 
 void Publisher::SendAnswers() {
@@ -254,7 +257,12 @@ void Publisher::PublishBatch(std::vector<Delivery> batch) {
   const absl::StatusOr<int> id = session_->Publish(publication);
   if (!id.ok()) return EndPublication(number, DeliveryOutcome::kRetry, id.status());
   packets_[*id] = number;
-  deadlines_.push_back({MonotonicNs() + absl::ToInt64Nanoseconds(options_.ack_timeout), number});
+  sent_[number].bytes = publication.payload.size();
+  size_t bytes = 0;
+  for (const auto& [other, under_way] : sent_) bytes += under_way.bytes;
+  const absl::Duration patience =
+      options_.ack_timeout + absl::Seconds(1) * (static_cast<double>(bytes) / kSlowestBytes);
+  sent_[number].deadline_ns = MonotonicNs() + absl::ToInt64Nanoseconds(patience);
 }
 
 void Publisher::EndMessage(const std::string& message_id, DeliveryOutcome outcome, bool duplicate,
@@ -281,15 +289,19 @@ void Publisher::EndPublication(uint64_t publication, DeliveryOutcome outcome,
   }
 }
 
-void Publisher::ExpireDue() {
+absl::Duration Publisher::ExpireDue() {
   const int64_t now = MonotonicNs();
-  while (!deadlines_.empty()) {
-    const Deadline due = deadlines_.front();
-    if (due.at_ns > now && sent_.contains(due.publication)) return;
-    deadlines_.pop_front();
-    EndPublication(due.publication, DeliveryOutcome::kRetry,
+  int64_t next = now + absl::ToInt64Nanoseconds(kIdle);
+  std::vector<uint64_t> due;
+  for (const auto& [number, sent] : sent_) {
+    if (sent.deadline_ns <= now) due.push_back(number);
+    next = std::min(next, std::max(now, sent.deadline_ns));
+  }
+  for (const uint64_t number : due) {
+    EndPublication(number, DeliveryOutcome::kRetry,
                    absl::DeadlineExceededError("server: did not answer in time"));
   }
+  return absl::Nanoseconds(next - now);
 }
 
 void Publisher::TellDone() {
@@ -331,7 +343,6 @@ void Publisher::OnEnded(const absl::Status& why) {
   }
   held_.clear();
   sent_.clear();
-  deadlines_.clear();
   TellDone();
   if (!why.ok()) events_.on_ended(why);
 }

@@ -25,6 +25,8 @@
 
 namespace viaduct::mqtt {
 
+inline constexpr size_t kSlowestBytes = 8u << 10;  // Per second, of a road that is not given up.
+
 enum class Confirm { kServer, kBroker };
 
 struct PublisherOptions {
@@ -32,8 +34,10 @@ struct PublisherOptions {
   std::string device_id;  // In the topics below.
   std::string topic;      // Where messages go.
   Confirm confirm = Confirm::kServer;
-  absl::Duration ack_timeout = absl::Seconds(30);  // From publication to confirmation.
-  size_t max_batch = 64;                           // Envelopes in one publication.
+  // From the broker's acknowledgement to the server's answer. Until the former a publication has
+  // this and a second for each kSlowestBytes of all that is under way.
+  absl::Duration ack_timeout = absl::Seconds(30);
+  size_t max_batch = 64;  // Envelopes in one publication.
   size_t max_batch_bytes = 1u << 20;
   size_t window = 1024;  // Messages held at once.
   size_t window_bytes = 64u << 20;
@@ -98,10 +102,8 @@ class Publisher final : public SessionHandler {
   struct Sent {  // A publication with messages that are not confirmed.
     std::vector<std::string> message_ids;
     size_t left = 0;  // Of them.
-  };
-  struct Deadline {
-    int64_t at_ns = 0;
-    uint64_t publication = 0;
+    size_t bytes = 0;
+    int64_t deadline_ns = 0;
   };
   struct Ended {
     DeliveryResult result;
@@ -128,7 +130,8 @@ class Publisher final : public SessionHandler {
   void EndMessage(const std::string& message_id, DeliveryOutcome outcome, bool duplicate,
                   const absl::Status& status);
   void EndPublication(uint64_t publication, DeliveryOutcome outcome, const absl::Status& status);
-  void ExpireDue();
+  // Ends what is overdue; the time until the next one is.
+  absl::Duration ExpireDue();
   void PublishStatus(std::string_view status);
   void TellDone();
 
@@ -153,7 +156,6 @@ class Publisher final : public SessionHandler {
   absl::flat_hash_map<std::string, Held> held_;  // By message id.
   absl::flat_hash_map<uint64_t, Sent> sent_;     // By number of the publication.
   absl::flat_hash_map<int, uint64_t> packets_;   // Publications that await their PUBACK.
-  std::deque<Deadline> deadlines_;               // In order.
   std::vector<Ended> ended_;                     // Not yet told.
   uint64_t next_publication_ = 1;
 };
