@@ -51,7 +51,8 @@ TEST_F(InstancesTest, AListenerThatPublishesIsNoRoad) {
   ASSERT_EQ(instances_->publishers().size(), 1u);
   Recorder recorder(instances_->publishers()[0]);
   EXPECT_EQ(recorder.Deliver(3), 3u);
-  EXPECT_EQ(instances_->Get("b")->counters.in_flight, 3u);
+  EXPECT_EQ(recorder.Await(3), "DDD");
+  EXPECT_EQ(instances_->Get("b")->counters.durable, 3u);
 }
 
 TEST_F(InstancesTest, APluginThatIsNotInstalledIsShownAndTakesNothingDown) {

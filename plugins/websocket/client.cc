@@ -63,7 +63,7 @@ void Client::Impl::Cancel(absl::Span<const uint64_t> tokens) {
 
 bool Client::Impl::Drain(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
-  const auto empty = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return held_ == 0; };
+  const auto empty = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return held_ + telling_ == 0; };
   return mutex_.AwaitWithTimeout(absl::Condition(&empty), timeout);
 }
 

@@ -122,6 +122,7 @@ class Client::Impl final : public Timed {
   std::vector<uint64_t> cancelled_ ABSL_GUARDED_BY(mutex_);
   size_t held_ ABSL_GUARDED_BY(mutex_) = 0;  // Taken and not ended.
   size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t telling_ ABSL_GUARDED_BY(mutex_) = 0;  // Groups that have ended and are being told.
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool probe_asked_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

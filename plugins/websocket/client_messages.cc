@@ -267,10 +267,14 @@ void Client::Impl::Report(const std::vector<DeliveryResult>& results, size_t byt
   if (results.empty()) return;
   {
     absl::MutexLock lock(&mutex_);
+    // Before the completions: whoever hears of them may deliver again at once.
     held_ -= std::min(held_, results.size());
     held_bytes_ -= std::min(held_bytes_, bytes);
+    ++telling_;
   }
   events_.on_results(results);
+  const absl::MutexLock lock(&mutex_);
+  --telling_;
 }
 
 void Client::Impl::EndProbe(const absl::Status& status) {
