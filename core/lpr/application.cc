@@ -90,6 +90,8 @@ void Application::Impl::Handle(CallRequest request, ReplyFn reply) {
     return reply(ErrorReply(
         404, absl::StrCat("no such path, ", AbslView(CutText(request.path, kMaxShownPathBytes)))));
   }
+  // No store keeps such text, and it would fail there beside the records of others.
+  if (!IsValidUtf8(match.parameter)) return reply(ErrorReply(400, "path: not UTF-8"));
   const Route& route = kRoutes[match.index];
   const size_t max_bytes = MaxBodyBytes(route);
   if (request.body.size() > max_bytes) {
@@ -161,6 +163,7 @@ void Application::PublishElsewhere(const ElsewhereMessage& message) {
   impl_->PublishElsewhere(message);
 }
 bool Application::HasRoom(std::string_view room) const { return impl_->HasRoom(room); }
+bool Application::HasAnyRoom() const { return impl_->HasAnyRoom(); }
 
 void Application::OnListenerGone(std::string_view instance) { impl_->ForgetSessions(instance); }
 

@@ -35,7 +35,8 @@ struct ApplicationOptions {
   absl::Duration retry_after = absl::Seconds(2);  // In Retry-After of 503 and 507.
   size_t max_inline_image_bytes = 8u << 20;       // Of all images in one reply of images=inline.
   // Threads that read the store and the images, so that a slow query keeps no listener waiting;
-  // with two that write images they are as many as the store has readers.
+  // with two that write images they are as many as SQLite has readers. PostgreSQL keeps two
+  // connections for those.
   int read_threads = 4;
   size_t max_queued_reads = 256;  // That wait for such a thread; more are answered 503.
 };
@@ -95,6 +96,7 @@ class Application final : public CallHandler {
   void PublishElsewhere(const ElsewhereMessage& message);
   // True while a session is in that room: what Publisher::Wanted asks.
   bool HasRoom(std::string_view room) const;
+  bool HasAnyRoom() const;
   void OnListenerGone(std::string_view instance) override;
 
  private:

@@ -37,6 +37,7 @@ struct Application::Impl {
                        std::string_view source, Sink::AcceptFn done);
   void PublishElsewhere(const ElsewhereMessage& message);
   bool HasRoom(std::string_view room) const { return sessions_.HasRoom(room); }
+  bool HasAnyRoom() const { return sessions_.HasAnyRoom(); }
   void ForgetSessions(std::string_view instance);
 
  private:
@@ -125,6 +126,11 @@ struct Application::Impl {
   // A flat body, which becomes the payload.
   absl::StatusOr<Envelope> ReadFlat(CallRequest* call, DataType type,
                                     std::string* checkpoint_id) const;
+  // Somebody listens, be it to one camera only.
+  bool AnyWanted() const {
+    return Wanted("dashboard") || Wanted("health_monitoring") ||
+           (parts_.publisher != nullptr && sessions_.HasAnyRoom());
+  }
   bool Wanted(std::string_view room) const {
     return parts_.publisher != nullptr && parts_.publisher->Wanted(room);
   }

@@ -718,5 +718,12 @@ TEST_F(ApplicationTest, TheOpenApiDocumentHasEveryRoute) {
   EXPECT_EQ(document["paths"].size(), 21u);
 }
 
+TEST_F(ApplicationTest, AParameterThatIsNoTextIsRefused) {
+  for (const char* target : {"/api/blacklist/%FF", "/api/blacklist/a%C3"}) {
+    ExpectError(Call(application_.get(), "DELETE", target), 400, "path: not UTF-8");
+  }
+  EXPECT_EQ(Call(application_.get(), "DELETE", "/api/blacklist/%E0%B8%81").status, 404);
+}
+
 }  // namespace
 }  // namespace viaduct

@@ -46,7 +46,7 @@ void Application::Impl::Accept(std::vector<Envelope> batch, std::string_view pro
     exchange->messages.push_back(Exchange::Message{envelope.data_type, envelope.payload_json.size(),
                                                    envelope.edge_device_id});
   }
-  if (Wanted(kDashboard) || Wanted(kHealthRoom)) exchange->copies = batch;
+  if (AnyWanted()) exchange->copies = batch;
   parts_.sink->Accept(std::move(batch),
                       [this, exchange, done = std::move(done)](std::vector<AcceptResult> results) {
                         NoteExchange(*exchange, results);

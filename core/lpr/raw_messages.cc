@@ -117,7 +117,6 @@ absl::StatusOr<Envelope> Application::Impl::ReadRaw(const CallRequest& call,
     options.naive_zone = options_.zone;
     VD_ASSIGN_OR_RETURN(Envelope envelope, ParseEnvelope(call.body, options));
     message->data_type = envelope.data_type;
-    VD_RETURN_IF_ERROR(CheckPayload(envelope));
     return envelope;
   }
   CallRequest flat;
@@ -149,6 +148,10 @@ absl::StatusOr<Envelope> Application::Impl::ReadRaw(const CallRequest& call,
 void Application::Impl::HandleRaw(CallRequest call, ReplyFn reply) {
   auto message = std::make_shared<RawMessage>();
   absl::StatusOr<Envelope> envelope = ReadRaw(call, message.get());
+  if (envelope.ok()) {
+    const absl::Status checked = CheckPayload(*envelope);
+    if (!checked.ok()) envelope = checked;
+  }
   const auto answer = [this, message, reply](const AcceptResult& result) {
     reply(JsonReply(HttpStatusOf(result.status), message->Answer(result, parts_.clock->Now())));
   };

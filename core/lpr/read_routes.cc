@@ -164,8 +164,9 @@ void Application::Impl::GetRecords(RoutedRequest request, ReplyFn reply) {
 // A camera that has been silent is offline, whatever it said last; a state that an operator set
 // stays.
 std::string_view Application::Impl::ShownStatus(const DeviceRow& device) const {
-  if (device.status != "online") return device.status;
+  if (device.status != "online" && device.status != "offline") return device.status;
   if (sessions_.IsOnline(device.device_id)) return "online";
+  if (device.status == "offline") return "offline";
   const bool seen = device.last_seen != absl::InfinitePast() &&
                     parts_.clock->Now() - device.last_seen <= kOnlineWindow;
   return seen ? "online" : "offline";

@@ -45,6 +45,29 @@ std::string AsPayload(const JsonSlice& value, size_t max_bytes) {
   return json.Take();
 }
 
+// The camera that registered said there where it stands.
+void AddRegistered(const SessionCamera& registered, PayloadHeader* header) {
+  if (header->checkpoint_id.empty() && header->camera_id == registered.camera_id) {
+    header->checkpoint_id = registered.checkpoint_id;
+  }
+}
+
+// The store knows a checkpoint from the payload alone.
+void AddCheckpoint(std::string_view checkpoint_id, size_t max_bytes, std::string* payload) {
+  JsonScanLimits limits;
+  limits.max_bytes = max_bytes;
+  std::vector<JsonMember> members;
+  if (checkpoint_id.empty() || !JsonScanner(*payload, limits).ScanObject(&members).ok()) return;
+  for (const JsonMember& member : members) {
+    if (member.key == "checkpoint_id") return;
+  }
+  JsonWriter json;
+  json.BeginObject().Field("checkpoint_id", checkpoint_id).EndObject();
+  std::string added = json.Take();
+  added.back() = members.empty() ? ' ' : ',';
+  payload->replace(0, payload->find('{') + 1, added);
+}
+
 // detection_YYYYMMDD_HHMMSS.jpg names the time of capture.
 std::optional<absl::Time> TimeOfFile(std::string_view filename, absl::TimeZone zone) {
   const absl::string_view name = AbslView(filename);
@@ -84,7 +107,10 @@ absl::StatusOr<Envelope> Application::Impl::ReadContent(const CallRequest& call,
   if (header.camera_id.empty()) {
     return absl::InvalidArgumentError("Missing required field: camera_id");
   }
-  if (header.checkpoint_id.empty()) header.checkpoint_id = beside.checkpoint_id;
+  const bool inside = !header.checkpoint_id.empty();
+  if (!inside) header.checkpoint_id = beside.checkpoint_id;
+  AddRegistered(registered, &header);
+  if (!inside) AddCheckpoint(header.checkpoint_id, options_.max_body_bytes, &payload);
   if (header.message_id.empty()) header.message_id = beside.message_id;
   if (!header.timestamp.has_value()) header.timestamp = beside.timestamp;
   *checkpoint_id = header.checkpoint_id;
@@ -123,6 +149,7 @@ absl::StatusOr<Envelope> Application::Impl::ReadImage(const CallRequest& call,
   PayloadHeader header;
   header.camera_id = camera.value_or(registered.camera_id);
   header.checkpoint_id = checkpoint.value_or("");
+  AddRegistered(registered, &header);
   if (header.camera_id.empty()) {
     return absl::InvalidArgumentError("Missing required field: camera_id");
   }

@@ -106,13 +106,15 @@ void Application::Impl::HandleEvent(CallRequest call, ReplyFn reply) {
 void Application::Impl::AcceptOne(const CallRequest& call, Envelope envelope,
                                   std::string checkpoint_id,
                                   std::function<void(const AcceptResult&)> done) {
-  SessionCamera camera{envelope.edge_device_id, std::move(checkpoint_id)};
+  SessionCamera camera{envelope.edge_device_id, std::move(checkpoint_id), absl::InfinitePast()};
   std::vector<Envelope> batch;
   batch.push_back(std::move(envelope));
   Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
          [this, instance = call.peer.instance, session = std::string(SessionOf(call)),
-          camera = std::move(camera), done = std::move(done)](std::vector<AcceptResult> results) {
+          camera = std::move(camera),
+          done = std::move(done)](std::vector<AcceptResult> results) mutable {
            if (results.front().status.ok() && !camera.camera_id.empty()) {
+             camera.active = parts_.clock->Now();  // Not before what the store notes as seen.
              sessions_.AddCamera(instance, session, camera);
            }
            done(results.front());
@@ -267,6 +269,8 @@ void Application::Impl::NoteOffline(const std::vector<SessionCamera>& cameras) {
     record.at = parts_.clock->Now();
     record.seen = false;
     record.status = "offline";
+    // It may speak to another node by now, or by another protocol.
+    record.silent_since = camera.active;
     records.emplace_back(std::move(record));
     if (!Wanted(kDashboard)) continue;
     JsonWriter json;

@@ -9,6 +9,7 @@
 namespace viaduct {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -101,6 +102,17 @@ TEST_F(SessionTest, IsOfflineWhenItsLastSessionEnds) {
   EXPECT_EQ(StatusOf("CAM001"), "online");
 }
 
+TEST_F(SessionTest, StaysOnlineWhereItSpokeByAnotherWayLater) {
+  Tell("s1", "OPEN", "", "");
+  Event("camera_register", {{"camera_id", "CAM001"}, {"checkpoint_id", "CP01"}});
+  clock_.Advance(absl::Seconds(2));
+  Post("/api/detection", Detection());
+  Tell("s1", "CLOSE", "", "");
+  // The store works in order: what it is told next is answered after the end of the session.
+  Post("/api/detection", Detection());
+  EXPECT_EQ(StatusOf("CAM001"), "online");
+}
+
 TEST_F(SessionTest, ForgetsEverySessionOfAListenerThatIsGone) {
   for (int i = 0; i < 3; ++i) {
     const std::string camera = "CAM00" + std::to_string(i);
@@ -185,6 +197,24 @@ TEST_F(SessionTest, TakesContentInEveryWrapping) {
             true);
 }
 
+TEST_F(SessionTest, ContentAndImagesBelongToTheRegisteredCheckpoint) {
+  Tell("s1", "OPEN", "", "");
+  Event("camera_register", {{"camera_id", "CAM001"}, {"checkpoint_id", "CP07"}});
+  for (const Json& body : {Json("words"), Json{{"content", "a car"}, {"camera_id", "CAM001"}},
+                           Json{{"content", Json::object()}}}) {
+    const Reply reply = Event("message", body);
+    ASSERT_EQ(reply.attribute("event"), "message_saved") << reply.body;
+    EXPECT_EQ(FirstRecord()["checkpoint_id"], "CP07") << body;
+    clock_.Advance(absl::Seconds(1));
+  }
+  ASSERT_EQ(Event("image", {{"data", absl::Base64Escape(TinyJpeg())}}).attribute("event"),
+            "image_saved");
+  EXPECT_EQ(FirstRecord()["checkpoint_id"], "CP07");
+  clock_.Advance(absl::Seconds(1));
+  Event("message", {{"content", "a car"}, {"camera_id", "CAM002"}});
+  EXPECT_EQ(FirstRecord()["checkpoint_id"], "");  // Of another camera nothing is known.
+}
+
 TEST_F(SessionTest, KeepsImagesUnderTheirDay) {
   Tell("s1", "OPEN", "", "");
   const Json body{{"data", absl::Base64Escape(TinyJpeg())},
@@ -237,6 +267,31 @@ TEST_F(SessionTest, AnswersPlainMessagesOfEveryGeneration) {
     EXPECT_EQ(refused["status"], "error") << bad;
     EXPECT_FALSE(refused["message"].get<std::string>().empty());
   }
+}
+
+// As an envelope it would be too large for the next node.
+TEST_F(SessionTest, RefusesAPlainMessageThatCannotBeForwarded) {
+  Tell("r1", "OPEN", "", "", "websocket", "/");
+  Json large = Detection();
+  large["pad"] = std::string((1 << 20) - large.dump().size() - 16, 'x');
+  const Json refused = Raw(large);
+  EXPECT_EQ(refused["status"], "error");
+  EXPECT_EQ(refused["result"], "rejected");
+}
+
+// A camera's own room is told also while no dashboard is there.
+TEST_F(SessionTest, KnowsWhetherAnybodyListens) {
+  EXPECT_FALSE(application_->HasAnyRoom());
+  Tell("s1", "OPEN", "", "");
+  EXPECT_FALSE(application_->HasAnyRoom());
+  publisher_.only_room = "camera_CAM001_CP01";
+  Event("camera_register", {{"camera_id", "CAM001"}, {"checkpoint_id", "CP01"}});
+  EXPECT_TRUE(application_->HasAnyRoom());
+  publisher_.Take();
+  Event("lpr_data", Detection());
+  EXPECT_THAT(Published(), Contains("new_detection@camera_CAM001_CP01"));
+  Tell("s1", "CLOSE", "", "");
+  EXPECT_FALSE(application_->HasAnyRoom());
 }
 
 TEST_F(SessionTest, JoinsRoomsAndAnswersPings) {

@@ -30,7 +30,10 @@ Sessions::Session* Sessions::Find(std::string_view instance, std::string_view se
 void Sessions::Leave(const Session& session, std::vector<SessionCamera>* offline) {
   for (const std::string& room : session.rooms) Release(&rooms_, room);
   for (const SessionCamera& camera : session.cameras) {
-    if (Release(&cameras_, camera.camera_id)) offline->push_back(camera);
+    if (!Release(&cameras_, camera.camera_id)) continue;
+    offline->push_back(camera);
+    const auto active = active_.extract(camera.camera_id);
+    if (!active.empty()) offline->back().active = active.mapped();
   }
 }
 
@@ -72,14 +75,22 @@ void Sessions::AddCamera(std::string_view instance, std::string_view session,
   absl::MutexLock lock(&mutex_);
   Session* const found = Find(instance, session);
   if (found == nullptr) return;
+  const absl::Time at = camera.active;
   for (SessionCamera& known : found->cameras) {
     if (known.camera_id != camera.camera_id) continue;
     if (!camera.checkpoint_id.empty()) known.checkpoint_id = std::move(camera.checkpoint_id);
+    NoteActive(known.camera_id, at);
     return;
   }
   if (found->cameras.size() >= kMaxCameras) return;
   ++cameras_[camera.camera_id];
+  NoteActive(camera.camera_id, at);
   found->cameras.push_back(std::move(camera));
+}
+
+void Sessions::NoteActive(const std::string& camera_id, absl::Time at) {
+  absl::Time& active = active_.try_emplace(camera_id, at).first->second;
+  active = std::max(active, at);
 }
 
 SessionCamera Sessions::CameraOf(std::string_view instance, std::string_view session) const {
@@ -92,6 +103,11 @@ SessionCamera Sessions::CameraOf(std::string_view instance, std::string_view ses
 bool Sessions::HasRoom(std::string_view room) const {
   absl::MutexLock lock(&mutex_);
   return rooms_.contains(AbslView(room));
+}
+
+bool Sessions::HasAnyRoom() const {
+  absl::MutexLock lock(&mutex_);
+  return !rooms_.empty();
 }
 
 bool Sessions::IsOnline(std::string_view camera_id) const {

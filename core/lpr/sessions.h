@@ -12,12 +12,14 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 
 namespace viaduct {
 
 struct SessionCamera {
   std::string camera_id;
   std::string checkpoint_id;
+  absl::Time active = absl::InfinitePast();  // When it last spoke through any session.
 };
 
 // A session is named by its listener and the listener's name for it. What it is told of a session
@@ -41,6 +43,7 @@ class Sessions {
   SessionCamera CameraOf(std::string_view instance, std::string_view session) const;
 
   bool HasRoom(std::string_view room) const;
+  bool HasAnyRoom() const;
   bool IsOnline(std::string_view camera_id) const;
   int64_t size() const;
 
@@ -55,6 +58,8 @@ class Sessions {
 
   void Leave(const Session& session, std::vector<SessionCamera>* offline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteActive(const std::string& camera_id, absl::Time at)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Session* Find(std::string_view instance, std::string_view session)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -62,6 +67,7 @@ class Sessions {
   Table sessions_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, size_t> rooms_ ABSL_GUARDED_BY(mutex_);    // Sessions in it.
   absl::flat_hash_map<std::string, size_t> cameras_ ABSL_GUARDED_BY(mutex_);  // Sessions of it.
+  absl::flat_hash_map<std::string, absl::Time> active_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace viaduct

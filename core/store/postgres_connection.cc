@@ -21,6 +21,7 @@ namespace {
 constexpr int kBinary = 1;
 constexpr size_t kMaxPrepared = 256;
 constexpr size_t kMaxMessageBytes = 512;
+constexpr int64_t kMinConnectSeconds = 2;  // libpq makes 1 to 2, and 0 to no end at all.
 
 // Of the machine itself: a test's clock stands still while a socket does not.
 int64_t NowNanos() {
@@ -46,10 +47,16 @@ std::string OneLine(const char* message) {
   return line;
 }
 
-// Keywords and values for PQconnectStartParams.
+// Whole seconds as libpq counts them.
+int64_t ConnectSeconds(absl::Duration timeout) {
+  return std::max(kMinConnectSeconds, absl::ToInt64Seconds(absl::Ceil(timeout, absl::Seconds(1))));
+}
+
+// Keywords and values for PQconnectdbParams.
 class Keywords {
  public:
-  Keywords(const PostgresAddress& a, const std::string& application) {
+  explicit Keywords(const PgConnection::Options& options) {
+    const PostgresAddress& a = options.address;
     Add("dbname", a.url);
     Add("host", a.host);
     Add("port", a.port > 0 ? absl::StrCat(a.port) : "");
@@ -60,7 +67,8 @@ class Keywords {
     Add("sslrootcert", a.ssl_ca);
     Add("sslcert", a.ssl_certificate);
     Add("sslkey", a.ssl_key);
-    Add("application_name", application);
+    Add("application_name", options.application_name);
+    Add("connect_timeout", absl::StrCat(ConnectSeconds(options.connect_timeout)));
     Add("client_encoding", "UTF8");
     // A server that vanished without a word is noticed.
     Add("keepalives_idle", "15");
@@ -140,24 +148,17 @@ absl::StatusOr<std::unique_ptr<PgConnection>> PgConnection::Open(const Options& 
   return connection;
 }
 
+// libpq waits, as only then a host that says nothing costs its share of time and the next is tried:
+// PQconnectPoll ignores connect_timeout. The calling thread is held for that time per host.
 absl::Status PgConnection::Connect() {
-  const Keywords words(options_.address, options_.application_name);
-  conn_.reset(PQconnectStartParams(words.keys(), words.values(), /*expand_dbname=*/1));
+  const Keywords words(options_);
+  conn_.reset(PQconnectdbParams(words.keys(), words.values(), /*expand_dbname=*/1));
   if (conn_ == nullptr) return absl::UnavailableError("store: cannot connect, no memory");
   PQsetNoticeProcessor(
       conn_.get(), [](void*, const char*) {}, nullptr);
-  const int64_t deadline = DeadlineIn(options_.connect_timeout);
-  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-  while (state != PGRES_POLLING_OK) {
-    if (state == PGRES_POLLING_FAILED || PQstatus(conn_.get()) == CONNECTION_BAD) {
-      return absl::UnavailableError(
-          absl::StrCat("store: cannot connect, ", OneLine(PQerrorMessage(conn_.get()))));
-    }
-    if (!Wait(state == PGRES_POLLING_WRITING, deadline).ok()) {
-      return absl::UnavailableError(absl::StrCat("store: cannot connect, no answer within ",
-                                                 absl::FormatDuration(options_.connect_timeout)));
-    }
-    state = PQconnectPoll(conn_.get());
+  if (PQstatus(conn_.get()) != CONNECTION_OK) {
+    return absl::UnavailableError(
+        absl::StrCat("store: cannot connect, ", OneLine(PQerrorMessage(conn_.get()))));
   }
   return PQsetnonblocking(conn_.get(), 1) == 0
              ? absl::OkStatus()

@@ -52,9 +52,9 @@ class PgConnection {
   struct Options {
     PostgresAddress address;
     std::string application_name = "viaduct";
-    absl::Duration connect_timeout = absl::Seconds(5);
-    absl::Duration reply_timeout = absl::Seconds(30);  // Without it the connection is given up.
-    absl::Duration statement_timeout;                  // On the server; zero: none.
+    absl::Duration connect_timeout = absl::Seconds(5);  // Of each host, in whole seconds.
+    absl::Duration reply_timeout = absl::Seconds(30);   // Without it the connection is given up.
+    absl::Duration statement_timeout;                   // On the server; zero: none.
     bool read_only = false;
   };
 

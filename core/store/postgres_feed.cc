@@ -14,6 +14,13 @@ namespace {
 
 constexpr absl::Duration kSlice = absl::Milliseconds(200);  // A stop is noticed within it.
 
+// An error that other rows need not have.
+bool IsOfRows(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kInvalidArgument ||
+         status.code() == absl::StatusCode::kDeadlineExceeded ||
+         status.code() == absl::StatusCode::kInternal;
+}
+
 }  // namespace
 
 PostgresFeed::PostgresFeed(Options options, StoreObserver observer, Log* log)
@@ -28,16 +35,15 @@ PostgresFeed::~PostgresFeed() {
 
 void PostgresFeed::Loop() {
   SetThreadName("store-feed");
-  bool told = false;
   while (!stopping_.HasBeenNotified()) {
     const absl::Status status = Serve();
     db_.reset();
     if (stopping_.HasBeenNotified()) return;
-    if (!told) {
+    if (!told_) {
       log_->Warning("store", "cannot follow other nodes, it is tried again",
                     {{"error", std::string(status.message())}});
     }
-    told = true;
+    told_ = true;
     stopping_.WaitForNotificationWithTimeout(options_.pause);
   }
 }
@@ -46,6 +52,8 @@ absl::Status PostgresFeed::Serve() {
   VD_RETURN_IF_ERROR(Connect());
   while (!stopping_.HasBeenNotified()) {
     VD_RETURN_IF_ERROR(Look());
+    if (told_) log_->Info("store", "following other nodes again");
+    told_ = false;
     VD_RETURN_IF_ERROR(AwaitNews());
   }
   return absl::OkStatus();
@@ -99,6 +107,8 @@ absl::Status PostgresFeed::Follow(int64_t writer, const Place& newest, Place* pl
   return FollowTable(&PgHealthOf, writer, newest.health_report, &place->health_report);
 }
 
+// What cannot be read is halved until the bad row stands alone: it must not stop all that come
+// behind it.
 absl::Status PostgresFeed::FollowTable(Query query, int64_t writer, int64_t newest,
                                        int64_t* place) {
   if (newest - *place > kMaxBehind) {
@@ -106,11 +116,26 @@ absl::Status PostgresFeed::FollowTable(Query query, int64_t writer, int64_t newe
                   {{"rows", absl::StrCat(newest - *place)}});
     *place = newest - kMaxBehind;
   }
+  int64_t until = newest;
   while (*place < newest && !stopping_.HasBeenNotified()) {
-    VD_ASSIGN_OR_RETURN(const PgStored stored,
-                        query(db_.get(), PgRange{writer, *place, newest, kMaxRowsAtOnce}));
-    if (!stored.rows.empty()) observer_.stored(stored.rows);
-    *place = stored.last;
+    const absl::StatusOr<PgStored> stored =
+        query(db_.get(), PgRange{writer, *place, until, kMaxRowsAtOnce});
+    if (stored.ok()) {
+      if (!stored->rows.empty()) observer_.stored(stored->rows);
+      *place = stored->last;
+      if (*place == until) until = newest;
+      continue;
+    }
+    if (!IsOfRows(stored.status()) || db_->broken()) return stored.status();
+    if (until - *place > 1) {
+      until = *place + (until - *place) / 2;
+      continue;
+    }
+    log_->Warning(
+        "store", "an event of another node cannot be read, it is left out",
+        {{"row", absl::StrCat(until)}, {"error", std::string(stored.status().message())}});
+    *place = until;
+    until = newest;
   }
   return absl::OkStatus();
 }

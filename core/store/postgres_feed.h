@@ -60,6 +60,7 @@ class PostgresFeed final : public StoreWatch {
   std::unique_ptr<PgConnection> db_;
   absl::flat_hash_map<int64_t, Place> places_;  // By writer.
   Place head_;          // The newest of all writers at the last look: where a new one begins.
+  bool told_ = false;   // That it cannot follow; once, until it can.
   bool begun_ = false;  // places_ has what was there when the watch began.
 
   absl::Notification stopping_;

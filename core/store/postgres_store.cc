@@ -24,6 +24,7 @@
 namespace viaduct {
 namespace {
 
+constexpr int kMaxCheckers = 2;  // As many as there are threads that write images.
 constexpr absl::Duration kHousekeepingEvery = absl::Seconds(60);
 
 PgConnection::Options ConnectionOf(const PostgresStoreOptions& options) {
@@ -44,6 +45,12 @@ PostgresReaders::Options ReadersOf(const PostgresStoreOptions& options) {
   readers.connection.reply_timeout = 2 * options.read_deadline;
   readers.max_connections = options.max_readers;
   return readers;
+}
+
+PostgresReaders::Options CheckersOf(const PostgresStoreOptions& options) {
+  PostgresReaders::Options checkers = ReadersOf(options);
+  checkers.max_connections = kMaxCheckers;
+  return checkers;
 }
 
 // Thread-safe, as Store. The writing connection lives on the writer thread (and in Start, before
@@ -71,10 +78,15 @@ class PostgresStore final : public Store {
   using Group = WriteQueue::Group;
 
   template <typename Query>
-  auto Read(const Query& query) -> decltype(query(nullptr));
+  auto Read(const Query& query) -> decltype(query(nullptr)) {
+    return ReadFrom(&readers_, query);
+  }
+  template <typename Query>
+  auto ReadFrom(PostgresReaders* readers, const Query& query) -> decltype(query(nullptr));
 
   absl::Status Connect();
   absl::Status ConnectNow();
+  absl::Status FirstPartitions(absl::Time now);
   void CloseWriter();
   void Loop();
   absl::Duration Patience() const;
@@ -90,6 +102,7 @@ class PostgresStore final : public Store {
   const Clock* const clock_;
   Log* const log_;
   PostgresReaders readers_;
+  PostgresReaders checkers_;  // Of ingest alone: slow readers must not keep it waiting.
   WriteQueue queue_;
 
   // Writer thread.
@@ -110,6 +123,7 @@ PostgresStore::PostgresStore(PostgresStoreOptions options, const Clock* clock, L
       clock_(clock),
       log_(log),
       readers_(ReadersOf(options_), clock),
+      checkers_(CheckersOf(options_), clock),
       queue_(WriteQueue::Options{options_.max_queued_records, options_.max_queued_bytes,
                                  options_.max_group_records, options_.max_group_bytes}),
       retry_(options_.min_retry) {}
@@ -147,11 +161,11 @@ absl::Status PostgresStore::Connect() {
 absl::Status PostgresStore::ConnectNow() {
   CloseWriter();
   readers_.DropFree();
+  checkers_.DropFree();
   VD_ASSIGN_OR_RETURN(db_, PgConnection::Open(ConnectionOf(options_)));
   VD_ASSIGN_OR_RETURN(const int64_t version, MigratePostgres(db_.get()));
   const absl::Time now = clock_->Now();
-  VD_RETURN_IF_ERROR(EnsurePartitions(db_.get(), now));
-  partitions_from_ = absl::ToCivilMonth(now, absl::UTCTimeZone());
+  VD_RETURN_IF_ERROR(FirstPartitions(now));
   PostgresWriter::Options writer;
   writer.node_id = options_.node_id;
   writer.zone = options_.zone;
@@ -163,6 +177,22 @@ absl::Status PostgresStore::ConnectNow() {
   }
   LookAtServer();
   LookAtSize();
+  return absl::OkStatus();
+}
+
+// A month that cannot be made now (a dump holds its lock) keeps nobody from writing: its rows wait
+// in the default partition until Housekeeping has made it.
+absl::Status PostgresStore::FirstPartitions(absl::Time now) {
+  const absl::Status status = EnsurePartitions(db_.get(), now);
+  if (status.ok()) {
+    partitions_from_ = absl::ToCivilMonth(now, absl::UTCTimeZone());
+    return status;
+  }
+  if (db_->broken() || status.code() == absl::StatusCode::kFailedPrecondition) return status;
+  partitions_from_ = absl::CivilMonth();
+  next_housekeeping_ns_ = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(kHousekeepingEvery);
+  log_->Warning("store", "cannot add a partition, it is tried again",
+                {{"error", std::string(status.message())}});
   return absl::OkStatus();
 }
 
@@ -304,12 +334,13 @@ void PostgresStore::LookAtSize() {
 // A connection from before the server was restarted fails at its first query: that is no reason to
 // refuse the reader.
 template <typename Query>
-auto PostgresStore::Read(const Query& query) -> decltype(query(nullptr)) {
+auto PostgresStore::ReadFrom(PostgresReaders* readers, const Query& query)
+    -> decltype(query(nullptr)) {
   while (true) {
-    VD_ASSIGN_OR_RETURN(PostgresReaders::Lease lease, readers_.Take());
+    VD_ASSIGN_OR_RETURN(PostgresReaders::Lease lease, readers->Take());
     auto result = query(lease.db());
     if (!lease.db()->broken() || lease.fresh()) return result;
-    readers_.DropFree();
+    readers->DropFree();
   }
 }
 
@@ -350,7 +381,7 @@ absl::StatusOr<BlacklistPage> PostgresStore::ListBlacklist(int limit, std::strin
 }
 
 absl::StatusOr<bool> PostgresStore::HasDetection(const MessageKey& key) {
-  return Read([&](PgConnection* db) { return PgHasDetection(db, key); });
+  return ReadFrom(&checkers_, [&](PgConnection* db) { return PgHasDetection(db, key); });
 }
 
 std::unique_ptr<StoreWatch> PostgresStore::WatchOthers(StoreObserver observer) {

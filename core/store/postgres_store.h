@@ -25,7 +25,7 @@ struct PostgresStoreOptions {
   size_t max_queued_bytes = 128u << 20;             // Of their payloads.
   size_t max_group_records = 4'096;                 // In one transaction.
   size_t max_group_bytes = 32u << 20;               // A single larger record still fits.
-  int max_readers = 4;                              // Beside the writer's one connection.
+  int max_readers = 4;  // Beside the writer's one and HasDetection's two.
   absl::Duration connect_timeout = absl::Seconds(5);
   absl::Duration read_deadline = absl::Seconds(5);
   absl::Duration write_timeout = absl::Seconds(30);    // Of one reply; then a new connection.

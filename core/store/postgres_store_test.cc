@@ -1,6 +1,7 @@
 // What only a server can do: be away, be shared, be of another version, ask for a certificate.
 #include "core/store/postgres_store.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 namespace viaduct {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -251,6 +253,94 @@ TEST_F(PostgresStoreTest, WhatPostgresWouldRefuseInTextIsReplaced) {
   EXPECT_EQ(Append(store.get(), record).status.code(), absl::StatusCode::kInvalidArgument);
 }
 
+// Not the sender's fault: the message must not be thrown away.
+TEST_F(PostgresStoreTest, AnErrorThatNobodyUnderstandsIsToldAsOneToTryAgain) {
+  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  auto store = Open(address);
+  ASSERT_TRUE(Connect(address)
+                  ->Exec("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                         "RAISE EXCEPTION 'odd' USING ERRCODE = 'XX000'; END $$; CREATE TRIGGER t "
+                         "BEFORE INSERT ON detections FOR EACH ROW WHEN (NEW.message_id = 'odd') "
+                         "EXECUTE FUNCTION fail()")
+                  .ok());
+  EXPECT_EQ(Append(store.get(), Detection("odd")).status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(Append(store.get(), Detection("even")).status.ok());
+  EXPECT_EQ(store->Health().state, StoreHealth::State::kOk);
+}
+
+TEST_F(PostgresStoreTest, ADumpThatHoldsTheTableKeepsNobodyFromWriting) {
+  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  Open(address).reset();
+  clock_.Advance(absl::Hours(24 * 200));
+  auto dump = Connect(address);
+  ASSERT_TRUE(dump->Exec("BEGIN; LOCK TABLE lpr_events IN ACCESS SHARE MODE").ok());
+  auto store = Open(address);
+  EXPECT_EQ(store->Health().state, StoreHealth::State::kOk) << store->Health().reason;
+  EXPECT_TRUE(Append(store.get(), Detection("m-1")).status.ok());
+  ASSERT_TRUE(dump->Exec("COMMIT").ok());
+  const auto made = [&dump] {
+    return dump->QueryInt("SELECT count(*) FROM lpr_events_2024_08").value_or(-1);
+  };
+  const absl::Time deadline = absl::Now() + kDeadline;
+  for (int i = 0; made() < 0 && absl::Now() < deadline; ++i) {
+    clock_.Advance(absl::Seconds(61));
+    Append(store.get(), Detection(absl::StrCat("more-", i)));
+  }
+  EXPECT_GE(made(), 0);
+}
+
+// The first host's kernel accepts, and nobody behind it says a word.
+TEST_F(PostgresStoreTest, AHostThatSaysNothingIsPassedOver) {
+  PostgresServer* const server = PostgresServer::Shared();
+  const PostgresAddress real = server->OverTcp(server->NewDatabase());
+  const int silent = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&at), size), 0);
+  ASSERT_EQ(listen(silent, 8), 0);
+  ASSERT_EQ(getsockname(silent, reinterpret_cast<sockaddr*>(&at), &size), 0);
+  PgConnection::Options options;
+  options.address = real;
+  options.address.host.clear();
+  options.address.port = 0;
+  options.address.url =
+      absl::StrCat("host=127.0.0.1,127.0.0.1 port=", ntohs(at.sin_port), ",", server->port());
+  options.connect_timeout = absl::Seconds(1);
+  const auto db = PgConnection::Open(options);
+  EXPECT_TRUE(db.ok()) << db.status();
+  close(silent);
+}
+
+// The threads that write images ask it before each message.
+TEST_F(PostgresStoreTest, SlowReadersKeepNobodyFromAskingForADetection) {
+  PostgresStoreOptions options;
+  options.address = PostgresServer::Shared()->NewDatabase();
+  options.max_readers = 1;
+  options.read_deadline = kDeadline;
+  auto store = OpenPostgresStore(options, &clock_, &log_).value();
+  const DetectionRecord stored = Detection("m-1");
+  ASSERT_TRUE(Append(store.get(), stored).status.ok());
+  auto holder = Connect(options.address);
+  ASSERT_TRUE(holder->Exec("BEGIN; LOCK TABLE lpr_events IN ACCESS EXCLUSIVE MODE").ok());
+  std::thread slow([&store] { EXPECT_TRUE(store->ListEvents(EventsQuery()).ok()); });
+  const auto waiting = [&] {
+    return Connect(options.address)
+        ->QueryInt(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+            "datname = current_database()")
+        .value_or(0);
+  };
+  const absl::Time deadline = absl::Now() + kDeadline;
+  while (waiting() == 0 && absl::Now() < deadline) std::this_thread::yield();
+  const absl::StatusOr<bool> known = store->HasDetection(stored.key);
+  EXPECT_TRUE(known.ok()) << known.status();
+  EXPECT_EQ(waiting(), 1);
+  EXPECT_TRUE(holder->Exec("COMMIT").ok());
+  slow.join();
+}
+
 TEST_F(PostgresStoreTest, ManyBadRecordsInOneGroupFailAlone) {
   auto store = Open(PostgresServer::Shared()->NewDatabase());
   std::vector<StoreRecord> records;
@@ -457,6 +547,46 @@ TEST_F(PostgresStoreTest, AWatchCatchesUpFromTheTablesAfterItsConnectionWasLost)
     for (const StoredElsewhere& row : rows) late += CameraOf(row) == "LATE" ? 1 : 0;
   }
   EXPECT_EQ(late, 20);
+  watch.reset();
+}
+
+// A view puts a row there that nobody can read: a device whose name divides by zero.
+TEST_F(PostgresStoreTest, AWatchLeavesOutARowThatCannotBeReadAndGoesOn) {
+  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  auto one = Open(address, "node-1");
+  auto two = Open(address, "node-2");
+  Append(one.get(), Detection("known", "BAD"));
+  Told told;
+  auto watch = two->WatchOthers(told.Observer());
+  int sent = 0;
+  const absl::Time patience = absl::Now() + kDeadline;
+  while (told.Await(0).empty() && absl::Now() < patience) {
+    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
+  }
+  ASSERT_TRUE(Connect(address)
+                  ->Exec("BEGIN; ALTER TABLE edge_devices RENAME TO devices_below; CREATE VIEW "
+                         "edge_devices AS SELECT id, last_seen, checkpoint_id, health_status, "
+                         "has_detections, status, CASE WHEN device_id = 'BAD' THEN (1 / "
+                         "(length(device_id) - 3))::text ELSE device_id END AS device_id FROM "
+                         "devices_below; COMMIT")
+                  .ok());
+  for (const char* id : {"bad-1", "good-1", "good-2", "bad-2", "good-3", "last"}) {
+    const AppendResult stored = Append(one.get(), Detection(id, id[0] == 'b' ? "BAD" : "FIRST"));
+    EXPECT_TRUE(stored.status.ok()) << stored.status;
+  }
+  std::vector<std::string> seen;
+  const absl::Time deadline = absl::Now() + kDeadline;
+  size_t rows = 0;
+  while ((seen.empty() || seen.back() != "last") && absl::Now() < deadline) {
+    seen.clear();
+    const std::vector<StoredElsewhere> all = told.Await(rows + 1);
+    rows = all.size();
+    for (const StoredElsewhere& row : all) {
+      const std::string& id = std::get<DetectionRecord>(row.record).message_id;
+      if (id.substr(0, 5) != "first") seen.push_back(id);
+    }
+  }
+  EXPECT_THAT(seen, ElementsAre("good-1", "good-2", "good-3", "last"));
   watch.reset();
 }
 

@@ -1,10 +1,14 @@
 #include "core/store/postgres_values.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "core/base/string_view.h"
 
 namespace viaduct {
 namespace {
@@ -12,6 +16,10 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 constexpr std::string_view kReplacementEscape = "\\ufffd";
 constexpr size_t kEscapeBytes = 6;  // \uXXXX
+constexpr std::string_view kNumber = "+-.0123456789Ee";
+constexpr std::string_view kNoted = "\"\\-0123456789";  // Outside of strings.
+constexpr size_t kMaxPlainBytes = 64;                   // Of a number that stays as it is.
+constexpr size_t kMaxDoubleBytes = 32;
 constexpr char kJsonbVersion = 1;
 constexpr int64_t kEpochSeconds = 946'684'800;  // 2000-01-01, where PostgreSQL's time begins.
 
@@ -86,6 +94,24 @@ size_t CopyEscape(std::string_view json, size_t at, std::string* out) {
   return length;
 }
 
+// Appends the number at `at` and returns its length.
+size_t CopyNumber(std::string_view json, size_t at, std::string* out) {
+  const size_t end = std::min(json.size(), json.find_first_not_of(kNumber, at));
+  const std::string_view number = json.substr(at, end - at);
+  double value = 0;
+  if ((number.size() <= kMaxPlainBytes && number.find_first_of("eE") == std::string_view::npos) ||
+      !absl::SimpleAtod(AbslView(number), &value)) {
+    out->append(number);
+    return number.size();
+  }
+  constexpr double kLargest = std::numeric_limits<double>::max();
+  std::array<char, kMaxDoubleBytes> shortest{};
+  const auto written = std::to_chars(shortest.data(), shortest.data() + shortest.size(),
+                                     std::clamp(value, -kLargest, kLargest));
+  out->append(shortest.data(), static_cast<size_t>(written.ptr - shortest.data()));
+  return number.size();
+}
+
 }  // namespace
 
 std::string PgText(std::string_view text) {
@@ -100,16 +126,26 @@ std::string PgText(std::string_view text) {
   return out.append(text.substr(begin));
 }
 
+// jsonb keeps its numbers as decimals: 1e-20000 is refused and 1e-16383 is read back as 16 KB. What
+// is not plain and short becomes the double that every reader makes of it.
 std::string PgJson(std::string_view json) {
-  if (json.find("\\u") == std::string_view::npos) return std::string(json);
   std::string out;
   out.reserve(json.size());
+  bool in_string = false;
   size_t at = 0;
   while (at < json.size()) {
+    const size_t next = std::min(
+        json.size(), in_string ? json.find_first_of("\"\\", at) : json.find_first_of(kNoted, at));
+    out.append(json.substr(at, next - at));
+    at = next;
+    if (at == json.size()) break;
     if (json[at] == '\\') {
       at += CopyEscape(json, at, &out);
-    } else {
+    } else if (json[at] == '"') {
+      in_string = !in_string;
       out.push_back(json[at++]);
+    } else {
+      at += CopyNumber(json, at, &out);
     }
   }
   return out;

@@ -22,6 +22,12 @@ bool IsRecordError(const absl::Status& status) {
          status.code() == absl::StatusCode::kInternal;
 }
 
+// What nobody understands may be the server's fault: only what is wrong with the record is final.
+absl::Status ToSender(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kInternal ? absl::UnavailableError(status.message())
+                                                      : status;
+}
+
 bool IsEdit(const StoreRecord& record) {
   return std::holds_alternative<DeviceRecord>(record) ||
          std::holds_alternative<EventRecord>(record) ||
@@ -119,7 +125,7 @@ absl::Status PostgresWriter::WriteCarefully(Slots slots) {
   sources_.clear();
   for (Slot& slot : slots) *slot.result = AppendResult();
   if (slots.size() == 1) {
-    *slots[0].result = AppendResult{status, false, "", {}};
+    *slots[0].result = AppendResult{ToSender(status), false, "", {}};
     return absl::OkStatus();
   }
   const size_t half = slots.size() / 2;

@@ -14,7 +14,9 @@ constexpr std::string_view kUpdateDevice =
     "UPDATE edge_devices SET last_seen = coalesce($2, last_seen), registered_at = "
     "coalesce(registered_at, $3), checkpoint_id = coalesce($4, checkpoint_id), name = coalesce($5, "
     "name), hostname = coalesce($6, hostname), ip_address = coalesce($7, ip_address), status = "
-    "coalesce($8, status), latitude = coalesce($9, latitude), longitude = coalesce($10, longitude) "
+    "CASE "
+    "WHEN last_seen > $11 THEN status ELSE coalesce($8, status) END, latitude = coalesce($9, "
+    "latitude), longitude = coalesce($10, longitude) "
     "WHERE device_id = $1";
 constexpr std::string_view kUpdateEvent =
     "UPDATE lpr_events SET updated_at = $2, edge_device_id = coalesce($3, edge_device_id), "
@@ -46,6 +48,7 @@ absl::Status PostgresWriter::Edit(const DeviceRecord& r, Slot* slot) {
   r.registers ? params.Add(r.at) : params.AddNull(PgType::kTime);
   params.Add(r.checkpoint_id).Add(r.name).Add(r.hostname).Add(r.ip_address).Add(r.status);
   params.Add(r.latitude).Add(r.longitude);
+  r.silent_since.has_value() ? params.Add(*r.silent_since) : params.AddNull(PgType::kTime);
   VD_ASSIGN_OR_RETURN(const PgResult changed,
                       db_->Run(kUpdateDevice, params, "cannot store a device"));
   if (changed.affected() == 0) {

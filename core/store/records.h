@@ -69,6 +69,7 @@ struct DeviceRecord {
   std::optional<std::string> hostname;
   std::optional<std::string> ip_address;
   std::optional<std::string> status;
+  std::optional<absl::Time> silent_since;  // The status changes only if it was not seen later.
   std::optional<double> latitude;
   std::optional<double> longitude;
 };

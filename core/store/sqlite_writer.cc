@@ -21,6 +21,12 @@ bool IsRecordError(const absl::Status& status) {
          status.code() == absl::StatusCode::kInternal;
 }
 
+// What nobody understands may be the file's fault: only what is wrong with the record is final.
+absl::Status ToSender(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kInternal ? absl::UnavailableError(status.message())
+                                                      : status;
+}
+
 int64_t Millis(absl::Time time) { return absl::ToUnixMillis(time); }
 
 std::string_view OrEmpty(std::string_view json) { return json == "{}" ? std::string_view() : json; }
@@ -156,7 +162,7 @@ absl::Status SqliteWriter::WriteCarefully(const StoreRecord& record, AppendResul
     sources_.clear();  // May name rows that are gone.
     devices_.clear();
     any_listed_.reset();
-    *result = AppendResult{status, false, "", {}};
+    *result = AppendResult{ToSender(status), false, "", {}};
   }
   return release_.Run("cannot release a savepoint");
 }

@@ -29,13 +29,14 @@ absl::Status SqliteWriter::PrepareEdits() {
       &add_source_, "INSERT INTO sources (device, checkpoint_id) VALUES (?, ?) RETURNING id"));
   VD_RETURN_IF_ERROR(
       prepare(&count_sources_, "SELECT count(*) FROM sources WHERE device = ? LIMIT 1"));
-  VD_RETURN_IF_ERROR(
-      prepare(&update_device_,
-              "UPDATE edge_devices SET last_seen = coalesce(?2, last_seen), registered_at = "
-              "coalesce(registered_at, ?3), checkpoint_id = coalesce(?4, checkpoint_id), name = "
-              "coalesce(?5, name), hostname = coalesce(?6, hostname), ip_address = coalesce(?7, "
-              "ip_address), status = coalesce(?8, status), latitude = coalesce(?9, latitude), "
-              "longitude = coalesce(?10, longitude) WHERE id = ?1"));
+  VD_RETURN_IF_ERROR(prepare(
+      &update_device_,
+      "UPDATE edge_devices SET last_seen = coalesce(?2, last_seen), registered_at = "
+      "coalesce(registered_at, ?3), checkpoint_id = coalesce(?4, checkpoint_id), name = "
+      "coalesce(?5, name), hostname = coalesce(?6, hostname), ip_address = coalesce(?7, "
+      "ip_address), status = CASE WHEN last_seen > ?11 THEN status ELSE coalesce(?8, status) "
+      "END, latitude = coalesce(?9, latitude), "
+      "longitude = coalesce(?10, longitude) WHERE id = ?1"));
   VD_RETURN_IF_ERROR(
       prepare(&update_event_,
               "UPDATE lpr_events SET updated_at = ?2, edge_device_id = coalesce(?3, "
@@ -80,6 +81,7 @@ absl::Status SqliteWriter::Apply(const DeviceRecord& r, AppendResult* result) {
   update.Bind(8, r.status);
   update.Bind(9, r.latitude);
   update.Bind(10, r.longitude);
+  r.silent_since.has_value() ? update.Bind(11, Millis(*r.silent_since)) : update.BindNull(11);
   return update.Run("cannot store a device");
 }
 

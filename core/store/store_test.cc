@@ -241,6 +241,25 @@ TEST_P(StoreTest, OneDetectionIsOneEventPerPlateOrOneWithout) {
   EXPECT_EQ(event->detection_id, FormatKey(none.key));
 }
 
+// A decimal of thousands of digits is neither refused nor read back in full.
+TEST_P(StoreTest, NumbersThatNoDoubleHoldsAreStoredAndStaySmall) {
+  DetectionRecord sent = Detection("m-1");
+  sent.plates[0].metadata_json = absl::StrCat(
+      R"({"a":1e-20000,"b":-1e-16383,"c":1E+99999,"d":2.5e-1,"e":"1e-20000 \\\"-1\"","f":0.)",
+      std::string(400, '3'), R"(,"g":[-12,9007199254740993]})");
+  const AppendResult result = AppendOne(sent);
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  const absl::StatusOr<RecordsPage> page = store_->ListRecords(RecordsQuery());
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_THAT(page->rows, SizeIs(1));
+  ASSERT_THAT(page->rows[0].record.plates, SizeIs(1));
+  const std::string& stored = page->rows[0].record.plates[0].metadata_json;
+  EXPECT_LT(stored.size(), 1000u);
+  EXPECT_THAT(stored, HasSubstr("9007199254740993"));
+  EXPECT_THAT(stored, HasSubstr(R"("1e-20000 \\\"-1\"")"));
+  EXPECT_TRUE(store_->ListEvents(EventsQuery()).ok());
+}
+
 TEST_P(StoreTest, ADuplicateChangesNothingAndHasTheFirstId) {
   const AppendResult first = AppendOne(Detection("m-1"));
   DetectionRecord again = Detection("m-1");
@@ -525,6 +544,25 @@ TEST_P(StoreTest, ChangesOnlyWhatIsGivenOfADevice) {
   change.device_id = "nobody";
   EXPECT_EQ(AppendOne(change).status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(store_->GetDevice("nobody").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_P(StoreTest, ADeviceThatWasSeenLaterStaysOnline) {
+  ASSERT_TRUE(AppendOne(Detection("m-1")).status.ok());
+  const absl::Time first = clock_.Now();
+  clock_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(AppendOne(Detection("m-2")).status.ok());
+  DeviceRecord gone;
+  gone.mode = DeviceRecord::Mode::kUpdate;
+  gone.device_id = "CAM001";
+  gone.at = clock_.Now();
+  gone.seen = false;
+  gone.status = "offline";
+  gone.silent_since = first;
+  ASSERT_TRUE(AppendOne(gone).status.ok());
+  EXPECT_EQ(store_->GetDevice("CAM001")->status, "online");
+  gone.silent_since = clock_.Now();
+  ASSERT_TRUE(AppendOne(gone).status.ok());
+  EXPECT_EQ(store_->GetDevice("CAM001")->status, "offline");
 }
 
 TEST_P(StoreTest, PagesOfDevices) {

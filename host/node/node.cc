@@ -96,9 +96,13 @@ absl::Status Node::OpenStorage() {
     folder.root = config.store.images;
     VD_ASSIGN_OR_RETURN(images_, ImageFolder::Open(folder, log));
     const absl::Status cleaned =
-        images_->CleanUp([this](const MessageKey& key) { return store_->HasDetection(key); });
-    // A database that is away must not keep the node from starting. What a crash left stays until
-    // the next start; the same message sent again replaces it.
+        images_->CleanUp([this](const MessageKey& key) -> absl::StatusOr<bool> {
+          absl::StatusOr<bool> stored = store_->HasDetection(key);
+          if (!stored.ok()) return absl::UnavailableError(stored.status().message());
+          return stored;
+        });
+    // A database that does not answer must not keep the node from starting. What a crash left stays
+    // until the next start; the same message sent again replaces it.
     if (cleaned.code() == absl::StatusCode::kUnavailable) {
       log->Warning(kComponent, "images of a crash are left, the database cannot be asked",
                    {{"reason", StdView(cleaned.message())}});
@@ -164,7 +168,8 @@ void Node::FollowOtherNodes(Publisher* publisher) {
   StoreObserver observer;
   observer.wanted = [this, publisher] {
     return feed_->wanted() || (publisher != nullptr && (publisher->Wanted("dashboard") ||
-                                                        publisher->Wanted("health_monitoring")));
+                                                        publisher->Wanted("health_monitoring") ||
+                                                        application_->HasAnyRoom()));
   };
   observer.stored = [this](const std::vector<StoredElsewhere>& rows) {
     for (const StoredElsewhere& row : rows) {

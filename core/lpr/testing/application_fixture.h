@@ -33,7 +33,9 @@ inline std::string TinyJpeg() {
 // Keeps what was published.
 class RecordingPublisher final : public Publisher {
  public:
-  bool Wanted(std::string_view) const override { return true; }
+  bool Wanted(std::string_view room) const override {
+    return only_room.empty() || room == only_room;
+  }
   void Publish(const Publication& publication) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     seen_.push_back({std::string(publication.event), std::string(publication.room),
@@ -57,6 +59,8 @@ class RecordingPublisher final : public Publisher {
     const std::lock_guard<std::mutex> lock(mutex_);
     return std::move(seen_);
   }
+
+  std::string only_room;  // Where somebody listens; empty: everywhere.
 
  private:
   std::mutex mutex_;
