@@ -300,8 +300,8 @@ void Listener::OnEvent(Session& session, SessionEvent event) {
   std::string body = event.arguments.empty() ? std::string() : std::move(event.arguments.front());
   if (!event.attachments.empty()) {
     std::string whole;
-    if (!InlineAttachments(body, event.attachments, &whole)) {
-      return session.Violation("an attachment is missing");
+    if (!InlineAttachments(body, event.attachments, options_.max_payload_bytes, &whole)) {
+      return session.Violation("the attachments are not those of the event");
     }
     body = std::move(whole);
   }

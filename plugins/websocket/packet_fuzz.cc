@@ -37,7 +37,7 @@ void TrySocketIo(const std::string& text) {
     Require(nlohmann::json::parse(elements[i]) == whole[i]);
   }
   std::string inlined;
-  if (InlineAttachments(packet.data, {"a", "b"}, &inlined))
+  if (InlineAttachments(packet.data, {"a", "b"}, text.size() + 2, &inlined))
     Require(nlohmann::json::accept(inlined));
 }
 

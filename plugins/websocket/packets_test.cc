@@ -102,15 +102,34 @@ TEST(ArrayElements, CutsWhereTheValuesEnd) {
 }
 
 TEST(InlineAttachments, PutsOctetsWhereTheyBelong) {
+  constexpr size_t kEnough = 1000;
   std::string out;
   ASSERT_TRUE(InlineAttachments(
       "{\"data\":{\"_placeholder\":true,\"num\":1},\"x\":{ \"num\":0, \"_placeholder\":true }}",
-      {"abc", std::string("\xff\xfe", 2)}, &out));
+      {"abc", std::string("\xff\xfe", 2)}, kEnough, &out));
   EXPECT_EQ(out, "{\"data\":\"//4=\",\"x\":\"YWJj\"}");
-  EXPECT_FALSE(InlineAttachments("{\"_placeholder\":true,\"num\":1}", {"abc"}, &out));
+  EXPECT_FALSE(InlineAttachments("{\"_placeholder\":true,\"num\":1}", {"abc"}, kEnough, &out));
   // What only looks like one stays.
-  ASSERT_TRUE(InlineAttachments("{\"text\":\"_placeholder\"}", {"abc"}, &out));
+  ASSERT_TRUE(InlineAttachments("{\"text\":\"_placeholder\"}", {"abc"}, kEnough, &out));
   EXPECT_EQ(out, "{\"text\":\"_placeholder\"}");
+}
+
+TEST(InlineAttachments, DoesNotGrowBeyondWhatHasCome) {
+  const std::string place = "{\"_placeholder\":true,\"num\":0}";
+  std::string out;
+  EXPECT_TRUE(InlineAttachments(place, {"abc"}, place.size() + 3, &out));
+  EXPECT_FALSE(InlineAttachments(place, {"abc"}, place.size() + 2, &out));
+  EXPECT_FALSE(InlineAttachments("[" + place + "," + place + "]", {"abc"}, 1000, &out));
+}
+
+TEST(InlineAttachments, LooksAtManyMarksInOneGo) {
+  // Quadratic, this would take minutes.
+  std::string text = "[\"";
+  for (int i = 0; i < 300'000; ++i) text += "_placeholder";
+  text += "\"]";
+  std::string out;
+  ASSERT_TRUE(InlineAttachments(text, {"abc"}, text.size(), &out));
+  EXPECT_EQ(out, text);
 }
 
 TEST(QuoteJson, SurvivesWhatIsNoText) {

@@ -13,6 +13,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kMaxIdDigits = 18;  // Fits 64 bits.
+constexpr size_t kMaxPlaceholderBytes = 64;
+constexpr std::string_view kPlaceholderMark = "_placeholder";
 
 bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -125,12 +127,21 @@ size_t ValueEnd(std::string_view json, size_t at) {
 
 // The number of the placeholder that `object` is; -1: it is none.
 int64_t PlaceholderOf(std::string_view object) {
-  constexpr size_t kMaxPlaceholderBytes = 64;
   if (object.size() > kMaxPlaceholderBytes) return -1;
   const Json json = Json::parse(object, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("_placeholder") || !json.contains("num")) return -1;
   if (json["_placeholder"] != true || !json["num"].is_number_unsigned()) return -1;
   return json["num"].get<int64_t>();
+}
+
+// The innermost object around `mark`; "": none that is short enough. Looks no further than that:
+// there may be as many marks as the text has room for.
+std::string_view ObjectAround(std::string_view json, size_t mark) {
+  const size_t from = mark - std::min(mark, kMaxPlaceholderBytes);
+  const size_t open = json.substr(from, mark - from).rfind('{');
+  const size_t close = json.substr(mark, kMaxPlaceholderBytes).find('}');
+  if (open == std::string_view::npos || close == std::string_view::npos) return {};
+  return json.substr(from + open, mark + close + 1 - (from + open));
 }
 
 }  // namespace
@@ -182,21 +193,26 @@ std::string QuoteJson(std::string_view text) {
 }
 
 bool InlineAttachments(std::string_view json, const std::vector<std::string>& attachments,
-                       std::string* out) {
-  constexpr std::string_view kMark = "_placeholder";
+                       size_t max_bytes, std::string* out) {
   out->clear();
   size_t done = 0;
-  for (size_t mark = json.find(kMark); mark != std::string_view::npos;
-       mark = json.find(kMark, mark + 1)) {
-    const size_t begin = json.rfind('{', mark);
-    const size_t end = json.find('}', mark);
-    if (begin == std::string_view::npos || begin < done || end == std::string_view::npos) continue;
-    const int64_t number = PlaceholderOf(json.substr(begin, end + 1 - begin));
+  size_t bytes = json.size();
+  std::vector<bool> used(attachments.size(), false);
+  for (size_t mark = json.find(kPlaceholderMark); mark != std::string_view::npos;
+       mark = json.find(kPlaceholderMark, mark + 1)) {
+    const std::string_view object = ObjectAround(json, mark);
+    const auto begin = static_cast<size_t>(object.data() - json.data());
+    if (object.empty() || begin < done) continue;
+    const int64_t number = PlaceholderOf(object);
     if (number < 0) continue;
-    if (static_cast<uint64_t>(number) >= attachments.size()) return false;
+    const auto index = static_cast<size_t>(number);
+    if (index >= attachments.size() || used[index]) return false;
+    used[index] = true;
+    bytes += attachments[index].size();
+    if (bytes > max_bytes) return false;
     absl::StrAppend(out, absl::string_view(json.data() + done, begin - done), "\"",
-                    absl::Base64Escape(attachments[static_cast<size_t>(number)]), "\"");
-    done = end + 1;
+                    absl::Base64Escape(attachments[index]), "\"");
+    done = begin + object.size();
   }
   out->append(json.substr(done));
   return true;

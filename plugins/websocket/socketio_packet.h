@@ -44,8 +44,9 @@ bool ReadJsonString(std::string_view json, std::string* out);
 std::string QuoteJson(std::string_view text);
 
 // Puts the attachments in the places that {"_placeholder":true,"num":N} keep for them, as base64
-// text, so that a binary event reads like any other. False: a place without an attachment.
+// text, so that a binary event reads like any other. False: a place without an attachment, a second
+// place for one, which no client makes, or more than `max_bytes` of text and attachments.
 bool InlineAttachments(std::string_view json, const std::vector<std::string>& attachments,
-                       std::string* out);
+                       size_t max_bytes, std::string* out);
 
 }  // namespace viaduct::websocket
