@@ -1,6 +1,7 @@
 #include "plugins/websocket/connection.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -60,7 +61,9 @@ void Connection::Start() {
 }
 
 void Connection::Read() {
-  const bool full = state_ == State::kAnswering && in_.size() >= kMaxEarlyBytes;
+  // A peer that asks and does not read is not listened to.
+  const bool full = (state_ == State::kAnswering && in_.size() >= kMaxEarlyBytes) ||
+                    (state_ == State::kRequest && Sending());
   if (reading_ || state_ == State::kClosed || full || (paused_ && state_ == State::kWebSocket)) {
     return;
   }
@@ -77,7 +80,7 @@ void Connection::OnRead(const Stream::Error& error, uint8_t* data, size_t size) 
   switch (state_) {
     case State::kRequest:
     case State::kAnswering:
-      if (in_.empty() && state_ == State::kRequest) SetDeadline(owner_->options().request_timeout);
+      if (in_.empty()) request_began_ = std::chrono::steady_clock::now();
       in_.append(reinterpret_cast<const char*>(data), size);
       StepHttp();
       break;
@@ -102,7 +105,8 @@ void Connection::Settle() {
   accounted_ = held;
   if (fits || held < kSmallBytes) return;
   if (state_ == State::kWebSocket) return CloseWebSocket(kCloseTryAgainLater, "too much at once");
-  if (state_ == State::kRequest) Refuse(503, "too much is being received");
+  if (state_ == State::kRequest) return Refuse(503, "too much is being received");
+  if (state_ == State::kAnswering) Abort();
 }
 
 // ---- HTTP
@@ -111,7 +115,7 @@ void Connection::StepHttp() {
   if (stepping_) return;
   stepping_ = true;
   const auto self = shared_from_this();
-  while (state_ == State::kRequest && !in_.empty()) {
+  while (state_ == State::kRequest && !in_.empty() && !Sending()) {
     const ScanResult result = http_->scanner.Scan(in_);
     if (result == ScanResult::kComplete) {
       TakeRequest();
@@ -120,17 +124,25 @@ void Connection::StepHttp() {
     if (result != ScanResult::kNeedMore) {
       Refuse(result);
     } else {
+      AwaitRequest();
       if (http_->scanner.TakeExpectsContinue()) {
         out_ += "HTTP/1.1 100 Continue\r\n\r\n";
         Flush();
       }
-      // A body earns time as it comes.
-      const auto earned = static_cast<int64_t>(in_.size() / kMinBytesPerSecond);
-      if (earned > 0) SetDeadline(owner_->options().request_timeout + absl::Seconds(earned));
     }
     break;
   }
   stepping_ = false;
+}
+
+// Counts from the first octet: one now and then buys no time, a body earns it as it comes.
+void Connection::AwaitRequest() {
+  const ServerOptions& options = owner_->options();
+  if (in_.empty()) return SetDeadline(options.idle_timeout);
+  const auto earned = static_cast<int64_t>(in_.size() / kMinBytesPerSecond);
+  const absl::Duration spent = absl::FromChrono(std::chrono::steady_clock::now() - request_began_);
+  SetDeadline(
+      std::max(options.request_timeout + absl::Seconds(earned) - spent, absl::ZeroDuration()));
 }
 
 void Connection::TakeRequest() {
@@ -162,10 +174,7 @@ void Connection::Answer(const HttpReply& reply) {
   http_->header.clear();
   WriteReply(reply, {http_->is_head, http_->keep_alive}, &out_);
   if (!http_->keep_alive) Finish();
-  SetDeadline(owner_->options().idle_timeout);
-  Flush();
-  if (state_ == State::kClosed) return;
-  StepHttp();
+  Flush();  // Goes on with the next request once this is written.
   Settle();
   Read();
 }
@@ -321,6 +330,10 @@ void Connection::Flush() {
   writing_.swap(out_);
   if (state_ == State::kWebSocket || state_ == State::kFlushing) {
     SetDeadline(owner_->options().stall_timeout);
+  } else {
+    // A large answer may take its time.
+    const auto earned = static_cast<int64_t>(writing_.size() / kMinBytesPerSecond);
+    SetDeadline(owner_->options().stall_timeout + absl::Seconds(earned));
   }
   stream_->Write(writing_, [self = shared_from_this()](const Stream::Error& error) {
     self->OnWritten(error);
@@ -336,7 +349,12 @@ void Connection::OnWritten(const Stream::Error& error) {
   if (state_ == State::kWebSocket) owner_->deadlines().Clear(this);
   Flush();
   if (std::exchange(early_, false)) Resume();
+  if (state_ != State::kRequest || Sending()) return Settle();
+  request_began_ = std::chrono::steady_clock::now();
+  AwaitRequest();
+  StepHttp();
   Settle();
+  Read();
 }
 
 void Connection::Finish() { state_ = State::kFlushing; }
@@ -373,7 +391,8 @@ void Connection::OnDeadline() {
       ++owner_->stats().slow_readers;
       return Abort();
     case State::kRequest:
-      if (in_.empty()) return Abort();  // Idle.
+      if (Sending()) ++owner_->stats().slow_readers;
+      if (Sending() || in_.empty()) return Abort();  // Else it is idle.
       ++owner_->stats().timed_out;
       return Refuse(408, "the request took too long");
     case State::kFlushing:

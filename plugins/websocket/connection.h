@@ -113,6 +113,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void Read();
   void OnRead(const Stream::Error& error, uint8_t* data, size_t size);
   void StepHttp();
+  void AwaitRequest();
+  // An answer is on its way; the next request waits for it.
+  bool Sending() const { return !out_.empty() || !writing_.empty(); }
   void TakeRequest();
   void Refuse(ScanResult why);
   void Refuse(int status, const char* reason);
@@ -138,6 +141,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::string out_;      // To be written next.
   std::string writing_;  // Being written.
   size_t accounted_ = 0;
+  SteadyTime request_began_;  // First octet of the request that is coming in.
   State state_ = State::kHandshake;
   bool reading_ = false;
   bool paused_ = false;

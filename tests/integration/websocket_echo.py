@@ -330,6 +330,39 @@ def slow_reader(port):
     expect(got in ((TEXT, b"4quick"), (TEXT, b"2")), f"the other peer was disturbed: {got}")
 
 
+def pipelining(t):
+    """Peers that ask and do not read, and ones whose request never ends, are let go."""
+    with echo(t, "engine", "--stall-timeout", 1500, "--request-timeout", 1500) as port:
+        request = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as many:
+            many.sendall(request * 200)
+            answers = b""
+            while answers.count(b"HTTP/1.1 404") < 200:
+                piece = many.recv(65536)
+                expect(piece, "pipelined requests are not all answered")
+                answers += piece
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as deaf:
+            sent = 0
+            try:
+                while sent < 256 << 20:
+                    sent += deaf.send(request * 2000)
+            except OSError:
+                pass
+            expect(sent < 64 << 20, f"a peer that reads nothing was listened to: {sent}")
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as slow:
+            slow.settimeout(0.2)
+            began = time.monotonic()
+            slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+                         + b"x" * 10000)
+            answer = b""
+            while not answer and time.monotonic() - began < PATIENCE_S:
+                with contextlib.suppress(socket.timeout):
+                    answer = slow.recv(65536)
+                if not answer:
+                    slow.sendall(b"x")
+            expect(b" 408 " in answer, f"an octet now and then holds a request: {answer[:80]}")
+
+
 def run(t):
     with echo(t, "raw", "--max-payload", 300000) as port:
         raw_framing(port)
@@ -344,6 +377,7 @@ def run(t):
             node_script("engineio_session.js", f"http://127.0.0.1:{port}", transports)
     with echo(t, "engine", "--max-payload", 1000000) as port:
         slow_reader(port)
+    pipelining(t)
     with echo(t, "socketio", "--connect-timeout", 1000, *short, "--max-payload", 1000000) as port:
         socketio_packets(port)
 

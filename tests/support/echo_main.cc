@@ -64,6 +64,8 @@ struct Arguments {
   int64_t ping_interval_ms = 25'000;
   int64_t ping_timeout_ms = 20'000;
   int64_t connect_timeout_ms = 45'000;
+  int64_t request_timeout_ms = 30'000;
+  int64_t stall_timeout_ms = 30'000;
 };
 
 void AddOptions(CLI::App* app, Arguments* arguments) {
@@ -75,6 +77,10 @@ void AddOptions(CLI::App* app, Arguments* arguments) {
   app->add_option("--ping-interval", arguments->ping_interval_ms, "ms")->capture_default_str();
   app->add_option("--ping-timeout", arguments->ping_timeout_ms, "ms")->capture_default_str();
   app->add_option("--connect-timeout", arguments->connect_timeout_ms, "ms")->capture_default_str();
+  app->add_option("--request-timeout", arguments->request_timeout_ms, "ms")->capture_default_str();
+  app->add_option("--stall-timeout", arguments->stall_timeout_ms, "ms")->capture_default_str();
+  app->add_option("--max-pending-events", arguments->server.max_pending_events, "of a session")
+      ->capture_default_str();
   app->add_option("--max-payload", arguments->server.max_payload_bytes, "octets")
       ->capture_default_str();
   app->add_flag("--deflate", arguments->server.deflate, "accept permessage-deflate");
@@ -85,6 +91,8 @@ ServerOptions OptionsOf(Arguments arguments) {
   server.ping_interval = absl::Milliseconds(arguments.ping_interval_ms);
   server.ping_timeout = absl::Milliseconds(arguments.ping_timeout_ms);
   server.connect_timeout = absl::Milliseconds(arguments.connect_timeout_ms);
+  server.request_timeout = absl::Milliseconds(arguments.request_timeout_ms);
+  server.stall_timeout = absl::Milliseconds(arguments.stall_timeout_ms);
   server.engine_paths = {"/engine.io/", "/socket.io/", "/ws/"};
   server.socketio = arguments.mode == "socketio";
   server.namespaces = {"/", "/custom"};
