@@ -221,6 +221,12 @@ bool Connection::AcceptWebSocket(Receiver* receiver) {
 
 void Connection::FeedFrames(uint8_t* data, size_t size) {
   const auto self = shared_from_this();
+  feeding_ = true;
+  FeedFramesOnce(data, size);
+  feeding_ = false;
+}
+
+void Connection::FeedFramesOnce(uint8_t* data, size_t size) {
   while (size > 0 && state_ == State::kWebSocket) {
     if (paused_) {
       in_.append(reinterpret_cast<const char*>(data), size);
@@ -309,6 +315,9 @@ void Connection::Pause() { paused_ = true; }
 
 void Connection::Resume() {
   if (!std::exchange(paused_, false)) return;
+  // Whoever feeds goes on by itself, and reads when it is through: TLS would read into the very
+  // octets that are being used.
+  if (feeding_) return;
   const auto self = shared_from_this();
   std::string held;
   held.swap(in_);

@@ -120,6 +120,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void Refuse(ScanResult why);
   void Refuse(int status, const char* reason);
   void FeedFrames(uint8_t* data, size_t size);
+  void FeedFramesOnce(uint8_t* data, size_t size);
   bool OnFrame(ReceivedFrame frame);
   void FailWebSocket(uint16_t code, const std::string& why);
   bool HasRoomFor(size_t bytes);
@@ -145,6 +146,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   State state_ = State::kHandshake;
   bool reading_ = false;
   bool paused_ = false;
+  bool feeding_ = false;  // What was read is still being used.
   bool ponged_ = false;
   bool early_ = false;  // Frames wait in in_ until the handshake is answered.
   bool stepping_ = false;
