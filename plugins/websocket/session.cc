@@ -241,14 +241,18 @@ void Session::Handle(EnginePacket packet) {
 void Session::HandleMessage(bool binary, std::string payload) {
   const size_t bytes = payload.size();
   ++pending_events_;
-  pending_bytes_ += bytes;
-  if (Busy() && websocket_ != nullptr) websocket_->Pause();
+  Hold(bytes);
   if (socketio_ != nullptr) {
     binary ? socketio_->TakeBinary(std::move(payload)) : socketio_->TakeText(std::move(payload));
     return;
   }
   ++owner_->stats().events;
   owner_->OnSessionMessage(this, binary, std::move(payload));
+}
+
+void Session::Hold(size_t bytes) {
+  pending_bytes_ += bytes;
+  if (Busy() && websocket_ != nullptr) websocket_->Pause();
 }
 
 bool Session::Busy() const {

@@ -88,6 +88,8 @@ class Session final : public std::enable_shared_from_this<Session>, public Recei
   void SendMessage(bool binary, std::string_view payload);
   // The same for many: `frame` is the WebSocket frame of the packet.
   void SendShared(const std::string& frame, std::string_view payload);
+  // More octets belong to the event that is being taken.
+  void Hold(size_t bytes);
   // One event or message has been dealt with.
   void EventDone(size_t bytes);
   // A message was against the protocol above.

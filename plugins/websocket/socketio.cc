@@ -42,27 +42,26 @@ void SocketIo::TakeText(std::string text) {
   if (packet.attachments > 0) {
     partial_ = std::move(packet);
     partial_bytes_ = text.size();
-    return;
+    // Nobody has it until its last frame is here: counted as pending, it would keep that from
+    // being read. What it may hold is bounded by the payload's limit.
+    return session_->EventDone(text.size());
   }
   Handle(std::move(packet), text.size());
 }
 
 void SocketIo::TakeBinary(std::string data) {
   if (partial_.attachments == 0) return session_->Violation("an attachment of nothing");
-  partial_bytes_ += data.size();
+  const size_t bytes = data.size();
+  partial_bytes_ += bytes;
   if (partial_bytes_ > owner_->options().max_payload_bytes) {
     return session_->Violation("the attachments are too large");
   }
   attachments_.push_back(std::move(data));
-  if (attachments_.size() < partial_.attachments) {
-    // This frame is accounted for with the last one, which ends the packet.
-    return;
-  }
-  // The frames before the last are done; what is left stands for the whole packet.
-  const size_t frames = partial_.attachments;
+  if (attachments_.size() < partial_.attachments) return session_->EventDone(bytes);
+  // The last frame stands for the whole packet.
+  session_->Hold(partial_bytes_ - bytes);
   SocketIoPacket packet = std::move(partial_);
   partial_ = SocketIoPacket();
-  for (size_t i = 0; i < frames; ++i) session_->EventDone(0);
   Handle(std::move(packet), std::exchange(partial_bytes_, 0));
 }
 

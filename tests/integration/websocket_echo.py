@@ -310,6 +310,23 @@ def socketio_packets(port):
     expect(got and got[0] == CLOSE, "no end without a namespace")
 
 
+def binary_of_one_event(port):
+    """One event may be pending: its own frames do not count as others."""
+    peer = Peer(port, "/socket.io/?EIO=4&transport=websocket")
+    peer.receive()
+    peer.frame(TEXT, "40")
+    expect(peer.receive()[1].startswith(b"40"), "not connected")
+    peer.receive()
+    for _ in range(2):
+        peer.frame(TEXT, '452-["message",{"_placeholder":true,"num":0},'
+                         '{"_placeholder":true,"num":1}]')
+        peer.frame(BINARY, b"a" * 300000)
+        peer.frame(BINARY, b"b" * 300000)
+        got = [peer.receive() for _ in range(3)]
+        expect([size and len(size[1]) for size in got[1:]] == [300000, 300000],
+               f"a binary event of several frames: {str(got)[:200]}")
+
+
 def slow_reader(port):
     """Reads nothing of what it is sent: it is disconnected, and others are not disturbed."""
     slow = Peer(port, "/engine.io/?EIO=4&transport=websocket")
@@ -377,6 +394,8 @@ def run(t):
             node_script("engineio_session.js", f"http://127.0.0.1:{port}", transports)
     with echo(t, "engine", "--max-payload", 1000000) as port:
         slow_reader(port)
+    with echo(t, "socketio", "--max-pending-events", 1, "--max-payload", 1000000) as port:
+        binary_of_one_event(port)
     pipelining(t)
     with echo(t, "socketio", "--connect-timeout", 1000, *short, "--max-payload", 1000000) as port:
         socketio_packets(port)
