@@ -85,6 +85,7 @@ void Connection::OnRead(const Stream::Error& error, uint8_t* data, size_t size) 
       StepHttp();
       break;
     case State::kWebSocket:
+      heard_ = heard_ || size > 0;
       FeedFrames(data, size);
       break;
     default:  // Whatever still comes is not wanted.
@@ -315,6 +316,7 @@ void Connection::Pause() { paused_ = true; }
 
 void Connection::Resume() {
   if (!std::exchange(paused_, false)) return;
+  heard_ = true;
   // Whoever feeds goes on by itself, and reads when it is through: TLS would read into the very
   // octets that are being used.
   if (feeding_) return;

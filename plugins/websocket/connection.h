@@ -79,6 +79,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void SendFrame(const std::string& frame, bool binary, std::string_view payload);
   void SendPing();
   bool TakePong() { return std::exchange(ponged_, false); }
+  // Whether anything has come since the last time, or nothing was read for a while.
+  bool TakeHeard() { return std::exchange(heard_, false); }
+  bool paused() const { return paused_; }
   // Says goodbye and waits a little for the peer to do so.
   void CloseWebSocket(uint16_t code, std::string_view reason);
   bool is_open() const { return state_ == State::kWebSocket; }
@@ -148,6 +151,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   bool paused_ = false;
   bool feeding_ = false;  // What was read is still being used.
   bool ponged_ = false;
+  bool heard_ = false;
   bool early_ = false;  // Frames wait in in_ until the handshake is answered.
   bool stepping_ = false;
 };

@@ -318,14 +318,24 @@ void Session::SendShared(const std::string& frame, std::string_view payload) {
 
 // ---- time and end
 
+// The pong may be behind data that is still coming, or that waits to be read.
+bool Session::MayHavePonged() {
+  if (websocket_ == nullptr) return post_ != nullptr;
+  return websocket_->paused() || websocket_->TakeHeard();
+}
+
 void Session::OnDeadline() {
   const SessionPtr self = shared_from_this();
   if (kind_ == Kind::kRaw && pinged_ && websocket_->TakePong()) return AwaitPing();
+  if (pinged_ && MayHavePonged()) {
+    return owner_->deadlines().Set(this, absl::ToChronoNanoseconds(owner_->options().ping_timeout));
+  }
   if (pinged_) {
     ++owner_->stats().timed_out;
     return Close(kCloseGoingAway, "ping timeout");
   }
   pinged_ = true;
+  if (websocket_ != nullptr) websocket_->TakeHeard();
   if (probe_ != nullptr && probe_->Lasts()) probe_.reset();
   owner_->deadlines().Set(this, absl::ToChronoNanoseconds(owner_->options().ping_timeout));
   if (kind_ == Kind::kRaw) return websocket_->SendPing();

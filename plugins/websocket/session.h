@@ -113,6 +113,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Recei
   void Upgraded(const ConnectionPtr& connection);
   std::string OpenPacket(bool may_upgrade) const;
   void AwaitPing();
+  bool MayHavePonged();
   bool Queue(EnginePacket packet);
   std::deque<EnginePacket> TakeQueue();
   bool Busy() const;

@@ -327,6 +327,22 @@ def binary_of_one_event(port):
                f"a binary event of several frames: {str(got)[:200]}")
 
 
+def pong_behind_data(port):
+    """A message that takes longer than a ping's time does not end its session."""
+    peer = Peer(port, "/engine.io/?EIO=4&transport=websocket")
+    peer.receive()
+    message = b"4" + b"x" * 99
+    peer.socket.sendall(bytes([0x81, 0x80 | len(message)]) + b"\x00\x00\x00\x00")
+    for i in range(0, len(message), 5):
+        peer.socket.sendall(message[i:i + 5])
+        time.sleep(0.1)
+    got = peer.receive()
+    expect(got == (TEXT, b"2"), f"no ping: {got}")
+    got = peer.receive()
+    expect(got == (TEXT, message), f"the message on a slow line: {got}")
+    expect(peer.receive()[0] == CLOSE, "no end without a pong")
+
+
 def slow_reader(port):
     """Reads nothing of what it is sent: it is disconnected, and others are not disturbed."""
     slow = Peer(port, "/engine.io/?EIO=4&transport=websocket")
@@ -390,6 +406,7 @@ def run(t):
         engine_polling(port, 1000000)
         engine_sessions(port)
         engine_upgrade(port)
+        pong_behind_data(port)
         for transports in ("websocket", "polling", "polling,websocket"):
             node_script("engineio_session.js", f"http://127.0.0.1:{port}", transports)
     with echo(t, "engine", "--max-payload", 1000000) as port:
