@@ -189,7 +189,10 @@ void Listener::AskSession(Session& session, Asked asked, std::string_view method
   call.credentials = credentials.data();
   call.credential_count = credentials.size();
   const Asked copy = asked;
-  const Status status = Ask(std::move(asked), &call);
+  // The host knows of a session before it hears of what that says.
+  TellLives();
+  const Status status =
+      lives_.empty() ? Ask(std::move(asked), &call) : sdk::ResourceExhausted("call: OPEN waits");
   // Not on this stack, which is the session's.
   if (!status.ok()) {
     server_->Post([this, copy] { Apply(copy, Busy(copy.kind)); });

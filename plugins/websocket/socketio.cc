@@ -103,7 +103,8 @@ void SocketIo::Connect(const SocketIoPacket& packet) {
     connected_.push_back(packet.nsp);
   }
   Write(std::move(answer), {});
-  if (refused) return;
+  // A peer that does not read is gone with the answer to it.
+  if (refused || !session_->open()) return;
   const std::string auth = packet.data.empty() ? "{}" : packet.data;
   owner_->OnSessionConnect(session_, packet.nsp, auth);
 }
