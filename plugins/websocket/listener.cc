@@ -15,6 +15,7 @@ using sdk::Status;
 
 constexpr int64_t kStatsIntervalNs = 2'000'000'000;
 constexpr size_t kMaxCallBodyBytes = 64u << 20;  // A host takes no more in one call.
+constexpr size_t kMaxLives = 65'536;             // That the host has no room for yet.
 constexpr std::string_view kEmitPrefix = "emit:";
 
 sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
@@ -256,8 +257,11 @@ void Listener::Apply(const Asked& asked, const Answer& answer) {
 // ---- sessions
 
 void Listener::OnConnect(Session& session, const std::string& nsp, const std::string& auth) {
+  if (lives_.size() >= kMaxLives) return session.Close(kCloseTryAgainLater, "the server is busy");
   std::string token = TokenOf(auth);
   if (!token.empty()) tokens_[session.id()] = std::move(token);
+  // Once, however many namespaces it enters, and comes back to.
+  if (!opened_.insert(session.id()).second) return;
   lives_.push_back({true, session.sid(), nsp.empty() ? "websocket" : "socketio", session.path(),
                     session.peer().name});
   TellLives();
@@ -268,6 +272,7 @@ void Listener::OnClose(Session& session) {
   for (auto it = calls_.begin(); it != calls_.end();) {
     it = it->second == session.id() ? calls_.erase(it) : std::next(it);
   }
+  if (opened_.erase(session.id()) == 0) return;
   const bool socketio = session.socketio() != nullptr;
   lives_.push_back({false, session.sid(), socketio ? "socketio" : "websocket", session.path(),
                     session.peer().name});

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -89,6 +90,7 @@ class Listener final : public ServerHandler {
 
   // The server's thread's own.
   std::deque<Life> lives_;
+  std::unordered_set<uint64_t> opened_;  // Sessions whose beginning is told, or waits in lives_.
   std::unordered_map<uint64_t, std::string> tokens_;  // Of Socket.IO's auth objects, by session.
   std::unordered_map<uint64_t, uint64_t> calls_;      // Of the host to a session, by token.
 

@@ -111,6 +111,8 @@ void SocketIo::Connect(const SocketIoPacket& packet) {
 
 void SocketIo::Disconnect(const std::string& nsp) {
   connected_.erase(std::find(connected_.begin(), connected_.end(), nsp));
+  // Nothing can be said any more; coming and going would cost the host a call each time.
+  if (connected_.empty()) session_->Close(kCloseNormal, "no namespace");
 }
 
 void SocketIo::Event(SocketIoPacket packet, size_t bytes) {

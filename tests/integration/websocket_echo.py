@@ -302,6 +302,10 @@ def socketio_packets(port):
     peer.frame(TEXT, '451-["message",{"_placeholder":true,"num":0}]')
     peer.frame(TEXT, '42["message"]')
     expect(peer.receive()[0] == CLOSE, "a text in place of an attachment")
+    peer = connect()
+    peer.receive()
+    peer.frame(TEXT, "41")
+    expect(peer.receive()[0] == CLOSE, "left the last namespace")
     peer = connect(namespace=None)
     while got := peer.receive():
         if got[0] == CLOSE:
