@@ -14,8 +14,12 @@ absl::Status Unusable(const char* what, const std::string& file, const Error& er
   return absl::InvalidArgumentError(absl::StrCat(what, ": ", file, ", ", error.message()));
 }
 
-void Restrict(Context* context) {
-  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+// docs/WIRE.md promises 1.3; a client may meet servers of others.
+constexpr int kOldestOfServer = TLS1_3_VERSION;
+constexpr int kOldestOfClient = TLS1_2_VERSION;
+
+void Restrict(int oldest, Context* context) {
+  SSL_CTX_set_min_proto_version(context->native_handle(), oldest);
   // An idle connection keeps no buffers of OpenSSL's.
   SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
 }
@@ -24,7 +28,7 @@ void Restrict(Context* context) {
 
 absl::Status UseCertificate(const std::string& certificate_file, const std::string& key_file,
                             Context* context) {
-  Restrict(context);
+  Restrict(kOldestOfServer, context);
   Error error;
   context->use_certificate_chain_file(certificate_file, error);
   if (error) return Unusable("certificate", certificate_file, error);
@@ -34,7 +38,7 @@ absl::Status UseCertificate(const std::string& certificate_file, const std::stri
 }
 
 absl::Status TrustAuthorities(const std::string& ca_file, Context* context) {
-  Restrict(context);
+  Restrict(kOldestOfClient, context);
   Error error;
   context->set_verify_mode(boost::asio::ssl::verify_peer, error);
   ca_file.empty() ? context->set_default_verify_paths(error)

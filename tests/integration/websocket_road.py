@@ -6,6 +6,8 @@ registers anew; a server that cannot be trusted gets nothing.
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 
 import common_path  # noqa: F401
@@ -29,6 +31,18 @@ def make_certificate(t):
                     "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", files[0],
                     "-keyout", files[1]], check=True, capture_output=True)
     return files
+
+
+def speaks_only_tls_1_3(port, certificate):
+    for version, served in ((ssl.TLSVersion.TLSv1_2, False), (ssl.TLSVersion.TLSv1_3, True)):
+        context = ssl.create_default_context(cafile=certificate)
+        context.maximum_version = version
+        try:
+            with socket.create_connection(("localhost", port), PATIENCE_S) as plain, \
+                    context.wrap_socket(plain, server_hostname="localhost") as secured:
+                expect(served, f"{secured.version()} was served")
+        except ssl.SSLError as e:
+            expect(not served, f"{version.name}: {e}")
 
 
 def post(edge, camera, **changes):
@@ -73,6 +87,7 @@ def run(t):
         edges[name] = t.edge(server.http_port, name=name, node_id=f"NODE-{name}")
         use_road(edges[name], **road)
     server.start()
+    speaks_only_tls_1_3(secure, certificate)
     for edge in edges.values():
         edge.start()
     ids = {name: {post(edge, name)} for name, edge in edges.items()}
