@@ -64,6 +64,10 @@ DeliveryResult JudgeAnswer(const std::string& json, const std::string& message_i
 
 absl::Status ReadServerUrl(const std::string& url, ServerAddress* address) {
   const auto wrong = [&](const char* what) {
+    // It may hold a password, which is nothing for a log.
+    if (absl::StrContains(url, "@")) {
+      return absl::InvalidArgumentError(absl::StrCat("server_url: ", what));
+    }
     return absl::InvalidArgumentError(absl::StrCat("server_url: ", what, ", \"", url, "\""));
   };
   absl::string_view rest = url;

@@ -62,6 +62,15 @@ TEST(ReadServerUrl, FindsHostPortAndPath) {
   EXPECT_EQ(read("http://[::1]:8765"), std::make_tuple(false, "::1", "8765", ""));
 }
 
+TEST(ReadServerUrl, KeepsAPasswordToItself) {
+  for (const char* url : {"ws://user:secret@host", "user:secret@host", "ws://host:0/secret@"}) {
+    ServerAddress address;
+    const absl::Status status = ReadServerUrl(url, &address);
+    ASSERT_FALSE(status.ok()) << url;
+    EXPECT_EQ(status.message().find("secret"), absl::string_view::npos) << status;
+  }
+}
+
 TEST(JudgeAnswer, RefusesOnlyOnProof) {
   const auto outcome = [](const char* json, bool raw = false) {
     return JudgeAnswer(json, "m1", raw).outcome;
