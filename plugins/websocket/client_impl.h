@@ -61,7 +61,7 @@ class Client::Impl final : public Timed {
   struct Sent {
     Delivery delivery;  // Without its envelope, which is on its way.
     size_t bytes = 0;
-    SteadyTime at;
+    SteadyTime due;
   };
   // The oldest message must be answered in time.
   struct AnswerTimer final : public Timed {
@@ -145,6 +145,7 @@ class Client::Impl final : public Timed {
   std::unordered_map<std::string, uint64_t> by_message_;
   uint64_t last_id_ = 0;
   uint64_t oldest_ = 1;
+  size_t unconfirmed_bytes_ = 0;  // Of sent_.
   size_t max_payload_ = SIZE_MAX;
   absl::Duration silence_ = absl::Seconds(20);  // How long the server may say nothing.
   bool pinged_ = false;

@@ -15,6 +15,7 @@
 namespace viaduct::websocket {
 namespace {
 
+constexpr size_t kSlowestBytes = 8u << 10;  // Per second, of a road that is not given up.
 constexpr absl::Duration kMaxPing = absl::Minutes(10);  // Whatever a server says of its pings.
 
 std::string Registration(const ClientOptions& options) {
@@ -148,7 +149,9 @@ void Client::Impl::OnDeadline() {
     return Lose(absl::UnavailableError(
         absl::StrCat("connect: ", address_.host, ":", address_.port, ", no answer in time")));
   }
-  if (!options_.raw || pinged_) {
+  // The ping may be behind messages that are still leaving; those have a time of their own.
+  const bool late = pinged_ && unconfirmed_bytes_ == 0;
+  if (!options_.raw || late) {
     return Lose(absl::UnavailableError("connection: the server has fallen silent"));
   }
   AwaitServer();
@@ -201,6 +204,7 @@ void Client::Impl::CancelSome(const std::vector<uint64_t>& cancelled) {
     const Delivery& delivery = it->second.delivery;
     const bool wanted = tokens.count(delivery.token) == 0;
     if (!wanted) end(delivery.token, it->second.bytes);
+    if (!wanted) unconfirmed_bytes_ -= it->second.bytes;
     if (!wanted) by_message_.erase(delivery.message_id);
     it = wanted ? std::next(it) : sent_.erase(it);
   }
@@ -224,7 +228,13 @@ void Client::Impl::SendDelivery(Delivery delivery) {
   const size_t bytes = delivery.envelope.size();
   std::string().swap(delivery.envelope);
   by_message_[delivery.message_id] = id;
-  sent_.emplace(id, Sent{std::move(delivery), bytes, std::chrono::steady_clock::now()});
+  unconfirmed_bytes_ += bytes;
+  // What is under way before it has to go first; a large message needs its time on a slow road.
+  const absl::Duration patience =
+      options_.answer_timeout +
+      absl::Seconds(1) * (static_cast<double>(unconfirmed_bytes_) / kSlowestBytes);
+  const SteadyTime due = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(patience);
+  sent_.emplace(id, Sent{std::move(delivery), bytes, due});
 }
 
 void Client::Impl::OnAnswer(uint64_t id, const std::string& json) {
@@ -233,6 +243,7 @@ void Client::Impl::OnAnswer(uint64_t id, const std::string& json) {
   DeliveryResult result = JudgeAnswer(json, found->second.delivery.message_id, options_.raw);
   result.token = found->second.delivery.token;
   const size_t bytes = found->second.bytes;
+  unconfirmed_bytes_ -= bytes;
   by_message_.erase(found->second.delivery.message_id);
   sent_.erase(found);
   Report({result}, bytes);
@@ -241,9 +252,7 @@ void Client::Impl::OnAnswer(uint64_t id, const std::string& json) {
 void Client::Impl::ArmAnswerTimer() {
   while (oldest_ <= last_id_ && sent_.count(oldest_) == 0) ++oldest_;
   SteadyTime due = SteadyTime::max();
-  if (oldest_ <= last_id_) {
-    due = sent_.at(oldest_).at + absl::ToChronoNanoseconds(options_.answer_timeout);
-  }
+  if (oldest_ <= last_id_) due = sent_.at(oldest_).due;
   if (probe_ != nullptr) due = std::min(due, probe_due_);
   if (due == SteadyTime::max()) return deadlines_.Clear(&answer_timer_);
   deadlines_.Set(&answer_timer_, std::max(due - std::chrono::steady_clock::now(),
@@ -256,9 +265,7 @@ void Client::Impl::OnAnswerDue() {
     EndProbe(absl::DeadlineExceededError("probe: no answer in time"));
   }
   while (oldest_ <= last_id_ && sent_.count(oldest_) == 0) ++oldest_;
-  const bool late =
-      oldest_ <= last_id_ &&
-      sent_.at(oldest_).at + absl::ToChronoNanoseconds(options_.answer_timeout) <= now;
+  const bool late = oldest_ <= last_id_ && sent_.at(oldest_).due <= now;
   if (late) return Lose(absl::UnavailableError("server: does not confirm a message in time"));
   ArmAnswerTimer();
 }
@@ -304,6 +311,7 @@ void Client::Impl::EndAll(DeliveryOutcome outcome, const absl::Status& why) {
     bytes += sent.bytes;
   }
   sent_.clear();
+  unconfirmed_bytes_ = 0;
   by_message_.clear();
   {
     absl::MutexLock lock(&mutex_);
