@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -17,6 +18,7 @@ import common_path  # noqa: F401
 from harness import Failure, die_with_parent, main, wait_for
 from websocket_peer import BINARY, CLOSE, KEY, MORE, PING, PONG, TEXT, Peer
 from websocket_peers import expect, node_script
+from websocket_road import make_certificate
 
 PATIENCE_S = 20
 
@@ -347,6 +349,23 @@ def pong_behind_data(port):
     expect(peer.receive()[0] == CLOSE, "no end without a pong")
 
 
+def frames_of_many_records(t):
+    """Over TLS, a session that is paused and goes on for every frame takes each of them once."""
+    certificate, key = make_certificate(t)
+    tls = ssl.create_default_context(cafile=certificate)
+    with echo(t, "raw", "--max-pending-events", 1, "--certificate", certificate,
+              "--key", key) as port:
+        peer = Peer(port, tls=tls)
+        count = 4000
+        texts = [f"{i:05}{'x' * 20}" for i in range(count)]
+        frames = b"".join(bytes([0x81, 0x80 | len(text)]) + bytes(4) + text.encode()
+                          for text in texts)
+        for at in range(0, len(frames), 500):  # A record each; the server finds several at once.
+            peer.socket.sendall(frames[at:at + 500])
+        for text in texts:
+            peer.text(text)
+
+
 def slow_reader(port):
     """Reads nothing of what it is sent: it is disconnected, and others are not disturbed."""
     slow = Peer(port, "/engine.io/?EIO=4&transport=websocket")
@@ -418,6 +437,7 @@ def run(t):
     with echo(t, "socketio", "--max-pending-events", 1, "--max-payload", 1000000) as port:
         binary_of_one_event(port)
     pipelining(t)
+    frames_of_many_records(t)
     with echo(t, "socketio", "--connect-timeout", 1000, *short, "--max-payload", 1000000) as port:
         socketio_packets(port)
 

@@ -19,9 +19,11 @@ def expect(condition, what):
 class Peer:
     """A client that may send anything."""
 
-    def __init__(self, port, target="/", headers="", source=None):
+    def __init__(self, port, target="/", headers="", source=None, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S,
                                                source_address=source)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.socket.sendall((f"GET {target} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
                              f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                              f"Sec-WebSocket-Key: {KEY}\r\n{headers}\r\n").encode())
