@@ -13,6 +13,7 @@
 #include "core/lpr/application_impl.h"
 #include "core/lpr/ingest.h"
 #include "core/lpr/json_fields.h"
+#include "core/lpr/named_texts.h"
 #include "core/lpr/topic_names.h"
 #include "core/message/identity.h"
 #include "core/message/json_scanner.h"
@@ -27,6 +28,7 @@ constexpr std::string_view kDetectionType = "detection_result";
 constexpr std::string_view kHealthType = "health_check";
 constexpr size_t kMaxStatusBytes = 64;
 constexpr std::string_view kOffline = "offline";
+constexpr size_t kMaxRefusedIds = 65536;  // Of one payload; no client has more under way.
 
 // What became of one message, as the ack topic words it.
 struct TopicResult {
@@ -89,6 +91,11 @@ CallReply DataReply(const std::vector<TopicResult>& results, bool array, std::st
   Publish(kProcessed, WriteResults(results, array, Sort::kStored), &reply);
   Publish(kError, WriteResults(results, array, Sort::kRejected), &reply);
   return reply;
+}
+
+bool IsArray(std::string_view json) {
+  const size_t begin = json.find_first_not_of(" \t\r\n");
+  return begin != std::string_view::npos && json[begin] == '[';
 }
 
 bool IsEnvelope(std::string_view json, size_t max_bytes) {
@@ -168,6 +175,15 @@ void Application::Impl::HandleTopic(CallRequest request, ReplyFn reply) {
                            "message: too large, ", call.body.size(), " bytes, limit ", max_bytes)),
                        std::move(reply));
   }
+  // A command is to this node, which answers to its own name.
+  if (!message.device.empty() && match.kind != TopicKind::kControl) {
+    const absl::Status named = CheckIdentifier(message.device, ParseLimits().max_id_bytes);
+    if (!named.ok()) {
+      return RefuseTopic(message, "",
+                         absl::InvalidArgumentError(absl::StrCat("topic: ", named.message())),
+                         std::move(reply));
+    }
+  }
   switch (match.kind) {
     case TopicKind::kData:
       return TopicData(std::move(message), std::move(reply));
@@ -184,8 +200,23 @@ void Application::Impl::HandleTopic(CallRequest request, ReplyFn reply) {
 void Application::Impl::RefuseTopic(const TopicMessage& message, const std::string& message_id,
                                     const absl::Status& status, ReplyFn reply) {
   NoteRefusal(message.call, "topic", status);
-  const absl::Status final = absl::InvalidArgumentError(status.message());
-  AnswerTopic(message, message_id, {final, false, ""}, std::move(reply));
+  const AcceptResult refused = {absl::InvalidArgumentError(status.message()), false, ""};
+  const std::string& body = message.call.body;
+  std::vector<std::string> ids = {message_id};
+  // A payload that is refused whole: who is not told so of each message of it repeats them for
+  // ever.
+  if (message_id.empty()) ids = NamedTexts(body, "message_id", kMaxRefusedIds);
+  const bool array = message_id.empty() && !ids.empty() && IsArray(body);
+  if (ids.empty()) ids.emplace_back();
+  if (message.kind != TopicKind::kData) {
+    return AnswerTopic(message, ids.front(), refused, std::move(reply));
+  }
+  std::vector<TopicResult> results;
+  results.reserve(ids.size());
+  for (std::string& id : ids) results.push_back({std::move(id), refused});
+  std::vector<std::string> device = {message.device};
+  if (message.device.empty()) device = NamedTexts(body, "edge_device_id", 1);
+  reply(DataReply(results, array, device.empty() ? "" : device.front()));
 }
 
 void Application::Impl::AnswerTopic(const TopicMessage& message, const std::string& message_id,
@@ -215,8 +246,7 @@ void Application::Impl::AnswerTopic(const TopicMessage& message, const std::stri
 
 void Application::Impl::TopicData(TopicMessage message, ReplyFn reply) {
   const std::string& body = message.call.body;
-  const size_t begin = body.find_first_not_of(" \t\r\n");
-  const bool array = begin != std::string::npos && body[begin] == '[';
+  const bool array = IsArray(body);
   if (!array && !IsEnvelope(body, options_.max_body_bytes)) {
     return TopicFlat(std::move(message), std::move(reply));
   }
@@ -271,6 +301,13 @@ absl::Status Application::Impl::ReadFlat(const TopicMessage& message, PayloadHea
   TopicKind kind = message.kind;
   if (kind == TopicKind::kData) VD_RETURN_IF_ERROR(KindOfType(header->type, &kind));
   if (header->camera_id.empty()) header->camera_id = message.device;
+  // Brokers let a device write to the topics of its own name only; that is worth nothing unless
+  // what it writes there is its own.
+  if (!message.device.empty() && header->camera_id != message.device) {
+    return absl::InvalidArgumentError(absl::StrCat("camera_id: expected ", message.device,
+                                                   " as in the topic, got ",
+                                                   ShownText(header->camera_id)));
+  }
   if (header->camera_id.empty() && kind != TopicKind::kFile) {
     return absl::InvalidArgumentError("Missing required field: camera_id");
   }
@@ -338,11 +375,14 @@ void Application::Impl::TopicStatus(TopicMessage message, ReplyFn reply) {
   record.seen = !retained && *word != kOffline;
   std::vector<StoreRecord> records;
   records.emplace_back(std::move(record));
-  parts_.store->Append(
-      std::move(records), [this, reply = std::move(reply)](std::vector<AppendResult> results) {
-        const absl::Status& status = results.front().status;
-        reply(status.ok() || !IsTransient(status) ? JsonReply(200, "") : Failed(status));
-      });
+  parts_.store->Append(std::move(records),
+                       [this, message = std::move(message),
+                        reply = std::move(reply)](std::vector<AppendResult> results) {
+                         const absl::Status& status = results.front().status;
+                         if (status.ok()) return reply(JsonReply(200, ""));
+                         if (IsTransient(status)) return reply(Failed(status));
+                         RefuseTopic(message, "", status, reply);
+                       });
 }
 
 }  // namespace viaduct

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "core/lpr/application.h"
 #include "core/lpr/testing/application_fixture.h"
 #include "core/lpr/topic_names.h"
@@ -205,6 +206,30 @@ TEST_F(TopicTest, BadPayloadsAreAnsweredAndNotAskedForAgain) {
   EXPECT_EQ(PublishText("some/other/topic", "{}").status, 404);
 }
 
+// A sender that is not told which messages were refused sends them again for ever.
+TEST_F(TopicTest, EachMessageOfARefusedPayloadIsNamed) {
+  const auto id_and_word = [](const Json& ack) {
+    return ack["message_id"].get<std::string>() + " " + ack["status"].get<std::string>();
+  };
+  const Json large = {{"message_id", "m-1"},
+                      {"edge_device_id", "EDGE7"},
+                      {"data_type", "detection"},
+                      {"payload", {{"message_id", "inner"}, {"x", std::string(2 << 20, ' ')}}}};
+  const Reply one = PublishText("lpr/data/edge/EDGE7", large.dump());
+  EXPECT_EQ(id_and_word(BodyFor(one, "lpr/ack/EDGE7")), "m-1 rejected");
+  Json second = large;
+  second["message_id"] = "m-2";
+  const Reply two = PublishText("lpr/data", Json::array({large, second}).dump());
+  const Json acks = BodyFor(two, "lpr/ack/EDGE7");
+  ASSERT_THAT(acks, SizeIs(2));
+  EXPECT_EQ(id_and_word(acks[0]), "m-1 rejected");
+  EXPECT_EQ(id_and_word(acks[1]), "m-2 rejected");
+  const Reply broken = PublishText("lpr/data/edge/EDGE7",
+                                   R"([{"message_id" : "m-3","a":"\"}","data_type":"x"},{"q)");
+  ASSERT_THAT(BodyFor(broken, "lpr/ack/EDGE7"), SizeIs(1));
+  EXPECT_EQ(id_and_word(BodyFor(broken, "lpr/ack/EDGE7")[0]), "m-3 rejected");
+}
+
 // The listener acknowledges nothing then, and the broker keeps it.
 TEST_F(TopicTest, WhatCanNotBeStoredNowIsNeitherAnsweredNorRefused) {
   RefusingSink full(absl::ResourceExhaustedError("disk full"));
@@ -233,6 +258,31 @@ TEST_F(TopicTest, StatusIsThatOfTheDevice) {
   EXPECT_EQ(status_of("CAM2"), "online");
   const Reply bad = PublishText("system/status/CAM1", "{\"state\":1}");
   EXPECT_THAT(BodyFor(bad, "lpr/data/error")["error"], HasSubstr("status"));
+}
+
+TEST_F(TopicTest, AFlatPayloadIsOfTheDeviceInItsTopic) {
+  for (const char* topic :
+       {"lpr/data/edge/CAM002", "lprserver/cameras/CAM002/detection", "camera/CAM002/detections"}) {
+    const Reply reply = Publish(topic, Detection());
+    EXPECT_EQ(reply.status, 200) << topic;
+    EXPECT_THAT(BodyFor(reply, "lpr/data/error")["error"], HasSubstr("CAM002")) << topic;
+  }
+  for (const char* topic : {"camera/CAM002/health", "aicamera/device/CAM002/health"}) {
+    EXPECT_NE(BodyFor(Publish(topic, Health()), "lpr/data/error"), Json()) << topic;
+  }
+  EXPECT_EQ(Count("total_detections"), 0);
+  EXPECT_EQ(Count("total_health_checks"), 0);
+}
+
+TEST_F(TopicTest, ANameThatIsNoneIsRefused) {
+  const std::string name(ParseLimits().max_id_bytes + 1, 'x');
+  for (const std::string& topic :
+       {absl::StrCat("system/status/", name), absl::StrCat("lpr/data/edge/", name),
+        absl::StrCat("camera/", name, "/health"), std::string("system/status/a\nb")}) {
+    const Reply reply = PublishText(topic, R"({"status":"online"})");
+    EXPECT_EQ(reply.status, 200) << topic;
+    EXPECT_THAT(BodyFor(reply, "lpr/data/error")["error"], HasSubstr("topic: ")) << topic;
+  }
 }
 
 // Passes everything on and keeps the names of it.

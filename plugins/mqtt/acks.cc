@@ -58,13 +58,13 @@ std::string ReadMessageId(std::string_view payload) {
   return json.is_object() ? TextOf(json, "message_id", kMaxIdBytes) : "";
 }
 
-std::string JoinEnvelopes(const std::vector<std::string>& envelopes) {
-  if (envelopes.size() == 1) return envelopes.front();
+std::string JoinEnvelopes(const std::vector<std::string_view>& envelopes) {
+  if (envelopes.size() == 1) return std::string(envelopes.front());
   size_t bytes = 2;
-  for (const std::string& envelope : envelopes) bytes += envelope.size() + 1;
+  for (const std::string_view envelope : envelopes) bytes += envelope.size() + 1;
   std::string out;
   out.reserve(bytes);
-  for (const std::string& envelope : envelopes) {
+  for (const std::string_view envelope : envelopes) {
     out += out.empty() ? '[' : ',';
     out += envelope;
   }

@@ -31,7 +31,7 @@ bool ReadAcks(std::string_view payload, std::vector<Ack>* acks);
 std::string ReadMessageId(std::string_view payload);
 
 // One envelope as it is, several as an array.
-std::string JoinEnvelopes(const std::vector<std::string>& envelopes);
+std::string JoinEnvelopes(const std::vector<std::string_view>& envelopes);
 
 // {"device_id":...,"status":...,"timestamp":...}, retained on system/status/{device_id}. `wall_ns`
 // 0: without a timestamp, for a will that is written before the time is known.

@@ -37,6 +37,26 @@ constexpr std::array<Filter, 15> kFilters = {{
     {"lprserver/cameras/+/control/response", false},
 }};
 
+// Options that only one role has, with the default that the host fills in for either; null: none.
+struct RoleOption {
+  const char* key;
+  bool of_server;
+  const char* filled_in;
+};
+constexpr std::array<RoleOption, 11> kRoleOptions = {{
+    {"device_id", false, "null"},
+    {"topic", false, R"("lpr/data/edge/{device_id}")"},
+    {"confirm", false, R"("server")"},
+    {"ack_timeout", false, "30"},
+    {"batch", false, "null"},
+    {"window", false, "1024"},
+    {"publications", false, "16"},
+    {"share", true, R"("viaduct")"},
+    {"subscriptions", true, "null"},
+    {"arrivals", true, "64"},
+    {"commit_timeout", true, "30"},
+}};
+
 // The members of a configuration; remembers the first one that is of the wrong type, which only a
 // host that skipped the schema lets through.
 class Members {
@@ -44,6 +64,7 @@ class Members {
   explicit Members(Json config) : config_(std::move(config)) {}
 
   bool Has(const char* key) const { return config_.contains(key); }
+  bool Is(const char* key, const char* json) const { return config_[key] == Json::parse(json); }
 
   template <typename T>
   void Read(const char* key, T* out) {
@@ -86,6 +107,16 @@ void CheckLevel(const char* key, const std::string& name, Members* config) {
   }
 }
 
+// One that the role does not have would be believed to work.
+void CheckRole(bool is_server, Members* config) {
+  for (const RoleOption& option : kRoleOptions) {
+    if (option.of_server == is_server || !config->Has(option.key)) continue;
+    if (config->Is(option.key, option.filled_in)) continue;
+    config->Mistake(option.key, option.of_server ? "only a server has it, the role is client"
+                                                 : "only a client has it, the role is server");
+  }
+}
+
 void ReadSession(Members* config, SessionOptions* session) {
   config->Read("ca_file", &session->ca_file);
   config->Read("cert_file", &session->cert_file);
@@ -108,8 +139,10 @@ void ReadSession(Members* config, SessionOptions* session) {
   std::string protocol = "mqtt311";
   config->Read("protocol", &protocol);
   session->version_5 = protocol == "mqtt5";
-  config->Read("client_id", &session->client_id);
-  CheckLevel("client_id", session->client_id, config);
+  if (config->Has("client_id")) {
+    config->Read("client_id", &session->client_id);
+    CheckLevel("client_id", session->client_id, config);
+  }
   config->Read("username", &session->username);
   config->Read("password", &session->password);
   if (!session->password.empty() && session->username.empty()) {
@@ -121,6 +154,12 @@ void ReadSession(Members* config, SessionOptions* session) {
 }
 
 void ReadServer(Members* config, SubscriberOptions* server) {
+  // A session under a name of the moment is gone with the connection, and so is what the broker has
+  // not been told of.
+  if (!config->Has("client_id")) {
+    config->Mistake("client_id",
+                    "missing, a server needs one so that the broker keeps its messages");
+  }
   std::string share = "viaduct";
   config->Read("share", &share);
   if (!share.empty()) CheckLevel("share", share, config);
@@ -137,6 +176,11 @@ void ReadClient(const std::string& device_id, Members* config, PublisherOptions*
   client->device_id = config->Has("client_id") ? client->session.client_id : device_id;
   config->Read("device_id", &client->device_id);
   CheckLevel("device_id", client->device_id, config);
+  // Of the device and not of the moment: the broker ends the session before, and tells its will,
+  // when the next one comes. The will of a session under another name would be told after it.
+  if (client->session.client_id.empty()) {
+    client->session.client_id = absl::StrCat("viaduct-", client->device_id);
+  }
   std::string topic = "lpr/data/edge/{device_id}";
   config->Read("topic", &topic);
   client->topic = absl::StrReplaceAll(topic, {{"{device_id}", client->device_id}});
@@ -167,7 +211,7 @@ std::vector<std::string> ServerFilters(std::string_view share) {
   return filters;
 }
 
-bool ReadOptions(std::string_view config_json, const DefaultNames& names, Options* options,
+bool ReadOptions(std::string_view config_json, std::string_view host_name, Options* options,
                  OptionsError* error) {
   Json json = Json::parse(config_json, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) {
@@ -178,8 +222,8 @@ bool ReadOptions(std::string_view config_json, const DefaultNames& names, Option
   std::string role = "client";
   config.Read("role", &role);
   options->is_server = role == "server";
+  CheckRole(options->is_server, &config);
   SessionOptions session;
-  session.client_id = names.client_id;
   session.keep_session = config.Has("client_id");
   ReadSession(&config, &session);
   options->server.session = session;
@@ -187,7 +231,7 @@ bool ReadOptions(std::string_view config_json, const DefaultNames& names, Option
   if (options->is_server) {
     ReadServer(&config, &options->server);
   } else {
-    ReadClient(names.device_id, &config, &options->client);
+    ReadClient(std::string(host_name), &config, &options->client);
   }
   *error = config.wrong();
   return error->message.empty();

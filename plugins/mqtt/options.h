@@ -21,15 +21,10 @@ struct OptionsError {
   std::string message;
 };
 
-// What stands for names that the config does not give.
-struct DefaultNames {
-  std::string device_id;
-  std::string client_id;  // Nobody else's: a session of that name is not kept.
-};
-
-// Reads a config that has passed the schema, defaults filled in. False: *error says what the schema
+// Reads a config that has passed the schema, defaults filled in. A client is named `host_name` when
+// the config gives it no name. False: *error says what the schema
 // could not.
-bool ReadOptions(std::string_view config_json, const DefaultNames& names, Options* options,
+bool ReadOptions(std::string_view config_json, std::string_view host_name, Options* options,
                  OptionsError* error);
 
 // What a server subscribes to: docs/WIRE.md, with `share` in front of what nodes divide among each

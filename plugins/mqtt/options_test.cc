@@ -13,7 +13,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 
-const DefaultNames kNames = {"gate7", "gate7-81f3"};
+constexpr std::string_view kHost = "gate7";
 
 // The mqtt section of the original gateway's file, as its users have it.
 TEST(ReadOptions, TakesTheShortForm) {
@@ -21,7 +21,7 @@ TEST(ReadOptions, TakesTheShortForm) {
   OptionsError error;
   ASSERT_TRUE(ReadOptions(R"({"broker_url":"lprserver","client_id":"aicamera-edge-001",
                               "username":"edge_user","password":"p"})",
-                          kNames, &options, &error))
+                          kHost, &options, &error))
       << error.message;
   EXPECT_FALSE(options.is_server);
   const PublisherOptions& client = options.client;
@@ -38,20 +38,22 @@ TEST(ReadOptions, TakesTheShortForm) {
 TEST(ReadOptions, IsNamedAfterTheMachineUnlessTold) {
   Options options;
   OptionsError error;
-  ASSERT_TRUE(ReadOptions(R"({"broker_url":"b"})", kNames, &options, &error)) << error.message;
-  EXPECT_EQ(options.client.session.client_id, "gate7-81f3");
+  ASSERT_TRUE(ReadOptions(R"({"broker_url":"b"})", kHost, &options, &error)) << error.message;
+  EXPECT_EQ(options.client.session.client_id, "viaduct-gate7");
   EXPECT_FALSE(options.client.session.keep_session);
   EXPECT_EQ(options.client.device_id, "gate7");
+  ASSERT_TRUE(ReadOptions(R"({"broker_url":"b","device_id":"CAM1"})", kHost, &options, &error));
+  EXPECT_EQ(options.client.session.client_id, "viaduct-CAM1");
 }
 
 TEST(ReadOptions, SendsSinglyToAServerOfAnotherKindUnlessTold) {
   Options options;
   OptionsError error;
-  ASSERT_TRUE(ReadOptions(R"({"broker_url":"b","client_id":"c","confirm":"broker"})", kNames,
+  ASSERT_TRUE(ReadOptions(R"({"broker_url":"b","client_id":"c","confirm":"broker"})", kHost,
                           &options, &error));
   EXPECT_EQ(options.client.max_batch, 1u);
   ASSERT_TRUE(ReadOptions(R"({"broker_url":"b","client_id":"c","confirm":"broker","batch":9})",
-                          kNames, &options, &error));
+                          kHost, &options, &error));
   EXPECT_EQ(options.client.max_batch, 9u);
 }
 
@@ -63,7 +65,7 @@ TEST(ReadOptions, ServersShareDataAndAllHearOfStates) {
   Options options;
   OptionsError error;
   ASSERT_TRUE(ReadOptions(
-      R"({"role":"server","broker_url":"b","client_id":"c","subscriptions":["a/+","b"]})", kNames,
+      R"({"role":"server","broker_url":"b","client_id":"c","subscriptions":["a/+","b"]})", kHost,
       &options, &error));
   EXPECT_THAT(options.server.filters, ElementsAre("a/+", "b"));
 }
@@ -77,6 +79,7 @@ TEST(ReadOptions, PointsAtWhatTheSchemaCannotSay) {
       {R"({"broker_url":"http://b","client_id":"c"})", "/broker_url"},
       {R"({"broker_url":"mqtt://b","client_id":"c","ca_file":"/ca"})", "/broker_url"},
       {R"({"broker_url":"b","client_id":""})", "/client_id"},
+      {R"({"role":"server","broker_url":"b"})", "/client_id"},
       {R"({"broker_url":"b","client_id":"a/b"})", "/client_id"},
       {R"({"broker_url":"b","client_id":"c","device_id":"+"})", "/device_id"},
       {R"({"broker_url":"b","client_id":"c","topic":"a/#"})", "/topic"},
@@ -90,7 +93,7 @@ TEST(ReadOptions, PointsAtWhatTheSchemaCannotSay) {
   for (const auto& c : kCases) {
     Options options;
     OptionsError error;
-    EXPECT_FALSE(ReadOptions(c.config, kNames, &options, &error)) << c.config;
+    EXPECT_FALSE(ReadOptions(c.config, kHost, &options, &error)) << c.config;
     EXPECT_EQ(error.pointer, c.pointer) << c.config;
     EXPECT_NE(error.message, "") << c.config;
   }
@@ -110,7 +113,7 @@ TEST(ReadOptions, DefaultsOfSchemaAndCodeAgree) {
   }
   Options from_schema;
   OptionsError error;
-  ASSERT_TRUE(ReadOptions(filled.dump(), kNames, &from_schema, &error)) << error.message;
+  ASSERT_TRUE(ReadOptions(filled.dump(), kHost, &from_schema, &error)) << error.message;
   const PublisherOptions& a = from_schema.client;
   const PublisherOptions b;
   EXPECT_EQ(std::tie(a.confirm, a.ack_timeout, a.max_batch, a.window, a.max_publications),
@@ -120,10 +123,32 @@ TEST(ReadOptions, DefaultsOfSchemaAndCodeAgree) {
   EXPECT_EQ(std::tie(c.version_5, c.keepalive_s, c.connect_timeout, c.session_expiry),
             std::tie(d.version_5, d.keepalive_s, d.connect_timeout, d.session_expiry));
   filled["role"] = "server";
-  ASSERT_TRUE(ReadOptions(filled.dump(), kNames, &from_schema, &error)) << error.message;
+  ASSERT_TRUE(ReadOptions(filled.dump(), kHost, &from_schema, &error)) << error.message;
   EXPECT_EQ(from_schema.server.window, SubscriberOptions().window);
   EXPECT_EQ(from_schema.server.commit_timeout, SubscriberOptions().commit_timeout);
   EXPECT_EQ(from_schema.server.filters, ServerFilters("viaduct"));
+}
+
+// What the schema says in words, "Client: ..." and "Server: ...", and in defaults.
+TEST(ReadOptions, RefusesOptionsOfTheOtherRole) {
+  for (const auto& [key, property] : Schema()["properties"].items()) {
+    const std::string words = property["description"];
+    const bool of_client = words.rfind("Client: ", 0) == 0;
+    if (!of_client && words.rfind("Server: ", 0) != 0) continue;
+    nlohmann::json config = {{"broker_url", "b"}, {"client_id", "c"}};
+    config["role"] = of_client ? "server" : "client";
+    Options options;
+    OptionsError error;
+    config[key] = property.value("default", nlohmann::json());
+    if (property.contains("default")) {
+      EXPECT_TRUE(ReadOptions(config.dump(), kHost, &options, &error)) << key << error.message;
+    }
+    config[key] = property["type"] == "array"    ? nlohmann::json::array({"other"})
+                  : property["type"] == "string" ? nlohmann::json("broker")
+                                                 : nlohmann::json(7);
+    EXPECT_FALSE(ReadOptions(config.dump(), kHost, &options, &error)) << key;
+    EXPECT_EQ(error.pointer, "/" + key);
+  }
 }
 
 // README, schema and sample agree: every option of the schema has its row in the README.

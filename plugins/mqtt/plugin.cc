@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -264,11 +263,10 @@ class ClientRole {
   Publisher publisher_;
 };
 
-DefaultNames NamesOfThisMachine() {
+std::string HostName() {
   char host_name[256] = {};
   gethostname(host_name, sizeof(host_name) - 1);
-  std::random_device random;
-  return {host_name, absl::StrCat(host_name, "-", absl::Hex(random(), absl::kZeroPad8))};
+  return host_name;
 }
 
 class Mqtt final : public sdk::Plugin, public sdk::Deliver, public sdk::CallHandler {
@@ -279,7 +277,7 @@ class Mqtt final : public sdk::Plugin, public sdk::Deliver, public sdk::CallHand
     std::string json;
     VIADUCT_RETURN_IF_ERROR(config.Json("", &json));
     OptionsError error;
-    if (!ReadOptions(json, NamesOfThisMachine(), &options_, &error))
+    if (!ReadOptions(json, HostName(), &options_, &error))
       return sdk::InvalidConfig(error.pointer, error.message);
     if (!host().has_call()) return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
     if (!options_.is_server) {

@@ -1,6 +1,7 @@
 #include "plugins/mqtt/publisher.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,7 @@ namespace {
 
 constexpr int kNoSubscribers = 0x10;  // Reason codes of MQTT 5.
 constexpr int kFirstRefusal = 0x80;
+constexpr int kTooLarge = 0x95;
 constexpr absl::Duration kIdle = absl::Seconds(1);
 constexpr size_t kMaxCommandBytes = 1u << 20;
 
@@ -186,6 +188,7 @@ void Publisher::OnPublished(int id, int reason) {
   if (found == packets_.end()) return;  // An answer or a status.
   const uint64_t publication = found->second;
   packets_.erase(found);
+  if (reason == kTooLarge) return EndTooLarge(publication);
   if (reason >= kFirstRefusal) {
     return EndPublication(publication, DeliveryOutcome::kRetry,
                           absl::UnavailableError(absl::StrCat(
@@ -202,6 +205,15 @@ void Publisher::OnPublished(int id, int reason) {
   if (sent == sent_.end()) return;
   sent->second.bytes = 0;
   sent->second.deadline_ns = MonotonicNs() + absl::ToInt64Nanoseconds(options_.ack_timeout);
+}
+
+void Publisher::EndTooLarge(uint64_t publication) {
+  const auto sent = sent_.find(publication);
+  if (sent == sent_.end()) return;
+  const bool single = sent->second.message_ids.size() == 1;
+  if (!single) batch_bytes_ = std::min(batch_bytes_, sent->second.bytes / 2);
+  EndPublication(publication, single ? DeliveryOutcome::kReject : DeliveryOutcome::kRetry,
+                 absl::ResourceExhaustedError("message: larger than the broker takes"));
 }
 
 absl::Duration Publisher::OnTurn() {
@@ -232,7 +244,7 @@ std::vector<Delivery> Publisher::NextBatch() {
   if (!ready_) return batch;
   while (!queue_.empty() && batch.size() < options_.max_batch) {
     const size_t next = queue_.front().envelope.size() + 1;
-    if (!batch.empty() && bytes + next > options_.max_batch_bytes) break;
+    if (!batch.empty() && bytes + next > batch_bytes_) break;
     bytes += next;
     batch.push_back(std::move(queue_.front()));
     queue_.pop_front();
@@ -240,22 +252,42 @@ std::vector<Delivery> Publisher::NextBatch() {
   return batch;
 }
 
-void Publisher::PublishBatch(std::vector<Delivery> batch) {
+void Publisher::PutBack(std::vector<Delivery> batch) {
+  absl::MutexLock lock(&mutex_);
+  queue_.insert(queue_.begin(), std::make_move_iterator(batch.begin()),
+                std::make_move_iterator(batch.end()));
+}
+
+uint64_t Publisher::Hold(std::vector<Delivery> batch) {
   const uint64_t number = next_publication_++;
   Sent& sent = sent_[number];
-  std::vector<std::string> envelopes;
-  envelopes.reserve(batch.size());
   for (Delivery& delivery : batch) {
     held_[delivery.message_id] = Held{delivery.token, delivery.envelope.size(), number};
     sent.message_ids.push_back(std::move(delivery.message_id));
-    envelopes.push_back(std::move(delivery.envelope));
   }
   sent.left = sent.message_ids.size();
+  return number;
+}
+
+void Publisher::PublishBatch(std::vector<Delivery> batch) {
   Publication publication;
   publication.topic = options_.topic;
+  std::vector<std::string_view> envelopes;
+  envelopes.reserve(batch.size());
+  for (const Delivery& delivery : batch) envelopes.push_back(delivery.envelope);
   publication.payload = JoinEnvelopes(envelopes);
   const absl::StatusOr<int> id = session_->Publish(publication);
-  if (!id.ok()) return EndPublication(number, DeliveryOutcome::kRetry, id.status());
+  const bool too_large = id.status().code() == absl::StatusCode::kResourceExhausted;
+  if (too_large && batch.size() > 1) {
+    batch_bytes_ = publication.payload.size() / 2;
+    return PutBack(std::move(batch));
+  }
+  const uint64_t number = Hold(std::move(batch));
+  if (!id.ok()) {
+    // One message that the broker is too small for is so at every attempt.
+    return EndPublication(number, too_large ? DeliveryOutcome::kReject : DeliveryOutcome::kRetry,
+                          id.status());
+  }
   packets_[*id] = number;
   sent_[number].bytes = publication.payload.size();
   size_t bytes = 0;

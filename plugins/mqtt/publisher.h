@@ -124,6 +124,9 @@ class Publisher final : public SessionHandler {
   std::vector<std::string> Filters() const;
   std::vector<Delivery> NextBatch();
   void PublishBatch(std::vector<Delivery> batch);
+  void PutBack(std::vector<Delivery> batch);
+  uint64_t Hold(std::vector<Delivery> batch);  // The number of the publication.
+  void EndTooLarge(uint64_t publication);
   void OnAcks(std::string_view payload);
   void OnCommand(const Arrival& arrival);
   void SendAnswers();
@@ -158,6 +161,7 @@ class Publisher final : public SessionHandler {
   absl::flat_hash_map<int, uint64_t> packets_;   // Publications that await their PUBACK.
   std::vector<Ended> ended_;                     // Not yet told.
   uint64_t next_publication_ = 1;
+  size_t batch_bytes_ = options_.max_batch_bytes;  // Less once the broker has refused as much.
 };
 
 }  // namespace viaduct::mqtt

@@ -285,12 +285,16 @@ void Session::Poll(absl::Duration wait) {
 
 void Session::OnReady(short events) {
   if (!tcp_up_) return WatchConnecting(events);
+  const bool writable = (events & POLLOUT) != 0;
+  // What may leave leaves first: what is read now may hold the queue back again.
+  if (connected_ && writable && WantsWrite()) Check(mosquitto_loop_write(client_, 1), "write");
   const bool broken = (events & (POLLERR | POLLHUP | POLLNVAL)) != 0;
-  if ((events & POLLIN) != 0 || broken) {
+  if (ended_.ok() && ((events & POLLIN) != 0 || broken)) {
     Check(mosquitto_loop_read(client_, 1), "read");
     if (ended_.ok() && broken && !connected_) return Fail(Unavailable("closed the connection"));
   }
-  if (ended_.ok() && (events & POLLOUT) != 0) Check(mosquitto_loop_write(client_, 1), "write");
+  // Asked anew: reading has queued PUBACKs of messages that nobody has stored yet.
+  if (ended_.ok() && writable && WantsWrite()) Check(mosquitto_loop_write(client_, 1), "write");
 }
 
 void Session::WatchConnecting(short) {

@@ -1,6 +1,7 @@
 #include "plugins/mqtt/subscriber.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -16,24 +17,39 @@ constexpr size_t kMaxUnacknowledged = 65536;
 constexpr absl::Duration kIdle = absl::Seconds(1);
 constexpr absl::Duration kAskAgain = absl::Milliseconds(20);
 constexpr std::string_view kResponse = "/response";
-constexpr std::string_view kCorrelationMark = "viaduct-";
+constexpr size_t kMaxResponseBytes = 1u << 20;  // Larger ones are not searched for an id.
 constexpr int kPublished = 202;
 constexpr int kAnswered = 200;
 constexpr int kRefusedByBroker = 502;
 constexpr int kFirstRefusal = 0x80;
 
-std::string CorrelationOf(uint64_t token) {
-  return absl::StrCat(absl::string_view(kCorrelationMark.data(), kCorrelationMark.size()), token);
+std::string RandomPrefix() {
+  std::random_device random;
+  return absl::StrCat("viaduct-", absl::Hex(random(), absl::kZeroPad8),
+                      absl::Hex(random(), absl::kZeroPad8), "-");
 }
 
-bool EndsWith(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+// `topic` is one level between the two.
+bool HasOneLevelBetween(std::string_view topic, std::string_view before, std::string_view after) {
+  if (topic.size() <= before.size() + after.size()) return false;
+  if (topic.substr(0, before.size()) != before) return false;
+  if (topic.substr(topic.size() - after.size()) != after) return false;
+  const size_t level = topic.size() - before.size() - after.size();
+  return topic.substr(before.size(), level).find('/') == std::string_view::npos;
+}
+
+// Only these: a device may be named "response", and its data is data.
+bool IsResponseTopic(std::string_view topic) {
+  return HasOneLevelBetween(topic, "system/control/", "/response") ||
+         HasOneLevelBetween(topic, "lprserver/cameras/", "/control/response");
 }
 
 }  // namespace
 
 Subscriber::Subscriber(SubscriberOptions options, Events events)
-    : options_(std::move(options)), events_(std::move(events)) {
+    : options_(std::move(options)),
+      events_(std::move(events)),
+      correlation_prefix_(RandomPrefix()) {
   SessionOptions session = options_.session;
   session.receive_maximum = static_cast<int>(options_.window);
   session_ = std::make_unique<Session>(std::move(session), this);
@@ -67,7 +83,10 @@ absl::Status Subscriber::Place(Order order) {
       return absl::ResourceExhaustedError("orders: too many are under way");
     }
     if (order.wants_response) {
-      responses_[order.token] = order.message_id;
+      responses_[order.token] = {
+          absl::StrCat(order.publication.topic,
+                       absl::string_view(kResponse.data(), kResponse.size())),
+          order.message_id};
       order.publication.correlation = CorrelationOf(order.token);
     }
     orders_.push_back(std::move(order));
@@ -208,22 +227,33 @@ void Subscriber::OnPublished(int id, int reason) {
 
 // True: it was an answer to an order, ours or another node's.
 bool Subscriber::OnResponse(const Arrival& arrival) {
-  if (!EndsWith(arrival.topic, kResponse)) return false;
+  if (!IsResponseTopic(arrival.topic)) return false;
   uint64_t token = 0;
   {
     absl::MutexLock lock(&mutex_);
-    for (const auto& [order, message_id] : responses_) {
-      const bool correlated =
-          !arrival.correlation.empty() && arrival.correlation == CorrelationOf(order);
-      const bool named = arrival.correlation.empty() && !message_id.empty() &&
-                         ReadMessageId(arrival.payload) == message_id;
-      if (correlated || named) token = order;
-    }
+    token = OrderOf(arrival);
     if (token == 0) return true;
     responses_.erase(token);
   }
   events_.on_response(token, kAnswered, arrival.payload);
   return true;
+}
+
+// 0: none of ours.
+uint64_t Subscriber::OrderOf(const Arrival& arrival) {
+  if (responses_.empty()) return 0;
+  const bool by_id = arrival.correlation.empty() && arrival.payload.size() <= kMaxResponseBytes;
+  const std::string id = by_id ? ReadMessageId(arrival.payload) : "";
+  for (const auto& [token, expected] : responses_) {
+    if (expected.topic != arrival.topic) continue;
+    if (!arrival.correlation.empty() && arrival.correlation == CorrelationOf(token)) return token;
+    if (!id.empty() && id == expected.message_id) return token;
+  }
+  return 0;
+}
+
+std::string Subscriber::CorrelationOf(uint64_t token) const {
+  return absl::StrCat(correlation_prefix_, token);
 }
 
 void Subscriber::CheckTimes() {

@@ -95,6 +95,10 @@ class Subscriber final : public SessionHandler {
     bool can_come_again = false;  // QoS 1: the broker has it still.
     std::string correlation;
   };
+  struct Expected {  // The answer to an order.
+    std::string topic;
+    std::string message_id;
+  };
   struct Postponed {  // One that the host had no room for, kept until it has.
     std::string topic;
     std::string payload;
@@ -119,11 +123,15 @@ class Subscriber final : public SessionHandler {
   void TakeAnswer(Answer answer);
   void SendOrders();
   bool OnResponse(const Arrival& arrival);
+  uint64_t OrderOf(const Arrival& arrival) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string CorrelationOf(uint64_t token) const;
   void CheckTimes();
   void NoteIdle();
 
   const SubscriberOptions options_;
   const Events events_;
+  // Of this subscriber alone: tokens of other nodes and of earlier lives are numbers as small.
+  const std::string correlation_prefix_;
   std::unique_ptr<Session> session_;
 
   mutable absl::Mutex mutex_;
@@ -133,7 +141,7 @@ class Subscriber final : public SessionHandler {
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Answer> answers_ ABSL_GUARDED_BY(mutex_);
   std::deque<Order> orders_ ABSL_GUARDED_BY(mutex_);  // To be published.
-  absl::flat_hash_map<uint64_t, std::string> responses_ ABSL_GUARDED_BY(mutex_);  // Message ids.
+  absl::flat_hash_map<uint64_t, Expected> responses_ ABSL_GUARDED_BY(mutex_);
   SubscriberStats stats_ ABSL_GUARDED_BY(mutex_);
 
   // Of the session's thread alone.

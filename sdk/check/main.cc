@@ -25,7 +25,8 @@ constexpr char kUsage[] =
     R"(usage: viaduct-check [options] plugin.so
 
   --level load|lifecycle|data|all  how far to go, each level after the ones before (default all)
-  --config FILE                    the instance's config as JSON; the schema's defaults are added
+  --config FILE                    the instance's config as JSON; the schema's defaults are added,
+                                   and {instance} in a text is a number of each instance's own
   --peer COMMAND                   shell command that talks to the plugin while submit and call are
                                    tested
   --junit FILE                     also write the results as JUnit XML

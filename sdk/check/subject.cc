@@ -1,7 +1,9 @@
 #include "subject.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <string>
 
 #include "arena.h"
 #include "json_config.h"
@@ -15,6 +17,22 @@ constexpr uint64_t kCanary = 0x5a5a5a5a5a5a5a5au;
 constexpr size_t kArenaBytes = 4096;
 
 bool IsPointer(std::string_view pointer) { return pointer.empty() || pointer.front() == '/'; }
+
+// Where an instance needs a name that no other has, the config says {instance}.
+nlohmann::json OfOneInstance(const nlohmann::json& config) {
+  constexpr std::string_view kMark = "{instance}";
+  static std::atomic<int> instances = 0;
+  nlohmann::json own = config;
+  if (!own.is_object()) return own;
+  const std::string number = std::to_string(++instances);
+  for (auto& value : own) {
+    if (!value.is_string()) continue;
+    std::string text = value.get<std::string>();
+    const size_t at = text.find(kMark);
+    if (at != std::string::npos) value = text.replace(at, kMark.size(), number);
+  }
+  return own;
+}
 
 }  // namespace
 
@@ -86,7 +104,8 @@ int32_t Subject::Create() {
 }
 
 int32_t Subject::Configure(const nlohmann::json& config, bool with_error) {
-  const JsonConfig lent(config);
+  const nlohmann::json own = OfOneInstance(config);
+  const JsonConfig lent(own);
   vd_error* error = FreshError();
   const int32_t code = Guarded(fixture_, "configure", [&] {
     return lifecycle_.configure(instance_, lent.raw(), with_error ? error : nullptr);

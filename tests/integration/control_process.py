@@ -173,7 +173,8 @@ def metrics_are_those_of_the_documents(t):
     server = t.server("metrics-server")
     server.config["instances"].append({  # Its broker is not there; its metrics are.
         "name": "broker", "plugin": "mqtt",
-        "config": {"role": "server", "broker_url": f"127.0.0.1:{free_port()}"}})
+        "config": {"role": "server", "broker_url": f"127.0.0.1:{free_port()}",
+                   "client_id": "SERVER1"}})
     add_listener(server)
     for node in (server, t.edge(free_port(), "metrics-edge")):
         node.start()

@@ -18,8 +18,9 @@ def run(t):
     for role, more in (("client", {"ack_timeout": 0.2}), ("server", {})):
         # A broker each: what the client leaves there retained, the server would be asked to store.
         broker = Broker(t, f"broker-{role}").start()
-        # Without a client_id, so that instances side by side have sessions of their own.
-        config = {"role": role, "broker_url": f"127.0.0.1:{broker.port}", **more}
+        # Instances side by side would take one session from each other.
+        config = {"role": role, "client_id": "check-{instance}",
+                  "broker_url": f"127.0.0.1:{broker.port}", **more}
         path = os.path.join(t.folder, f"{role}.json")
         with open(path, "w") as f:
             json.dump(config, f)

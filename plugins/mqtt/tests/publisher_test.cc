@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "plugins/mqtt/tests/real_broker.h"
 
 namespace viaduct::mqtt {
@@ -123,6 +124,36 @@ TEST_P(PublisherTest, WithBrokerConfirmationThePubackIsEnough) {
   ASSERT_TRUE(road.Take(1, "a"));
   ASSERT_TRUE(road.Ends(1));
   EXPECT_EQ(road.results()[0].outcome, DeliveryOutcome::kDurable);
+}
+
+// The broker says how much it takes at the connection, or in answer to a publication.
+TEST(Publisher, RejectsWhatIsLargerThanTheBrokerTakes) {
+  for (const char* limit : {"max_packet_size 1000\n", "message_size_limit 1000\n"}) {
+    RealBroker broker(limit);
+    Road road(broker, /*version_5=*/true);
+    ASSERT_TRUE(road.Take(1, std::string(2000, 'x')));
+    ASSERT_TRUE(road.Ends(1));
+    EXPECT_EQ(road.results()[0].outcome, DeliveryOutcome::kReject) << limit;
+    EXPECT_EQ(road.results()[0].status.code(), absl::StatusCode::kResourceExhausted) << limit;
+  }
+}
+
+TEST(Publisher, SendsNoMoreAtOnceThanTheBrokerTakes) {
+  RealBroker broker("max_packet_size 1000\n");
+  RealPeer server(SessionOn(broker, "server"), {"lpr/data/#"});
+  PublisherOptions options;
+  options.confirm = Confirm::kBroker;
+  Road road(broker, /*version_5=*/true, options);
+  constexpr size_t kMessages = 8;
+  for (size_t token = 1; token <= kMessages; ++token) {
+    const std::string id = absl::StrCat(std::string(400, 'y'), token);
+    ASSERT_TRUE(road.publisher->Take({token, id, R"({"message_id":")" + id + "\"}"}));
+  }
+  road.publisher->Flush();
+  ASSERT_TRUE(road.Ends(kMessages));
+  for (const DeliveryResult& result : road.results()) {
+    EXPECT_EQ(result.outcome, DeliveryOutcome::kDurable) << result.status;
+  }
 }
 
 // What nobody has subscribed to the broker throws away, and MQTT 5 says so.

@@ -43,14 +43,16 @@ bool Eventually(const Check& check) {
 
 class RealBroker {
  public:
-  RealBroker() {
+  // `more` are further lines of its configuration.
+  explicit RealBroker(const std::string& more = "") {
     std::string path = ::testing::TempDir() + "/mqtt-XXXXXX";
     folder_ = mkdtemp(path.data());
     port_ = FreePort();
     std::ofstream config(folder_ + "/broker.conf");
     config << "user root\nlistener " << port_ << " 127.0.0.1\nallow_anonymous true\n"
            << "persistence true\npersistence_location " << folder_ << "/\nlog_dest none\n"
-           << "max_queued_messages 0\n";
+           << "max_queued_messages 0\n"
+           << more;
     config.close();
     Start();
   }

@@ -13,13 +13,15 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+constexpr absl::Duration kUntilInTheSocket = absl::Milliseconds(200);
+
 // A host that keeps what it is asked until a test answers.
 class Host {
  public:
   Host(const RealBroker& broker, SubscriberOptions options, const std::string& client_id = "srv") {
     options.session = SessionOn(broker, client_id);
     options.session.version_5 = version_5;
-    if (options.filters.empty()) options.filters = {"data/+", "control/+/response"};
+    if (options.filters.empty()) options.filters = {"data/+", "system/control/+/response"};
     Subscriber::Events events;
     events.ask = [this](const Question& question) { return Ask(question); };
     events.on_ready = [this] {
@@ -141,6 +143,28 @@ TEST_P(SubscriberTest, AcknowledgesOnlyWhatWasAnswered) {
   EXPECT_THAT(host.asked(), ElementsAre("three"));
 }
 
+// A 3.1.1 broker knows no window: the second message lies in the socket when the first is answered,
+// and is read in the turn that writes the first one's PUBACK.
+TEST_P(SubscriberTest, AMessageReadWhileAnotherIsAcknowledgedIsNotAcknowledgedWithIt) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  {
+    SubscriberOptions options;
+    options.window = 1;
+    Host host(broker_, options);
+    peer.Publish(To("data/1", "one"));
+    ASSERT_TRUE(host.Hears(1));
+    peer.Publish(To("data/1", "two"));
+    absl::SleepFor(kUntilInTheSocket);
+    host.AnswerNext();
+    ASSERT_TRUE(host.Hears(2));
+    absl::SleepFor(kUntilInTheSocket);  // For a PUBACK that should not leave.
+    host.subscriber->Stop();
+  }
+  Host host(broker_, {});
+  ASSERT_TRUE(host.Hears(1));
+  EXPECT_EQ(host.asked().back(), "two");
+}
+
 TEST_P(SubscriberTest, ACommittedMessageOfAnUnfinishedGroupComesAgain) {
   RealPeer peer(SessionOn(broker_, "peer"), {"none"});
   {
@@ -221,21 +245,25 @@ TEST_P(SubscriberTest, PublishesTheAnswer) {
 }
 
 TEST_P(SubscriberTest, SendsCommandsAndReadsTheirAnswers) {
-  RealPeer peer(SessionOn(broker_, "peer"), {"control/+"});
+  RealPeer peer(SessionOn(broker_, "peer"), {"system/control/+"});
   Host host(broker_, {});
   Order order;
   order.token = 77;
   order.wants_response = true;
   order.message_id = "c-1";
-  order.publication = To("control/CAM1", R"({"message_id":"c-1"})");
+  order.publication = To("system/control/CAM1", R"({"message_id":"c-1"})");
   ASSERT_TRUE(host.subscriber->Place(order).ok());
   ASSERT_TRUE(Eventually([&] { return !peer.heard().empty(); }));
   const std::string correlation = peer.heard()[0].correlation;
   EXPECT_EQ(correlation.empty(), !GetParam());
   // Another node's answer, then ours: by correlation data with MQTT 5, by the id without.
-  Publication other = To("control/CAM1/response", R"({"message_id":"c-9"})");
+  Publication other = To("system/control/CAM1/response", R"({"message_id":"c-9"})");
   peer.Publish(other);
-  Publication ours = To("control/CAM1/response", R"({"message_id":"c-1","success":true})");
+  // Right in everything but the device.
+  Publication elsewhere = To("system/control/CAM2/response", R"({"message_id":"c-1"})");
+  elsewhere.correlation = correlation;
+  peer.Publish(elsewhere);
+  Publication ours = To("system/control/CAM1/response", R"({"message_id":"c-1","success":true})");
   ours.correlation = correlation;
   peer.Publish(ours);
   ASSERT_TRUE(Eventually([&] { return !host.responses().empty(); }));
@@ -250,6 +278,38 @@ TEST_P(SubscriberTest, SendsCommandsAndReadsTheirAnswers) {
   ASSERT_TRUE(host.subscriber->Place(order).ok());
   ASSERT_TRUE(Eventually([&] { return host.responses().size() == 2; }));
   EXPECT_EQ(host.responses()[1].second.first, 202);
+}
+
+// Tokens are counted from 1 by every node.
+TEST_P(SubscriberTest, TakesNoOtherNodesAnswerForItsOwn) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"system/control/+"});
+  Host host(broker_, {});
+  Host other(broker_, {}, "other");
+  Order order;
+  order.token = 1;
+  order.wants_response = true;
+  order.message_id = "c-1";
+  order.publication = To("system/control/CAM1", R"({"message_id":"c-1"})");
+  ASSERT_TRUE(host.subscriber->Place(order).ok());
+  order.message_id = "c-2";
+  order.publication.payload = R"({"message_id":"c-2"})";
+  ASSERT_TRUE(other.subscriber->Place(order).ok());
+  ASSERT_TRUE(Eventually([&] { return peer.heard().size() == 2; }));
+  for (const RealPeer::Heard& command : peer.heard()) {
+    Publication answer = To("system/control/CAM1/response", command.payload);
+    answer.correlation = command.correlation;
+    peer.Publish(answer);
+  }
+  ASSERT_TRUE(Eventually([&] { return host.responses().size() + other.responses().size() == 2; }));
+  ASSERT_THAT(host.responses(), SizeIs(1));
+  EXPECT_EQ(host.responses()[0].second.second, R"({"message_id":"c-1"})");
+}
+
+TEST_P(SubscriberTest, ADeviceMayBeCalledResponse) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  Host host(broker_, {});
+  peer.Publish(To("data/response", "one"));
+  EXPECT_TRUE(host.Hears(1));
 }
 
 TEST_P(SubscriberTest, SaysWhenTheBrokerIsGone) {
