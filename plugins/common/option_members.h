@@ -12,8 +12,8 @@
 
 namespace viaduct {
 
-// Remembers the first member that is of the wrong type, which only a host that skipped the schema
-// lets through. Thread-compatible.
+// Remembers the first mistake. A member of the wrong type is one, which only a host that skipped
+// the schema lets through. Thread-compatible.
 class OptionMembers {
  public:
   using Json = nlohmann::json;
@@ -21,6 +21,8 @@ class OptionMembers {
   explicit OptionMembers(Json config) : config_(std::move(config)) {}
 
   bool Has(const char* key) const { return config_.contains(key); }
+  // Of a member that is there: has it that value, written as JSON?
+  bool Is(const char* key, const char* json) const { return config_[key] == Json::parse(json); }
 
   template <typename T>
   void Read(const char* key, T* out) {
@@ -29,9 +31,7 @@ class OptionMembers {
     try {
       it->get_to(*out);
     } catch (const Json::exception&) {
-      if (!wrong_pointer_.empty()) return;
-      wrong_pointer_ = absl::StrCat("/", key);
-      wrong_message_ = absl::StrCat(key, ": of the wrong type, ", it->type_name());
+      Mistake(key, absl::StrCat("of the wrong type, ", it->type_name()));
     }
   }
 
@@ -39,6 +39,12 @@ class OptionMembers {
     double seconds = absl::ToDoubleSeconds(*out);
     Read(key, &seconds);
     *out = absl::Seconds(seconds);
+  }
+
+  void Mistake(const char* key, const std::string& what) {
+    if (!wrong_pointer_.empty()) return;
+    wrong_pointer_ = absl::StrCat("/", key);
+    wrong_message_ = absl::StrCat(key, ": ", what);
   }
 
   // Empty: none is wrong.

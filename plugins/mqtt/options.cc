@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "plugins/common/option_members.h"
 #include "plugins/mqtt/broker_address.h"
 
 namespace viaduct::mqtt {
@@ -57,46 +58,8 @@ constexpr std::array<RoleOption, 11> kRoleOptions = {{
     {"commit_timeout", true, "30"},
 }};
 
-// The members of a configuration; remembers the first one that is of the wrong type, which only a
-// host that skipped the schema lets through.
-class Members {
- public:
-  explicit Members(Json config) : config_(std::move(config)) {}
-
-  bool Has(const char* key) const { return config_.contains(key); }
-  bool Is(const char* key, const char* json) const { return config_[key] == Json::parse(json); }
-
-  template <typename T>
-  void Read(const char* key, T* out) {
-    const auto it = config_.find(key);
-    if (it == config_.end()) return;
-    try {
-      it->get_to(*out);
-    } catch (const Json::exception&) {
-      Mistake(key, absl::StrCat("of the wrong type, ", it->type_name()));
-    }
-  }
-
-  void ReadSeconds(const char* key, absl::Duration* out) {
-    double seconds = absl::ToDoubleSeconds(*out);
-    Read(key, &seconds);
-    *out = absl::Seconds(seconds);
-  }
-
-  void Mistake(const char* key, const std::string& what) {
-    if (wrong_.message.empty()) wrong_ = {absl::StrCat("/", key), absl::StrCat(key, ": ", what)};
-  }
-
-  // An empty message: none.
-  const OptionsError& wrong() const { return wrong_; }
-
- private:
-  const Json config_;
-  OptionsError wrong_;
-};
-
 // A name that may stand between two slashes of a topic.
-void CheckLevel(const char* key, const std::string& name, Members* config) {
+void CheckLevel(const char* key, const std::string& name, OptionMembers* config) {
   if (name.empty() || name.size() > kMaxLevelBytes) {
     return config->Mistake(key, absl::StrCat("expected 1 to ", kMaxLevelBytes, " bytes"));
   }
@@ -108,7 +71,7 @@ void CheckLevel(const char* key, const std::string& name, Members* config) {
 }
 
 // One that the role does not have would be believed to work.
-void CheckRole(bool is_server, Members* config) {
+void CheckRole(bool is_server, OptionMembers* config) {
   for (const RoleOption& option : kRoleOptions) {
     if (option.of_server == is_server || !config->Has(option.key)) continue;
     if (config->Is(option.key, option.filled_in)) continue;
@@ -117,7 +80,7 @@ void CheckRole(bool is_server, Members* config) {
   }
 }
 
-void ReadSession(Members* config, SessionOptions* session) {
+void ReadSession(OptionMembers* config, SessionOptions* session) {
   config->Read("ca_file", &session->ca_file);
   config->Read("cert_file", &session->cert_file);
   config->Read("key_file", &session->key_file);
@@ -153,7 +116,7 @@ void ReadSession(Members* config, SessionOptions* session) {
   config->ReadSeconds("session_expiry", &session->session_expiry);
 }
 
-void ReadServer(Members* config, SubscriberOptions* server) {
+void ReadServer(OptionMembers* config, SubscriberOptions* server) {
   // A session under a name of the moment is gone with the connection, and so is what the broker has
   // not been told of.
   if (!config->Has("client_id")) {
@@ -172,7 +135,7 @@ void ReadServer(Members* config, SubscriberOptions* server) {
   config->ReadSeconds("commit_timeout", &server->commit_timeout);
 }
 
-void ReadClient(const std::string& device_id, Members* config, PublisherOptions* client) {
+void ReadClient(const std::string& device_id, OptionMembers* config, PublisherOptions* client) {
   client->device_id = config->Has("client_id") ? client->session.client_id : device_id;
   config->Read("device_id", &client->device_id);
   CheckLevel("device_id", client->device_id, config);
@@ -218,7 +181,7 @@ bool ReadOptions(std::string_view config_json, std::string_view host_name, Optio
     *error = {"", "config: not a JSON object"};
     return false;
   }
-  Members config(std::move(json));
+  OptionMembers config(std::move(json));
   std::string role = "client";
   config.Read("role", &role);
   options->is_server = role == "server";
@@ -233,7 +196,7 @@ bool ReadOptions(std::string_view config_json, std::string_view host_name, Optio
   } else {
     ReadClient(std::string(host_name), &config, &options->client);
   }
-  *error = config.wrong();
+  *error = {config.wrong_pointer(), config.wrong_message()};
   return error->message.empty();
 }
 
