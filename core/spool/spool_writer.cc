@@ -324,6 +324,11 @@ absl::Status Spool::Impl::RetryDead(int64_t key, AdminWork* admin, Effects* effe
 
 // The transaction is on disk: memory follows.
 void Spool::Impl::Publish(Work* work, Effects* effects) {
+  const int64_t lost = effects->state.lost_total - state_.lost_total;
+  if (lost > 0) {
+    log_->Warning("spool", "damaged messages are set aside as dead letters",
+                  {{"path", options_.path}, {"lost", absl::StrCat(lost)}});
+  }
   state_ = effects->state;
   bool unpassed = false;
   {
