@@ -23,6 +23,7 @@
 #include "host/node/foundation.h"
 #include "host/node/memory_trim.h"
 #include "host/node/node.h"
+#include "host/node/service_manager.h"
 
 namespace viaduct {
 namespace {
@@ -107,7 +108,7 @@ void Supervise(Node* node, Events* events) {
       case Events::Kind::kTimeout:
         // No sign of life when the control plane hangs: systemd then starts the node anew.
         if (node->Alive()) {
-          sd_notify(0, absl::StrCat("WATCHDOG=1\nSTATUS=", node->StatusLine()).c_str());
+          TellServiceManager(absl::StrCat("WATCHDOG=1\nSTATUS=", node->StatusLine()));
         }
         break;
     }
@@ -186,11 +187,11 @@ int RunNode(const std::string& config_file) {
     return ReportFailure(*foundation, node.status());
   }
   if (!events.stop_requested()) {
-    sd_notify(0, absl::StrCat("READY=1\nSTATUS=", (*node)->StatusLine()).c_str());
+    TellServiceManager(absl::StrCat("READY=1\nSTATUS=", (*node)->StatusLine()));
     TrimAfterStart();
   }
   Supervise(node->get(), &events);
-  sd_notify(0, "STOPPING=1\nSTATUS=draining");
+  TellServiceManager("STOPPING=1\nSTATUS=draining");
   foundation->log->Info(kComponent, "stopping", {});
   const size_t left_behind = StopListening(*std::move(node), foundation.get(), &events);
   // A start that ended in a failure counts against the revision, as a crash would.
