@@ -86,6 +86,10 @@ class ServerRole {
     VIADUCT_RETURN_IF_ERROR(host_.AddCounter("arrivals_total", "Messages received", &arrivals_));
     VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
         "refused_total", "Messages larger than the node takes, dropped", &refused_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
+        "delayed_total", "Times that a message could not be stored at once", &delayed_));
+    VIADUCT_RETURN_IF_ERROR(
+        host_.AddCounter("dropped_total", "Messages of QoS 0 that could not be stored", &dropped_));
     return host_.AddCounter("groups_total", "Groups acknowledged to the broker together", &groups_);
   }
 
@@ -139,6 +143,8 @@ class ServerRole {
     const SubscriberStats now = subscriber_.stats();
     arrivals_.Increase(static_cast<double>(now.arrivals - last_.arrivals));
     refused_.Increase(static_cast<double>(now.refused - last_.refused));
+    delayed_.Increase(static_cast<double>(now.delayed - last_.delayed));
+    dropped_.Increase(static_cast<double>(now.dropped - last_.dropped));
     groups_.Increase(static_cast<double>(now.groups - last_.groups));
     last_ = now;
     uint64_t timer = 0;
@@ -182,7 +188,7 @@ class ServerRole {
   const Host host_;
   const std::string peer_;
   Subscriber subscriber_;
-  sdk::Metric arrivals_, refused_, groups_;
+  sdk::Metric arrivals_, refused_, delayed_, dropped_, groups_;
   SubscriberStats last_;
 };
 

@@ -1,6 +1,7 @@
 #include "plugins/mqtt/subscriber.h"
 
 #include <algorithm>
+#include <iterator>
 #include <random>
 #include <utility>
 
@@ -15,7 +16,8 @@ namespace {
 // Answers that the broker has not acknowledged; one that never does is no broker.
 constexpr size_t kMaxUnacknowledged = 65536;
 constexpr absl::Duration kIdle = absl::Seconds(1);
-constexpr absl::Duration kAskAgain = absl::Milliseconds(20);
+constexpr absl::Duration kAskAgain = absl::Milliseconds(20);  // Doubled from answer to answer,
+constexpr absl::Duration kMaxAskAgain = absl::Seconds(1);     // up to this.
 constexpr std::string_view kResponse = "/response";
 constexpr size_t kMaxResponseBytes = 1u << 20;  // Larger ones are not searched for an id.
 constexpr int kPublished = 202;
@@ -45,6 +47,13 @@ bool IsResponseTopic(std::string_view topic) {
 }
 
 }  // namespace
+
+Subscriber::Kept::Kept(const Arrival& arrival)
+    : topic(arrival.topic),
+      payload(arrival.payload),
+      correlation(arrival.correlation),
+      qos(arrival.qos),
+      retain(arrival.retain) {}
 
 Subscriber::Subscriber(SubscriberOptions options, Events events)
     : options_(std::move(options)),
@@ -135,18 +144,19 @@ void Subscriber::OnArrival(const Arrival& arrival) {
     ++stats_.arrivals;
     idle_ = false;
   }
-  const AskResult asked = postponed_.empty() ? Ask(arrival) : AskResult::kFull;
-  if (asked != AskResult::kFull) return;
-  postponed_.push_back({std::string(arrival.topic), std::string(arrival.payload),
-                        std::string(arrival.correlation), arrival.qos, arrival.retain});
+  Kept kept(arrival);
+  kept.deadline_ns = MonotonicNs() + absl::ToInt64Nanoseconds(options_.commit_timeout);
+  if (!postponed_.empty() || Ask(&kept) == AskResult::kFull) postponed_.push_back(std::move(kept));
 }
 
-AskResult Subscriber::Ask(const Arrival& arrival) {
+AskResult Subscriber::Ask(Kept* kept) {
   const uint64_t ticket = next_ticket_++;
-  waiting_[ticket] = {MonotonicNs() + absl::ToInt64Nanoseconds(options_.commit_timeout),
-                      arrival.qos > 0, std::string(arrival.correlation)};
+  Kept& waiting = waiting_.emplace(ticket, std::move(*kept)).first->second;
+  const Arrival arrival = waiting.arrival();
   const AskResult asked = events_.ask(Question{ticket, &arrival});
-  if (asked != AskResult::kTaken) waiting_.erase(ticket);
+  if (asked == AskResult::kTaken) return asked;
+  if (asked == AskResult::kFull) *kept = std::move(waiting);
+  waiting_.erase(ticket);
   if (asked == AskResult::kRefused) {
     absl::MutexLock lock(&mutex_);
     ++stats_.refused;
@@ -156,20 +166,38 @@ AskResult Subscriber::Ask(const Arrival& arrival) {
 
 void Subscriber::AskPostponed() {
   while (!postponed_.empty()) {
-    const Postponed& next = postponed_.front();
-    const Arrival arrival = {next.topic, next.payload, next.qos, next.retain, next.correlation};
-    if (Ask(arrival) == AskResult::kFull) return;
+    if (Ask(&postponed_.front()) == AskResult::kFull) return;
     postponed_.pop_front();
   }
+}
+
+void Subscriber::AskDelayed() {
+  const int64_t now = MonotonicNs();
+  std::vector<Delayed> due;
+  const auto later = std::partition(delayed_.begin(), delayed_.end(),
+                                    [now](const Delayed& one) { return one.ask_at_ns > now; });
+  std::move(later, delayed_.end(), std::back_inserter(due));
+  delayed_.erase(later, delayed_.end());
+  for (Delayed& one : due) {
+    if (Ask(&one.kept) == AskResult::kFull) Delay(std::move(one.kept), "");
+  }
+}
+
+void Subscriber::Delay(Kept kept, std::string reason) {
+  kept.pause = std::clamp(kept.pause * 2, kAskAgain, kMaxAskAgain);
+  if (!reason.empty()) kept.reason = std::move(reason);
+  const int64_t ask_at_ns = MonotonicNs() + absl::ToInt64Nanoseconds(kept.pause);
+  delayed_.push_back({std::move(kept), ask_at_ns});
 }
 
 absl::Duration Subscriber::OnTurn() {
   TakeAnswers();
   AskPostponed();
+  AskDelayed();
   SendOrders();
   CheckTimes();
   NoteIdle();
-  return postponed_.empty() ? kIdle : kAskAgain;
+  return postponed_.empty() && delayed_.empty() ? kIdle : kAskAgain;
 }
 
 void Subscriber::TakeAnswers() {
@@ -184,9 +212,12 @@ void Subscriber::TakeAnswers() {
 void Subscriber::TakeAnswer(Answer answer) {
   const auto found = waiting_.find(answer.ticket);
   if (found == waiting_.end()) return;
-  if (answer.later && found->second.can_come_again) {
-    return session_->Fail(absl::UnavailableError(
-        absl::StrCat("node: can not store now, the broker keeps the messages, ", answer.reason)));
+  if (answer.later) {
+    Delay(std::move(found->second), std::move(answer.reason));
+    waiting_.erase(found);
+    absl::MutexLock lock(&mutex_);
+    ++stats_.delayed;
+    return;
   }
   for (Publication& publication : answer.publications) {
     publication.correlation = found->second.correlation;
@@ -261,6 +292,12 @@ void Subscriber::CheckTimes() {
     return session_->Fail(absl::UnavailableError("broker: acknowledges nothing"));
   }
   const int64_t now = MonotonicNs();
+  DropOverdue(now);
+  for (const Delayed& one : delayed_) {
+    if (one.kept.deadline_ns > now) continue;
+    return session_->Fail(absl::UnavailableError(
+        absl::StrCat("node: can not store now, the broker keeps the messages, ", one.kept.reason)));
+  }
   for (const auto& [ticket, waiting] : waiting_) {
     if (waiting.deadline_ns > now) continue;
     return session_->Fail(
@@ -268,8 +305,21 @@ void Subscriber::CheckTimes() {
   }
 }
 
+// The broker has none of QoS 0 any more: the end of the connection would bring nothing back.
+void Subscriber::DropOverdue(int64_t now) {
+  const size_t before = delayed_.size();
+  delayed_.erase(std::remove_if(delayed_.begin(), delayed_.end(),
+                                [now](const Delayed& one) {
+                                  return one.kept.qos == 0 && one.kept.deadline_ns <= now;
+                                }),
+                 delayed_.end());
+  if (delayed_.size() == before) return;
+  absl::MutexLock lock(&mutex_);
+  stats_.dropped += before - delayed_.size();
+}
+
 void Subscriber::NoteIdle() {
-  const bool waits = !waiting_.empty() || !postponed_.empty();
+  const bool waits = holds_any();
   absl::MutexLock lock(&mutex_);
   closed_ = draining_;
   if (waits) return;
@@ -282,6 +332,7 @@ void Subscriber::NoteIdle() {
 void Subscriber::OnEnded(const absl::Status& why) {
   waiting_.clear();
   postponed_.clear();
+  delayed_.clear();
   {
     absl::MutexLock lock(&mutex_);
     ended_ = true;

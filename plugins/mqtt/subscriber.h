@@ -2,9 +2,10 @@
 // when it has been answered as durable.
 //
 // Arrivals form groups. While one of a group is unanswered nothing is written to the broker, so
-// their PUBACKs wait in the session's queue; with the last answer all of them leave together. When
-// one can not be made durable now, the connection ends with none of them written, and the broker
-// sends the whole group again: what was stored is recognised then (docs/adr/0006).
+// their PUBACKs wait in the session's queue; with the last answer all of them leave together. One
+// that can not be made durable now is kept and asked about again while the others go on. When it
+// can not within commit_timeout, the connection ends with no PUBACK written, and the broker sends
+// the whole group again: what was stored is recognised then (docs/adr/0006).
 #pragma once
 
 #include <cstddef>
@@ -46,7 +47,7 @@ enum class AskResult {
 
 struct Answer {
   uint64_t ticket = 0;
-  bool later = false;  // Not durable now: it must come again.
+  bool later = false;  // Not durable now: it is asked about again.
   std::string reason;  // With `later`.
   std::vector<Publication> publications;
 };
@@ -62,6 +63,8 @@ struct Order {
 struct SubscriberStats {
   uint64_t arrivals = 0;
   uint64_t refused = 0;  // Larger than the host takes.
+  uint64_t delayed = 0;  // Answers that asked to try again.
+  uint64_t dropped = 0;  // QoS 0, not stored within commit_timeout.
   uint64_t groups = 0;
 };
 
@@ -90,21 +93,25 @@ class Subscriber final : public SessionHandler {
   SubscriberStats stats() const;
 
  private:
-  struct Waiting {  // An arrival without an answer.
-    int64_t deadline_ns = 0;
-    bool can_come_again = false;  // QoS 1: the broker has it still.
-    std::string correlation;
-  };
-  struct Expected {  // The answer to an order.
-    std::string topic;
-    std::string message_id;
-  };
-  struct Postponed {  // One that the host had no room for, kept until it has.
+  struct Kept {  // An arrival that is not stored yet.
+    explicit Kept(const Arrival& arrival);
+    Arrival arrival() const { return {topic, payload, qos, retain, correlation}; }
     std::string topic;
     std::string payload;
     std::string correlation;
     int qos = 0;
     bool retain = false;
+    int64_t deadline_ns = 0;
+    absl::Duration pause;  // Before it was asked about last.
+    std::string reason;    // Why it was not stored then.
+  };
+  struct Delayed {  // One whose answer was to try again.
+    Kept kept;
+    int64_t ask_at_ns = 0;
+  };
+  struct Expected {  // The answer to an order.
+    std::string topic;
+    std::string message_id;
   };
 
   void OnConnected() override;
@@ -113,12 +120,16 @@ class Subscriber final : public SessionHandler {
   void OnPublished(int id, int reason) override;
   absl::Duration OnTurn() override;
   bool may_read() const override;
-  bool may_write() const override { return waiting_.empty() && postponed_.empty(); }
+  bool may_write() const override { return !holds_any(); }
   void OnFarewell() override {}
   void OnEnded(const absl::Status& why) override;
 
-  AskResult Ask(const Arrival& arrival);
+  bool holds_any() const { return !waiting_.empty() || !postponed_.empty() || !delayed_.empty(); }
+  // Takes `kept` unless the host was full.
+  AskResult Ask(Kept* kept);
   void AskPostponed();
+  void AskDelayed();
+  void Delay(Kept kept, std::string reason);
   void TakeAnswers();
   void TakeAnswer(Answer answer);
   void SendOrders();
@@ -126,6 +137,7 @@ class Subscriber final : public SessionHandler {
   uint64_t OrderOf(const Arrival& arrival) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string CorrelationOf(uint64_t token) const;
   void CheckTimes();
+  void DropOverdue(int64_t now);
   void NoteIdle();
 
   const SubscriberOptions options_;
@@ -145,9 +157,10 @@ class Subscriber final : public SessionHandler {
   SubscriberStats stats_ ABSL_GUARDED_BY(mutex_);
 
   // Of the session's thread alone.
-  bool closed_ = false;  // draining_, as the thread has seen it.
-  absl::flat_hash_map<uint64_t, Waiting> waiting_;
-  std::deque<Postponed> postponed_;
+  bool closed_ = false;                          // draining_, as the thread has seen it.
+  absl::flat_hash_map<uint64_t, Kept> waiting_;  // For their answers.
+  std::deque<Kept> postponed_;                   // The host had no room for them.
+  std::vector<Delayed> delayed_;
   size_t group_ = 0;  // Arrivals since the last time that nothing waited.
   size_t group_bytes_ = 0;
   uint64_t next_ticket_ = 1;

@@ -12,6 +12,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 constexpr absl::Duration kUntilInTheSocket = absl::Milliseconds(200);
 
@@ -70,6 +71,10 @@ class Host {
     answer.later = later;
     answer.publications = std::move(publications);
     subscriber->SetAnswer(std::move(answer));
+  }
+  size_t unanswered() const {
+    absl::MutexLock lock(&mutex_);
+    return tickets_.size();
   }
   void SetNext(AskResult result) {
     absl::MutexLock lock(&mutex_);
@@ -168,17 +173,63 @@ TEST_P(SubscriberTest, AMessageReadWhileAnotherIsAcknowledgedIsNotAcknowledgedWi
 TEST_P(SubscriberTest, ACommittedMessageOfAnUnfinishedGroupComesAgain) {
   RealPeer peer(SessionOn(broker_, "peer"), {"none"});
   {
-    Host host(broker_, {});
+    SubscriberOptions options;
+    options.commit_timeout = kUntilInTheSocket;
+    Host host(broker_, options);
     peer.Publish(To("data/1", "one"));
     peer.Publish(To("data/1", "two"));
     ASSERT_TRUE(host.Hears(2));
     host.AnswerNext();
-    host.AnswerNext(/*later=*/true);
-    ASSERT_TRUE(Eventually([&] { return !host.ended().ok(); }));
+    ASSERT_TRUE(Eventually([&] {
+      if (host.unanswered() > 0) host.AnswerNext(/*later=*/true);
+      return !host.ended().ok();
+    }));
     EXPECT_EQ(host.ended().code(), absl::StatusCode::kUnavailable);
   }
   Host host(broker_, {});
   EXPECT_TRUE(host.Hears(2));
+}
+
+// One detection with an image twice at the same moment: the second is to wait for the first.
+TEST_P(SubscriberTest, AMessageThatCanNotBeStoredNowDelaysItselfAlone) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"ack/#"});
+  {
+    Host host(broker_, {});
+    peer.Publish(To("data/1", "one"));
+    ASSERT_TRUE(host.Hears(1));
+    host.AnswerNext(/*later=*/true);
+    peer.Publish(To("data/1", "two"));
+    ASSERT_TRUE(host.Hears(3));
+    EXPECT_THAT(host.asked(), UnorderedElementsAre("one", "one", "two"));
+    host.AnswerNext(false, {To("ack/1", "stored")});
+    host.AnswerNext(false, {To("ack/1", "stored")});
+    ASSERT_TRUE(Eventually([&] { return peer.On("ack/1").size() == 2; }));
+    EXPECT_TRUE(host.ended().ok()) << host.ended();
+    EXPECT_EQ(host.subscriber->stats().delayed, 1u);
+    EXPECT_TRUE(host.subscriber->Drain(kDeadline));
+  }
+  Host host(broker_, {});
+  peer.Publish(To("data/1", "three"));
+  ASSERT_TRUE(host.Hears(1));
+  EXPECT_THAT(host.asked(), ElementsAre("three"));
+}
+
+// The broker has forgotten it: to end the connection would harm the others and help nobody.
+TEST_P(SubscriberTest, WhatCameWithQos0AndCanNotBeStoredIsDroppedAlone) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  SubscriberOptions options;
+  options.commit_timeout = kUntilInTheSocket;
+  Host host(broker_, options);
+  Publication publication = To("data/1", "one");
+  publication.qos = 0;
+  peer.Publish(publication);
+  ASSERT_TRUE(Eventually([&] {
+    if (host.unanswered() > 0) host.AnswerNext(/*later=*/true);
+    return host.subscriber->stats().dropped == 1;
+  }));
+  peer.Publish(To("data/1", "two"));
+  ASSERT_TRUE(Eventually([&] { return host.asked().back() == "two"; }));
+  EXPECT_TRUE(host.ended().ok()) << host.ended();
 }
 
 TEST_P(SubscriberTest, WhatTheHostNeverTakesDoesNotComeAgain) {
