@@ -15,6 +15,7 @@
 #include "plugins/mqtt/options.h"
 #include "plugins/mqtt/publisher.h"
 #include "plugins/mqtt/subscriber.h"
+#include "plugins/mqtt/topics.h"
 
 namespace viaduct::mqtt {
 namespace {
@@ -47,6 +48,7 @@ std::vector<Publication> PublicationsOf(const vd_reply& reply) {
       out.emplace_back();
       out.back().topic = std::string(value);
       out.back().payload = std::string(sdk::Text(reply.body));
+      out.back().qos = QosOf(value);
     } else if (name == "publish-body" && !out.empty()) {
       out.back().payload = std::string(value);
     }
@@ -130,8 +132,9 @@ class ServerRole {
       return sdk::FindAttr(call.attributes, call.attribute_count, name);
     };
     order.publication.retain = attribute("retain") == "1";
+    order.publication.qos = QosOf(order.publication.topic);
     const std::string_view qos = attribute("qos");
-    if (qos == "0" || qos == "2") order.publication.qos = qos == "0" ? 0 : 2;
+    if (qos == "0" || qos == "1" || qos == "2") order.publication.qos = qos.front() - '0';
     if (order.wants_response) order.message_id = ReadMessageId(order.publication.payload);
     const absl::Status status = subscriber_.Place(std::move(order));
     return status.ok() ? Status() : Status(CodeOf(status), std::string(MessageOf(status)));

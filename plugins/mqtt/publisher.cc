@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "plugins/mqtt/topics.h"
 
 namespace viaduct::mqtt {
 namespace {
@@ -14,12 +15,6 @@ constexpr int kFirstRefusal = 0x80;
 constexpr int kTooLarge = 0x95;
 constexpr absl::Duration kIdle = absl::Seconds(1);
 constexpr size_t kMaxCommandBytes = 1u << 20;
-
-bool IsCommandTopic(std::string_view topic) {
-  constexpr std::string_view kSystem = "system/control/";
-  constexpr std::string_view kCameras = "lprserver/cameras/";
-  return topic.substr(0, kSystem.size()) == kSystem || topic.substr(0, kCameras.size()) == kCameras;
-}
 
 }  // namespace
 
@@ -103,17 +98,13 @@ uint64_t Publisher::dropped_commands() const {
   return dropped_commands_;
 }
 
-std::vector<std::string> Publisher::Filters() const {
-  const std::string& device = options_.device_id;
-  std::vector<std::string> filters = {absl::StrCat("system/control/", device),
-                                      absl::StrCat("lprserver/cameras/", device, "/control")};
-  if (options_.confirm == Confirm::kServer) filters.push_back(ack_topic_);
-  return filters;
-}
-
 void Publisher::OnConnected() {
-  const absl::Status status = session_->Subscribe(Filters());
-  if (!status.ok()) session_->Fail(status);
+  const std::string& device = options_.device_id;
+  std::vector<std::string> filters = {absl::StrCat("system/control/", device)};
+  if (options_.confirm == Confirm::kServer) filters.push_back(ack_topic_);
+  const std::string orders = absl::StrCat("lprserver/cameras/", device, "/control");
+  session_->Fail(session_->Subscribe(filters, QosOf(filters.front())));
+  session_->Fail(session_->Subscribe({orders}, QosOf(orders)));
 }
 
 void Publisher::OnSubscribed() {

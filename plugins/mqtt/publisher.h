@@ -121,7 +121,6 @@ class Publisher final : public SessionHandler {
   void OnFarewell() override;
   void OnEnded(const absl::Status& why) override;
 
-  std::vector<std::string> Filters() const;
   std::vector<Delivery> NextBatch();
   void PublishBatch(std::vector<Delivery> batch);
   void PutBack(std::vector<Delivery> batch);

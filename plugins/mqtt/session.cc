@@ -71,6 +71,7 @@ struct Session::Callbacks {
     auto* self = static_cast<Session*>(user);
     if (reason == 0) {
       self->connected_ = true;
+      self->ArmSubscribeDeadline();
       return self->handler_->OnConnected();
     }
     const char* words = self->options_.version_5 ? mosquitto_reason_string(reason)
@@ -85,6 +86,7 @@ struct Session::Callbacks {
       return self->Fail(absl::PermissionDeniedError(
           absl::StrCat("broker: refused subscription ", i + 1, " of ", count)));
     }
+    if (--self->subscriptions_ > 0) return;
     self->subscribed_ = true;
     self->handler_->OnSubscribed();
   }
@@ -92,6 +94,7 @@ struct Session::Callbacks {
                         const mosquitto_property* properties) {
     auto* self = static_cast<Session*>(user);
     if (!self->ended_.ok()) return;  // Its PUBACK will not leave; it comes again.
+    self->ArmSubscribeDeadline();
     const std::string correlation = Correlation(properties);
     Arrival arrival;
     arrival.topic = message->topic;
@@ -242,7 +245,7 @@ absl::Status Session::Connect() {
 }
 
 void Session::Run() {
-  connect_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(options_.connect_timeout);
+  deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(options_.connect_timeout);
   library_error_.clear();
   Fail(Connect());
   while (ended_.ok() && !stopping_.load()) Turn();
@@ -254,11 +257,24 @@ void Session::Run() {
 void Session::Turn() {
   const absl::Duration wait = handler_->OnTurn();
   if (!ended_.ok()) return;
-  if (!subscribed_ && MonotonicNs() > connect_deadline_ns_) {
-    return Fail(absl::DeadlineExceededError("broker: did not answer in time"));
-  }
+  CheckDeadline();
+  if (!ended_.ok()) return;
   Poll(wait);
   if (ended_.ok() && connected_) Check(mosquitto_loop_misc(client_), "keep-alive");
+}
+
+void Session::ArmSubscribeDeadline() {
+  if (subscribed_) return;
+  deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(options_.subscribe_timeout);
+}
+
+void Session::CheckDeadline() {
+  if (subscribed_) return;
+  // It is not the broker who is late.
+  if (connected_ && !(handler_->may_read() && handler_->may_write())) ArmSubscribeDeadline();
+  if (MonotonicNs() <= deadline_ns_) return;
+  Fail(absl::DeadlineExceededError(connected_ ? "broker: did not grant the subscriptions in time"
+                                              : "broker: did not answer in time"));
 }
 
 bool Session::WantsWrite() const {
@@ -284,7 +300,7 @@ void Session::Poll(absl::Duration wait) {
 }
 
 void Session::OnReady(short events) {
-  if (!tcp_up_) return WatchConnecting(events);
+  if (!tcp_up_) return WatchConnecting();
   const bool writable = (events & POLLOUT) != 0;
   // What may leave leaves first: what is read now may hold the queue back again.
   if (connected_ && writable && WantsWrite()) Check(mosquitto_loop_write(client_, 1), "write");
@@ -297,7 +313,7 @@ void Session::OnReady(short events) {
   if (ended_.ok() && writable && WantsWrite()) Check(mosquitto_loop_write(client_, 1), "write");
 }
 
-void Session::WatchConnecting(short) {
+void Session::WatchConnecting() {
   int error = 0;
   socklen_t size = sizeof(error);
   getsockopt(mosquitto_socket(client_), SOL_SOCKET, SO_ERROR, &error, &size);
@@ -342,14 +358,14 @@ absl::StatusOr<int> Session::Publish(const Publication& publication) {
   return Unavailable(mosquitto_strerror(code));
 }
 
-absl::Status Session::Subscribe(const std::vector<std::string>& filters) {
-  // At most once would lose, exactly once would need libmosquitto to remember over a crash.
-  constexpr int kQos = 1;
+absl::Status Session::Subscribe(const std::vector<std::string>& filters, int qos) {
+  if (filters.empty()) return absl::OkStatus();
   std::vector<char*> texts;
   texts.reserve(filters.size());
   for (const std::string& filter : filters) texts.push_back(const_cast<char*>(filter.c_str()));
   const int code = mosquitto_subscribe_multiple(client_, nullptr, static_cast<int>(texts.size()),
-                                                texts.data(), kQos, /*options=*/0, nullptr);
+                                                texts.data(), qos, /*options=*/0, nullptr);
+  ++subscriptions_;
   if (code == MOSQ_ERR_SUCCESS) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("subscribe: ", mosquitto_strerror(code)));
 }

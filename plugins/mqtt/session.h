@@ -58,7 +58,10 @@ struct SessionOptions {
   std::string cert_file;
   std::string key_file;
   int keepalive_s = 60;
-  absl::Duration connect_timeout = absl::Seconds(10);   // From TCP to SUBACK.
+  absl::Duration connect_timeout = absl::Seconds(10);  // From TCP to CONNACK.
+  // From CONNACK to SUBACK. What the broker has kept for us comes between the two: each arrival,
+  // and each time that the handler holds the session back, begins it anew.
+  absl::Duration subscribe_timeout = absl::Seconds(30);
   absl::Duration session_expiry = absl::Hours(24 * 7);  // MQTT 5; a 3.1.1 session has no end.
   int receive_maximum = 64;                             // MQTT 5: arrivals that await their PUBACK.
   Publication will;                                     // Without a topic: none.
@@ -70,7 +73,7 @@ class SessionHandler {
   virtual ~SessionHandler() = default;
   // The broker has taken us: the time to subscribe.
   virtual void OnConnected() = 0;
-  // Every filter of Subscribe was granted.
+  // Every filter of every Subscribe was granted.
   virtual void OnSubscribed() = 0;
   virtual void OnArrival(const Arrival& arrival) = 0;
   // A publication with QoS 1 or 2 has ended. `reason` is that of MQTT 5, 0 with 3.1.1.
@@ -100,7 +103,7 @@ class Session {
 
   // The id that OnPublished will name. RESOURCE_EXHAUSTED: larger than the broker takes.
   absl::StatusOr<int> Publish(const Publication& publication);
-  absl::Status Subscribe(const std::vector<std::string>& filters);
+  absl::Status Subscribe(const std::vector<std::string>& filters, int qos);
   // Ends the connection at once and writes nothing more: what was not acknowledged comes again.
   void Fail(absl::Status why);
 
@@ -115,8 +118,11 @@ class Session {
   void Turn();
   void Poll(absl::Duration wait);
   void OnReady(short events);
-  // The first sign of life of the socket, or none within connect_timeout.
-  void WatchConnecting(short events);
+  // The first sign of life of the socket.
+  void WatchConnecting();
+  // CONNACK and SUBACK in time.
+  void CheckDeadline();
+  void ArmSubscribeDeadline();
   bool WantsWrite() const;
   void Check(int code, const char* doing);
   void SayFarewell();
@@ -133,7 +139,8 @@ class Session {
   bool tcp_up_ = false;
   bool connected_ = false;
   bool subscribed_ = false;
-  int64_t connect_deadline_ns_ = 0;
+  int subscriptions_ = 0;    // Without their SUBACK.
+  int64_t deadline_ns_ = 0;  // Until subscribed_.
   absl::Status ended_;
   std::string library_error_;  // What libmosquitto said last.
 };

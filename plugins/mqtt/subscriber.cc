@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "plugins/mqtt/acks.h"
+#include "plugins/mqtt/topics.h"
 
 namespace viaduct::mqtt {
 namespace {
@@ -29,21 +30,6 @@ std::string RandomPrefix() {
   std::random_device random;
   return absl::StrCat("viaduct-", absl::Hex(random(), absl::kZeroPad8),
                       absl::Hex(random(), absl::kZeroPad8), "-");
-}
-
-// `topic` is one level between the two.
-bool HasOneLevelBetween(std::string_view topic, std::string_view before, std::string_view after) {
-  if (topic.size() <= before.size() + after.size()) return false;
-  if (topic.substr(0, before.size()) != before) return false;
-  if (topic.substr(topic.size() - after.size()) != after) return false;
-  const size_t level = topic.size() - before.size() - after.size();
-  return topic.substr(before.size(), level).find('/') == std::string_view::npos;
-}
-
-// Only these: a device may be named "response", and its data is data.
-bool IsResponseTopic(std::string_view topic) {
-  return HasOneLevelBetween(topic, "system/control/", "/response") ||
-         HasOneLevelBetween(topic, "lprserver/cameras/", "/control/response");
 }
 
 }  // namespace
@@ -118,8 +104,11 @@ SubscriberStats Subscriber::stats() const {
 }
 
 void Subscriber::OnConnected() {
-  const absl::Status status = session_->Subscribe(options_.filters);
-  if (!status.ok()) session_->Fail(status);
+  // Messages with 1: at most once would lose them, and exactly once would need libmosquitto to
+  // remember over a crash what it has promised.
+  std::vector<std::string> with[kMaxQos + 1];
+  for (const std::string& filter : options_.filters) with[QosOf(filter)].push_back(filter);
+  for (int qos = 0; qos <= kMaxQos; ++qos) session_->Fail(session_->Subscribe(with[qos], qos));
 }
 
 void Subscriber::OnSubscribed() {

@@ -35,6 +35,7 @@ class Road {
     events.on_command = [this](const Command& command) {
       absl::MutexLock lock(&mutex_);
       commands_.emplace_back(command.ticket, std::string(command.arrival->payload));
+      qos_of_last_command_ = command.arrival->qos;
       return absl::OkStatus();
     };
     events.wall_ns = [] { return int64_t{1705314600000000000}; };
@@ -66,6 +67,11 @@ class Road {
     return commands_;
   }
 
+  int qos_of_last_command() const {
+    absl::MutexLock lock(&mutex_);
+    return qos_of_last_command_;
+  }
+
   std::unique_ptr<Publisher> publisher;
 
  private:
@@ -73,7 +79,34 @@ class Road {
   std::vector<DeliveryResult> results_ ABSL_GUARDED_BY(mutex_);
   absl::Status ended_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::pair<uint64_t, std::string>> commands_ ABSL_GUARDED_BY(mutex_);
+  int qos_of_last_command_ ABSL_GUARDED_BY(mutex_) = -1;
 };
+
+// How a road over such a session ends by itself.
+absl::Status EndOf(const SessionOptions& session) {
+  PublisherOptions options;
+  options.session = session;
+  options.device_id = "CAM1";
+  absl::Mutex mutex;
+  absl::Status ended;
+  Publisher::Events events;
+  events.on_done = [](absl::Span<const DeliveryResult>) {};
+  events.on_ready = [] {};
+  events.on_ended = [&](const absl::Status& why) {
+    absl::MutexLock lock(&mutex);
+    ended = why;
+  };
+  events.on_command = [](const Command&) { return absl::OkStatus(); };
+  events.wall_ns = [] { return int64_t{1}; };
+  Publisher publisher(options, std::move(events));
+  EXPECT_TRUE(publisher.Start().ok());
+  EXPECT_TRUE(Eventually([&] {
+    absl::MutexLock lock(&mutex);
+    return !ended.ok();
+  }));
+  publisher.Stop();
+  return ended;
+}
 
 Publication Ack(const Json& body) {
   Publication publication;
@@ -262,6 +295,39 @@ TEST_P(PublisherTest, HandsCommandsOverAndPublishesTheAnswer) {
   EXPECT_EQ(server.heard()[0].correlation, version_5() ? "abc" : "");
 }
 
+TEST_P(PublisherTest, TakesOrdersOfCamerasWithQos2) {
+  const std::string topic = "lprserver/cameras/CAM1/control";
+  RealPeer server(SessionOn(broker_, "server"), {topic + "/response"});
+  Road road(broker_, version_5());
+  Publication order;
+  order.topic = topic;
+  order.payload = R"({"command":"get_status"})";
+  order.qos = 2;
+  server.Publish(order);
+  ASSERT_TRUE(Eventually([&] { return !road.commands().empty(); }));
+  EXPECT_EQ(road.qos_of_last_command(), 2);
+  Publication answer;
+  answer.topic = topic + "/response";
+  answer.payload = "{}";
+  answer.qos = 2;
+  road.publisher->Answer(road.commands()[0].first, {answer});
+  ASSERT_TRUE(Eventually([&] { return !server.heard().empty(); }));
+  EXPECT_EQ(server.heard()[0].qos, 2);
+  EXPECT_THAT(road.commands(), SizeIs(1));
+}
+
+// It has taken us and says no more.
+TEST(Publisher, GivesUpABrokerThatGrantsNothing) {
+  NonsenseBroker broker(std::string("\x20\x02\x00\x00", 4), /*stay=*/true);
+  SessionOptions options;
+  options.broker = {"127.0.0.1", broker.port(), false};
+  options.client_id = "CAM1";
+  options.subscribe_timeout = absl::Milliseconds(50);
+  const absl::Status ended = EndOf(options);
+  EXPECT_EQ(ended.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(ended.message(), "broker: did not grant the subscriptions in time");
+}
+
 // Whatever a broker says, it costs the connection and nothing else.
 TEST(Publisher, SurvivesABrokerThatTalksNonsense) {
   const std::string connack("\x20\x02\x00\x00", 4);
@@ -286,27 +352,10 @@ TEST(Publisher, SurvivesABrokerThatTalksNonsense) {
   }
   for (const std::string& text : nonsense) {
     NonsenseBroker broker(text);
-    PublisherOptions options;
-    options.session.broker = {"127.0.0.1", broker.port(), false};
-    options.session.client_id = "CAM1";
-    options.device_id = "CAM1";
-    absl::Mutex mutex;
-    absl::Status ended;
-    Publisher::Events events;
-    events.on_done = [](absl::Span<const DeliveryResult>) {};
-    events.on_ready = [] {};
-    events.on_ended = [&](const absl::Status& why) {
-      absl::MutexLock lock(&mutex);
-      ended = why;
-    };
-    events.on_command = [](const Command&) { return absl::OkStatus(); };
-    events.wall_ns = [] { return int64_t{1}; };
-    Publisher publisher(options, std::move(events));
-    ASSERT_TRUE(publisher.Start().ok());
-    EXPECT_TRUE(Eventually([&] {
-      absl::MutexLock lock(&mutex);
-      return !ended.ok();
-    }));
+    SessionOptions options;
+    options.broker = {"127.0.0.1", broker.port(), false};
+    options.client_id = "CAM1";
+    EXPECT_FALSE(EndOf(options).ok());
   }
 }
 

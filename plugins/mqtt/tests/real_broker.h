@@ -109,10 +109,12 @@ class RealBroker {
   pid_t pid_ = -1;
 };
 
-// Takes one connection after another and writes what it is told instead of what MQTT wants.
+// Takes one connection after another and writes what it is told instead of what MQTT wants; then it
+// hangs up, or with `stay` keeps the connection and says nothing more.
 class NonsenseBroker {
  public:
-  explicit NonsenseBroker(std::string text) : text_(std::move(text)) {
+  explicit NonsenseBroker(std::string text, bool stay = false)
+      : text_(std::move(text)), stay_(stay) {
     fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -140,11 +142,14 @@ class NonsenseBroker {
       if (recv(peer, connect, sizeof(connect), 0) > 0) {
         send(peer, text_.data(), text_.size(), MSG_NOSIGNAL);
       }
+      while (stay_ && recv(peer, connect, sizeof(connect), 0) > 0) {
+      }
       close(peer);
     }
   }
 
   const std::string text_;
+  const bool stay_;
   int fd_ = -1;
   int port_ = 0;
   std::thread thread_;
@@ -182,6 +187,7 @@ class RealPeer final : public SessionHandler {
   struct Heard {
     std::string topic, payload, correlation;
     bool retain = false;
+    int qos = 0;
   };
   std::vector<Heard> heard() const {
     absl::MutexLock lock(&mutex_);
@@ -195,7 +201,7 @@ class RealPeer final : public SessionHandler {
     return out;
   }
 
-  void OnConnected() override { EXPECT_TRUE(session_.Subscribe(filters_).ok()); }
+  void OnConnected() override { EXPECT_TRUE(session_.Subscribe(filters_, 2).ok()); }
   void OnSubscribed() override {
     absl::MutexLock lock(&mutex_);
     ready_ = true;
@@ -203,7 +209,7 @@ class RealPeer final : public SessionHandler {
   void OnArrival(const Arrival& arrival) override {
     absl::MutexLock lock(&mutex_);
     heard_.push_back({std::string(arrival.topic), std::string(arrival.payload),
-                      std::string(arrival.correlation), arrival.retain});
+                      std::string(arrival.correlation), arrival.retain, arrival.qos});
   }
   void OnPublished(int, int) override {
     absl::MutexLock lock(&mutex_);

@@ -20,8 +20,10 @@ constexpr absl::Duration kUntilInTheSocket = absl::Milliseconds(200);
 class Host {
  public:
   Host(const RealBroker& broker, SubscriberOptions options, const std::string& client_id = "srv") {
+    const absl::Duration connect_timeout = options.session.connect_timeout;
     options.session = SessionOn(broker, client_id);
     options.session.version_5 = version_5;
+    options.session.connect_timeout = connect_timeout;
     if (options.filters.empty()) options.filters = {"data/+", "system/control/+/response"};
     Subscriber::Events events;
     events.ask = [this](const Question& question) { return Ask(question); };
@@ -41,7 +43,7 @@ class Host {
     EXPECT_TRUE(subscriber->Start().ok());
     EXPECT_TRUE(Eventually([this] {
       absl::MutexLock lock(&mutex_);
-      return ready_ || !ended_.ok();
+      return ready_ || !ended_.ok() || !asked_.empty();
     }));
   }
 
@@ -50,6 +52,10 @@ class Host {
   std::vector<std::string> asked() const {
     absl::MutexLock lock(&mutex_);
     return asked_;
+  }
+  bool ready() const {
+    absl::MutexLock lock(&mutex_);
+    return ready_;
   }
   absl::Status ended() const {
     absl::MutexLock lock(&mutex_);
@@ -361,6 +367,50 @@ TEST_P(SubscriberTest, ADeviceMayBeCalledResponse) {
   Host host(broker_, {});
   peer.Publish(To("data/response", "one"));
   EXPECT_TRUE(host.Hears(1));
+}
+
+// What the broker has kept comes before its consent to the subscriptions.
+TEST_P(SubscriberTest, TakesItsTimeForWhatWaitedAtTheBroker) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  Host(broker_, {}).subscriber->Stop();
+  peer.Publish(To("data/1", "one"));
+  peer.Publish(To("data/1", "two"));
+  SubscriberOptions options;
+  options.window = 1;
+  options.session.connect_timeout = kUntilInTheSocket;
+  Host host(broker_, options);
+  ASSERT_TRUE(host.Hears(1));
+  absl::SleepFor(2 * options.session.connect_timeout);
+  host.AnswerNext();
+  ASSERT_TRUE(host.Hears(2)) << host.ended();
+  host.AnswerNext();
+  EXPECT_TRUE(Eventually([&] { return host.ready(); })) << host.ended();
+}
+
+TEST_P(SubscriberTest, OrdersToCamerasArriveOnceBothWays) {
+  const std::string topic = "lprserver/cameras/CAM1/control";
+  RealPeer peer(SessionOn(broker_, "peer"), {topic});
+  SubscriberOptions options;
+  options.filters = {"lprserver/cameras/+/control/response", "data/+"};
+  Host host(broker_, options);
+  Order order;
+  order.token = 7;
+  order.wants_response = true;
+  order.message_id = "c-1";
+  order.publication = To(topic, R"({"message_id":"c-1"})");
+  order.publication.qos = 2;
+  ASSERT_TRUE(host.subscriber->Place(order).ok());
+  ASSERT_TRUE(Eventually([&] { return !peer.heard().empty(); }));
+  EXPECT_EQ(peer.heard()[0].qos, 2);
+  Publication answer = To(topic + "/response", R"({"message_id":"c-1"})");
+  answer.qos = 2;
+  answer.correlation = peer.heard()[0].correlation;
+  peer.Publish(answer);
+  ASSERT_TRUE(Eventually([&] { return !host.responses().empty(); }));
+  EXPECT_EQ(host.responses()[0].first, 7u);
+  peer.Publish(To("data/1", "one"));  // Acknowledged by itself, it does not hold messages back.
+  ASSERT_TRUE(host.Hears(1));
+  EXPECT_THAT(host.responses(), SizeIs(1));
 }
 
 TEST_P(SubscriberTest, SaysWhenTheBrokerIsGone) {
