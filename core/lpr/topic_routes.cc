@@ -140,11 +140,23 @@ absl::StatusOr<std::string> ReadStatusWord(const std::string& body, size_t max_b
   return absl::InvalidArgumentError(absl::StrCat("status: ", checked.message()));
 }
 
-// A UUID made of what the message says: without a time of its own it is the same message whenever
-// it comes, as a retained one does at every subscription.
-std::string TimelessId(std::string_view camera, DataType type, std::string_view content) {
+bool IsRetained(const CallRequest& call) {
+  return std::any_of(call.attributes.begin(), call.attributes.end(),
+                     [](const auto& attribute) { return attribute.first == "retain"; });
+}
+
+// Its key is itself, whenever it comes.
+bool IsWholeKey(const std::string& message_id) {
+  MessageKey key;
+  return message_id != kNilUuid && ParseKey(message_id, &key);
+}
+
+// A UUID made of where the message came and what it says: without a time of its own it is the same
+// message whenever it comes, as a retained one does at every subscription.
+std::string TimelessId(std::string_view camera, std::string_view topic, DataType type,
+                       std::string_view content) {
   const std::string id =
-      DeriveMessageId(MessageKeyParts{camera, "", absl::UnixEpoch(), type, content});
+      DeriveMessageId(MessageKeyParts{camera, topic, absl::UnixEpoch(), type, content});
   const absl::string_view hex = absl::string_view(id).substr(2);
   return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-5", hex.substr(13, 3), "-8",
                       hex.substr(17, 3), "-", hex.substr(20, 12));
@@ -339,13 +351,16 @@ void Application::Impl::TopicFlat(TopicMessage message, ReplyFn reply) {
   if (!status.ok()) return RefuseTopic(message, header.message_id, status, std::move(reply));
   if (message.device.empty()) message.device = header.camera_id;
   if (header.camera_id.empty()) header.camera_id = options_.node_id;
-  const bool timeless = !header.timestamp.has_value() &&
-                        (header.message_id.empty() || header.message_id == kNilUuid) &&
-                        (type == DataType::kConfig || type == DataType::kControl);
-  if (timeless) header.message_id = TimelessId(header.camera_id, type, message.call.body);
+  // A health report that comes as it is published tells of that moment, the next one of the next.
+  const bool same_again =
+      type == DataType::kConfig || type == DataType::kControl || IsRetained(message.call);
+  std::string message_id = header.message_id == kNilUuid ? "" : header.message_id;
+  if (same_again && !header.timestamp.has_value() && !IsWholeKey(message_id)) {
+    header.message_id = TimelessId(header.camera_id, message.call.path, type, message.call.body);
+  }
   Envelope envelope = MakeEnvelope(message.call, std::move(header), type, message.call.body);
   message.call.body.clear();
-  const std::string message_id = envelope.message_id;
+  if (message_id.empty()) message_id = envelope.message_id;
   absl::Status checked = CheckPayload(envelope);
   if (!checked.ok()) return RefuseTopic(message, message_id, checked, std::move(reply));
   std::vector<Envelope> batch;
@@ -369,10 +384,7 @@ void Application::Impl::TopicStatus(TopicMessage message, ReplyFn reply) {
   record.device_id = message.device;
   record.at = parts_.clock->Now();
   record.status = *word;
-  const bool retained =
-      std::any_of(message.call.attributes.begin(), message.call.attributes.end(),
-                  [](const auto& attribute) { return attribute.first == "retain"; });
-  record.seen = !retained && *word != kOffline;
+  record.seen = !IsRetained(message.call) && *word != kOffline;
   std::vector<StoreRecord> records;
   records.emplace_back(std::move(record));
   parts_.store->Append(std::move(records),

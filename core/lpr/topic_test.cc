@@ -316,6 +316,43 @@ TEST_F(TopicTest, AConfigurationThatComesAgainIsOneMessage) {
   application_.reset();
 }
 
+// A text counts together with the time, and there is none.
+TEST_F(TopicTest, AConfigurationWithANameOfItsOwnIsOneMessageToo) {
+  NamingSink sink(sink_.get());
+  MakeApplication(&sink, store_.get());
+  const Json config = {{"message_id", "cfg-1"}, {"resolution", "1080p"}};
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(PublishText("lprserver/cameras/7/config", config.dump(), i > 0).status, 200);
+    clock_.Advance(absl::Hours(1));
+  }
+  EXPECT_EQ(PublishText("lprserver/cameras/8/config", config.dump(), true).status, 200);
+  ASSERT_THAT(sink.ids, SizeIs(3));
+  EXPECT_EQ(sink.ids[0], sink.ids[1]);
+  EXPECT_NE(sink.ids[0], sink.ids[2]) << "of another topic";
+  const Reply file = Publish("file/transfer/request",
+                             Json{{"device_id", "CAM001"}, {"message_id", "f-2"}, {"file", "a"}});
+  EXPECT_EQ(BodyFor(file, "lpr/ack/CAM001")["message_id"], "f-2") << "the sender's own name for it";
+  application_.reset();
+}
+
+TEST_F(TopicTest, ARetainedHealthReportWithoutATimeIsStoredOnce) {
+  const std::string topic = "lprserver/cameras/CAM001/health";
+  const std::string report = R"({"component":"disk","status":"PASS"})";
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(PublishText(topic, report, /*retain=*/true).status, 200);
+    clock_.Advance(absl::Minutes(1));
+  }
+  EXPECT_EQ(Count("total_health_checks"), 1);
+  // As they are published they are reports of different moments.
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(PublishText(topic, report).status, 200);
+    clock_.Advance(absl::Minutes(1));
+  }
+  EXPECT_EQ(Count("total_health_checks"), 3);
+  EXPECT_EQ(PublishText("aicamera/device/CAM001/health", report, /*retain=*/true).status, 200);
+  EXPECT_EQ(Count("total_health_checks"), 4);
+}
+
 TEST_F(TopicTest, FileTransfersAreAnsweredToTheirDevice) {
   const Reply reply = Publish("file/transfer/request", Json{{"device_id", "CAM001"},
                                                             {"message_id", "f-1"},
