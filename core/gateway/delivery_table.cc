@@ -1,7 +1,11 @@
 #include "core/gateway/delivery_table.h"
 
+#include <algorithm>
+
 namespace viaduct {
 namespace {
+
+constexpr int64_t kReclaimTimes = 10;
 
 constexpr uint64_t TokenOf(uint32_t index, uint32_t generation) {
   return uint64_t{generation} << 32 | index;
@@ -16,7 +20,10 @@ DeliveryTable::DeliveryTable(size_t capacity) : slots_(capacity) {
   for (size_t i = capacity; i-- > 0;) free_.push_back(static_cast<uint32_t>(i));
 }
 
-uint64_t DeliveryTable::Add(const Delivery& delivery) {
+uint64_t DeliveryTable::Add(Delivery delivery) {
+  if (newest_ != kNoSlot) {
+    delivery.deadline_ns = std::max(delivery.deadline_ns, slots_[newest_].delivery.deadline_ns);
+  }
   const uint32_t index = free_.back();
   free_.pop_back();
   Slot& slot = slots_[index];
@@ -28,6 +35,7 @@ uint64_t DeliveryTable::Add(const Delivery& delivery) {
   (newest_ == kNoSlot ? oldest_ : slots_[newest_].newer) = index;
   newest_ = index;
   ++active_;
+  active_bytes_ += delivery.bytes;
   return TokenOf(index, slot.generation);
 }
 
@@ -42,6 +50,7 @@ void DeliveryTable::Unlink(Slot* slot) {
   (slot->older == kNoSlot ? oldest_ : slots_[slot->older].newer) = slot->newer;
   (slot->newer == kNoSlot ? newest_ : slots_[slot->newer].older) = slot->older;
   --active_;
+  active_bytes_ -= slot->delivery.bytes;
 }
 
 void DeliveryTable::Free(uint32_t index) {
@@ -68,32 +77,35 @@ DeliveryTable::Found DeliveryTable::Finish(uint64_t token, Delivery* delivery) {
   return active ? Found::kActive : Found::kLate;
 }
 
-int64_t DeliveryTable::OldestSentNs() const {
-  return oldest_ == kNoSlot ? -1 : slots_[oldest_].delivery.sent_ns;
+int64_t DeliveryTable::NextDeadlineNs() const {
+  return oldest_ == kNoSlot ? -1 : slots_[oldest_].delivery.deadline_ns;
 }
 
-bool DeliveryTable::AbandonOldest(int64_t sent_before_ns, Delivery* delivery) {
+bool DeliveryTable::AbandonDue(int64_t now_ns, Delivery* delivery) {
   if (oldest_ == kNoSlot) return false;
   const uint32_t oldest = oldest_;
   Slot& slot = slots_[oldest];
-  if (slot.delivery.sent_ns >= sent_before_ns) return false;
+  if (slot.delivery.deadline_ns > now_ns) return false;
   *delivery = slot.delivery;
   Unlink(&slot);
-  abandoned_order_.emplace_back(slot.delivery.sent_ns, TokenOf(oldest, slot.generation));
+  const int64_t time_ns = slot.delivery.deadline_ns - slot.delivery.sent_ns;
+  const int64_t reclaim_ns = slot.delivery.sent_ns + kReclaimTimes * time_ns;
+  const int64_t last_ns = abandoned_order_.empty() ? 0 : abandoned_order_.back().first;
+  abandoned_order_.emplace_back(std::max(reclaim_ns, last_ns), TokenOf(oldest, slot.generation));
   slot.state = State::kAbandoned;
   ++abandoned_;
   return true;
 }
 
-void DeliveryTable::Reclaim(int64_t sent_before_ns) {
-  while (!abandoned_order_.empty() && abandoned_order_.front().first < sent_before_ns) {
+void DeliveryTable::Reclaim(int64_t now_ns) {
+  while (!abandoned_order_.empty() && abandoned_order_.front().first <= now_ns) {
     const uint64_t token = abandoned_order_.front().second;
     abandoned_order_.pop_front();
     if (Lookup(token) != nullptr) Free(IndexOf(token));
   }
 }
 
-int64_t DeliveryTable::OldestAbandonedNs() const {
+int64_t DeliveryTable::NextReclaimNs() const {
   return abandoned_order_.empty() ? -1 : abandoned_order_.front().first;
 }
 

@@ -17,6 +17,7 @@ struct Delivery {
   uint32_t attempts = 0;  // Before this one.
   uint32_t bytes = 0;
   int64_t sent_ns = 0;
+  int64_t deadline_ns = 0;          // When the link has had its time; Add may make it later.
   int64_t message_deadline_ns = 0;  // 0: none.
   uint64_t tried = 0;
 };
@@ -32,22 +33,25 @@ class DeliveryTable {
   size_t active() const { return active_; }
   // Timed out, but the link still has them; they go on counting against the window.
   size_t abandoned() const { return abandoned_; }
+  uint64_t active_bytes() const { return active_bytes_; }
   size_t room() const { return free_.size(); }
 
-  uint64_t Add(const Delivery& delivery);  // There must be room.
+  // There must be room. A road is gone through in order: no deadline is before that of one that was
+  // sent earlier and is still active.
+  uint64_t Add(Delivery delivery);
   // As if it had not been added.
   void TakeBack(uint64_t token);
   // Ends a delivery; kLate: it was abandoned before.
   Found Finish(uint64_t token, Delivery* delivery);
-  // Abandons the oldest active delivery if it was sent before `sent_before_ns`.
-  bool AbandonOldest(int64_t sent_before_ns, Delivery* delivery);
-  // When the oldest active delivery was sent; -1 when there is none.
-  int64_t OldestSentNs() const;
-  // Forgets abandoned deliveries sent before `sent_before_ns`: a link that loses some now and then
-  // must not lose its whole window in the end.
-  void Reclaim(int64_t sent_before_ns);
-  // When the next one to reclaim was sent; -1 when there is none.
-  int64_t OldestAbandonedNs() const;
+  // Abandons the oldest active delivery if its deadline has come.
+  bool AbandonDue(int64_t now_ns, Delivery* delivery);
+  // The next deadline; -1 when there is none.
+  int64_t NextDeadlineNs() const;
+  // Forgets abandoned deliveries after ten times their time: a link that loses some now and
+  // then must not lose its whole window in the end.
+  void Reclaim(int64_t now_ns);
+  // When there is something to reclaim; -1 when there will be nothing.
+  int64_t NextReclaimNs() const;
   // Takes out any active delivery, for a link that goes away.
   bool TakeAny(Delivery* delivery);
 
@@ -68,11 +72,12 @@ class DeliveryTable {
 
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
-  std::deque<std::pair<int64_t, uint64_t>> abandoned_order_;  // (sent, token), some finished.
+  std::deque<std::pair<int64_t, uint64_t>> abandoned_order_;  // (when, token), some finished.
   uint32_t oldest_ = kNoSlot;
   uint32_t newest_ = kNoSlot;
   size_t active_ = 0;
   size_t abandoned_ = 0;
+  uint64_t active_bytes_ = 0;
 };
 
 }  // namespace viaduct

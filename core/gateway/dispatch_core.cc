@@ -13,8 +13,8 @@ namespace {
 constexpr size_t kMaxTried = 65'536;
 // A link that took nothing and says nothing is asked again after this.
 constexpr int64_t kBlockedNs = 100'000'000;
-// So many delivery timeouts after it was sent, a delivery stops counting against the window.
-constexpr int64_t kReclaimTimeouts = 10;
+constexpr int kConfirmTimes = 2;  // The time of a delivery in those of the link itself.
+constexpr int64_t kNanosPerSecond = 1'000'000'000;
 
 int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
 
@@ -216,16 +216,16 @@ void DispatchCore::LinkReady(LinkId id) {
 void DispatchCore::TimeOutDeliveries(int64_t now) {
   Completion timed_out;
   timed_out.outcome = Outcome::kCancelled;
-  timed_out.status = absl::DeadlineExceededError(
-      absl::StrCat("no answer within ", absl::FormatDuration(options_.delivery_timeout)));
   for (const auto& state : links_) {
     Delivery delivery;
-    while (state->table.AbandonOldest(now - Nanos(options_.delivery_timeout) + 1, &delivery)) {
+    while (state->table.AbandonDue(now, &delivery)) {
+      timed_out.status = absl::DeadlineExceededError(absl::StrCat(
+          "no answer within ", absl::FormatDuration(absl::Nanoseconds(now - delivery.sent_ns))));
       Count(&state->counters->timed_out);
       NoteFailure(state.get(), delivery.sent_ns, absl::ZeroDuration(), now);
       RetryDelivery(state.get(), delivery, timed_out, SettleKind::kRetry, now);
     }
-    state->table.Reclaim(now - kReclaimTimeouts * Nanos(options_.delivery_timeout) + 1);
+    state->table.Reclaim(now);
     state->counters->in_flight.store(state->table.active(), std::memory_order_relaxed);
   }
   FlushSettlements();
@@ -243,6 +243,8 @@ size_t DispatchCore::UpdateViews(int64_t now) {
     LinkView& view = views_[i];
     view.name = state.link->name();
     const bool ready = state.link->ready();
+    state.timeout_ns = std::max(Nanos(options_.delivery_timeout),
+                                Nanos(state.link->confirm_timeout() * kConfirmTimes));
     state.counters->ready.store(ready, std::memory_order_relaxed);
     view.ready = !paused && ready;
     view.in_flight = state.table.active();
@@ -311,6 +313,9 @@ void DispatchCore::Assign(size_t index) {
   delivery.attempts = message.attempts;
   delivery.bytes = static_cast<uint32_t>(message.envelope_json.size());
   delivery.sent_ns = clock_->MonotonicNanos();
+  const uint64_t bytes = state.table.active_bytes() + delivery.bytes;
+  delivery.deadline_ns = delivery.sent_ns + state.timeout_ns +
+                         static_cast<int64_t>(bytes / kSlowestBytes) * kNanosPerSecond;
   delivery.message_deadline_ns = message.deadline_monotonic_ns;
   delivery.tried = facts.tried;
   out.token = state.table.Add(delivery);
@@ -351,11 +356,8 @@ int64_t DispatchCore::NextWake(int64_t now) const {
   int64_t wake = kNever;
   bool room = false;
   for (const auto& state : links_) {
-    const int64_t oldest = state->table.OldestSentNs();
-    if (oldest >= 0) wake = std::min(wake, oldest + Nanos(options_.delivery_timeout));
-    const int64_t abandoned = state->table.OldestAbandonedNs();
-    if (abandoned >= 0) {
-      wake = std::min(wake, abandoned + kReclaimTimeouts * Nanos(options_.delivery_timeout));
+    for (const int64_t due : {state->table.NextDeadlineNs(), state->table.NextReclaimNs()}) {
+      if (due >= 0) wake = std::min(wake, due);
     }
     if (state->paused_until_ns > now) wake = std::min(wake, state->paused_until_ns);
     if (state->blocked) wake = std::min(wake, state->blocked_until_ns);

@@ -28,12 +28,16 @@ struct DispatcherOptions {
   size_t window = 1024;  // Unacknowledged messages per link.
   size_t batch = 128;    // Messages per Deliver.
   RetryPolicy::Options retry;
-  // A delivery without completion for so long has failed; the message goes another way.
+  // A delivery without completion for so long has failed; the message goes another way. It is
+  // twice the link's own confirm_timeout where that is longer, so that the link gives up first, and
+  // a second more for each kSlowestBytes under way.
   absl::Duration delivery_timeout = absl::Seconds(60);
   size_t max_claim_bytes = 16u << 20;  // Held in memory at once between outbox and links.
   // So many retries in a row, with no other answer between them, and the link pauses.
   uint32_t failures_before_pause = 3;
 };
+
+inline constexpr uint64_t kSlowestBytes = 8u << 10;  // A second, of a road that is not given up.
 
 using LinkId = uint32_t;
 
@@ -76,6 +80,7 @@ class DispatchCore {
     DeliveryTable table;
     uint32_t failures_in_a_row = 0;
     uint32_t pauses_in_a_row = 0;
+    int64_t timeout_ns = 0;  // For a delivery, without its bytes.
     int64_t paused_until_ns = 0;
     int64_t pause_began_ns = -1;
     bool pause_asked = false;  // By the peer: a success meanwhile does not end it.

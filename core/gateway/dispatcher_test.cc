@@ -35,7 +35,7 @@ class TestOutbox final : public Outbox {
       OutboxMessage message;
       message.key = waiting_.front();
       message.message_id = absl::StrCat("m", message.key);
-      message.envelope_json = kEnvelope;
+      message.envelope_json = kEnvelope + std::string(padding_, ' ');
       message.attempts = attempts_[message.key];
       message.deadline_monotonic_ns = deadline_;
       waiting_.pop_front();
@@ -60,6 +60,10 @@ class TestOutbox final : public Outbox {
     on_ready_ = std::move(on_ready);
   }
 
+  void set_padding(size_t bytes) {
+    absl::MutexLock lock(&mutex_);
+    padding_ = bytes;
+  }
   void set_deadline(int64_t deadline) {
     absl::MutexLock lock(&mutex_);
     deadline_ = deadline;
@@ -87,6 +91,7 @@ class TestOutbox final : public Outbox {
   std::map<int64_t, uint32_t> attempts_;
   std::vector<Settlement> settled_;
   int64_t deadline_ = 0;
+  size_t padding_ = 0;  // Behind the envelope.
   std::function<void()> on_ready_;
 };
 
@@ -102,6 +107,10 @@ class TestLink final : public Link {
   size_t credit() const override {
     absl::MutexLock lock(&mutex_);
     return credit_;
+  }
+  absl::Duration confirm_timeout() const override {
+    absl::MutexLock lock(&mutex_);
+    return confirm_timeout_;
   }
   size_t Deliver(absl::Span<const OutboundMessage> batch) override {
     CompletionFn complete;
@@ -156,6 +165,10 @@ class TestLink final : public Link {
     absl::MutexLock lock(&mutex_);
     credit_ = credit;
   }
+  void set_confirm_timeout(absl::Duration timeout) {
+    absl::MutexLock lock(&mutex_);
+    confirm_timeout_ = timeout;
+  }
   void set_at_once() {
     absl::MutexLock lock(&mutex_);
     at_once_ = true;
@@ -179,6 +192,7 @@ class TestLink final : public Link {
   bool ready_ = true;
   bool at_once_ = false;
   size_t credit_ = 1000;
+  absl::Duration confirm_timeout_;
   std::vector<uint64_t> tokens_;
   std::vector<std::string> ids_;
   std::vector<uint32_t> attempts_;
@@ -303,7 +317,7 @@ TEST_F(DispatcherTest, NeverCompletedGoesAnotherWayAfterTheDeadline) {
   second_.Complete(second_.AwaitTokens(1)[0], Outcome::kDurable);
   const std::vector<Settlement> settled = outbox_.AwaitSettled(2);
   EXPECT_EQ(settled[0].kind, SettleKind::kRetry);
-  EXPECT_THAT(settled[0].reason, HasSubstr("no answer within 30ms"));
+  EXPECT_THAT(settled[0].reason, HasSubstr("no answer within "));
   EXPECT_EQ(settled[1].kind, SettleKind::kConfirmed);
   first_.Complete(token, Outcome::kDurable);  // Too late: ignored.
   outbox_.Put(2);
@@ -311,6 +325,68 @@ TEST_F(DispatcherTest, NeverCompletedGoesAnotherWayAfterTheDeadline) {
   outbox_.AwaitSettled(3);
   EXPECT_EQ(dispatcher_->Stats()[0].timed_out, 1u);
   EXPECT_EQ(dispatcher_->Stats()[0].late, 1u);
+}
+
+// One message to `first_`, whose answer comes after one to `second_` has been given up.
+class PatienceTest : public DispatcherTest {
+ protected:
+  void DeliverToBoth() {
+    options_.delivery_timeout = absl::Milliseconds(30);
+    Start();
+    ASSERT_TRUE(dispatcher_->AddLink(&first_).ok());
+    outbox_.Put(1);
+    const uint64_t token = first_.AwaitTokens(1)[0];
+    first_.set_credit(0);
+    outbox_.set_padding(0);
+    ASSERT_TRUE(dispatcher_->AddLink(&second_).ok());
+    outbox_.Put(2);
+    second_.AwaitTokens(1);
+    EXPECT_EQ(outbox_.AwaitSettled(1)[0].key, 2);
+    first_.Complete(token, Outcome::kDurable);
+    const std::vector<uint64_t> again = second_.AwaitTokens(2);
+    second_.Complete(again[1], Outcome::kDurable);
+    outbox_.AwaitSettled(3);
+  }
+};
+
+TEST_F(PatienceTest, ALinkIsGivenTheTimeThatItsOwnOptionsAllow) {
+  first_.set_confirm_timeout(absl::Minutes(10));
+  DeliverToBoth();
+  EXPECT_EQ(dispatcher_->Stats()[0].timed_out, 0u);
+  EXPECT_EQ(dispatcher_->Stats()[0].confirmed, 1u);
+}
+
+TEST_F(PatienceTest, ALargeMessageIsGivenTheTimeOfASlowRoad) {
+  outbox_.set_padding(100 * kSlowestBytes);
+  DeliverToBoth();
+  EXPECT_EQ(dispatcher_->Stats()[0].timed_out, 0u);
+  EXPECT_EQ(dispatcher_->Stats()[0].confirmed, 1u);
+}
+
+TEST(DeliveryTable, NothingIsDueBeforeWhatWasSentBeforeIt) {
+  DeliveryTable table(4);
+  Delivery large;
+  large.key = 1;
+  large.sent_ns = 100;
+  large.deadline_ns = 1000;
+  Delivery small;
+  small.key = 2;
+  small.sent_ns = 110;
+  small.deadline_ns = 200;
+  table.Add(large);
+  table.Add(small);
+  EXPECT_EQ(table.NextDeadlineNs(), 1000);
+  Delivery due;
+  EXPECT_FALSE(table.AbandonDue(999, &due));
+  ASSERT_TRUE(table.AbandonDue(1000, &due));
+  EXPECT_EQ(due.key, 1);
+  ASSERT_TRUE(table.AbandonDue(1000, &due));
+  EXPECT_EQ(due.key, 2);
+  EXPECT_EQ(table.abandoned(), 2u);
+  table.Reclaim(table.NextReclaimNs() - 1);
+  EXPECT_EQ(table.abandoned(), 2u);
+  table.Reclaim(table.NextReclaimNs());
+  EXPECT_EQ(table.abandoned(), 0u) << "both, in the order in which they were sent";
 }
 
 TEST_F(DispatcherTest, ExpiredIsBelievedOnlyAfterTheMessagesDeadline) {

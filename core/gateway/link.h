@@ -58,6 +58,8 @@ class Link {
   virtual bool ready() const = 0;
   // How many more messages the link would take now.
   virtual size_t credit() const = 0;
+  // How long the peer may take to confirm, as the link's own options say; zero: they do not.
+  virtual absl::Duration confirm_timeout() const { return absl::ZeroDuration(); }
   // Offers messages in order; returns how many were taken (a prefix). What is not taken is not
   // owned. Does not block. Completions may arrive before it returns, on any thread.
   virtual size_t Deliver(absl::Span<const OutboundMessage> batch) = 0;

@@ -7,6 +7,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/plugin/abi_values.h"
+#include "core/plugin/confirm_timeout.h"
 #include "core/plugin/control_call.h"
 #include "core/plugin/deliver_side.h"
 #include "core/plugin/file_side.h"
@@ -115,6 +116,7 @@ absl::Status Incarnation::CallCreate() {
 absl::Status Incarnation::Configure(std::shared_ptr<const ConfigView> config) {
   VD_RETURN_IF_ERROR(Control("configure", limits().configure_timeout,
                              [this, config] { return CallConfigure(config); }));
+  confirm_timeout_ = ReadConfirmTimeout(plugin().info().config_schema, *config);
   VD_RETURN_IF_ERROR(Control("query", limits().configure_timeout, [this] { return CallQuery(); }));
   phase_ = Phase::kConfigured;
   return absl::OkStatus();

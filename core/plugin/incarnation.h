@@ -112,6 +112,7 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   Counters& counters() const { return *params_.counters; }
   const PluginTables& tables() const { return tables_; }
   vd_instance* instance() const { return instance_; }
+  absl::Duration confirm_timeout() const { return confirm_timeout_; }  // Of a configured one.
   uint32_t lane_count() const { return static_cast<uint32_t>(lanes_.size()); }
   Strand& lane(uint32_t i) const { return *lanes_[i]; }
   CallGate& gate() { return gate_; }
@@ -186,6 +187,7 @@ class Incarnation final : public std::enable_shared_from_this<Incarnation> {
   std::atomic<bool> failed_{false};  // Fail was called once.
   vd_instance* instance_ = nullptr;
   PluginTables tables_;  // Of a configured one.
+  absl::Duration confirm_timeout_;
   CallGate gate_;
   CallWatch watch_;
   ThreadPool workers_;

@@ -48,6 +48,11 @@ size_t PluginLink::credit() const {
   return now == nullptr ? 0 : now->deliver_side().Credit();
 }
 
+absl::Duration PluginLink::confirm_timeout() const {
+  const std::shared_ptr<Incarnation> now = current_->get();
+  return now == nullptr ? absl::ZeroDuration() : now->confirm_timeout();
+}
+
 size_t PluginLink::Deliver(absl::Span<const OutboundMessage> batch) {
   const std::shared_ptr<Incarnation> now = current_->get();
   return now == nullptr ? 0 : now->deliver_side().Deliver(batch);

@@ -67,6 +67,7 @@ class PluginLink final : public Link {
   std::string_view name() const override { return name_; }
   bool ready() const override;
   size_t credit() const override;
+  absl::Duration confirm_timeout() const override;
   size_t Deliver(absl::Span<const OutboundMessage> batch) override;
   void SetHandlers(CompletionFn on_complete, ReadyFn on_ready) override {
     handlers_->Set(std::move(on_complete), std::move(on_ready));
