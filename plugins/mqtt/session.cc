@@ -245,7 +245,9 @@ absl::Status Session::Connect() {
 }
 
 void Session::Run() {
-  deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(options_.connect_timeout);
+  const int64_t now = MonotonicNs();
+  deadline_ns_ = now + absl::ToInt64Nanoseconds(options_.connect_timeout);
+  addresses_ = std::make_unique<BrokerSocket>(options_.broker, options_.resolve, now, deadline_ns_);
   library_error_.clear();
   Fail(Connect());
   while (ended_.ok() && !stopping_.load()) Turn();
@@ -272,7 +274,9 @@ void Session::CheckDeadline() {
   if (subscribed_) return;
   // It is not the broker who is late.
   if (connected_ && !(handler_->may_read() && handler_->may_write())) ArmSubscribeDeadline();
-  if (MonotonicNs() <= deadline_ns_) return;
+  const int64_t now = MonotonicNs();
+  if (!tcp_up_ && now >= addresses_->next_at_ns()) TryNextAddress(/*error=*/0);
+  if (now <= deadline_ns_) return;
   Fail(absl::DeadlineExceededError(connected_ ? "broker: did not grant the subscriptions in time"
                                               : "broker: did not answer in time"));
 }
@@ -317,10 +321,15 @@ void Session::WatchConnecting() {
   int error = 0;
   socklen_t size = sizeof(error);
   getsockopt(mosquitto_socket(client_), SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error != 0) return Fail(Unavailable(std::strerror(error)));
+  if (error != 0) return TryNextAddress(error);
   tcp_up_ = true;
   // With TLS this begins the handshake, without it there is nothing to read yet.
   if (options_.broker.tls) Check(mosquitto_loop_read(client_, 1), "handshake");
+}
+
+void Session::TryNextAddress(int error) {
+  if (addresses_->TryNext(mosquitto_socket(client_), MonotonicNs()) || error == 0) return;
+  Fail(Unavailable(std::strerror(error)));
 }
 
 void Session::Check(int code, const char* doing) {

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -20,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "plugins/mqtt/broker_address.h"
+#include "plugins/mqtt/broker_socket.h"
 
 struct mosquitto;
 
@@ -58,13 +60,14 @@ struct SessionOptions {
   std::string cert_file;
   std::string key_file;
   int keepalive_s = 60;
-  absl::Duration connect_timeout = absl::Seconds(10);  // From TCP to CONNACK.
+  absl::Duration connect_timeout = absl::Seconds(10);  // To the CONNACK, over all addresses.
   // From CONNACK to SUBACK. What the broker has kept for us comes between the two: each arrival,
   // and each time that the handler holds the session back, begins it anew.
   absl::Duration subscribe_timeout = absl::Seconds(30);
   absl::Duration session_expiry = absl::Hours(24 * 7);  // MQTT 5; a 3.1.1 session has no end.
   int receive_maximum = 64;                             // MQTT 5: arrivals that await their PUBACK.
   Publication will;                                     // Without a topic: none.
+  BrokerSocket::ResolveFn resolve = &ResolveBroker;
 };
 
 // The functions are called on the session's thread and must not block.
@@ -120,6 +123,8 @@ class Session {
   void OnReady(short events);
   // The first sign of life of the socket.
   void WatchConnecting();
+  // What one address has said, or that it has said nothing for its share of the time.
+  void TryNextAddress(int error);
   // CONNACK and SUBACK in time.
   void CheckDeadline();
   void ArmSubscribeDeadline();
@@ -137,6 +142,7 @@ class Session {
 
   // Of the thread alone.
   bool tcp_up_ = false;
+  std::unique_ptr<BrokerSocket> addresses_;  // Until tcp_up_.
   bool connected_ = false;
   bool subscribed_ = false;
   int subscriptions_ = 0;    // Without their SUBACK.

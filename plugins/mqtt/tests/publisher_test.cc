@@ -18,8 +18,12 @@ using Json = nlohmann::json;
 class Road {
  public:
   Road(const RealBroker& broker, bool version_5, PublisherOptions options = {}) {
+    const SessionOptions given = options.session;
     options.session = SessionOn(broker, "CAM1");
     options.session.version_5 = version_5;
+    options.session.resolve = given.resolve;
+    options.session.connect_timeout = given.connect_timeout;
+    if (!given.broker.host.empty()) options.session.broker.host = given.broker.host;
     options.device_id = "CAM1";
     options.topic = "lpr/data/edge/CAM1";
     Publisher::Events events;
@@ -314,6 +318,53 @@ TEST_P(PublisherTest, TakesOrdersOfCamerasWithQos2) {
   ASSERT_TRUE(Eventually([&] { return !server.heard().empty(); }));
   EXPECT_EQ(server.heard()[0].qos, 2);
   EXPECT_THAT(road.commands(), SizeIs(1));
+}
+
+SocketAddress Loopback(const char* text, int port) {
+  SocketAddress address;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+  v4->sin_family = AF_INET;
+  v4->sin_port = htons(static_cast<uint16_t>(port));
+  EXPECT_EQ(inet_pton(AF_INET, text, &v4->sin_addr), 1);
+  address.size = sizeof(*v4);
+  return address;
+}
+
+// Nobody listens at the first two.
+std::vector<SocketAddress> ThreeAddresses(const BrokerAddress& broker) {
+  return {Loopback("127.0.0.2", broker.port), Loopback("127.0.0.3", broker.port),
+          Loopback("127.0.0.1", broker.port)};
+}
+
+TEST_P(PublisherTest, TriesEveryAddressOfTheBrokersName) {
+  PublisherOptions options;
+  options.confirm = Confirm::kBroker;
+  options.session.broker.host = "127.0.0.2";
+  options.session.resolve = &ThreeAddresses;
+  Road road(broker_, version_5(), options);  // Waits until it is connected.
+  EXPECT_TRUE(road.ended().ok()) << road.ended();
+}
+
+TEST(Publisher, SaysWhatTheLastAddressSaid) {
+  SessionOptions options;
+  options.broker = {"127.0.0.2", 1, false};
+  options.client_id = "CAM1";
+  options.resolve = &ThreeAddresses;
+  EXPECT_EQ(EndOf(options).message(), "broker: Connection refused");
+}
+
+// An address that swallows everything has its share of the time and no more.
+TEST(Publisher, LeavesAnAddressThatDoesNotAnswer) {
+  RealBroker broker;
+  FullBacklog silent("127.0.0.2", broker.port());
+  PublisherOptions options;
+  options.session.broker.host = "127.0.0.2";
+  options.session.connect_timeout = absl::Seconds(4);
+  options.session.resolve = [](const BrokerAddress& address) -> std::vector<SocketAddress> {
+    return {Loopback("127.0.0.2", address.port), Loopback("127.0.0.1", address.port)};
+  };
+  Road road(broker, /*version_5=*/false, options);
+  EXPECT_TRUE(road.ended().ok()) << road.ended();
 }
 
 // It has taken us and says no more.

@@ -109,6 +109,33 @@ class RealBroker {
   pid_t pid_ = -1;
 };
 
+// An address where connections are neither taken nor refused: its queue is full.
+class FullBacklog {
+ public:
+  FullBacklog(const char* host, int port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    EXPECT_EQ(inet_pton(AF_INET, host, &address.sin_addr), 1);
+    const auto* at = reinterpret_cast<const sockaddr*>(&address);
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(bind(listener_, at, sizeof(address)), 0);
+    EXPECT_EQ(listen(listener_, 0), 0);
+    for (int& fd : waiting_) {
+      fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+      static_cast<void>(connect(fd, at, sizeof(address)));
+    }
+  }
+  ~FullBacklog() {
+    for (const int fd : waiting_) close(fd);
+    close(listener_);
+  }
+
+ private:
+  int listener_ = -1;
+  int waiting_[4] = {};
+};
+
 // Takes one connection after another and writes what it is told instead of what MQTT wants; then it
 // hangs up, or with `stay` keeps the connection and says nothing more.
 class NonsenseBroker {
