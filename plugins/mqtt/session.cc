@@ -321,6 +321,13 @@ void Session::WatchConnecting() {
   int error = 0;
   socklen_t size = sizeof(error);
   getsockopt(mosquitto_socket(client_), SOL_SOCKET, SO_ERROR, &error, &size);
+  sockaddr_storage peer{};
+  socklen_t peer_size = sizeof(peer);
+  // With TLS libmosquitto may have read the error away by an early attempt to write.
+  if (error == 0 &&
+      getpeername(mosquitto_socket(client_), reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) {
+    error = errno;
+  }
   if (error != 0) return TryNextAddress(error);
   tcp_up_ = true;
   // With TLS this begins the handshake, without it there is nothing to read yet.

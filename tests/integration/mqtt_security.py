@@ -114,6 +114,25 @@ def certificates(t):
                      ca_file=ours.cert), "another name", ["certificate", "host name", "tls"])
 
 
+def several_addresses(t):
+    """A name with three addresses, of which the broker has the last, and a certificate for the
+    name."""
+    ours = Authority(t.folder, "ca3")
+    cert, key = ours.sign("named", "DNS:broker.test")
+    broker = Broker(t, "broker-named", listener=[f"certfile {cert}", f"keyfile {key}"]).start()
+    hosts = os.path.join(t.folder, "hosts")
+    with open(hosts, "w") as f:
+        f.write("::1 broker.test\n127.0.0.2 broker.test\n127.0.0.1 broker.test\n")
+    edge = edge_on(t, 0, "ta", "ta", broker_url=f"mqtts://broker.test:{broker.port}",
+                   ca_file=ours.cert, confirm="broker")
+    namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    edge.start(prefix=[*namespace, "sh", "-c",
+                       'mount --bind "$1" /etc/hosts && shift && exec "$@"', "sh", hosts])
+    wait_for(lambda: '"health": "HEALTH_OK"' in instance(t, edge), PATIENCE_S,
+             "the last address to be tried")
+    expect(edge.stop() == 0, f"{edge.name}: not 0\n{edge.tail()}")
+
+
 def client_certificates(t):
     ours, other = Authority(t.folder, "ca2"), Authority(t.folder, "other2")
     cert, key = ours.sign("broker", "IP:127.0.0.1")
@@ -133,6 +152,7 @@ def client_certificates(t):
 def run(t):
     passwords(t)
     certificates(t)
+    several_addresses(t)
     client_certificates(t)
 
 
