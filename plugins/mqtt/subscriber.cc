@@ -134,7 +134,6 @@ void Subscriber::OnArrival(const Arrival& arrival) {
     idle_ = false;
   }
   Kept kept(arrival);
-  kept.deadline_ns = MonotonicNs() + absl::ToInt64Nanoseconds(options_.commit_timeout);
   if (!postponed_.empty() || Ask(&kept) == AskResult::kFull) postponed_.push_back(std::move(kept));
 }
 
@@ -143,7 +142,12 @@ AskResult Subscriber::Ask(Kept* kept) {
   Kept& waiting = waiting_.emplace(ticket, std::move(*kept)).first->second;
   const Arrival arrival = waiting.arrival();
   const AskResult asked = events_.ask(Question{ticket, &arrival});
-  if (asked == AskResult::kTaken) return asked;
+  if (asked == AskResult::kTaken) {
+    if (waiting.deadline_ns == 0) {
+      waiting.deadline_ns = MonotonicNs() + absl::ToInt64Nanoseconds(options_.commit_timeout);
+    }
+    return asked;
+  }
   if (asked == AskResult::kFull) *kept = std::move(waiting);
   waiting_.erase(ticket);
   if (asked == AskResult::kRefused) {

@@ -101,9 +101,9 @@ class Subscriber final : public SessionHandler {
     std::string correlation;
     int qos = 0;
     bool retain = false;
-    int64_t deadline_ns = 0;
-    absl::Duration pause;  // Before it was asked about last.
-    std::string reason;    // Why it was not stored then.
+    int64_t deadline_ns = 0;  // 0: the host has never taken it.
+    absl::Duration pause;     // Before it was asked about last.
+    std::string reason;       // Why it was not stored then.
   };
   struct Delayed {  // One whose answer was to try again.
     Kept kept;

@@ -86,6 +86,10 @@ class Host {
     absl::MutexLock lock(&mutex_);
     next_ = result;
   }
+  void SetFull(bool full) {
+    absl::MutexLock lock(&mutex_);
+    full_ = full;
+  }
   bool Hears(size_t count) {
     return Eventually([&] { return asked().size() >= count; });
   }
@@ -96,7 +100,7 @@ class Host {
  private:
   AskResult Ask(const Question& question) {
     absl::MutexLock lock(&mutex_);
-    const AskResult result = std::exchange(next_, AskResult::kTaken);
+    const AskResult result = full_ ? AskResult::kFull : std::exchange(next_, AskResult::kTaken);
     if (result == AskResult::kFull) return result;
     asked_.push_back(std::string(question.arrival->payload));
     if (result == AskResult::kTaken) tickets_.push_back(question.ticket);
@@ -107,6 +111,7 @@ class Host {
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status ended_ ABSL_GUARDED_BY(mutex_);
   AskResult next_ ABSL_GUARDED_BY(mutex_) = AskResult::kTaken;
+  bool full_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::string> asked_ ABSL_GUARDED_BY(mutex_);
   std::deque<uint64_t> tickets_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::pair<uint64_t, std::pair<int, std::string>>> responses_ ABSL_GUARDED_BY(mutex_);
@@ -262,6 +267,22 @@ TEST_P(SubscriberTest, AsksAgainWhenTheHostHadNoRoom) {
   peer.Publish(To("data/1", "two"));
   ASSERT_TRUE(host.Hears(2));
   EXPECT_THAT(host.asked(), ElementsAre("one", "two"));
+}
+
+// commit_timeout is for what the host has taken.
+TEST_P(SubscriberTest, WaitsForRoomAsLongAsTheHostHasNone) {
+  RealPeer peer(SessionOn(broker_, "peer"), {"none"});
+  SubscriberOptions options;
+  options.commit_timeout = kUntilInTheSocket;
+  Host host(broker_, options);
+  host.SetFull(true);
+  peer.Publish(To("data/1", "one"));
+  absl::SleepFor(2 * options.commit_timeout);
+  host.SetFull(false);
+  ASSERT_TRUE(host.Hears(1)) << host.ended();
+  host.AnswerNext();
+  EXPECT_TRUE(host.subscriber->Drain(kDeadline));
+  EXPECT_TRUE(host.ended().ok()) << host.ended();
 }
 
 TEST_P(SubscriberTest, GivesUpWhenTheHostDoesNotAnswerInTime) {
