@@ -3,12 +3,14 @@ table: what, value, unit, target, whether it was reached."""
 
 import json
 import os
+import resource
 import subprocess
 import time
 
 import measure
 import peers
-from harness import Failure, monotonic, say, wait_for
+from broker import Broker, mosquitto_program
+from harness import Failure, die_with_parent, monotonic, say, wait_for
 from measure import median
 
 CONNECTIONS = (16, 32, 64)
@@ -194,6 +196,114 @@ def edge_latency(trial, args):
                 row("p50", median([r["p50"] for r in runs]), "ms", 1, "less"),
                 row("p99", median([r["p99"] for r in runs]), "ms", 5, "less"),
                 row("p99.9", median([r["p999"] for r in runs]), "ms", None, "less")]}
+
+
+# --- MQTT ---
+
+MQTT_BYTES = 300  # As the generator's messages.
+# Of mosquitto_pub; its own default is 20, and it is faster with more.
+MQTT_PEER_WINDOW = 200
+MQTT_LIMIT_S = 60
+
+
+def mqtt_instance(broker, role, client_id):
+    return {"name": "mqtt", "plugin": "mqtt",
+            "config": {"role": role, "broker_url": f"127.0.0.1:{broker.port}",
+                       "client_id": client_id}}
+
+
+def mqtt_road(trial, broker, number):
+    server = trial.server(name=f"mqtt-server{number}")
+    edge = trial.edge(1, name=f"mqtt-edge{number}", node_id=f"E{number}")
+    server.config["instances"].append(mqtt_instance(broker, "server", f"S{number}"))
+    edge.config["instances"][-1] = {**mqtt_instance(broker, "client", f"E{number}"),
+                                    "start": "manual"}
+    for node in (server, edge):
+        node.write_config()
+        node.start()
+    return server, edge
+
+
+def mqtt_ours(trial, broker, number, seconds):
+    """What waits in the edge's spool, as lines in a file: from the start of the road to the last
+    message committed on the server and confirmed to the edge."""
+    server, edge = mqtt_road(trial, broker, number)
+    count = trial.grpc_load(edge, ledger=False, seconds=seconds, window=8192, frame=256,
+                            drain_seconds=30).result()["accepted"]
+    pids = {"edge": edge.process.pid, "server": server.process.pid, "broker": broker.process.pid}
+    cpu = {name: measure.cpu_seconds(pid) for name, pid in pids.items()}
+    begin = monotonic()
+    subprocess.run([trial.build.program("viaductctl"), "-s", edge.control[len("unix:"):],
+                    "instances", "start", "mqtt"], check=True, stdout=subprocess.DEVNULL)
+    # Each look costs the server as much as ten messages.
+    wait_for(lambda: server.total_detections() >= count, MQTT_LIMIT_S, "the road to drain", 0.02)
+    run = {"count": count, "per_second": count / (monotonic() - begin)}
+    for name, pid in pids.items():
+        run[f"{name}_cpu_us"] = (measure.cpu_seconds(pid) - cpu[name]) / count * 1e6
+    leave(edge, server)
+    return run
+
+
+def mqtt_theirs(trial, broker, count):
+    """mosquitto_pub -l | mosquitto_sub: from the first line to the last one heard. Nobody keeps
+    any. The session is there before, so that no line is early."""
+    lines = os.path.join(trial.folder, "lines")
+    with open(lines, "w") as f:
+        f.write(("x" * MQTT_BYTES + "\n") * count)
+    base = ["-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t", "bench"]
+    sub = [mosquitto_program("mosquitto_sub"), *base, "-i", "bench-sub"]
+    subprocess.run([*sub, "-c", "-E"], check=True, stderr=subprocess.DEVNULL)
+    cpu = measure.cpu_seconds(broker.process.pid)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begin = monotonic()
+    hears = subprocess.Popen([*sub, "-c", "-C", str(count)], stdout=subprocess.DEVNULL,
+                             preexec_fn=die_with_parent)
+    try:
+        with open(lines) as f:
+            subprocess.run([mosquitto_program("mosquitto_pub"), *base, "-l", "-M",
+                            str(MQTT_PEER_WINDOW)], stdin=f, check=True, timeout=MQTT_LIMIT_S)
+        if hears.wait(MQTT_LIMIT_S) != 0:
+            raise Failure("mosquitto_sub did not hear all")
+    finally:
+        hears.kill()
+        hears.wait()
+    run = {"per_second": count / (monotonic() - begin)}
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    both = now.ru_utime + now.ru_stime - spent.ru_utime - spent.ru_stime
+    run["clients_cpu_us"] = both / count * 1e6
+    run["broker_cpu_us"] = (measure.cpu_seconds(broker.process.pid) - cpu) / count * 1e6
+    subprocess.run([*sub, "-E"], check=True, stderr=subprocess.DEVNULL)  # Ends the session.
+    return run
+
+
+def mqtt_ingest(trial, args):
+    """Edge to server through mosquitto, committed and confirmed, beside mosquitto's own clients
+    through the same broker. All share both CPUs."""
+    ours, theirs = [], []
+    for number in range(args.pairs):
+        # Anew for each pair: it keeps what is for a server that has left.
+        broker = Broker(trial, f"broker{number}").start()
+        ours.append(mqtt_ours(trial, broker, number, args.seconds))
+        theirs.append(mqtt_theirs(trial, broker, ours[-1]["count"]))
+        broker.kill()
+        say(f"MQTT, round {number + 1}: {ours[-1]['per_second']:.0f}/s committed, mosquitto's "
+            f"clients {theirs[-1]['per_second']:.0f}/s")
+
+    def middle(runs, key):
+        return median([r[key] for r in runs])
+
+    ratio = median([a["per_second"] / b["per_second"] for a, b in zip(ours, theirs)])
+    return {"title": "MQTT: edge -> synced -> mosquitto -> committed on the server -> confirmed",
+            "detail": {"viaduct": ours, "mosquitto": theirs}, "rows": [
+                row("committed on the server (C)", middle(ours, "per_second"), "/s"),
+                row("mosquitto_pub -l to mosquitto_sub, QoS 1 (A)", middle(theirs, "per_second"),
+                    "/s"),
+                row("ratio", ratio, "x", 1),
+                *[row(f"CPU a message, {name}", middle(ours, f"{name}_cpu_us"), "us", None, "less")
+                  for name in ("edge", "server")],
+                row("CPU a message, mosquitto", middle(ours, "broker_cpu_us"), "us", None, "less",
+                    f"beside its own clients {middle(theirs, 'broker_cpu_us'):.1f}, these "
+                    f"{middle(theirs, 'clients_cpu_us'):.1f}")]}
 
 
 # --- PostgreSQL ---

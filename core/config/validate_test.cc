@@ -181,7 +181,7 @@ TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   EXPECT_EQ(config.spool.control_time_to_live, absl::InfiniteDuration());
   EXPECT_EQ(config.store.sqlite_path, "/var/lib/viaduct/store.db");
   EXPECT_EQ(config.store.images, "/var/lib/viaduct/images");
-  EXPECT_EQ(config.gateway.window, 1024u);
+  EXPECT_EQ(config.gateway.window, 4096u);
   EXPECT_EQ(config.gateway.batch, 128u);
   EXPECT_EQ(config.gateway.retry.initial_delay, absl::Milliseconds(200));
   EXPECT_EQ(config.gateway.retry.max_delay, absl::Seconds(60));

@@ -25,7 +25,7 @@
 namespace viaduct {
 
 struct DispatcherOptions {
-  size_t window = 1024;  // Unacknowledged messages per link.
+  size_t window = 4096;  // Unacknowledged messages per link.
   size_t batch = 128;    // Messages per Deliver.
   RetryPolicy::Options retry;
   // A delivery without completion for so long has failed; the message goes another way. It is

@@ -37,11 +37,11 @@ struct PublisherOptions {
   // From the broker's acknowledgement to the server's answer. Until the former a publication has
   // this and a second for each kSlowestBytes of all that is under way.
   absl::Duration ack_timeout = absl::Seconds(30);
-  size_t max_batch = 64;  // Envelopes in one publication.
+  size_t max_batch = 128;  // Envelopes in one publication.
   size_t max_batch_bytes = 1u << 20;
-  size_t window = 1024;  // Messages held at once.
+  size_t window = 4096;  // Messages held at once.
   size_t window_bytes = 64u << 20;
-  size_t max_publications = 16;  // Under way at once: while they are, the next one grows.
+  size_t max_publications = 32;  // Under way at once: while they are, the next one grows.
 };
 
 enum class DeliveryOutcome { kDurable, kReject, kRetry, kCancelled };

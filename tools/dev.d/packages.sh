@@ -24,6 +24,9 @@ PACKAGES_node=(node=nodejs npm=npm)
 
 PACKAGES_clang=(clang clang-tidy libclang-rt-14-dev)
 
-PACKAGES_bench=(postgresql python3-flask gunicorn gunicorn curl procps util-linux)
+PACKAGES_bench=(
+  postgresql mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-flask gunicorn gunicorn curl
+  procps util-linux
+)
 
 PACKAGES_package=(dpkg-dev file)
