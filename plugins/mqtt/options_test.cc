@@ -105,6 +105,11 @@ nlohmann::json Schema() {
 }
 
 // The schema fills in its defaults; the structs have theirs. They are one and the same.
+// Else it would send a message again before its confirmation is late.
+TEST(ReadOptions, TheHostIsToldHowLongAConfirmationMayTake) {
+  EXPECT_EQ(Schema()["properties"]["ack_timeout"]["x-viaduct-confirm-timeout"], true);
+}
+
 TEST(ReadOptions, DefaultsOfSchemaAndCodeAgree) {
   nlohmann::json filled = {{"broker_url", "b"}, {"client_id", "c"}};
   for (const auto& [key, property] : Schema()["properties"].items()) {
