@@ -69,7 +69,7 @@ class Session:
         for number, bad in enumerate(("{", "[7]", '{"type": "weather"}', "\xff\xfe")):
             self.publish(f"lpr/data/edge/{self.camera}", bad)
             self.client.await_on(ack, number + 1, lambda b: b["status"] == "rejected")
-        expect(len(self.client.on("lpr/data/error")) >= 4, "errors are on lpr/data/error")
+        self.client.await_on("lpr/data/error", 4)
 
     def cameras_of_the_server(self):
         camera = f"lprserver/cameras/{self.camera}"
