@@ -1,9 +1,13 @@
 #include "plugins/mqtt/session.h"
 
+#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,7 +24,8 @@
 namespace viaduct::mqtt {
 namespace {
 
-constexpr int64_t kFarewellNs = 1'000'000'000;
+constexpr int64_t kNanosPerSecond = 1'000'000'000;
+constexpr int64_t kFarewellNs = kNanosPerSecond;
 constexpr int64_t kMiscIntervalNs = 500'000'000;  // How often keep-alive is looked at.
 constexpr size_t kMaxReasonBytes = 256;
 constexpr int kFirstRefusal = 0x80;  // Reason codes from here on are failures.
@@ -108,7 +113,9 @@ struct Session::Callbacks {
     self->handler_->OnArrival(arrival);
   }
   static void OnPublish(mosquitto*, void* user, int id, int reason, const mosquitto_property*) {
-    static_cast<Session*>(user)->handler_->OnPublished(id, reason);
+    auto* self = static_cast<Session*>(user);
+    self->answers_.Answered();
+    self->handler_->OnPublished(id, reason);
   }
   static void OnDisconnect(mosquitto*, void* user, int reason, const mosquitto_property*) {
     auto* self = static_cast<Session*>(user);
@@ -125,7 +132,9 @@ struct Session::Callbacks {
 };
 
 Session::Session(SessionOptions options, SessionHandler* handler)
-    : options_(std::move(options)), handler_(handler) {}
+    : options_(std::move(options)),
+      handler_(handler),
+      answers_(options_.keepalive_s * kNanosPerSecond) {}
 
 Session::~Session() { Stop(); }
 
@@ -262,7 +271,27 @@ void Session::Turn() {
   CheckDeadline();
   if (!ended_.ok()) return;
   Poll(wait);
-  if (ended_.ok() && connected_) Check(mosquitto_loop_misc(client_), "keep-alive");
+  if (!ended_.ok() || !connected_) return;
+  Check(mosquitto_loop_misc(client_), "keep-alive");
+  if (ended_.ok()) CheckAnswers();
+}
+
+void Session::CheckAnswers() {
+  const int64_t now = MonotonicNs();
+  if (now < next_answer_check_ns_) return;
+  next_answer_check_ns_ = now + kMiscIntervalNs;
+  const int fd = mosquitto_socket(client_);
+  int unsent = 0;
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (ioctl(fd, SIOCOUTQ, &unsent) != 0 ||
+      getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+    return;
+  }
+  const bool all_sent = unsent == 0 && !mosquitto_want_write(client_);
+  if (answers_.Overdue(now, {all_sent, handler_->may_read(), info.tcpi_bytes_received})) {
+    Fail(Unavailable("does not acknowledge what is sent"));
+  }
 }
 
 void Session::ArmSubscribeDeadline() {
@@ -363,7 +392,10 @@ absl::StatusOr<int> Session::Publish(const Publication& publication) {
   const int code = mosquitto_publish_v5(
       client_, &id, publication.topic.c_str(), static_cast<int>(publication.payload.size()),
       publication.payload.data(), publication.qos, publication.retain, properties.get());
-  if (code == MOSQ_ERR_SUCCESS) return id;
+  if (code == MOSQ_ERR_SUCCESS) {
+    answers_.Sent();
+    return id;
+  }
   if (code == MOSQ_ERR_OVERSIZE_PACKET || code == MOSQ_ERR_PAYLOAD_SIZE) {
     return absl::ResourceExhaustedError(absl::StrCat("message: larger than the broker takes, ",
                                                      publication.payload.size(), " bytes"));

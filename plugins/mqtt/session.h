@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "plugins/mqtt/answer_watch.h"
 #include "plugins/mqtt/broker_address.h"
 #include "plugins/mqtt/broker_socket.h"
 
@@ -128,6 +129,8 @@ class Session {
   // CONNACK and SUBACK in time.
   void CheckDeadline();
   void ArmSubscribeDeadline();
+  // The broker acknowledges what we publish.
+  void CheckAnswers();
   bool WantsWrite() const;
   void Check(int code, const char* doing);
   void SayFarewell();
@@ -147,6 +150,8 @@ class Session {
   bool subscribed_ = false;
   int subscriptions_ = 0;    // Without their SUBACK.
   int64_t deadline_ns_ = 0;  // Until subscribed_.
+  AnswerWatch answers_;
+  int64_t next_answer_check_ns_ = 0;
   absl::Status ended_;
   std::string library_error_;  // What libmosquitto said last.
 };
