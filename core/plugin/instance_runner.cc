@@ -257,6 +257,7 @@ absl::Status InstanceRunner::StartPrepared(const std::shared_ptr<Incarnation>& n
   }
   ever_started_ = true;
   started_at_ns_ = params_.services->clock->MonotonicNanos();
+  work_at_start_ = WorkDone();
   {
     absl::MutexLock lock(&mutex_);
     starting_ = false;
@@ -302,9 +303,14 @@ absl::Status InstanceRunner::DoStop(absl::Duration drain_limit, const absl::Stat
 void InstanceRunner::DoFailed(const Incarnation* which, const absl::Status& why) {
   if (current_->get().get() != which) return;  // Of an earlier life.
   const int64_t lived = params_.services->clock->MonotonicNanos() - started_at_ns_;
-  if (absl::Nanoseconds(lived) >= kStable) retry_.Reset();
+  if (absl::Nanoseconds(lived) >= kStable || WorkDone() > work_at_start_) retry_.Reset();
   DoStop(absl::ZeroDuration(), why).IgnoreError();  // A hung stop is logged where it happens.
   PlanRetry();
+}
+
+uint64_t InstanceRunner::WorkDone() const {
+  const InstanceCounters counters = counters_->Snapshot();
+  return counters.durable + counters.submitted + counters.calls;
 }
 
 void InstanceRunner::DoHung(const Incarnation* which, const absl::Status& why) {

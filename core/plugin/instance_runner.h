@@ -76,9 +76,12 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
   void LookAtCalls();
 
  private:
-  // How long a life must have lasted for its end to count as the first failure in a row.
+  // How long a life must have lasted for its end to count as the first failure in a row, also when
+  // nothing was done in it. A road that is cut again and again, and carries something in between,
+  // is not to wait longer and longer.
   static constexpr absl::Duration kStable = absl::Seconds(30);
 
+  uint64_t WorkDone() const;  // By all lives so far: messages and calls that went through.
   absl::Status Run(std::function<absl::Status()> step);  // On the driver; waits.
   void Queue(std::function<void()> step);                // On the driver; does not wait.
 
@@ -116,6 +119,7 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
   std::shared_ptr<Incarnation> prepared_;
   bool ever_started_ = false;
   int64_t started_at_ns_ = 0;
+  uint64_t work_at_start_ = 0;
   uint64_t retry_timer_ = 0;
   absl::BitGen random_;
   RetryPolicy retry_;

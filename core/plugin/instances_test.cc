@@ -104,6 +104,26 @@ TEST_F(InstancesTest, APolicyOfFailEndsTheNodeInsteadOfRetrying) {
   EXPECT_EQ(instances_->Get("a")->retry_in, absl::ZeroDuration());
 }
 
+TEST_F(InstancesTest, AFailureAfterWorkIsAlwaysTheFirst) {
+  Boot({Spec("a", "{}")});
+  Recorder recorder(instances_->links()[0]);
+  const auto fail_and_count = [this] {
+    Order("a", "fail", 0);
+    uint32_t failures = 0;
+    const absl::Time deadline = absl::Now() + kLong;
+    while (failures == 0 && absl::Now() < deadline) failures = instances_->Get("a")->failures;
+    EXPECT_TRUE(
+        Await("a", [](const InstanceInfo& i) { return i.state == InstanceState::kStarted; }));
+    return failures;
+  };
+  for (size_t life = 1; life <= 3; ++life) {
+    EXPECT_EQ(recorder.Deliver(1), 1u);
+    EXPECT_EQ(recorder.Await(life), std::string(life, 'D'));
+    EXPECT_EQ(fail_and_count(), 1u);
+  }
+  EXPECT_EQ(fail_and_count(), 2u) << "a life without work";
+}
+
 TEST_F(InstancesTest, AHangingStartIsGivenUpAndHoldsNobodyElseUp) {
   const std::string fifo = MakeFifo("hang");
   Boot({Spec("h", absl::StrCat(R"({"start":"hang","fifo":")", fifo, "\"}")), Spec("a", "{}")});
