@@ -2,19 +2,26 @@
 """Fault 5: no space, no inodes, a disk that turned read-only. In a mount namespace of its own: a
 16 MB tmpfs, a loop-mounted ext4 (as root), a tmpfs with few inodes.
 
-While there is no room, REST answers 507 or 503 with Retry-After and gRPC RESOURCE_EXHAUSTED or
-UNAVAILABLE; everything accepted before is kept; when room returns the node goes on without a
+While there is no room, REST answers 507 or 503 with Retry-After, gRPC RESOURCE_EXHAUSTED or
+UNAVAILABLE, Socket.IO the event `error`, a plain WebSocket an error, and over MQTT no
+acknowledgement comes before the message is stored; everything accepted before is kept; when room returns the node goes on without a
 restart.
 """
 
+import base64
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import threading
 
 import common_path  # noqa: F401
+from broker import Broker
 from harness import Failure, main, say, wait_for
+from mqtt_clients import MosquittoTools
+from websocket_nodes import add_listener
+from websocket_peer import TEXT, Peer, expect
 
 FULL_HTTP = {"507", "503"}
 FULL_GRPC = {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
@@ -180,6 +187,72 @@ def server_full_of_others(t, disk):
     return {"refusals": answers}
 
 
+def detection(number, picture):
+    return {"type": "detection_result", "camera_id": "DF3", "checkpoint_id": "CP1",
+            "timestamp": f"2024-01-15T10:30:{number:02}Z", "ocr_results": [f"DF{number}"],
+            "annotated_image": picture}
+
+
+def emit(camera, event, value):
+    """A Socket.IO event, and the name and the value of the one that answers it."""
+    camera.frame(TEXT, "42" + json.dumps([event, value]))
+    while True:
+        opcode, text = camera.receive()
+        if opcode == TEXT and text == b"2":
+            camera.frame(TEXT, "3")
+        elif opcode == TEXT and text.startswith(b"42"):
+            return json.loads(text[2:])
+
+
+def say_plain(camera, value):
+    camera.frame(TEXT, json.dumps(value))
+    return json.loads(camera.receive()[1])
+
+
+def server_full_over_sockets(t, disk):
+    """What the real-time roads are told, and that the message which waits in a broker comes in."""
+    broker = Broker(t, "broker-full").start()
+    server = t.server(name=named("server", disk), folder=disk)
+    port = add_listener(server)
+    server.config["instances"].append(
+        {"name": "mqtt", "plugin": "mqtt",
+         "config": {"role": "server", "broker_url": f"127.0.0.1:{broker.port}",
+                    "client_id": "SERVER1"}})
+    server.write_config()
+    server.start()
+    pid = server.process.pid
+    tools = MosquittoTools(broker.port)
+    camera = Peer(port, "/socket.io/?EIO=4&transport=websocket")
+    camera.receive()
+    camera.frame(TEXT, "40")
+    camera.receive()
+    plain = Peer(port, "/")
+    with open(t.picture("DF3", 60000, 640, 360), "rb") as f:
+        picture = base64.b64encode(f.read()).decode()
+    filler = Filler(disk)
+    filler.fill()
+    event, answer = emit(camera, "lpr_data", detection(1, picture))
+    expect(event == "error" and answer["message"], f"Socket.IO without room: {event} {answer}")
+    answer = say_plain(plain, detection(2, picture))
+    expect(answer["status"] == "error", f"plain WebSocket without room: {answer}")
+    tools.publish("lpr/data/edge/DF3", json.dumps(detection(3, picture) | {"message_id": "df-3"}))
+    acks = "lpr/ack/DF3"
+    expect(emit(camera, "ping", {})[0] in ("pong", "lpr_event_error"), "no pong without room")
+    expect(not tools.on(acks), f"acknowledged without room: {tools.on(acks)}")
+    filler.empty()
+    tools.await_on(acks, check=lambda heard: heard["status"] == "stored")
+    wait_for(lambda: say_plain(plain, detection(2, picture))["status"] == "success", 10,
+             "the plain WebSocket to be taken")
+    wait_for(lambda: emit(camera, "lpr_data", detection(1, picture))[0] == "lpr_response", 10,
+             "Socket.IO to be taken")
+    expect(server.total_detections() == 3, f"stored: {server.total_detections()} of 3")
+    same_process(server, pid)
+    tools.close()
+    server.stop()
+    broker.kill()
+    return {"refusals": {"socketio": event, "websocket": answer["status"], "mqtt": "no answer"}}
+
+
 def edge_full_of_others(t, disk):
     server = t.server(name=named("server", disk))
     edge = t.edge(server.http_port, name=named("edge", disk), folder=disk)
@@ -242,7 +315,7 @@ def edge_read_only(t, disk, image):
 def forget(t):
     t.nodes.clear()
     t.logs.clear()
-    return t.figures.pop("ledger")
+    return t.figures.pop("ledger", None)
 
 
 def run(t):
@@ -260,6 +333,9 @@ def run(t):
     part("edge, tmpfs 16 MB, filled by traffic", edge_full_of_traffic, disk("t1"))
     tmpfs(t, disk("t2"), "size=16m")
     part("server, tmpfs 16 MB, filled by others", server_full_of_others, disk("t2"))
+    tmpfs(t, disk("t5"), "size=16m")
+    part("server, tmpfs 16 MB, filled by others, over the real-time roads",
+         server_full_over_sockets, disk("t5"))
     tmpfs(t, disk("t3"), "size=16m")
     part("edge, tmpfs 16 MB, filled by others", edge_full_of_others, disk("t3"))
     tmpfs(t, disk("t4"), "size=64m,nr_inodes=200")
