@@ -1,6 +1,7 @@
 #include "core/store/postgres_feed.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,8 +24,9 @@ bool IsOfRows(const absl::Status& status) {
 
 }  // namespace
 
-PostgresFeed::PostgresFeed(Options options, StoreObserver observer, Log* log)
-    : options_(std::move(options)), observer_(std::move(observer)), log_(log) {
+PostgresFeed::PostgresFeed(Options options, StoreObserver observer, PostgresDoubts* doubts,
+                           Log* log)
+    : options_(std::move(options)), observer_(std::move(observer)), doubts_(doubts), log_(log) {
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -87,14 +89,17 @@ absl::Status PostgresFeed::Look() {
                                PgParams().Add(options_.node_id), "cannot follow other nodes"));
   const bool wanted = begun_ && observer_.wanted();
   begun_ = true;
-  Place head = head_;
+  PgPlace head = head_;
   for (int row = 0; row < writers.rows(); ++row) {
     const int64_t writer = writers.Int(row, 0);
-    const Place newest{writers.Int(row, 1), writers.Int(row, 2)};
+    const PgPlace newest{writers.Int(row, 1), writers.Int(row, 2)};
     head.detection = std::max(head.detection, newest.detection);
     head.health_report = std::max(head.health_report, newest.health_report);
-    if (writers.Bool(row, 3)) continue;
-    Place* const place = &places_.emplace(writer, head_).first->second;
+    if (writers.Bool(row, 3)) {
+      VD_RETURN_IF_ERROR(TellDoubts(writer, wanted));
+      continue;
+    }
+    PgPlace* const place = &places_.emplace(writer, head_).first->second;
     if (wanted) VD_RETURN_IF_ERROR(Follow(writer, newest, place));
     *place = newest;
   }
@@ -102,7 +107,17 @@ absl::Status PostgresFeed::Look() {
   return absl::OkStatus();
 }
 
-absl::Status PostgresFeed::Follow(int64_t writer, const Place& newest, Place* place) {
+// Of this node's own rows only those that it did not know were stored.
+absl::Status PostgresFeed::TellDoubts(int64_t writer, bool wanted) {
+  const std::optional<PostgresDoubts::Range> range = doubts_->Waiting();
+  if (!range.has_value()) return absl::OkStatus();
+  PgPlace place = range->after;
+  if (wanted) VD_RETURN_IF_ERROR(Follow(writer, range->until, &place));
+  doubts_->Done(range->until);
+  return absl::OkStatus();
+}
+
+absl::Status PostgresFeed::Follow(int64_t writer, const PgPlace& newest, PgPlace* place) {
   VD_RETURN_IF_ERROR(FollowTable(&PgDetectionsOf, writer, newest.detection, &place->detection));
   return FollowTable(&PgHealthOf, writer, newest.health_report, &place->health_report);
 }

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "core/observe/log.h"
 #include "core/store/postgres_connection.h"
+#include "core/store/postgres_doubts.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/store.h"
 
@@ -33,33 +34,30 @@ class PostgresFeed final : public StoreWatch {
     absl::Duration pause = absl::Seconds(1);       // After a failed attempt to connect.
   };
 
-  PostgresFeed(Options options, StoreObserver observer, Log* log);
+  // `doubts` and `log` must outlive the feed.
+  PostgresFeed(Options options, StoreObserver observer, PostgresDoubts* doubts, Log* log);
   ~PostgresFeed() override;
 
  private:
-  // Numbers of the last rows that were told.
-  struct Place {
-    int64_t detection = 0;
-    int64_t health_report = 0;
-  };
-
   void Loop();
   absl::Status Serve();
   absl::Status Connect();
   absl::Status AwaitNews();
   absl::Status Look();
-  absl::Status Follow(int64_t writer, const Place& newest, Place* place);
+  absl::Status Follow(int64_t writer, const PgPlace& newest, PgPlace* place);
+  absl::Status TellDoubts(int64_t writer, bool wanted);
   using Query = absl::StatusOr<PgStored> (*)(PgConnection* db, const PgRange& range);
   absl::Status FollowTable(Query query, int64_t writer, int64_t newest, int64_t* place);
 
   const Options options_;
   const StoreObserver observer_;
+  PostgresDoubts* const doubts_;
   Log* const log_;
 
   // The thread's own.
   std::unique_ptr<PgConnection> db_;
-  absl::flat_hash_map<int64_t, Place> places_;  // By writer.
-  Place head_;          // The newest of all writers at the last look: where a new one begins.
+  absl::flat_hash_map<int64_t, PgPlace> places_;  // Last rows that were told, by writer.
+  PgPlace head_;        // The newest of all writers at the last look: where a new one begins.
   bool told_ = false;   // That it cannot follow; once, until it can.
   bool begun_ = false;  // places_ has what was there when the watch began.
 

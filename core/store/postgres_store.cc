@@ -14,6 +14,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/base/thread_policy.h"
+#include "core/store/postgres_doubts.h"
 #include "core/store/postgres_feed.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/postgres_readers.h"
@@ -87,10 +88,12 @@ class PostgresStore final : public Store {
   absl::Status Connect();
   absl::Status ConnectNow();
   absl::Status FirstPartitions(absl::Time now);
+  absl::Status LookBehind();
   void CloseWriter();
   void Loop();
   absl::Duration Patience() const;
   absl::Status WriteGroup(const Group& group);
+  void NoteCommit(const absl::Status& status);
   void Finish(Group group, const absl::Status& status);
   void NoteGroup(const Group& group, const absl::Status& status);
   void NoteState(const absl::Status& status);
@@ -104,11 +107,14 @@ class PostgresStore final : public Store {
   PostgresReaders readers_;
   PostgresReaders checkers_;  // Of ingest alone: slow readers must not keep it waiting.
   WriteQueue queue_;
+  PostgresDoubts doubts_;
 
   // Writer thread.
   std::unique_ptr<PgConnection> db_;
   std::unique_ptr<PostgresWriter> writer_;
-  absl::Duration retry_;  // The next pause between attempts to connect.
+  PgPlace known_;          // Newest rows whose commit was answered.
+  bool in_doubt_ = false;  // The answer to the last commit was lost.
+  absl::Duration retry_;   // The next pause between attempts to connect.
   int64_t next_attempt_ns_ = 0;
   int64_t next_housekeeping_ns_ = 0;
   absl::CivilMonth partitions_from_;  // EnsurePartitions was done for this month.
@@ -171,12 +177,25 @@ absl::Status PostgresStore::ConnectNow() {
   writer.zone = options_.zone;
   writer.max_communication_rows = options_.max_communication_rows;
   VD_ASSIGN_OR_RETURN(writer_, PostgresWriter::Create(db_.get(), std::move(writer)));
+  VD_RETURN_IF_ERROR(LookBehind());
   {
     const absl::MutexLock lock(&mutex_);
     health_.schema_version = version;
   }
   LookAtServer();
   LookAtSize();
+  return absl::OkStatus();
+}
+
+// Was the commit made whose answer was lost?
+absl::Status PostgresStore::LookBehind() {
+  VD_ASSIGN_OR_RETURN(const PgPlace committed, writer_->Committed(/*wait=*/in_doubt_));
+  if (in_doubt_ &&
+      (committed.detection > known_.detection || committed.health_report > known_.health_report)) {
+    doubts_.Add(PostgresDoubts::Range{known_, committed});
+  }
+  known_ = committed;
+  in_doubt_ = false;
   return absl::OkStatus();
 }
 
@@ -244,8 +263,19 @@ absl::Status PostgresStore::WriteGroup(const Group& group) {
   // A connection that the server closed while nobody wrote (it was restarted) is found out only
   // now. Once a commit was asked for its outcome is unknown: the senders try again.
   if (db_->broken() && !writer_->commit_sent() && Connect().ok()) status = writer_->Write(items);
+  NoteCommit(status);
   if (!status.ok() && db_ != nullptr) CloseWriter();
   return status;
+}
+
+void PostgresStore::NoteCommit(const absl::Status& status) {
+  if (status.ok()) {
+    const PgPlace newest = writer_->newest();
+    known_.detection = std::max(known_.detection, newest.detection);
+    known_.health_report = std::max(known_.health_report, newest.health_report);
+  } else if (writer_ != nullptr && writer_->commit_sent() && db_->broken()) {
+    in_doubt_ = true;
+  }
 }
 
 void PostgresStore::Finish(Group group, const absl::Status& status) {
@@ -388,7 +418,7 @@ std::unique_ptr<StoreWatch> PostgresStore::WatchOthers(StoreObserver observer) {
   PostgresFeed::Options options;
   options.connection = ReadersOf(options_).connection;
   options.node_id = options_.node_id;
-  return std::make_unique<PostgresFeed>(std::move(options), std::move(observer), log_);
+  return std::make_unique<PostgresFeed>(std::move(options), std::move(observer), &doubts_, log_);
 }
 
 StoreHealth PostgresStore::Health() const {

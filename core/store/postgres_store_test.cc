@@ -550,6 +550,48 @@ TEST_F(PostgresStoreTest, AWatchCatchesUpFromTheTablesAfterItsConnectionWasLost)
   watch.reset();
 }
 
+// The server has it on its disk and waits for a standby that never comes, when the session ends.
+TEST_F(PostgresStoreTest, TellsOfWhatItsLostCommitHasStored) {
+  PostgresServer server;
+  const PostgresAddress address = server.NewDatabase();
+  auto store = Open(address);
+  auto db = Connect(address);
+  BlacklistRecord listed;
+  listed.license_plate = "1AB2345";
+  listed.reason = "stolen";
+  ASSERT_TRUE(Append(store.get(), listed).status.ok());
+  ASSERT_TRUE(Append(store.get(), Detection("answered")).status.ok());
+  Told told;
+  auto watch = store->WatchOthers(told.Observer());
+  ASSERT_TRUE(db->Exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").ok());
+  ASSERT_TRUE(db->Exec("SELECT pg_reload_conf()").ok());
+  const auto until = [&db](const std::string& condition) {
+    const absl::Time deadline = absl::Now() + kDeadline;
+    while (db->QueryInt(condition).value_or(0) == 0 && absl::Now() < deadline) {
+      std::this_thread::yield();
+    }
+  };
+  until("SELECT current_setting('synchronous_standby_names') = 'nobody'");
+  AppendResult lost;
+  std::thread sender([&] { lost = Append(store.get(), Detection("lost")); });
+  until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+  ASSERT_TRUE(db->Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = "
+                       "'SyncRep'")
+                  .ok());
+  sender.join();
+  EXPECT_EQ(lost.status.code(), absl::StatusCode::kUnavailable) << lost.status;
+  ASSERT_TRUE(db->Exec("ALTER SYSTEM RESET synchronous_standby_names").ok());
+  ASSERT_TRUE(db->Exec("SELECT pg_reload_conf()").ok());
+  const AppendResult again = AppendUntilStored(store.get(), Detection("lost"));
+  EXPECT_TRUE(again.duplicate);
+  const std::vector<StoredElsewhere> rows = told.Await(1);
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(std::get<DetectionRecord>(rows[0].record).message_id, "lost");
+  ASSERT_THAT(rows[0].alerts, SizeIs(1));
+  EXPECT_EQ(rows[0].alerts[0].reason, "stolen");
+  watch.reset();
+}
+
 // A view puts a row there that nobody can read: a device whose name divides by zero.
 TEST_F(PostgresStoreTest, AWatchLeavesOutARowThatCannotBeReadAndGoesOn) {
   const PostgresAddress address = PostgresServer::Shared()->NewDatabase();

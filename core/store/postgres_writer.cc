@@ -66,6 +66,20 @@ absl::StatusOr<std::unique_ptr<PostgresWriter>> PostgresWriter::Create(PgConnect
   return writer;
 }
 
+// The row is locked by every group from its begin to its end: a session that still commits is
+// waited for.
+absl::StatusOr<PgPlace> PostgresWriter::Committed(bool wait) {
+  constexpr std::string_view kWaiting =
+      "SELECT last_detection, last_health_report FROM writers WHERE id = $1 FOR UPDATE";
+  constexpr std::string_view kAtOnce =
+      "SELECT last_detection, last_health_report FROM writers WHERE id = $1";
+  VD_ASSIGN_OR_RETURN(const PgResult row,
+                      db_->Run(wait ? kWaiting : kAtOnce, PgParams().Add(number_),
+                               "cannot look for the last commit"));
+  if (row.rows() == 0) return absl::InternalError("store: the node's row is gone");
+  return PgPlace{row.Int(0, 0), row.Int(0, 1)};
+}
+
 absl::Status PostgresWriter::Write(absl::Span<WriteItem* const> items) {
   absl::Status status;
   for (int conflicts = 0; conflicts <= kMaxConflicts; ++conflicts) {

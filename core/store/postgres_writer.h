@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/store/postgres_connection.h"
+#include "core/store/postgres_doubts.h"
 #include "core/store/write_queue.h"
 
 namespace viaduct {
@@ -40,6 +41,10 @@ class PostgresWriter {
   int64_t number() const { return number_; }
   // Of the last Write: after an error it is unknown whether the group is stored.
   bool commit_sent() const { return commit_sent_; }
+  // The rows of the last group that has them; 0 for a kind that it has none of.
+  PgPlace newest() const { return PgPlace{last_detection_, last_health_report_}; }
+  // What is committed of this node; with `wait` once no older session of it can commit any more.
+  absl::StatusOr<PgPlace> Committed(bool wait);
 
  private:
   // One record of the group on its way.

@@ -35,7 +35,8 @@ struct StoreHealth {
   int64_t failed_records = 0;
 };
 
-// While it lives, an observer is told what other nodes of the same database store.
+// While it lives, an observer is told what other nodes of the same database store, and what this
+// node has stored itself without knowing (the answer to its commit was lost).
 class StoreWatch {
  public:
   // Waits for a call of the observer to return.
