@@ -162,6 +162,9 @@ void Application::IngestEnvelopes(std::vector<Envelope> batch, std::string_view 
 void Application::PublishElsewhere(const ElsewhereMessage& message) {
   impl_->PublishElsewhere(message);
 }
+void Application::NoteElsewhere(const std::vector<CameraPresence>& changes) {
+  impl_->NoteElsewhere(changes);
+}
 bool Application::HasRoom(std::string_view room) const { return impl_->HasRoom(room); }
 bool Application::HasAnyRoom() const { return impl_->HasAnyRoom(); }
 

@@ -94,6 +94,8 @@ class Application final : public CallHandler {
 
   // Tells this node's subscribers of a message that another node of the same database has stored.
   void PublishElsewhere(const ElsewhereMessage& message);
+  // Tells them which cameras came to another node, or are at no other any longer.
+  void NoteElsewhere(const std::vector<CameraPresence>& changes);
   // True while a session is in that room: what Publisher::Wanted asks.
   bool HasRoom(std::string_view room) const;
   bool HasAnyRoom() const;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "core/base/executor.h"
 #include "core/lpr/application.h"
 #include "core/lpr/communication_meter.h"
@@ -39,6 +40,7 @@ struct Application::Impl {
   bool HasRoom(std::string_view room) const { return sessions_.HasRoom(room); }
   bool HasAnyRoom() const { return sessions_.HasAnyRoom(); }
   void ForgetSessions(std::string_view instance);
+  void NoteElsewhere(const std::vector<CameraPresence>& changes);
 
  private:
   using Handler = void (Impl::*)(RoutedRequest request, ReplyFn reply);
@@ -106,7 +108,14 @@ struct Application::Impl {
   // One envelope on behalf of a session, whose camera is online from then on.
   void AcceptOne(const CallRequest& call, Envelope envelope, std::string checkpoint_id,
                  std::function<void(const AcceptResult&)> done);
+
+  // presence.cc
   void NoteOffline(const std::vector<SessionCamera>& cameras);
+  void NotePresence(const SessionCamera& camera);
+  void AddOffline(const SessionCamera& camera, std::vector<StoreRecord>* records);
+  void StoreOffline(std::vector<StoreRecord> records);
+  void PublishStatus(std::string_view camera_id, std::string_view checkpoint_id,
+                     std::string_view status);
 
   // session_content.cc
   void EventMessage(CallRequest call, ReplyFn reply);
@@ -198,7 +207,8 @@ struct Application::Impl {
   const Router router_;
   CommunicationMeter meter_;
   Sessions sessions_;
-  ThreadPool reads_;  // Last: its threads use the rest.
+  absl::Mutex presence_mutex_;  // Orders what the store is told of a camera.
+  ThreadPool reads_;            // Last: its threads use the rest.
 };
 
 // True for those whose peers stay: their calls are events of sessions, not requests.

@@ -1,4 +1,5 @@
 // The one way into the sink: every message of every protocol passes here.
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -46,7 +47,10 @@ void Application::Impl::Accept(std::vector<Envelope> batch, std::string_view pro
     exchange->messages.push_back(Exchange::Message{envelope.data_type, envelope.payload_json.size(),
                                                    envelope.edge_device_id});
   }
-  if (AnyWanted()) exchange->copies = batch;
+  const bool registers = std::any_of(batch.begin(), batch.end(), [](const Envelope& envelope) {
+    return envelope.data_type == DataType::kConfig;
+  });
+  if (AnyWanted() || registers) exchange->copies = batch;
   parts_.sink->Accept(std::move(batch),
                       [this, exchange, done = std::move(done)](std::vector<AcceptResult> results) {
                         NoteExchange(*exchange, results);
@@ -130,13 +134,13 @@ void Application::Impl::PublishAll(const Exchange& exchange,
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i].status.ok() || results[i].duplicate) continue;
     const Envelope& envelope = exchange.copies[i];
+    if (envelope.data_type == DataType::kConfig) PublishRegistration(envelope);
+    if (parts_.publisher == nullptr) continue;
     if (envelope.data_type == DataType::kDetection) {
       PublishDetection(envelope, results[i].id);
       PublishAlerts(envelope, results[i].id, results[i].alerts);
     } else if (envelope.data_type == DataType::kHealth) {
       PublishHealth(envelope, results[i].id);
-    } else if (envelope.data_type == DataType::kConfig) {
-      PublishRegistration(envelope);
     }
   }
 }
@@ -182,11 +186,14 @@ void Application::Impl::PublishRegistration(const Envelope& envelope) {
   PayloadHeader header;
   if (!ReadHeader(envelope.payload_json, payload_options(), &header).ok()) return;
   if (header.type != kRegistrationType) return;
-  JsonWriter json;
-  json.BeginObject().Field("camera_id", std::string_view(envelope.edge_device_id));
-  json.Field("checkpoint_id", std::string_view(header.checkpoint_id));
-  json.Field("status", "online").Field("timestamp", parts_.clock->Now()).EndObject();
-  parts_.publisher->Publish(Publication{"camera_status", kDashboard, json.text()});
+  PublishStatus(envelope.edge_device_id, header.checkpoint_id, "online");
+  if (parts_.store == nullptr) return;
+  CameraPresence presence;
+  presence.camera_id = envelope.edge_device_id;
+  presence.checkpoint_id = header.checkpoint_id;
+  presence.announced = true;
+  presence.at = parts_.clock->Now();
+  parts_.store->NotePresence(presence);
 }
 
 }  // namespace viaduct

@@ -115,7 +115,7 @@ void Application::Impl::AcceptOne(const CallRequest& call, Envelope envelope,
           done = std::move(done)](std::vector<AcceptResult> results) mutable {
            if (results.front().status.ok() && !camera.camera_id.empty()) {
              camera.active = parts_.clock->Now();  // Not before what the store notes as seen.
-             sessions_.AddCamera(instance, session, camera);
+             if (sessions_.AddCamera(instance, session, camera)) NotePresence(camera);
            }
            done(results.front());
          });
@@ -257,35 +257,6 @@ void Application::Impl::EventEnvelope(CallRequest call, ReplyFn reply) {
   if (status.ok()) return AcceptOne(call, *std::move(envelope), "", answer);
   NoteRefusal(call, "envelope", status);
   answer(AcceptResult{absl::InvalidArgumentError(status.message()), false, ""});
-}
-
-// The store is told where there is one; whoever forwards only forwards what cameras say themselves.
-void Application::Impl::NoteOffline(const std::vector<SessionCamera>& cameras) {
-  std::vector<StoreRecord> records;
-  for (const SessionCamera& camera : cameras) {
-    DeviceRecord record;
-    record.mode = DeviceRecord::Mode::kUpdate;
-    record.device_id = camera.camera_id;
-    record.at = parts_.clock->Now();
-    record.seen = false;
-    record.status = "offline";
-    // It may speak to another node by now, or by another protocol.
-    record.silent_since = camera.active;
-    records.emplace_back(std::move(record));
-    if (!Wanted(kDashboard)) continue;
-    JsonWriter json;
-    json.BeginObject().Field("camera_id", std::string_view(camera.camera_id));
-    json.Field("checkpoint_id", std::string_view(camera.checkpoint_id));
-    json.Field("status", "offline").Field("timestamp", parts_.clock->Now()).EndObject();
-    parts_.publisher->Publish(Publication{"camera_status", kDashboard, json.text()});
-  }
-  if (parts_.store == nullptr || records.empty()) return;
-  // A camera that no row knows, or a store that is busy: its silence says the same a little later.
-  parts_.store->Append(std::move(records), [](const std::vector<AppendResult>&) {});
-}
-
-void Application::Impl::ForgetSessions(std::string_view instance) {
-  NoteOffline(sessions_.CloseAll(instance));
 }
 
 }  // namespace viaduct

@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/synchronization/mutex.h"
 #include "core/lpr/testing/application_fixture.h"
+#include "core/lpr/testing/wrapped_store.h"
 
 namespace viaduct {
 namespace {
@@ -111,6 +113,99 @@ TEST_F(SessionTest, StaysOnlineWhereItSpokeByAnotherWayLater) {
   // The store works in order: what it is told next is answered after the end of the session.
   Post("/api/detection", Detection());
   EXPECT_EQ(StatusOf("CAM001"), "online");
+}
+
+CameraPresence Elsewhere(const std::string& camera, bool online, absl::Time at) {
+  return CameraPresence{camera, "CP01", online, false, at};
+}
+
+TEST_F(SessionTest, ACameraOfAnotherNodeComesAndGoes) {
+  Post("/api/cameras/register", Json{{"camera_id", "CAM001"}, {"checkpoint_id", "CP01"}});
+  clock_.Advance(absl::Hours(1));  // So long silent, it would be offline.
+  publisher_.Take();
+  application_->NoteElsewhere({Elsewhere("CAM001", true, clock_.Now())});
+  EXPECT_EQ(StatusOf("CAM001"), "online");
+  application_->NoteElsewhere({Elsewhere("CAM001", true, clock_.Now())});
+  application_->NoteElsewhere({Elsewhere("CAM001", false, clock_.Now())});
+  const std::vector<Json> told = publisher_.Bodies("camera_status");
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0]["status"], "online");
+  EXPECT_EQ(told[1]["status"], "offline");
+  EXPECT_EQ(told[1]["camera_id"], "CAM001");
+  EXPECT_EQ(told[1]["checkpoint_id"], "CP01");
+  EXPECT_EQ(AwaitStatus("CAM001", "offline"), "offline");
+}
+
+TEST_F(SessionTest, ACameraWithSessionsAtTwoNodesIsOfflineWhenBothAreGone) {
+  Tell("s1", "OPEN", "", "");
+  Event("camera_register", {{"camera_id", "CAM001"}, {"checkpoint_id", "CP01"}});
+  publisher_.Take();
+  application_->NoteElsewhere({Elsewhere("CAM001", true, clock_.Now())});
+  Tell("s1", "CLOSE", "", "");
+  EXPECT_THAT(Published(), IsEmpty());
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(StatusOf("CAM001"), "online");
+  application_->NoteElsewhere({Elsewhere("CAM001", false, clock_.Now())});
+  EXPECT_THAT(Published(), ElementsAre("camera_status@dashboard"));
+  EXPECT_EQ(AwaitStatus("CAM001", "offline"), "offline");
+  // And the other way round.
+  Tell("s1", "OPEN", "", "");
+  Event("camera_register", {{"camera_id", "CAM001"}, {"checkpoint_id", "CP01"}});
+  application_->NoteElsewhere({Elsewhere("CAM001", true, clock_.Now())});
+  publisher_.Take();
+  application_->NoteElsewhere({Elsewhere("CAM001", false, clock_.Now())});
+  EXPECT_THAT(Published(), IsEmpty());
+  Tell("s1", "CLOSE", "", "");
+  EXPECT_THAT(Published(), ElementsAre("camera_status@dashboard"));
+}
+
+// What it said by another way after its node was last heard counts for more.
+TEST_F(SessionTest, ACameraThatSpokeSinceIsNotMarkedOffline) {
+  application_->NoteElsewhere({Elsewhere("CAM001", true, clock_.Now())});
+  const absl::Time heard = clock_.Now();
+  clock_.Advance(absl::Seconds(5));
+  Post("/api/detection", Detection());
+  application_->NoteElsewhere({Elsewhere("CAM001", false, heard)});
+  Post("/api/detection", Detection());  // The store works in order.
+  EXPECT_EQ(StatusOf("CAM001"), "online");
+}
+
+// Keeps what the store is told for the other nodes.
+class PresenceStore final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  void NotePresence(const CameraPresence& change) override {
+    const absl::MutexLock lock(&mutex_);
+    noted_.push_back(change.camera_id + (change.announced ? " announced"
+                                         : change.online  ? " online"
+                                                          : " offline"));
+  }
+  std::vector<std::string> Take() {
+    const absl::MutexLock lock(&mutex_);
+    return std::move(noted_);
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::vector<std::string> noted_;
+};
+
+TEST_F(SessionTest, TellsTheStoreOfItsCamerasForTheOtherNodes) {
+  PresenceStore store(store_.get());
+  publisher_.only_room = "nobody";  // Whether anybody listens here does not matter.
+  MakeApplication(sink_.get(), &store);
+  for (const char* session : {"s1", "s2"}) {
+    Tell(session, "OPEN", "", "");
+    Event("lpr_data", Detection(), session);
+  }
+  EXPECT_THAT(store.Take(), ElementsAre("CAM001 online"));
+  Tell("s1", "CLOSE", "", "");
+  EXPECT_THAT(store.Take(), IsEmpty());
+  Tell("s2", "CLOSE", "", "");
+  EXPECT_THAT(store.Take(), ElementsAre("CAM001 offline"));
+  Post("/api/cameras/register", Json{{"camera_id", "CAM002"}, {"checkpoint_id", "CP01"}});
+  EXPECT_THAT(store.Take(), ElementsAre("CAM002 announced"));
+  application_.reset();
 }
 
 TEST_F(SessionTest, ForgetsEverySessionOfAListenerThatIsGone) {

@@ -34,6 +34,7 @@ void Sessions::Leave(const Session& session, std::vector<SessionCamera>* offline
     offline->push_back(camera);
     const auto active = active_.extract(camera.camera_id);
     if (!active.empty()) offline->back().active = active.mapped();
+    offline->back().elsewhere = elsewhere_.contains(camera.camera_id);
   }
 }
 
@@ -70,22 +71,30 @@ bool Sessions::Join(std::string_view instance, std::string_view session, std::st
   return true;
 }
 
-void Sessions::AddCamera(std::string_view instance, std::string_view session,
+bool Sessions::AddCamera(std::string_view instance, std::string_view session,
                          SessionCamera camera) {
   absl::MutexLock lock(&mutex_);
   Session* const found = Find(instance, session);
-  if (found == nullptr) return;
+  if (found == nullptr) return false;
   const absl::Time at = camera.active;
   for (SessionCamera& known : found->cameras) {
     if (known.camera_id != camera.camera_id) continue;
     if (!camera.checkpoint_id.empty()) known.checkpoint_id = std::move(camera.checkpoint_id);
     NoteActive(known.camera_id, at);
-    return;
+    return false;
   }
-  if (found->cameras.size() >= kMaxCameras) return;
-  ++cameras_[camera.camera_id];
+  if (found->cameras.size() >= kMaxCameras) return false;
+  const bool first = ++cameras_[camera.camera_id] == 1;
   NoteActive(camera.camera_id, at);
   found->cameras.push_back(std::move(camera));
+  return first;
+}
+
+bool Sessions::SetElsewhere(std::string_view camera_id, bool online) {
+  absl::MutexLock lock(&mutex_);
+  const bool changed =
+      online ? elsewhere_.emplace(camera_id).second : elsewhere_.erase(AbslView(camera_id)) > 0;
+  return changed && !cameras_.contains(AbslView(camera_id));
 }
 
 void Sessions::NoteActive(const std::string& camera_id, absl::Time at) {
@@ -111,6 +120,11 @@ bool Sessions::HasAnyRoom() const {
 }
 
 bool Sessions::IsOnline(std::string_view camera_id) const {
+  absl::MutexLock lock(&mutex_);
+  return cameras_.contains(AbslView(camera_id)) || elsewhere_.contains(AbslView(camera_id));
+}
+
+bool Sessions::IsHere(std::string_view camera_id) const {
   absl::MutexLock lock(&mutex_);
   return cameras_.contains(AbslView(camera_id));
 }

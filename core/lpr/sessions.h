@@ -11,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
@@ -20,6 +21,7 @@ struct SessionCamera {
   std::string camera_id;
   std::string checkpoint_id;
   absl::Time active = absl::InfinitePast();  // When it last spoke through any session.
+  bool elsewhere = false;                    // It has a session at another node.
 };
 
 // A session is named by its listener and the listener's name for it. What it is told of a session
@@ -30,21 +32,25 @@ class Sessions {
   static constexpr size_t kMaxCameras = 4096;  // Of one session: an edge node speaks for many.
 
   void Open(std::string_view instance, std::string_view session);
-  // Returns the cameras whose last session this was.
+  // Returns the cameras whose last session at this node it was.
   std::vector<SessionCamera> Close(std::string_view instance, std::string_view session);
   // The same for all sessions of a listener.
   std::vector<SessionCamera> CloseAll(std::string_view instance);
 
   // False: not open, or in too many rooms.
   bool Join(std::string_view instance, std::string_view session, std::string_view room);
-  // The camera speaks through this session.
-  void AddCamera(std::string_view instance, std::string_view session, SessionCamera camera);
+  // The camera speaks through this session. True: its first at this node.
+  bool AddCamera(std::string_view instance, std::string_view session, SessionCamera camera);
+  // It came to another node, or is at no other any longer. True: it is online now where it was not,
+  // or the reverse.
+  bool SetElsewhere(std::string_view camera_id, bool online);
   // The first that spoke through it; empty names where none did.
   SessionCamera CameraOf(std::string_view instance, std::string_view session) const;
 
   bool HasRoom(std::string_view room) const;
   bool HasAnyRoom() const;
-  bool IsOnline(std::string_view camera_id) const;
+  bool IsOnline(std::string_view camera_id) const;  // At this node or another.
+  bool IsHere(std::string_view camera_id) const;    // At this node.
   int64_t size() const;
 
  private:
@@ -68,6 +74,7 @@ class Sessions {
   absl::flat_hash_map<std::string, size_t> rooms_ ABSL_GUARDED_BY(mutex_);    // Sessions in it.
   absl::flat_hash_map<std::string, size_t> cameras_ ABSL_GUARDED_BY(mutex_);  // Sessions of it.
   absl::flat_hash_map<std::string, absl::Time> active_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::string> elsewhere_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace viaduct

@@ -25,8 +25,12 @@ bool IsOfRows(const absl::Status& status) {
 }  // namespace
 
 PostgresFeed::PostgresFeed(Options options, StoreObserver observer, PostgresDoubts* doubts,
-                           Log* log)
-    : options_(std::move(options)), observer_(std::move(observer)), doubts_(doubts), log_(log) {
+                           const Clock* clock, Log* log)
+    : options_(std::move(options)),
+      observer_(std::move(observer)),
+      doubts_(doubts),
+      log_(log),
+      cameras_(options_.node_lease, clock) {
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -64,6 +68,7 @@ absl::Status PostgresFeed::Serve() {
 // Listening begins before the first look: nothing falls between them.
 absl::Status PostgresFeed::Connect() {
   VD_ASSIGN_OR_RETURN(db_, PgConnection::Open(options_.connection));
+  cameras_.BeginAnew();
   return db_->Exec(absl::StrCat("LISTEN ", kPostgresChannel));
 }
 
@@ -83,10 +88,13 @@ absl::Status PostgresFeed::AwaitNews() {
 }
 
 absl::Status PostgresFeed::Look() {
-  VD_ASSIGN_OR_RETURN(const PgResult writers,
-                      db_->Run("SELECT id, last_detection, last_health_report, node_id = $1 FROM "
-                               "writers",
-                               PgParams().Add(options_.node_id), "cannot follow other nodes"));
+  VD_ASSIGN_OR_RETURN(
+      const PgResult writers,
+      db_->Run("SELECT id, last_detection, last_health_report, node_id = $1, presence, last_seen, "
+               "coalesce(last_seen > now() - make_interval(secs => $2), false) FROM writers",
+               PgParams().Add(options_.node_id).Add(absl::ToDoubleSeconds(options_.node_lease)),
+               "cannot follow other nodes"));
+  if (observer_.cameras) VD_RETURN_IF_ERROR(FollowCameras(writers));
   const bool wanted = begun_ && observer_.wanted();
   begun_ = true;
   PgPlace head = head_;
@@ -105,6 +113,19 @@ absl::Status PostgresFeed::Look() {
   }
   head_ = head;
   return absl::OkStatus();
+}
+
+absl::Status PostgresFeed::FollowCameras(const PgResult& writers) {
+  std::vector<CameraPresence> changes;
+  absl::Status status;
+  for (int row = 0; row < writers.rows() && status.ok(); ++row) {
+    if (writers.Bool(row, 3)) continue;
+    const PostgresCameras::Node node{writers.Int(row, 0), writers.Int(row, 4), writers.Time(row, 5),
+                                     writers.Bool(row, 6)};
+    status = cameras_.Follow(db_.get(), node, &changes);
+  }
+  if (!changes.empty()) observer_.cameras(changes);
+  return status;
 }
 
 // Of this node's own rows only those that it did not know were stored.

@@ -159,6 +159,21 @@ CREATE VIEW cameras AS
            AS detection_count
   FROM edge_devices;
 )sql",
+    // 2: which cameras have sessions at which node.
+    R"sql(
+ALTER TABLE writers ADD COLUMN last_seen timestamptz, ADD COLUMN presence bigint NOT NULL DEFAULT 0;
+CREATE TABLE node_cameras (
+  writer int NOT NULL,
+  camera_id text COLLATE "C" NOT NULL,
+  checkpoint_id text NOT NULL,
+  online boolean NOT NULL,
+  announced boolean NOT NULL,
+  changed_at timestamptz NOT NULL,
+  version bigint NOT NULL,
+  PRIMARY KEY (writer, camera_id)
+) WITH (fillfactor = 50);
+CREATE INDEX node_cameras_version ON node_cameras (writer, version, camera_id);
+)sql",
 };
 
 absl::StatusOr<int64_t> CurrentVersion(PgConnection* db) {

@@ -16,6 +16,7 @@
 #include "core/base/thread_policy.h"
 #include "core/store/postgres_doubts.h"
 #include "core/store/postgres_feed.h"
+#include "core/store/postgres_presence.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/postgres_readers.h"
 #include "core/store/postgres_schema.h"
@@ -72,6 +73,7 @@ class PostgresStore final : public Store {
   absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) override;
   absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
+  void NotePresence(const CameraPresence& change) override;
   StoreHealth Health() const override;
   std::unique_ptr<StoreWatch> WatchOthers(StoreObserver observer) override;
 
@@ -98,6 +100,8 @@ class PostgresStore final : public Store {
   void NoteGroup(const Group& group, const absl::Status& status);
   void NoteState(const absl::Status& status);
   void Housekeeping();
+  void KeepMonths();
+  void ShowPresence();
   void LookAtServer();
   void LookAtSize();
 
@@ -108,6 +112,7 @@ class PostgresStore final : public Store {
   PostgresReaders checkers_;  // Of ingest alone: slow readers must not keep it waiting.
   WriteQueue queue_;
   PostgresDoubts doubts_;
+  PostgresPresence presence_;
 
   // Writer thread.
   std::unique_ptr<PgConnection> db_;
@@ -117,6 +122,8 @@ class PostgresStore final : public Store {
   absl::Duration retry_;   // The next pause between attempts to connect.
   int64_t next_attempt_ns_ = 0;
   int64_t next_housekeeping_ns_ = 0;
+  int64_t next_heartbeat_ns_ = 0;
+  bool presence_failed_ = false;
   absl::CivilMonth partitions_from_;  // EnsurePartitions was done for this month.
 
   mutable absl::Mutex mutex_;
@@ -178,6 +185,8 @@ absl::Status PostgresStore::ConnectNow() {
   writer.max_communication_rows = options_.max_communication_rows;
   VD_ASSIGN_OR_RETURN(writer_, PostgresWriter::Create(db_.get(), std::move(writer)));
   VD_RETURN_IF_ERROR(LookBehind());
+  presence_.BeginAnew();
+  next_heartbeat_ns_ = 0;
   {
     const absl::MutexLock lock(&mutex_);
     health_.schema_version = version;
@@ -233,7 +242,8 @@ void PostgresStore::CloseWriter() {
 
 // Without a connection the next attempt is made even when nobody writes.
 absl::Duration PostgresStore::Patience() const {
-  const int64_t until = writer_ == nullptr ? next_attempt_ns_ : next_housekeeping_ns_;
+  const int64_t until =
+      writer_ == nullptr ? next_attempt_ns_ : std::min(next_housekeeping_ns_, next_heartbeat_ns_);
   return absl::Nanoseconds(std::max<int64_t>(0, until - clock_->MonotonicNanos()));
 }
 
@@ -248,6 +258,8 @@ void PostgresStore::Loop() {
     }
     Housekeeping();
   }
+  presence_.LeaveAll(clock_->Now());
+  if (writer_ != nullptr && presence_.dirty()) ShowPresence();
 }
 
 absl::Status PostgresStore::WriteGroup(const Group& group) {
@@ -337,7 +349,27 @@ void PostgresStore::Housekeeping() {
     }
     return;
   }
-  if (clock_->MonotonicNanos() < next_housekeeping_ns_) return;
+  const int64_t now_ns = clock_->MonotonicNanos();
+  if (now_ns >= next_heartbeat_ns_ || (presence_.dirty() && !presence_failed_)) ShowPresence();
+  if (writer_ == nullptr || now_ns < next_housekeeping_ns_) return;
+  KeepMonths();
+  if (!db_->broken()) LookAtSize();
+  if (db_->broken()) CloseWriter();
+}
+
+// What cannot be written now is tried again with the next sign of life.
+void PostgresStore::ShowPresence() {
+  next_heartbeat_ns_ = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(options_.heartbeat);
+  const absl::Status status = presence_.Write(db_.get(), writer_->number());
+  if (!status.ok() && !presence_failed_) {
+    log_->Warning("store", "cannot tell other nodes of cameras, it is tried again",
+                  {{"error", std::string(status.message())}});
+  }
+  presence_failed_ = !status.ok();
+  if (db_->broken()) CloseWriter();
+}
+
+void PostgresStore::KeepMonths() {
   next_housekeeping_ns_ = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(kHousekeepingEvery);
   const absl::Time now = clock_->Now();
   const absl::CivilMonth month = absl::ToCivilMonth(now, absl::UTCTimeZone());
@@ -349,8 +381,6 @@ void PostgresStore::Housekeeping() {
                     {{"error", std::string(status.message())}});
     }
   }
-  if (!db_->broken()) LookAtSize();
-  if (db_->broken()) CloseWriter();
 }
 
 void PostgresStore::LookAtSize() {
@@ -418,7 +448,15 @@ std::unique_ptr<StoreWatch> PostgresStore::WatchOthers(StoreObserver observer) {
   PostgresFeed::Options options;
   options.connection = ReadersOf(options_).connection;
   options.node_id = options_.node_id;
-  return std::make_unique<PostgresFeed>(std::move(options), std::move(observer), &doubts_, log_);
+  options.node_lease = options_.node_lease;
+  return std::make_unique<PostgresFeed>(std::move(options), std::move(observer), &doubts_, clock_,
+                                        log_);
+}
+
+void PostgresStore::NotePresence(const CameraPresence& change) {
+  if (presence_.Note(change)) return queue_.Wake();
+  log_->Warning("store", "too many cameras with sessions, other nodes do not hear of this one",
+                {{"camera_id", change.camera_id}});
 }
 
 StoreHealth PostgresStore::Health() const {

@@ -147,6 +147,15 @@ struct StoredElsewhere {
   std::vector<PlateAlert> alerts;
 };
 
+// A camera that has sessions at a node, or no longer any.
+struct CameraPresence {
+  std::string camera_id;
+  std::string checkpoint_id;
+  bool online = false;
+  bool announced = false;  // It made itself known without a session: told once, not remembered.
+  absl::Time at;           // Of the change; by then it was silent where it is not online.
+};
+
 struct StoreStatistics {
   int64_t total_detections = 0;
   int64_t today_detections = 0;  // By arrival, in the node's zone.

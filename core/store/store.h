@@ -43,10 +43,12 @@ class StoreWatch {
   virtual ~StoreWatch() = default;
 };
 
-// Both are called on one thread of the watch.
+// All are called on one thread of the watch.
 struct StoreObserver {
   std::function<bool()> wanted;  // Asked before anything is read.
   std::function<void(const std::vector<StoredElsewhere>&)> stored;
+  // Cameras that came to another node, or are at no other node any longer; may be empty.
+  std::function<void(const std::vector<CameraPresence>&)> cameras;
 };
 
 // Thread-safe. Writing goes through one writer with group commit: everything that waits is written
@@ -85,6 +87,9 @@ class Store {
   virtual absl::StatusOr<bool> HasDetection(const MessageKey& key) = 0;
 
   virtual StoreHealth Health() const = 0;
+
+  // The other nodes of the same database hear of it as soon as it can be written. Returns at once.
+  virtual void NotePresence(const CameraPresence& /*change*/) {}
 
   // Null where no other node can share the database. The watch must end before the store. What is
   // told is bounded: who falls far behind is told of the newest.

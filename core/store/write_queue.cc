@@ -65,6 +65,7 @@ WriteQueue::Group WriteQueue::Take(absl::Duration patience) {
   Group group;
   const absl::MutexLock lock(&mutex_);
   mutex_.AwaitWithTimeout(absl::Condition(this, &WriteQueue::HasWork), patience);
+  woken_ = false;
   size_t records = 0;
   size_t bytes = 0;
   while (!queue_.empty() && (group.empty() || FitsGroup(records, bytes))) {
@@ -82,6 +83,11 @@ void WriteQueue::Forget(const Group& group) {
     queued_records_ -= item->records.size();
     queued_bytes_ -= item->bytes;
   }
+}
+
+void WriteQueue::Wake() {
+  const absl::MutexLock lock(&mutex_);
+  woken_ = true;
 }
 
 void WriteQueue::Stop() {

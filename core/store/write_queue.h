@@ -41,10 +41,13 @@ class WriteQueue {
   // As Store::Append: refuses at once what does not fit.
   void Append(std::vector<StoreRecord> records, Store::AppendFn done);
 
-  // What waits, as much as one group takes; empty after `patience` without any, and once stopping.
+  // What waits, as much as one group takes; empty after `patience` without any, once woken and once
+  // stopping.
   Group Take(absl::Duration patience);
   // The group has its outcome: its records no longer count as waiting. Before they are answered.
   void Forget(const Group& group);
+  // The writer has something else to do.
+  void Wake();
   // Nothing more will come; what waits is still handed out.
   void Stop();
   // Stopped, and nothing waits.
@@ -52,7 +55,9 @@ class WriteQueue {
   int64_t queued_records() const;
 
  private:
-  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || !queue_.empty(); }
+  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || woken_ || !queue_.empty();
+  }
   bool FitsGroup(size_t records, size_t bytes) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
@@ -60,6 +65,7 @@ class WriteQueue {
   std::deque<std::unique_ptr<WriteItem>> queue_ ABSL_GUARDED_BY(mutex_);
   size_t queued_records_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -178,6 +178,9 @@ void Node::FollowOtherNodes(Publisher* publisher) {
       application_->PublishElsewhere(message);
     }
   };
+  observer.cameras = [this](const std::vector<CameraPresence>& changes) {
+    application_->NoteElsewhere(changes);
+  };
   others_ = store_->WatchOthers(std::move(observer));
 }
 

@@ -38,6 +38,7 @@ class WrappedStore : public Store {
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override {
     return store_->HasDetection(key);
   }
+  void NotePresence(const CameraPresence& change) override { store_->NotePresence(change); }
   StoreHealth Health() const override { return store_->Health(); }
 
  private:
