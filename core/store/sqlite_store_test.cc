@@ -113,6 +113,39 @@ TEST_F(SqliteStoreTest, SaysItsVersionAndSize) {
   EXPECT_EQ(health.committed_records, 3);
 }
 
+// Not the sender's fault: the message must not be thrown away.
+TEST_F(SqliteStoreTest, AnErrorThatNobodyUnderstandsIsToldAsOneToTryAgain) {
+  ASSERT_TRUE(Open().ok());
+  Fill(1);
+  store_.reset();
+  {
+    SqliteDb::Options writable;
+    writable.create = true;
+    auto db = SqliteDb::Open(options_.path, writable, &clock_);
+    ASSERT_TRUE(db.ok()) << db.status();
+    // An error of no code of its own: an integer overflow.
+    ASSERT_TRUE((*db)
+                    ->Exec("CREATE TRIGGER odd BEFORE INSERT ON detections WHEN NEW.message_id = "
+                           "'m-7' BEGIN SELECT abs(-9223372036854775807 - 1); END")
+                    .ok());
+  }
+  ASSERT_TRUE(Open().ok());
+  std::vector<StoreRecord> records;
+  for (int n = 6; n < 9; ++n) records.emplace_back(Detection(n));
+  absl::Notification done;
+  std::vector<AppendResult> results;
+  store_->Append(std::move(records), [&](std::vector<AppendResult> out) {
+    results = std::move(out);
+    done.Notify();
+  });
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
+  EXPECT_TRUE(results[0].status.ok()) << results[0].status;
+  EXPECT_EQ(results[1].status.code(), absl::StatusCode::kUnavailable) << results[1].status;
+  EXPECT_TRUE(results[2].status.ok()) << results[2].status;
+  EXPECT_EQ(Append(Detection(7)).status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Total(), 3);
+}
+
 TEST_F(SqliteStoreTest, LeavesAFileOfANewerVersionAsItIs) {
   ASSERT_TRUE(Open().ok());
   Fill(3);
