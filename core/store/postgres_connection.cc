@@ -165,12 +165,13 @@ absl::Status PgConnection::Connect() {
              : absl::UnavailableError("store: cannot connect, no non-blocking mode");
 }
 
-// A server or role with synchronous_commit off would have us acknowledge what is not durable.
+// A server or role with synchronous_commit off would have us acknowledge what is not durable. To
+// compile a statement takes longer than any of ours should run.
 absl::Status PgConnection::Configure() {
   return Exec(absl::StrCat(
       "SET statement_timeout = ", absl::ToInt64Milliseconds(options_.statement_timeout),
       "; SET idle_in_transaction_session_timeout = 60000; SET TimeZone = 'UTC'",
-      "; SET client_min_messages = warning",
+      "; SET client_min_messages = warning; SET jit = off",
       options_.read_only ? "; SET default_transaction_read_only = on" : "",
       "; SELECT set_config('synchronous_commit', 'on', false) WHERE "
       "current_setting('synchronous_commit') = 'off'"));
@@ -224,8 +225,8 @@ absl::Status PgConnection::CheckResult(const PGresult* result, std::string_view 
 }
 
 // The last result of the statement that was sent; the connection is idle afterwards.
-absl::StatusOr<PgResult> PgConnection::AwaitOne(std::string_view what) {
-  const int64_t deadline = DeadlineIn(options_.reply_timeout);
+absl::StatusOr<PgResult> PgConnection::AwaitOne(std::string_view what, absl::Duration patience) {
+  const int64_t deadline = DeadlineIn(patience);
   PgResult last(nullptr);
   absl::Status status;
   while (true) {
@@ -239,9 +240,9 @@ absl::StatusOr<PgResult> PgConnection::AwaitOne(std::string_view what) {
   return last;
 }
 
-absl::Status PgConnection::Exec(const std::string& sql) {
+absl::Status PgConnection::Exec(const std::string& sql, absl::Duration patience) {
   if (PQsendQuery(conn_.get(), sql.c_str()) == 0) return Lost("cannot send");
-  return AwaitOne("cannot run a statement").status();
+  return AwaitOne("cannot run a statement", patience).status();
 }
 
 absl::StatusOr<std::string> PgConnection::PreparedName(std::string_view sql,
@@ -257,7 +258,7 @@ absl::StatusOr<std::string> PgConnection::PreparedName(std::string_view sql,
                     params.types().data()) == 0) {
     return Lost("cannot prepare");
   }
-  VD_RETURN_IF_ERROR(AwaitOne("cannot prepare").status());
+  VD_RETURN_IF_ERROR(AwaitOne("cannot prepare", options_.reply_timeout).status());
   prepared_.emplace(sql, name);
   return name;
 }
@@ -266,7 +267,26 @@ absl::StatusOr<PgResult> PgConnection::Run(std::string_view sql, const PgParams&
                                            std::string_view what) {
   VD_ASSIGN_OR_RETURN(const std::string name, PreparedName(sql, params));
   VD_RETURN_IF_ERROR(SendQueued(Queued{sql, params, what}, name));
-  return AwaitOne(what);
+  return AwaitOne(what, options_.reply_timeout);
+}
+
+absl::Status PgConnection::Copy(const std::string& sql, const std::string& rows,
+                                std::string_view what) {
+  if (PQsendQuery(conn_.get(), sql.c_str()) == 0) return Lost(what);
+  VD_ASSIGN_OR_RETURN(PGresult* const begun, NextResult(DeadlineIn(options_.reply_timeout)));
+  const PgResult owned(begun);
+  if (begun == nullptr) return Lost(what);
+  if (PQresultStatus(begun) != PGRES_COPY_IN) {
+    const absl::Status refused = CheckResult(begun, what);
+    if (!broken_) AwaitOne(what, options_.reply_timeout).status().IgnoreError();
+    return refused.ok() ? absl::InternalError(absl::StrCat("store: ", AbslView(what))) : refused;
+  }
+  // What the socket does not take yet goes out while the answer is awaited.
+  if (PQputCopyData(conn_.get(), rows.data(), static_cast<int>(rows.size())) != 1 ||
+      PQputCopyEnd(conn_.get(), nullptr) != 1) {
+    return Lost(what);
+  }
+  return AwaitOne(what, options_.reply_timeout).status();
 }
 
 absl::StatusOr<int64_t> PgConnection::QueryInt(std::string_view sql) {

@@ -61,9 +61,13 @@ class PgConnection {
   static absl::StatusOr<std::unique_ptr<PgConnection>> Open(const Options& options);
 
   // Text without parameters and rows, several statements allowed.
-  absl::Status Exec(const std::string& sql);
+  absl::Status Exec(const std::string& sql) { return Exec(sql, options_.reply_timeout); }
+  // The same with a patience of its own.
+  absl::Status Exec(const std::string& sql, absl::Duration patience);
   // Prepared at its first use, kept by its text: the texts must be few.
   absl::StatusOr<PgResult> Run(std::string_view sql, const PgParams& params, std::string_view what);
+  // COPY ... FROM STDIN (FORMAT binary), with what PgRows::Finish made.
+  absl::Status Copy(const std::string& sql, const std::string& rows, std::string_view what);
   // First column of the first row; NOT_FOUND without a row.
   absl::StatusOr<int64_t> QueryInt(std::string_view sql);
 
@@ -88,7 +92,7 @@ class PgConnection {
   absl::Status Connect();
   absl::Status Configure();
   absl::StatusOr<std::string> PreparedName(std::string_view sql, const PgParams& params);
-  absl::StatusOr<PgResult> AwaitOne(std::string_view what);
+  absl::StatusOr<PgResult> AwaitOne(std::string_view what, absl::Duration patience);
   // The next PGresult, null at the end of a statement's.
   absl::StatusOr<PGresult*> NextResult(int64_t deadline_ns);
   absl::Status CheckResult(const PGresult* result, std::string_view what);

@@ -21,6 +21,9 @@ constexpr std::string_view kNoted = "\"\\-0123456789";  // Outside of strings.
 constexpr size_t kMaxPlainBytes = 64;                   // Of a number that stays as it is.
 constexpr size_t kMaxDoubleBytes = 32;
 constexpr char kJsonbVersion = 1;
+constexpr int32_t kNull = -1;  // In place of a length.
+// Signature, flags, length of an extension.
+constexpr std::string_view kCopyHeader("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
 constexpr int64_t kEpochSeconds = 946'684'800;  // 2000-01-01, where PostgreSQL's time begins.
 
 template <typename T>
@@ -38,6 +41,33 @@ uint64_t RealBits(double value) {
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
+}
+
+// A value with its length before it, as arrays and COPY have them.
+template <typename T>
+void PutFixed(T value, std::string* out) {
+  PutBig(static_cast<int32_t>(sizeof(T)), out);
+  PutBig(value, out);
+}
+
+void PutText(std::string_view text, std::string* out) {
+  const bool zero = text.find('\0') != std::string_view::npos;
+  const std::string cleaned = zero ? PgText(text) : std::string();
+  const std::string_view value = zero ? std::string_view(cleaned) : text;
+  PutBig(static_cast<int32_t>(value.size()), out);
+  out->append(value);
+}
+
+void PutJson(std::string_view json, std::string* out) {
+  const std::string value = PgJson(json);
+  PutBig(static_cast<int32_t>(value.size() + 1), out);
+  out->push_back(kJsonbVersion);
+  out->append(value);
+}
+
+void PutKey(const MessageKey& key, std::string* out) {
+  PutBig(static_cast<int32_t>(key.size()), out);
+  out->append(reinterpret_cast<const char*>(key.data()), key.size());
 }
 
 uint32_t ArrayType(PgType element) {
@@ -152,50 +182,39 @@ std::string PgJson(std::string_view json) {
 }
 
 void PgArray::Add(std::string_view text) {
-  const bool json = element_ == PgType::kJsonb;
-  const bool zero = !json && text.find('\0') != std::string_view::npos;
-  const std::string cleaned = json ? PgJson(text) : zero ? PgText(text) : std::string();
-  const std::string_view value = json || zero ? std::string_view(cleaned) : text;
-  PutBig(static_cast<int32_t>(value.size() + (json ? 1 : 0)), &body_);
-  if (json) body_.push_back(kJsonbVersion);
-  body_.append(value);
+  element_ == PgType::kJsonb ? PutJson(text, &body_) : PutText(text, &body_);
   ++count_;
 }
 
 void PgArray::Add(int64_t value) {
-  PutBig(int32_t{8}, &body_);
-  PutBig(value, &body_);
+  PutFixed(value, &body_);
   ++count_;
 }
 
 void PgArray::Add(int32_t value) {
-  PutBig(int32_t{4}, &body_);
-  PutBig(value, &body_);
+  PutFixed(value, &body_);
   ++count_;
 }
 
 void PgArray::Add(double value) {
-  PutBig(int32_t{8}, &body_);
-  PutBig(RealBits(value), &body_);
+  PutFixed(RealBits(value), &body_);
   ++count_;
 }
 
 void PgArray::Add(bool value) {
-  PutBig(int32_t{1}, &body_);
-  body_.push_back(value ? 1 : 0);
+  PutFixed(static_cast<int8_t>(value ? 1 : 0), &body_);
   ++count_;
 }
 
 void PgArray::Add(absl::Time value) { Add(PgMicros(value)); }
 
 void PgArray::Add(const MessageKey& key) {
-  PutBig(static_cast<int32_t>(key.size()), &body_);
-  body_.append(reinterpret_cast<const char*>(key.data()), key.size());
+  PutKey(key, &body_);
   ++count_;
 }
 
 void PgArray::AddNull() {
-  PutBig(int32_t{-1}, &body_);
+  PutBig(kNull, &body_);
   has_null_ = true;
   ++count_;
 }
@@ -210,6 +229,30 @@ std::string PgArray::Encode() const {
   PutBig(count_, &out);
   PutBig(int32_t{1}, &out);  // The first has number 1.
   return out.append(body_);
+}
+
+std::string* PgRows::Field() {
+  if (body_.empty()) body_.assign(kCopyHeader);
+  if (column_ == 0) PutBig(columns_, &body_);
+  column_ = static_cast<int16_t>((column_ + 1) % columns_);
+  return &body_;
+}
+
+void PgRows::Add(std::string_view text) { PutText(text, Field()); }
+void PgRows::Add(int64_t value) { PutFixed(value, Field()); }
+void PgRows::Add(int32_t value) { PutFixed(value, Field()); }
+void PgRows::Add(double value) { PutFixed(RealBits(value), Field()); }
+void PgRows::Add(bool value) { PutFixed(static_cast<int8_t>(value ? 1 : 0), Field()); }
+void PgRows::Add(absl::Time value) { PutFixed(PgMicros(value), Field()); }
+void PgRows::Add(const MessageKey& key) { PutKey(key, Field()); }
+void PgRows::AddNull() { PutBig(kNull, Field()); }
+void PgRows::AddJsonOrNull(std::string_view json) {
+  json.empty() ? AddNull() : PutJson(json, Field());
+}
+
+std::string PgRows::Finish() {
+  PutBig(int16_t{-1}, &body_);
+  return std::move(body_);
 }
 
 PgParams& PgParams::Push(uint32_t type, std::string value) {

@@ -60,6 +60,36 @@ class PgArray {
   std::string body_;
 };
 
+// Rows for COPY ... (FORMAT binary): so many fields make a row. Thread-compatible.
+class PgRows {
+ public:
+  explicit PgRows(int16_t columns) : columns_(columns) {}
+
+  void Add(std::string_view text);
+  void AddTextOrNull(std::string_view text) { text.empty() ? AddNull() : Add(text); }
+  void AddJsonOrNull(std::string_view json);
+  void Add(int64_t value);
+  void Add(int32_t value);
+  void Add(double value);
+  void Add(const std::optional<double>& value) { value.has_value() ? Add(*value) : AddNull(); }
+  void Add(bool value);
+  void Add(absl::Time value);
+  void Add(const MessageKey& key);
+  void AddNull();
+
+  bool empty() const { return body_.empty(); }
+  // What is sent; nothing can be added afterwards.
+  std::string Finish();
+
+ private:
+  // Where the next field goes.
+  std::string* Field();
+
+  const int16_t columns_;
+  int16_t column_ = 0;
+  std::string body_;
+};
+
 // The parameters of one statement, $1 first. Thread-compatible.
 class PgParams {
  public:

@@ -55,6 +55,8 @@ struct PostgresWriter::Effects {
 absl::StatusOr<std::unique_ptr<PostgresWriter>> PostgresWriter::Create(PgConnection* db,
                                                                        Options options) {
   auto writer = absl::WrapUnique(new PostgresWriter(db, std::move(options)));
+  // Plans are made once, perhaps while the tables are empty, and kept: all of them look rows up.
+  VD_RETURN_IF_ERROR(db->Exec("SET enable_seqscan = off"));
   VD_RETURN_IF_ERROR(db->Run("INSERT INTO writers (node_id) VALUES ($1) ON CONFLICT DO NOTHING",
                              PgParams().Add(writer->options_.node_id), "cannot register the node")
                          .status());
@@ -112,6 +114,7 @@ absl::Status PostgresWriter::WriteOnce(absl::Span<WriteItem* const> items, bool 
 absl::Status PostgresWriter::WriteAll(Slots slots, bool careful) {
   VD_CRASH_POINT("store.group.begin");
   commit_sent_ = false;
+  careful_ = careful;
   last_detection_ = last_health_report_ = 0;
   VD_RETURN_IF_ERROR(
       db_->RunAll({{"BEGIN", PgParams(), "cannot begin"},

@@ -22,7 +22,7 @@ namespace viaduct {
 inline constexpr char kPostgresChannel[] = "viaduct_stored";
 
 // Lives on the writer thread of the store. Records of one kind that stand together are written by
-// one statement, whose columns are arrays; what people edit goes one by one, in order.
+// one COPY, or one statement whose columns are arrays; what people edit goes one by one, in order.
 class PostgresWriter {
  public:
   struct Options {
@@ -79,6 +79,8 @@ class PostgresWriter {
   absl::Status FindSources(Slots slots);
   absl::Status AddDevices(const PgArray& ids, const PgArray& times);
   absl::Status WriteDetections(Slots slots);
+  absl::Status CopyDetections(std::vector<Row<DetectionRecord>>* rows);
+  absl::Status InsertDetections(std::vector<Row<DetectionRecord>>* rows);
   absl::Status WriteEvents(absl::Span<const Row<DetectionRecord>> rows);
   absl::Status FindAlerts(absl::Span<const Row<DetectionRecord>> rows);
   absl::Status WriteHealth(Slots slots);
@@ -101,6 +103,7 @@ class PostgresWriter {
   const Options options_;
   int64_t number_ = 0;  // Of this node in writers.
   bool commit_sent_ = false;
+  bool careful_ = false;  // Something in this group cannot be written.
   // Numbers of the newest rows of this group, for the nodes that follow; 0: none.
   int64_t last_detection_ = 0;
   int64_t last_health_report_ = 0;

@@ -93,12 +93,18 @@ constexpr std::string_view kInsertDetections =
     "$3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::int[], $7::int[], $8::text[], "
     "$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]) AS t(a, b, c, d, "
     "e, f, g, h, i, j, k, l, m) ON CONFLICT (message_key) DO NOTHING RETURNING id, message_key";
-constexpr std::string_view kInsertEvents =
-    "INSERT INTO lpr_events (event_id, edge_device_id, license_plate, confidence, image_path, "
-    "metadata, created_at, updated_at, captured_at, detection) SELECT t.a, t.b, t.c, t.d, t.e, t.f,"
-    " t.g, t.g, t.h, t.i FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::text[], "
-    "$6::jsonb[], $7::timestamptz[], $8::timestamptz[], $9::bigint[]) AS t(a, b, c, d, e, f, g, h, "
-    "i)";
+// Numbers for those that are not there yet. What another node stores at the same moment makes the
+// COPY fail, and the group is written again by the statement above.
+constexpr std::string_view kNumberDetections =
+    "SELECT nextval('detections_id_seq'), t.key FROM unnest($1::uuid[]) AS t(key) WHERE NOT EXISTS "
+    "(SELECT 1 FROM detections d WHERE d.message_key = t.key)";
+constexpr char kCopyDetections[] =
+    "COPY detections (id, message_key, source, captured_at, arrived_at, writer, vehicles_count, "
+    "plates_count, message_id, protocol, image_path, plate_images, note, metadata, payload) FROM "
+    "STDIN (FORMAT binary)";
+constexpr char kCopyEvents[] =
+    "COPY lpr_events (event_id, edge_device_id, license_plate, confidence, image_path, metadata, "
+    "created_at, updated_at, captured_at, detection) FROM STDIN (FORMAT binary)";
 constexpr std::string_view kInsertHealth =
     "INSERT INTO health_reports (message_key, device, captured_at, arrived_at, writer, message_id, "
     "checkpoint_id, protocol, component, status, message, payload) SELECT t.a, t.b, t.c, t.d, $1, "
@@ -112,10 +118,9 @@ constexpr std::string_view kInsertMessages =
     "unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::text[], "
     "$7::text[], $8::text[], $9::text[]) AS t(a, b, c, d, e, f, g, h) ON CONFLICT (message_key) DO "
     "NOTHING RETURNING id, message_key";
-constexpr std::string_view kInsertCommunication =
-    "INSERT INTO communication_logs (protocol, source, destination, message_type, success, "
-    "latency_ms, error_message, created_at) SELECT * FROM unnest($1::text[], $2::text[], "
-    "$3::text[], $4::text[], $5::boolean[], $6::float8[], $7::text[], $8::timestamptz[])";
+constexpr char kCopyCommunication[] =
+    "COPY communication_logs (protocol, source, destination, message_type, success, latency_ms, "
+    "error_message, created_at) FROM STDIN (FORMAT binary)";
 
 }  // namespace
 
@@ -208,12 +213,49 @@ absl::Status PostgresWriter::FindSources(Slots slots) {
 absl::Status PostgresWriter::WriteDetections(Slots slots) {
   auto rows = RowsOf<DetectionRecord, Row<DetectionRecord>>(slots);
   if (rows.empty()) return absl::OkStatus();
+  VD_RETURN_IF_ERROR(careful_ ? InsertDetections(&rows) : CopyDetections(&rows));
+  VD_RETURN_IF_ERROR(WriteEvents(rows));
+  return FindAlerts(rows);
+}
+
+absl::Status PostgresWriter::CopyDetections(std::vector<Row<DetectionRecord>>* rows) {
+  PgArray keys(PgType::kUuid);
+  for (const auto& row : *rows) keys.Add(row.record->key);
+  VD_ASSIGN_OR_RETURN(const PgResult numbered, db_->Run(kNumberDetections, PgParams().Add(keys),
+                                                        "cannot number detections"));
+  last_detection_ = std::max(last_detection_, NoteInserted(numbered, rows));
+  PgRows copy(15);
+  for (const auto& row : *rows) {
+    if (row.id == 0) continue;
+    const DetectionRecord& r = *row.record;
+    copy.Add(row.id);
+    copy.Add(r.key);
+    copy.Add(row.slot->source);
+    copy.Add(r.captured_at);
+    copy.Add(r.arrived_at);
+    copy.Add(static_cast<int32_t>(number_));
+    copy.Add(r.vehicles_count);
+    copy.Add(r.plates_count);
+    copy.Add(std::string_view(r.message_id));
+    copy.Add(std::string_view(r.protocol));
+    copy.AddTextOrNull(r.image_path);
+    copy.AddTextOrNull(Lines(r.plate_images));
+    copy.AddTextOrNull(r.note);
+    copy.AddTextOrNull(OrEmpty(r.metadata_json));
+    copy.Add(std::string_view(r.payload_json));
+  }
+  if (copy.empty()) return absl::OkStatus();
+  return db_->Copy(kCopyDetections, copy.Finish(), "cannot store a detection");
+}
+
+// As CopyDetections; a key that comes into the table meanwhile is a duplicate here.
+absl::Status PostgresWriter::InsertDetections(std::vector<Row<DetectionRecord>>* rows) {
   PgArray keys(PgType::kUuid), sources(PgType::kInt8), captured(PgType::kTime),
       arrived(PgType::kTime), vehicles(PgType::kInt4), plates(PgType::kInt4),
       message_ids(PgType::kText), protocols(PgType::kText), images(PgType::kText),
       plate_images(PgType::kText), notes(PgType::kText), metadata(PgType::kText),
       payloads(PgType::kText);
-  for (const auto& row : rows) {
+  for (const auto& row : *rows) {
     const DetectionRecord& r = *row.record;
     keys.Add(r.key);
     sources.Add(row.slot->source);
@@ -235,38 +277,33 @@ absl::Status PostgresWriter::WriteDetections(Slots slots) {
   params.Add(payloads);
   VD_ASSIGN_OR_RETURN(const PgResult inserted,
                       db_->Run(kInsertDetections, params, "cannot store a detection"));
-  last_detection_ = std::max(last_detection_, NoteInserted(inserted, &rows));
-  VD_RETURN_IF_ERROR(WriteEvents(rows));
-  return FindAlerts(rows);
+  last_detection_ = std::max(last_detection_, NoteInserted(inserted, rows));
+  return absl::OkStatus();
 }
 
 absl::Status PostgresWriter::WriteEvents(absl::Span<const Row<DetectionRecord>> rows) {
   static const PlateRead kNoPlate;
-  PgArray ids(PgType::kText), devices(PgType::kText), plates(PgType::kText),
-      confidences(PgType::kFloat8), images(PgType::kText), metadata(PgType::kJsonb),
-      arrived(PgType::kTime), captured(PgType::kTime), detections(PgType::kInt8);
+  PgRows copy(10);
   for (const auto& row : rows) {
     if (row.id == 0) continue;
     const DetectionRecord& r = *row.record;
     const size_t count = std::max<size_t>(1, r.plates.size());
     for (size_t i = 0; i < count; ++i) {
       const PlateRead& plate = r.plates.empty() ? kNoPlate : r.plates[i];
-      ids.Add(absl::StrCat(row.slot->result->id, "-", i + 1));
-      devices.Add(r.camera_id);
-      plates.AddTextOrNull(plate.text);
-      confidences.Add(plate.confidence);
-      images.AddTextOrNull(plate.image_path.empty() ? r.image_path : plate.image_path);
-      metadata.AddTextOrNull(OrEmpty(plate.metadata_json));
-      arrived.Add(r.arrived_at);
-      captured.Add(r.captured_at);
-      detections.Add(row.id);
+      copy.Add(std::string_view(absl::StrCat(row.slot->result->id, "-", i + 1)));
+      copy.Add(std::string_view(r.camera_id));
+      copy.AddTextOrNull(plate.text);
+      copy.Add(plate.confidence);
+      copy.AddTextOrNull(plate.image_path.empty() ? r.image_path : plate.image_path);
+      copy.AddJsonOrNull(OrEmpty(plate.metadata_json));
+      copy.Add(r.arrived_at);
+      copy.Add(r.arrived_at);
+      copy.Add(r.captured_at);
+      copy.Add(row.id);
     }
   }
-  if (ids.size() == 0) return absl::OkStatus();
-  PgParams params;
-  params.Add(ids).Add(devices).Add(plates).Add(confidences).Add(images).Add(metadata).Add(arrived);
-  params.Add(captured).Add(detections);
-  return db_->Run(kInsertEvents, params, "cannot store an event").status();
+  if (copy.empty()) return absl::OkStatus();
+  return db_->Copy(kCopyEvents, copy.Finish(), "cannot store an event");
 }
 
 absl::Status PostgresWriter::FindAlerts(absl::Span<const Row<DetectionRecord>> rows) {
@@ -339,26 +376,21 @@ absl::Status PostgresWriter::WriteMessages(Slots slots) {
 }
 
 absl::Status PostgresWriter::WriteCommunication(Slots slots) {
-  PgArray protocols(PgType::kText), sources(PgType::kText), destinations(PgType::kText),
-      types(PgType::kText), successes(PgType::kBool), latencies(PgType::kFloat8),
-      errors(PgType::kText), times(PgType::kTime);
+  PgRows copy(8);
   for (const Slot& slot : slots) {
     const auto* r = std::get_if<CommunicationRecord>(slot.record);
     if (r == nullptr) continue;
-    protocols.Add(r->protocol);
-    sources.Add(r->source);
-    destinations.Add(r->destination);
-    types.Add(r->message_type);
-    successes.Add(r->success);
-    latencies.Add(r->latency_ms);
-    errors.AddTextOrNull(r->error_message);
-    times.Add(r->at);
+    copy.Add(std::string_view(r->protocol));
+    copy.Add(std::string_view(r->source));
+    copy.Add(std::string_view(r->destination));
+    copy.Add(std::string_view(r->message_type));
+    copy.Add(r->success);
+    copy.Add(r->latency_ms);
+    copy.AddTextOrNull(r->error_message);
+    copy.Add(r->at);
   }
-  if (protocols.size() == 0) return absl::OkStatus();
-  PgParams params;
-  params.Add(protocols).Add(sources).Add(destinations).Add(types).Add(successes).Add(latencies);
-  params.Add(errors).Add(times);
-  return db_->Run(kInsertCommunication, params, "cannot store a communication log entry").status();
+  if (copy.empty()) return absl::OkStatus();
+  return db_->Copy(kCopyCommunication, copy.Finish(), "cannot store a communication log entry");
 }
 
 }  // namespace viaduct
