@@ -9,6 +9,7 @@ import time
 
 import measure
 import peers
+import store_reads
 from broker import Broker, mosquitto_program
 from harness import Failure, die_with_parent, monotonic, say, wait_for
 from measure import median
@@ -308,30 +309,6 @@ def mqtt_ingest(trial, args):
 
 # --- PostgreSQL ---
 
-# As the writer would have left them: 1,000 cameras, one plate each.
-MANY_ROWS = """
-INSERT INTO edge_devices (device_id, created_at, last_seen, has_detections)
-  SELECT 'BENCH' || n, now(), now(), true FROM generate_series(0, 999) n;
-INSERT INTO sources (device, checkpoint_id, detections)
-  SELECT id, 'CP', {rows} / 1000 FROM edge_devices WHERE device_id LIKE 'BENCH%';
-CREATE TEMP TABLE places AS SELECT s.id AS source, d.device_id, row_number() OVER () - 1 AS n
-  FROM sources s JOIN edge_devices d ON d.id = s.device WHERE d.device_id LIKE 'BENCH%';
-WITH made AS (
-  INSERT INTO detections (message_key, source, captured_at, arrived_at, writer, vehicles_count,
-                          plates_count, message_id, protocol, payload)
-    SELECT gen_random_uuid(), p.source, now(), now(), 1, 1, 1, g.n, 'rest', repeat('x', 300)
-    FROM generate_series(1, {rows}) AS g(n) JOIN places p ON p.n = g.n % 1000
-    RETURNING id, message_key, source)
-INSERT INTO lpr_events (event_id, edge_device_id, license_plate, confidence, created_at,
-                        updated_at, captured_at, detection)
-  SELECT message_key || '-1', p.device_id, 'P' || m.id, 0.9, now(), now(), now(), m.id
-  FROM made m JOIN places p USING (source);
-INSERT INTO counters VALUES ('detections', 0, {rows});
-ANALYZE;
-"""
-LOOKS = 40
-
-
 def postgres_ingest(trial, args):
     """Arrays of 64 detections over REST, node and PostgreSQL and generator on the same CPUs."""
     trial.store = "postgresql"
@@ -353,27 +330,42 @@ def postgres_ingest(trial, args):
                      "server_cpu_us": server.cpu_seconds() / result["accepted"] * 1e6,
                      "server_rss_mib": server.rss_kib() / MIB})
         say(f"PostgreSQL, round {number + 1}: {runs[-1]['per_second']:.0f}/s committed")
-    say(f"PostgreSQL: filling {args.rows} rows")
-    trial.postgres().psql(MANY_ROWS.format(rows=args.rows), server.database)
-    looks = {path: [] for path in ("/api/statistics", "/api/records?limit=20",
-                                   "/api/records?limit=20&camera_id=BENCH7",
-                                   "/api/lpr/events?limit=50")}
-    for path, times in looks.items():
-        for _ in range(LOOKS):
-            begin = monotonic()
-            if server.get(path).status != 200:
-                raise Failure(f"PostgreSQL: {path}: {server.get(path).body[:300]}")
-            times.append((monotonic() - begin) * 1000)
     leave(server)
     rows = [row("committed, generator, node and PostgreSQL on the same cores",
                 median([r["per_second"] for r in runs]), "/s", 20000),
             row("p99 of an array of 64", median([r["p99_ms"] for r in runs]), "ms", None, "less"),
             row("CPU a message, node", median([r["server_cpu_us"] for r in runs]), "us", None,
                 "less")]
-    rows += [row(f"{path}, {args.rows:,} rows, median", median(times), "ms", 20, "less",
-                 f"worst {max(times):.1f}") for path, times in looks.items()]
-    return {"title": "Server node on PostgreSQL (C, synchronous_commit)",
-            "detail": {"runs": runs, "looks_ms": looks}, "rows": rows}
+    return {"title": "Server node on PostgreSQL (C, synchronous_commit)", "detail": runs,
+            "rows": rows}
+
+
+def postgres_reads(trial, args):
+    """What a dashboard reads of --rows detections and events, at rest and while messages come."""
+    trial.store = "postgresql"
+    server = trial.server(name="full")
+    server.start()
+    server.stop()  # It has made the tables.
+    say(f"PostgreSQL: filling {args.rows:,} rows")
+    store_reads.fill_postgres(trial.postgres(), server.database, args.rows)
+    return read_full_store(trial, server, args.rows, "PostgreSQL")
+
+
+def sqlite_reads(trial, args):
+    """The same of a SQLite store."""
+    server = trial.server(name="full")
+    server.start()
+    server.stop()
+    say(f"SQLite: filling {args.rows:,} rows")
+    store_reads.fill_sqlite(server.store_path, args.rows, int(time.time() * 1000))
+    return read_full_store(trial, server, args.rows, "SQLite")
+
+
+def read_full_store(trial, server, rows, name):
+    server.start()
+    measured = store_reads.measure_reads(trial, server, rows, row)
+    leave(server)
+    return {"title": f"First pages and statistics of {rows:,} detections in {name}", **measured}
 
 
 # --- A node at rest ---

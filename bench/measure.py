@@ -90,3 +90,17 @@ def machine():
 
 def median(values):
     return statistics.median(values)
+
+
+def percentile(values, percent):
+    """The smallest that so many percent do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def now():
+    return time.time()
+
+
+def utc(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -21,6 +21,9 @@ constexpr std::string_view kEventColumns =
     "SELECT event_id, edge_device_id, license_plate, confidence, image_path, metadata::text, "
     "captured_at, created_at, updated_at, id, detection FROM lpr_events";
 constexpr size_t kDetectionIdBytes = 36;
+// A part of a plate that is in fewer of the newest events than a page has is rare enough to be
+// looked up in the index of parts and sorted.
+constexpr int64_t kNewestEvents = 2'000;
 
 DeviceRow ReadDevice(const PgResult& rows, int row) {
   DeviceRow out;
@@ -55,6 +58,7 @@ EventRow ReadEvent(const PgResult& rows, int row) {
   return out;
 }
 
+// All but the plate.
 absl::StatusOr<PgFilter> EventsFilter(const EventsQuery& query) {
   PgFilter filter;
   if (!query.device_id.empty()) filter.Add("edge_device_id = ", query.device_id);
@@ -65,22 +69,46 @@ absl::StatusOr<PgFilter> EventsFilter(const EventsQuery& query) {
     filter.AddPair("(captured_at, id) < ", absl::FromUnixMicros(cursor.first), cursor.second);
   }
   if (query.min_confidence.has_value()) filter.Add("confidence >= ", *query.min_confidence);
-  if (!query.plate.empty()) filter.Add("license_plate ILIKE ", SubstringPattern(query.plate));
   return filter;
 }
 
 // A page ends where its metadata has reached kMaxPageBytes; the server counts, so that no reply is
 // larger than that and one row.
-std::string PageOfEvents(const std::string& where, int limit_parameter) {
+std::string PageOfEvents(const std::string& from, int limit_parameter) {
   return absl::StrCat(
       "SELECT event_id, edge_device_id, license_plate, confidence, image_path, CASE WHEN total - "
       "octet_length(m) < ",
       kMaxPageBytes,
       " OR m IS NULL THEN m END, captured_at, created_at, updated_at, id, detection, coalesce(total"
       ", 0)::bigint FROM (SELECT *, sum(octet_length(m)) OVER (ORDER BY captured_at DESC, id DESC) "
-      "AS total FROM (SELECT *, metadata::text AS m FROM lpr_events",
-      where, " ORDER BY captured_at DESC, id DESC LIMIT $", limit_parameter,
+      "AS total FROM (SELECT *, metadata::text AS m FROM ",
+      from, " ORDER BY captured_at DESC, id DESC LIMIT $", limit_parameter,
       ") q) p ORDER BY captured_at DESC, id DESC");
+}
+
+// Where the part of a plate is common, the newest events have a page of it; where it is rare, the
+// index of parts knows all of it (OFFSET 0 keeps the planner from walking by time instead).
+absl::StatusOr<PgResult> FindEvents(PgConnection* db, const EventsQuery& query, int limit) {
+  constexpr std::string_view kWhat = "cannot read events";
+  VD_ASSIGN_OR_RETURN(PgFilter filter, EventsFilter(query));
+  const auto run = [&](const std::string& from, PgParams params) {
+    params.Add(int64_t{limit} + 1);
+    return db->Run(PageOfEvents(from, params.size()), params, kWhat);
+  };
+  if (query.plate.empty()) return run(absl::StrCat("lpr_events", filter.sql()), filter.params());
+  const std::string pattern = SubstringPattern(query.plate);
+  PgParams newest = filter.params();
+  newest.Add(kNewestEvents).Add(pattern);
+  VD_ASSIGN_OR_RETURN(
+      PgResult common,
+      run(absl::StrCat("(SELECT * FROM lpr_events", filter.sql(),
+                       " ORDER BY captured_at DESC, id DESC LIMIT $", newest.size() - 1,
+                       ") newest WHERE license_plate ILIKE $", newest.size()),
+          newest));
+  if (common.rows() > limit) return common;
+  filter.Add("license_plate ILIKE ", pattern);
+  return run(absl::StrCat("(SELECT * FROM lpr_events", filter.sql(), " OFFSET 0) found"),
+             filter.params());
 }
 
 CommunicationRecord ReadCommunication(const PgResult& rows, int row) {
@@ -167,11 +195,8 @@ absl::StatusOr<DeviceRow> PgDevice(PgConnection* db, std::string_view device_id)
 }
 
 absl::StatusOr<EventsPage> PgEvents(PgConnection* db, const EventsQuery& query) {
-  VD_ASSIGN_OR_RETURN(const PgFilter filter, EventsFilter(query));
   const int limit = ClampLimit(query.limit);
-  const PgParams params = PgParams(filter.params()).Add(int64_t{limit} + 1);
-  VD_ASSIGN_OR_RETURN(const PgResult rows, db->Run(PageOfEvents(filter.sql(), params.size()),
-                                                   params, "cannot read events"));
+  VD_ASSIGN_OR_RETURN(const PgResult rows, FindEvents(db, query, limit));
   EventsPage page;
   int64_t bytes = 0;  // Of the rows that are on the page.
   for (int row = 0; row < rows.rows(); ++row) {

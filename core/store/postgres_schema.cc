@@ -174,7 +174,23 @@ CREATE TABLE node_cameras (
 ) WITH (fillfactor = 50);
 CREATE INDEX node_cameras_version ON node_cameras (writer, version, camera_id);
 )sql",
+    // 3: events of a device, and by a part of the plate. The second needs pg_trgm, which comes with
+    // the server and may be created by who may create in the database; without it all events are
+    // read. Its pending list is read with each search: it stays short.
+    R"sql(
+CREATE INDEX lpr_events_device ON lpr_events (edge_device_id, captured_at, id);
+DO $$ BEGIN
+  CREATE EXTENSION IF NOT EXISTS pg_trgm;
+  CREATE INDEX lpr_events_plate ON lpr_events USING gin (license_plate gin_trgm_ops)
+    WITH (gin_pending_list_limit = 1024);
+EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported OR
+               undefined_object THEN NULL;
+END $$;
+)sql",
 };
+
+// An index over a full table takes minutes.
+constexpr absl::Duration kMigrationLimit = absl::Hours(2);
 
 absl::StatusOr<int64_t> CurrentVersion(PgConnection* db) {
   VD_ASSIGN_OR_RETURN(const int64_t ours,
@@ -206,7 +222,7 @@ absl::Status ApplyMigrations(PgConnection* db) {
   }
   for (int64_t version = current + 1; version <= latest; ++version) {
     VD_CRASH_POINT("store.migrate.before");
-    VD_RETURN_IF_ERROR(db->Exec(kMigrations[version - 1]));
+    VD_RETURN_IF_ERROR(db->Exec(kMigrations[version - 1], kMigrationLimit));
     VD_RETURN_IF_ERROR(
         db->Exec(absl::StrCat("INSERT INTO schema_version (version) VALUES (", version, ")")));
   }

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "core/observe/log.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/postgres_schema.h"
 #include "core/store/postgres_values.h"
@@ -313,6 +314,69 @@ TEST_F(PostgresStoreTest, AHostThatSaysNothingIsPassedOver) {
   close(silent);
 }
 
+// More of them than are looked at first, and fewer: both ways lead to the same rows.
+TEST_F(PostgresStoreTest, FindsARarePartOfAPlateFarBack) {
+  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  auto store = Open(address);
+  DetectionRecord rare = Detection("rare", "RARE");
+  rare.plates[0].text = "\u0e01\u0e02 9876";
+  ASSERT_TRUE(Append(store.get(), rare).status.ok());
+  clock_.Advance(absl::Seconds(1));
+  std::vector<StoreRecord> records;
+  for (int i = 0; i < 3'000; ++i) {
+    clock_.Advance(absl::Milliseconds(1));
+    records.emplace_back(Detection(absl::StrCat("m-", i), absl::StrCat("CAM", i % 5)));
+  }
+  absl::Notification done;
+  store->Append(std::move(records), [&](const std::vector<AppendResult>&) { done.Notify(); });
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
+  EventsQuery query;
+  for (const char* part : {"9876", "\u0e02 98", "\u0e02"}) {
+    query.plate = part;
+    const auto page = store->ListEvents(query);
+    ASSERT_TRUE(page.ok()) << page.status();
+    ASSERT_THAT(page->rows, SizeIs(1)) << part;
+    EXPECT_EQ(page->rows[0].device_id, "RARE");
+    EXPECT_EQ(page->next_cursor, "");
+  }
+  query.plate = "ab23";  // All others have it.
+  query.limit = 100;
+  size_t seen = 0;
+  do {
+    const auto page = store->ListEvents(query);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const EventRow& row : page->rows) EXPECT_EQ(row.license_plate, "1AB2345");
+    seen += page->rows.size();
+    query.cursor = page->next_cursor;
+  } while (!query.cursor.empty());
+  EXPECT_EQ(seen, 3'000u);
+  query.device_id = "RARE";
+  EXPECT_THAT(store->ListEvents(query)->rows, SizeIs(0));
+  const auto indexed = Connect(address)->QueryInt(
+      "SELECT count(*) FROM pg_indexes WHERE indexdef "
+      "LIKE '%gin_trgm_ops%'");
+  EXPECT_GT(indexed.value_or(0), 0);  // On each partition.
+}
+
+// Without rights to create the extension all is as it was, only slower.
+TEST_F(PostgresStoreTest, ARoleThatMayNotCreateExtensionsFindsPlatesToo) {
+  PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  ASSERT_TRUE(
+      Connect(address)
+          ->Exec(absl::StrCat("CREATE ROLE plain_", address.database,
+                              " LOGIN; GRANT CREATE ON SCHEMA public TO plain_", address.database))
+          .ok());
+  address.user = absl::StrCat("plain_", address.database);
+  auto store = Open(address);
+  ASSERT_EQ(store->Health().state, StoreHealth::State::kOk) << store->Health().reason;
+  ASSERT_TRUE(Append(store.get(), Detection("m-1")).status.ok());
+  EventsQuery query;
+  query.plate = "b23";
+  const auto page = store->ListEvents(query);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_THAT(page->rows, SizeIs(1));
+}
+
 // The threads that write images ask it before each message.
 TEST_F(PostgresStoreTest, SlowReadersKeepNobodyFromAskingForADetection) {
   PostgresStoreOptions options;
@@ -589,6 +653,57 @@ TEST_F(PostgresStoreTest, TellsOfWhatItsLostCommitHasStored) {
   EXPECT_EQ(std::get<DetectionRecord>(rows[0].record).message_id, "lost");
   ASSERT_THAT(rows[0].alerts, SizeIs(1));
   EXPECT_EQ(rows[0].alerts[0].reason, "stolen");
+  watch.reset();
+}
+
+// Keeps the lines about following.
+class FollowLog final : public Log {
+ public:
+  bool Enabled(LogLevel, std::string_view) const override { return true; }
+  void Write(LogLevel, std::string_view, std::string_view message,
+             absl::Span<const LogField>) override {
+    if (message.find("follow") == std::string_view::npos) return;
+    const absl::MutexLock lock(&mutex_);
+    lines_.emplace_back(message);
+  }
+  std::vector<std::string> Await(size_t count) {
+    const absl::MutexLock lock(&mutex_);
+    const auto enough = [this, count] { return lines_.size() >= count; };
+    mutex_.AwaitWithTimeout(absl::Condition(&enough), kDeadline);
+    return lines_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+TEST_F(PostgresStoreTest, AWatchSaysOnceThatItCannotFollowAndOnceThatItCanAgain) {
+  PostgresServer server;
+  FollowLog log;
+  PostgresStoreOptions options;
+  options.address = server.NewDatabase();
+  auto store = OpenPostgresStore(options, &clock_, &log).value();
+  auto one = Open(options.address, "node-1");
+  Told told;
+  auto watch = store->WatchOthers(told.Observer());
+  int sent = 0;
+  const absl::Time patience = absl::Now() + kDeadline;
+  while (told.Await(0).empty() && absl::Now() < patience) {
+    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
+  }
+  server.Stop();
+  log.Await(1);
+  server.Start();
+  EXPECT_THAT(log.Await(2), ElementsAre("cannot follow other nodes, it is tried again",
+                                        "following other nodes again"));
+  AppendUntilStored(one.get(), Detection("after", "AFTER"));
+  const absl::Time deadline = absl::Now() + kDeadline;
+  std::vector<StoredElsewhere> rows = told.Await(1);
+  while (CameraOf(rows.back()) != "AFTER" && absl::Now() < deadline) {
+    rows = told.Await(rows.size() + 1);
+  }
+  EXPECT_EQ(CameraOf(rows.back()), "AFTER");
   watch.reset();
 }
 
