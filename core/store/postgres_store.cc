@@ -186,7 +186,8 @@ absl::Status PostgresStore::ConnectNow() {
   VD_ASSIGN_OR_RETURN(writer_, PostgresWriter::Create(db_.get(), std::move(writer)));
   VD_RETURN_IF_ERROR(LookBehind());
   presence_.BeginAnew();
-  next_heartbeat_ns_ = 0;
+  ShowPresence();
+  if (writer_ == nullptr) return absl::UnavailableError("store: the connection is lost");
   {
     const absl::MutexLock lock(&mutex_);
     health_.schema_version = version;
