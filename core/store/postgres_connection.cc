@@ -270,8 +270,8 @@ absl::StatusOr<PgResult> PgConnection::Run(std::string_view sql, const PgParams&
   return AwaitOne(what, options_.reply_timeout);
 }
 
-absl::Status PgConnection::Copy(const std::string& sql, const std::string& rows,
-                                std::string_view what) {
+absl::Status PgConnection::BeginCopy(const std::string& sql, const std::string& rows,
+                                     std::string_view what) {
   if (PQsendQuery(conn_.get(), sql.c_str()) == 0) return Lost(what);
   VD_ASSIGN_OR_RETURN(PGresult* const begun, NextResult(DeadlineIn(options_.reply_timeout)));
   const PgResult owned(begun);
@@ -283,10 +283,20 @@ absl::Status PgConnection::Copy(const std::string& sql, const std::string& rows,
   }
   // What the socket does not take yet goes out while the answer is awaited.
   if (PQputCopyData(conn_.get(), rows.data(), static_cast<int>(rows.size())) != 1 ||
-      PQputCopyEnd(conn_.get(), nullptr) != 1) {
+      PQputCopyEnd(conn_.get(), nullptr) != 1 || PQflush(conn_.get()) < 0) {
     return Lost(what);
   }
+  return absl::OkStatus();
+}
+
+absl::Status PgConnection::EndCopy(std::string_view what) {
   return AwaitOne(what, options_.reply_timeout).status();
+}
+
+absl::Status PgConnection::Copy(const std::string& sql, const std::string& rows,
+                                std::string_view what) {
+  VD_RETURN_IF_ERROR(BeginCopy(sql, rows, what));
+  return EndCopy(what);
 }
 
 absl::StatusOr<int64_t> PgConnection::QueryInt(std::string_view sql) {

@@ -66,7 +66,10 @@ class PgConnection {
   absl::Status Exec(const std::string& sql, absl::Duration patience);
   // Prepared at its first use, kept by its text: the texts must be few.
   absl::StatusOr<PgResult> Run(std::string_view sql, const PgParams& params, std::string_view what);
-  // COPY ... FROM STDIN (FORMAT binary), with what PgRows::Finish made.
+  // COPY ... FROM STDIN (FORMAT binary), with what PgRows::Finish made. After BeginCopy the server
+  // is at work, and nothing but EndCopy may be called.
+  absl::Status BeginCopy(const std::string& sql, const std::string& rows, std::string_view what);
+  absl::Status EndCopy(std::string_view what);
   absl::Status Copy(const std::string& sql, const std::string& rows, std::string_view what);
   // First column of the first row; NOT_FOUND without a row.
   absl::StatusOr<int64_t> QueryInt(std::string_view sql);

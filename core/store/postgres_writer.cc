@@ -56,7 +56,8 @@ absl::StatusOr<std::unique_ptr<PostgresWriter>> PostgresWriter::Create(PgConnect
                                                                        Options options) {
   auto writer = absl::WrapUnique(new PostgresWriter(db, std::move(options)));
   // Plans are made once, perhaps while the tables are empty, and kept: all of them look rows up.
-  VD_RETURN_IF_ERROR(db->Exec("SET enable_seqscan = off"));
+  VD_RETURN_IF_ERROR(
+      db->Exec("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"));
   VD_RETURN_IF_ERROR(db->Run("INSERT INTO writers (node_id) VALUES ($1) ON CONFLICT DO NOTHING",
                              PgParams().Add(writer->options_.node_id), "cannot register the node")
                          .status());

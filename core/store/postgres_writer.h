@@ -79,9 +79,10 @@ class PostgresWriter {
   absl::Status FindSources(Slots slots);
   absl::Status AddDevices(const PgArray& ids, const PgArray& times);
   absl::Status WriteDetections(Slots slots);
-  absl::Status CopyDetections(std::vector<Row<DetectionRecord>>* rows);
+  // *copying: EndCopy must follow.
+  absl::Status BeginDetections(std::vector<Row<DetectionRecord>>* rows, bool* copying);
   absl::Status InsertDetections(std::vector<Row<DetectionRecord>>* rows);
-  absl::Status WriteEvents(absl::Span<const Row<DetectionRecord>> rows);
+  static std::string EventsOf(absl::Span<const Row<DetectionRecord>> rows);
   absl::Status FindAlerts(absl::Span<const Row<DetectionRecord>> rows);
   absl::Status WriteHealth(Slots slots);
   absl::Status WriteMessages(Slots slots);

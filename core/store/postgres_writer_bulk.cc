@@ -213,12 +213,17 @@ absl::Status PostgresWriter::FindSources(Slots slots) {
 absl::Status PostgresWriter::WriteDetections(Slots slots) {
   auto rows = RowsOf<DetectionRecord, Row<DetectionRecord>>(slots);
   if (rows.empty()) return absl::OkStatus();
-  VD_RETURN_IF_ERROR(careful_ ? InsertDetections(&rows) : CopyDetections(&rows));
-  VD_RETURN_IF_ERROR(WriteEvents(rows));
+  bool copying = false;
+  VD_RETURN_IF_ERROR(careful_ ? InsertDetections(&rows) : BeginDetections(&rows, &copying));
+  const std::string events = EventsOf(rows);  // While the server stores the detections.
+  if (copying) VD_RETURN_IF_ERROR(db_->EndCopy("cannot store a detection"));
+  if (events.empty()) return absl::OkStatus();
+  VD_RETURN_IF_ERROR(db_->Copy(kCopyEvents, events, "cannot store an event"));
   return FindAlerts(rows);
 }
 
-absl::Status PostgresWriter::CopyDetections(std::vector<Row<DetectionRecord>>* rows) {
+absl::Status PostgresWriter::BeginDetections(std::vector<Row<DetectionRecord>>* rows,
+                                             bool* copying) {
   PgArray keys(PgType::kUuid);
   for (const auto& row : *rows) keys.Add(row.record->key);
   VD_ASSIGN_OR_RETURN(const PgResult numbered, db_->Run(kNumberDetections, PgParams().Add(keys),
@@ -245,10 +250,11 @@ absl::Status PostgresWriter::CopyDetections(std::vector<Row<DetectionRecord>>* r
     copy.Add(std::string_view(r.payload_json));
   }
   if (copy.empty()) return absl::OkStatus();
-  return db_->Copy(kCopyDetections, copy.Finish(), "cannot store a detection");
+  *copying = true;
+  return db_->BeginCopy(kCopyDetections, copy.Finish(), "cannot store a detection");
 }
 
-// As CopyDetections; a key that comes into the table meanwhile is a duplicate here.
+// As BeginDetections; a key that comes into the table meanwhile is a duplicate here.
 absl::Status PostgresWriter::InsertDetections(std::vector<Row<DetectionRecord>>* rows) {
   PgArray keys(PgType::kUuid), sources(PgType::kInt8), captured(PgType::kTime),
       arrived(PgType::kTime), vehicles(PgType::kInt4), plates(PgType::kInt4),
@@ -281,7 +287,7 @@ absl::Status PostgresWriter::InsertDetections(std::vector<Row<DetectionRecord>>*
   return absl::OkStatus();
 }
 
-absl::Status PostgresWriter::WriteEvents(absl::Span<const Row<DetectionRecord>> rows) {
+std::string PostgresWriter::EventsOf(absl::Span<const Row<DetectionRecord>> rows) {
   static const PlateRead kNoPlate;
   PgRows copy(10);
   for (const auto& row : rows) {
@@ -302,8 +308,7 @@ absl::Status PostgresWriter::WriteEvents(absl::Span<const Row<DetectionRecord>> 
       copy.Add(row.id);
     }
   }
-  if (copy.empty()) return absl::OkStatus();
-  return db_->Copy(kCopyEvents, copy.Finish(), "cannot store an event");
+  return copy.empty() ? std::string() : copy.Finish();
 }
 
 absl::Status PostgresWriter::FindAlerts(absl::Span<const Row<DetectionRecord>> rows) {
