@@ -77,6 +77,8 @@ class Client::Impl final : public Timed {
     Impl* const owner;
   };
 
+  using SentMap = std::unordered_map<uint64_t, Sent>;  // By acknowledgement id, which grows.
+
   // On the loop's thread.
   void Connect();
   void Dial(uint64_t number, const Tcp::resolver::results_type& all);
@@ -94,6 +96,8 @@ class Client::Impl final : public Timed {
   void TakeMail();
   void SendDelivery(Delivery delivery);
   void OnAnswer(uint64_t id, const std::string& json);
+  void RejectLargest();
+  void Settle(SentMap::iterator sent, DeliveryResult result);
   void OnAnswerDue();
   void ArmAnswerTimer();
   void AwaitServer();
@@ -140,8 +144,8 @@ class Client::Impl final : public Timed {
   std::string in_;  // The answer to the handshake.
   std::string out_;
   bool writing_ = false;
-  std::deque<Delivery> waiting_;             // For the connection.
-  std::unordered_map<uint64_t, Sent> sent_;  // By acknowledgement id, which grows.
+  std::deque<Delivery> waiting_;  // For the connection.
+  SentMap sent_;
   std::unordered_map<std::string, uint64_t> by_message_;
   uint64_t last_id_ = 0;
   uint64_t oldest_ = 1;
@@ -149,6 +153,8 @@ class Client::Impl final : public Timed {
   size_t max_payload_ = SIZE_MAX;
   absl::Duration silence_ = absl::Seconds(20);  // How long the server may say nothing.
   bool pinged_ = false;
+  uint64_t pings_ = 0;
+  uint64_t probes_ = 0;
   bool probing_ = false;  // The probe is on its way.
   ProbeFn probe_;
   SteadyTime probe_began_;

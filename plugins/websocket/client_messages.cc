@@ -16,6 +16,7 @@ namespace viaduct::websocket {
 namespace {
 
 constexpr size_t kSlowestBytes = 8u << 10;  // Per second, of a road that is not given up.
+constexpr absl::string_view kProbe = "probe ";
 constexpr absl::Duration kMaxPing = absl::Minutes(10);  // Whatever a server says of its pings.
 
 std::string Registration(const ClientOptions& options) {
@@ -33,10 +34,12 @@ void Client::Impl::OnFrame(const ReceivedFrame& frame) {
       codec_->Append(FrameKind::kPong, frame.payload, &out_);
       return Flush();
     case FrameKind::kPong:
-      pinged_ = false;
-      if (probing_) EndProbe(absl::OkStatus());
+      // One that was given up may still be answered.
+      if (frame.payload == absl::StrCat(pings_)) pinged_ = false;
+      if (probing_ && frame.payload == absl::StrCat(kProbe, probes_)) EndProbe(absl::OkStatus());
       return;
     case FrameKind::kClose:
+      if (frame.close_code == kCloseTooBig) RejectLargest();
       return Lose(absl::UnavailableError(
           absl::StrCat("server: closed the connection, ", frame.close_code, " ", frame.payload)));
     case FrameKind::kText:
@@ -97,8 +100,7 @@ void Client::Impl::OnSocketIo(const std::string& text) {
     case SocketIoType::kDisconnect:
       return Lose(absl::UnavailableError("server: refuses the namespace"));
     case SocketIoType::kAck: {
-      const auto elements = ArrayElements(packet.data);
-      if (!elements.empty()) OnAnswer(*packet.id, std::string(elements.front()));
+      if (!packet.elements.empty()) OnAnswer(*packet.id, std::string(packet.elements.front()));
       return;
     }
     default:  // Events for dashboards are not for a road.
@@ -134,7 +136,7 @@ void Client::Impl::Ready() {
 void Client::Impl::SendProbe() {
   probing_ = true;
   probe_began_ = std::chrono::steady_clock::now();
-  codec_->Append(FrameKind::kPing, "probe", &out_);
+  codec_->Append(FrameKind::kPing, absl::StrCat(kProbe, ++probes_), &out_);
   Flush();
 }
 
@@ -156,7 +158,7 @@ void Client::Impl::OnDeadline() {
   }
   AwaitServer();
   pinged_ = true;
-  codec_->Append(FrameKind::kPing, "", &out_);
+  codec_->Append(FrameKind::kPing, absl::StrCat(++pings_), &out_);
   Flush();
 }
 
@@ -242,11 +244,30 @@ void Client::Impl::OnAnswer(uint64_t id, const std::string& json) {
   if (found == sent_.end()) return;  // Nobody asked, or it was cancelled.
   DeliveryResult result = JudgeAnswer(json, found->second.delivery.message_id, options_.raw);
   result.token = found->second.delivery.token;
-  const size_t bytes = found->second.bytes;
+  Settle(found, std::move(result));
+}
+
+// The server takes no message of that size. It does not say which one that was; none that it has
+// not answered is larger than the largest.
+void Client::Impl::RejectLargest() {
+  const auto largest = std::max_element(
+      sent_.begin(), sent_.end(),
+      [](const auto& one, const auto& other) { return one.second.bytes < other.second.bytes; });
+  if (largest == sent_.end()) return;
+  DeliveryResult result;
+  result.token = largest->second.delivery.token;
+  result.outcome = DeliveryOutcome::kReject;
+  result.status = absl::OutOfRangeError(
+      absl::StrCat("message: ", largest->second.bytes, " bytes, more than the server takes"));
+  Settle(largest, std::move(result));
+}
+
+void Client::Impl::Settle(SentMap::iterator sent, DeliveryResult result) {
+  const size_t bytes = sent->second.bytes;
   unconfirmed_bytes_ -= bytes;
-  by_message_.erase(found->second.delivery.message_id);
-  sent_.erase(found);
-  Report({result}, bytes);
+  by_message_.erase(sent->second.delivery.message_id);
+  sent_.erase(sent);
+  Report({std::move(result)}, bytes);
 }
 
 void Client::Impl::ArmAnswerTimer() {

@@ -4,11 +4,22 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "plugins/websocket/frame_codec.h"
 #include "plugins/websocket/server.h"
+#include "plugins/websocket/untaken.h"
 
 namespace viaduct::websocket {
 namespace {
@@ -26,15 +37,15 @@ class SlowServer final : public ServerHandler {
 
   void OnHttp(uint64_t, HttpRequest) override {}
   void OnHttpGone(uint64_t) override {}
-  void OnConnect(Session&, const std::string&, const std::string&) override {}
-  void OnEvent(Session&, SessionEvent) override {}
-  void OnMessage(Session& session, bool, std::string payload) override {
+  void OnConnect(Session&, std::string_view, std::string_view) override {}
+  void OnEvent(Session&, const SessionEvent&) override {}
+  void OnMessage(Session& session, bool, std::string_view payload) override {
     ++messages_;
     absl::SleepFor(kSlow);
     session.SendMessage(false, R"({"message_id":"m1","status":"success","result":"stored"})");
     session.EventDone(payload.size());
   }
-  void OnAck(Session&, uint64_t, std::string) override {}
+  void OnAck(Session&, uint64_t, std::string_view) override {}
   void OnClose(Session&) override {}
 
  private:
@@ -74,6 +85,165 @@ TEST(Client, GivesALargeMessageMoreTime) {
   const DeliveryResult large = Outcome(server, 64u << 10);
   EXPECT_EQ(large.outcome, DeliveryOutcome::kDurable) << large.status;
   EXPECT_EQ(server.messages(), 2);
+}
+
+// Answers one connection by the script of a test.
+class ScriptedServer {
+ public:
+  // Said for each frame that comes; what it appends is sent.
+  using Script = std::function<void(FrameCodec& codec, const ReceivedFrame& frame, std::string*)>;
+
+  explicit ScriptedServer(Script script)
+      : script_(std::move(script)),
+        acceptor_(loop_, {boost::asio::ip::address_v4::loopback(), 0}),
+        thread_([this] { Serve(); }) {}
+  ~ScriptedServer() { thread_.join(); }
+  std::string url() { return absl::StrCat("ws://127.0.0.1:", acceptor_.local_endpoint().port()); }
+
+ private:
+  using Tcp = boost::asio::ip::tcp;
+
+  void Serve() {
+    Tcp::socket socket = acceptor_.accept();
+    std::string in, out;
+    FrameCodec codec(FrameOptions{});
+    boost::system::error_code end;
+    while (in.find("\r\n\r\n") == std::string::npos) Read(socket, &in, end);
+    codec.Accept(in, &out);
+    while (!end) {
+      boost::asio::write(socket, boost::asio::buffer(out), end);
+      in.clear();
+      out.clear();
+      Read(socket, &in, end);
+      Use(codec, &in, &out);
+    }
+  }
+  void Use(FrameCodec& codec, std::string* in, std::string* out) {
+    auto* data = reinterpret_cast<uint8_t*>(in->data());
+    for (size_t left = in->size(); left > 0;) {
+      const FrameCodec::Fed fed = codec.Feed(data, left);
+      if (fed.complete) script_(codec, fed.frame, out);
+      data += fed.used;
+      left -= fed.used;
+    }
+  }
+  static void Read(Tcp::socket& socket, std::string* in, boost::system::error_code& end) {
+    char buffer[4096];
+    const size_t size = socket.read_some(boost::asio::buffer(buffer), end);
+    in->append(buffer, size);
+  }
+
+  const Script script_;
+  boost::asio::io_context loop_;
+  Tcp::acceptor acceptor_;
+  std::thread thread_;
+};
+
+// A road whose results can be waited for.
+class Road {
+ public:
+  explicit Road(const std::string& url)
+      : client_(OptionsFor(url), {[this](absl::Span<const DeliveryResult> results) {
+                                    absl::MutexLock lock(&mutex_);
+                                    for (const DeliveryResult& result : results)
+                                      results_[result.token] = result;
+                                  },
+                                  [] {}, [](const absl::Status&) {}}) {
+    EXPECT_TRUE(client_.Start().ok());
+  }
+  Client& client() { return client_; }
+  DeliveryResult Await(uint64_t token) {
+    absl::MutexLock lock(&mutex_);
+    const auto there = [&] { return results_.count(token) > 0; };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&there), kPatience)) << token;
+    return results_[token];
+  }
+
+ private:
+  static ClientOptions OptionsFor(const std::string& url) {
+    ClientOptions options;
+    options.server_url = url;
+    options.raw = true;
+    options.answer_timeout = 2 * kPatience;
+    options.reconnect_attempts = 0;
+    return options;
+  }
+  absl::Mutex mutex_;
+  std::map<uint64_t, DeliveryResult> results_;
+  Client client_;
+};
+
+constexpr char kMessage[] = R"({"message_id":"m1"})";
+
+TEST(Client, GivesBackAtOnceWhatTheServerHadNoRoomFor) {
+  ScriptedServer server([](FrameCodec& codec, const ReceivedFrame& frame, std::string* out) {
+    if (frame.kind != FrameKind::kText) return;
+    codec.Append(FrameKind::kText, UntakenAnswer(Untaken::kBusy, frame.payload), out);
+  });
+  Road road(server.url());
+  ASSERT_TRUE(road.client().Take({1, "m1", kMessage}));
+  const DeliveryResult result = road.Await(1);
+  EXPECT_EQ(result.outcome, DeliveryOutcome::kRetry);
+  EXPECT_EQ(result.status.message(), "answer: status \"retry\", the server is busy");
+}
+
+TEST(Client, RejectsTheMessageThatIsTooLargeForTheServer) {
+  int messages = 0;
+  ScriptedServer server([&](FrameCodec& codec, const ReceivedFrame& frame, std::string* out) {
+    if (frame.kind == FrameKind::kText && ++messages == 3) {
+      codec.AppendClose(kCloseTooBig, "too big", out);
+    }
+  });
+  Road road(server.url());
+  ASSERT_TRUE(road.client().Take({1, "m1", kMessage}));
+  ASSERT_TRUE(road.client().Take({2, "m2", std::string(3000, ' ')}));
+  ASSERT_TRUE(road.client().Take({3, "m3", kMessage}));
+  const DeliveryResult large = road.Await(2);
+  EXPECT_EQ(large.outcome, DeliveryOutcome::kReject);
+  EXPECT_EQ(large.status.message(), "message: 3000 bytes, more than the server takes");
+  EXPECT_EQ(road.Await(1).outcome, DeliveryOutcome::kRetry);
+  EXPECT_EQ(road.Await(3).outcome, DeliveryOutcome::kRetry);
+}
+
+TEST(Client, DoesNotTakeALatePongForTheAnswerToItsProbe) {
+  std::string first, second;
+  absl::Notification given_up;
+  ScriptedServer server([&](FrameCodec& codec, const ReceivedFrame& frame, std::string* out) {
+    if (frame.kind == FrameKind::kPing && first.empty()) {
+      first = frame.payload;
+    } else if (frame.kind == FrameKind::kPing) {
+      second = frame.payload;
+      codec.Append(FrameKind::kPong, first, out);
+      codec.Append(FrameKind::kText, R"({"message_id":"m1","result":"stored"})", out);
+    } else if (frame.kind == FrameKind::kText && !second.empty()) {
+      codec.Append(FrameKind::kPong, second, out);
+    }
+  });
+  Road road(server.url());
+  ASSERT_TRUE(road.client().Take({1, "m1", kMessage}));
+  ASSERT_TRUE(
+      road.client().Probe(absl::Milliseconds(200), [&](const absl::Status& status, absl::Duration) {
+        EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+        given_up.Notify();
+      }));
+  ASSERT_TRUE(given_up.WaitForNotificationWithTimeout(kPatience));
+  absl::Notification answered;
+  ASSERT_TRUE(road.client().Probe(kPatience, [&](const absl::Status& status, absl::Duration) {
+    EXPECT_TRUE(status.ok()) << status;
+    answered.Notify();
+  }));
+  EXPECT_EQ(road.Await(1).outcome, DeliveryOutcome::kDurable);  // It came behind the late pong.
+  EXPECT_FALSE(answered.HasBeenNotified());
+  ASSERT_TRUE(road.client().Take({2, "m2", kMessage}));
+  EXPECT_TRUE(answered.WaitForNotificationWithTimeout(kPatience));
+}
+
+TEST(UntakenAnswer, NamesTheMessage) {
+  EXPECT_EQ(JudgeAnswer(UntakenAnswer(Untaken::kTooLarge, kMessage), "m1", true).outcome,
+            DeliveryOutcome::kReject);
+  EXPECT_EQ(UntakenAnswer(Untaken::kBusy, R"({"message_id":7})"),
+            UntakenAnswer(Untaken::kBusy, "no JSON"));
+  EXPECT_NE(UntakenAnswer(Untaken::kBusy, kMessage), UntakenAnswer(Untaken::kBusy, "no JSON"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -14,7 +15,6 @@ namespace {
 constexpr absl::Duration kLinger = absl::Seconds(2);
 constexpr size_t kKeepBufferBytes = 4096;     // An idle connection's strings hold no more.
 constexpr size_t kMaxEarlyBytes = 64u << 10;  // Of a next request, before the answer to this one.
-constexpr size_t kSmallBytes = 64u << 10;     // Whoever holds less is never the one to go.
 constexpr size_t kMinBytesPerSecond = 8u << 10;
 
 std::string_view HeaderOf(const HttpRequest& request, std::string_view name) {
@@ -68,8 +68,12 @@ void Connection::Read() {
     return;
   }
   reading_ = true;
-  stream_->Read([self = shared_from_this()](const Stream::Error& error, uint8_t* data,
-                                            size_t size) { self->OnRead(error, data, size); });
+  stream_->Read(
+      [self = shared_from_this()](const Stream::Error& error, uint8_t* data, size_t size) {
+        self->owner_->BeginStep();
+        self->OnRead(error, data, size);
+        self->owner_->EndStep();
+      });
 }
 
 void Connection::OnRead(const Stream::Error& error, uint8_t* data, size_t size) {
@@ -95,19 +99,35 @@ void Connection::OnRead(const Stream::Error& error, uint8_t* data, size_t size) 
   Read();
 }
 
-// Accounts for what is held, and ends the connection that makes it too much.
 void Connection::Settle() {
   if (state_ == State::kClosed) return;
   Release(&in_);
   Release(&out_);
-  const size_t held = in_.size() + out_.size() + writing_.size() +
-                      (codec_ == nullptr ? 0 : codec_->buffered_bytes());
-  const bool fits = owner_->Account(static_cast<int64_t>(held) - static_cast<int64_t>(accounted_));
-  accounted_ = held;
-  if (fits || held < kSmallBytes) return;
-  if (state_ == State::kWebSocket) return CloseWebSocket(kCloseTryAgainLater, "too much at once");
-  if (state_ == State::kRequest) return Refuse(503, "too much is being received");
-  if (state_ == State::kAnswering) Abort();
+  const size_t assembled = codec_ == nullptr ? 0 : codec_->buffered_bytes();
+  owner_->budget().Set(this, in_.size() + out_.size() + writing_.size() + assembled + beside_);
+}
+
+void Connection::HoldBeside(size_t bytes) {
+  if (bytes == beside_) return;
+  beside_ = bytes;
+  Settle();
+}
+
+// What it says last must not wait behind octets that nobody reads.
+void Connection::GiveWay() {
+  const auto self = shared_from_this();
+  ++owner_->stats().crowded_out;
+  std::string().swap(in_);
+  const bool unread = out_.size() + writing_.size() > Budget::kSmallBytes;
+  if (state_ == State::kRequest && !Sending()) {
+    Refuse(503, "too much is being received");
+  } else if (state_ == State::kWebSocket && !unread) {
+    CloseWebSocket(kCloseTryAgainLater, "too much at once");
+    codec_.reset();
+  } else {
+    Abort();
+  }
+  Settle();
 }
 
 // ---- HTTP
@@ -216,7 +236,7 @@ bool Connection::AcceptWebSocket(Receiver* receiver) {
   // Frames that came on the heels of the handshake wait until it is answered.
   early_ = !in_.empty();
   paused_ = early_;
-  Flush();
+  early_ ? Flush() : FlushSoon();
   return true;
 }
 
@@ -246,14 +266,14 @@ bool Connection::OnFrame(ReceivedFrame frame) {
     case FrameKind::kPing:
       // Pongs that nobody reads are no reason to hold memory for them.
       if (out_.size() < kMaxEarlyBytes) codec_->Append(FrameKind::kPong, frame.payload, &out_);
-      Flush();
+      FlushSoon();
       return state_ == State::kWebSocket;
     case FrameKind::kPong:
-      ponged_ = true;
+      ponged_ = ponged_ || (pings_ > 0 && frame.payload == std::to_string(pings_));
       return true;
     case FrameKind::kClose: {
       codec_->AppendClose(frame.close_code, "", &out_);
-      Receiver* const receiver = LetGo();
+      Receiver* const receiver = TakeReceiver();
       Finish();
       Flush();
       if (receiver != nullptr) receiver->OnGone(this);
@@ -277,15 +297,20 @@ void Connection::CloseWebSocket(uint16_t code, std::string_view reason) {
   if (state_ != State::kWebSocket) return;
   const auto self = shared_from_this();
   codec_->AppendClose(code, reason.substr(0, kMaxReasonBytes), &out_);
-  Receiver* const receiver = LetGo();
+  Receiver* const receiver = TakeReceiver();
   Finish();
   Flush();
   if (receiver != nullptr) receiver->OnGone(this);
 }
 
 bool Connection::HasRoomFor(size_t bytes) {
-  const size_t unsent = out_.size() + writing_.size();
-  if (unsent == 0 || unsent + bytes <= owner_->options().max_unsent_bytes) return true;
+  const size_t limit = owner_->options().max_unsent_bytes;
+  const auto fits = [&] {
+    const size_t unsent = out_.size() + writing_.size();
+    return unsent == 0 || unsent + bytes <= limit;
+  };
+  if (!fits()) Flush();
+  if (fits()) return true;
   ++owner_->stats().slow_readers;
   Abort();
   return false;
@@ -295,7 +320,7 @@ void Connection::SendMessage(bool binary, std::string_view payload) {
   if (state_ != State::kWebSocket || !HasRoomFor(payload.size())) return;
   codec_->Append(binary ? FrameKind::kBinary : FrameKind::kText, payload, &out_);
   ++owner_->stats().sent;
-  Flush();
+  FlushSoon();
 }
 
 void Connection::SendFrame(const std::string& frame, bool binary, std::string_view payload) {
@@ -303,12 +328,13 @@ void Connection::SendFrame(const std::string& frame, bool binary, std::string_vi
   if (state_ != State::kWebSocket || !HasRoomFor(frame.size())) return;
   out_ += frame;
   ++owner_->stats().sent;
-  Flush();
+  FlushSoon();
 }
 
 void Connection::SendPing() {
   if (state_ != State::kWebSocket) return;
-  codec_->Append(FrameKind::kPing, "", &out_);
+  ponged_ = false;
+  codec_->Append(FrameKind::kPing, std::to_string(++pings_), &out_);
   Flush();
 }
 
@@ -332,12 +358,19 @@ void Connection::Resume() {
 
 // ---- sending and ending
 
+void Connection::FlushSoon() {
+  if (!flushes_later_) flushes_later_ = owner_->FlushLater(shared_from_this());
+  if (!flushes_later_) Flush();
+}
+
 void Connection::Flush() {
+  flushes_later_ = false;
   if (!writing_.empty() || state_ == State::kClosed) return;
   if (out_.empty()) {
     if (state_ == State::kFlushing) Linger();
     return;
   }
+  if (FlushNow()) return Settle();
   writing_.swap(out_);
   if (state_ == State::kWebSocket || state_ == State::kFlushing) {
     SetDeadline(owner_->options().stall_timeout);
@@ -346,9 +379,21 @@ void Connection::Flush() {
     const auto earned = static_cast<int64_t>(writing_.size() / kMinBytesPerSecond);
     SetDeadline(owner_->options().stall_timeout + absl::Seconds(earned));
   }
+  Settle();
   stream_->Write(writing_, [self = shared_from_this()](const Stream::Error& error) {
+    self->owner_->BeginStep();
     self->OnWritten(error);
+    self->owner_->EndStep();
   });
+}
+
+// What goes out of an open WebSocket has mostly gone at once.
+bool Connection::FlushNow() {
+  if (state_ != State::kWebSocket || early_) return false;
+  const size_t sent = stream_->WriteSome(out_);
+  owner_->stats().bytes_out += sent;
+  out_.erase(0, sent);
+  return out_.empty();
 }
 
 void Connection::OnWritten(const Stream::Error& error) {
@@ -380,17 +425,19 @@ void Connection::Linger() {
   Read();
 }
 
-Receiver* Connection::LetGo() { return std::exchange(receiver_, nullptr); }
+Receiver* Connection::TakeReceiver() {
+  beside_ = 0;
+  return std::exchange(receiver_, nullptr);
+}
 
 void Connection::Abort() {
   if (state_ == State::kClosed) return;
   const auto self = shared_from_this();
   state_ = State::kClosed;
   owner_->deadlines().Clear(this);
-  owner_->Account(-static_cast<int64_t>(accounted_));
-  accounted_ = 0;
+  owner_->budget().Set(this, 0);
   stream_->Close();
-  Receiver* const receiver = LetGo();
+  Receiver* const receiver = TakeReceiver();
   if (receiver != nullptr) receiver->OnGone(this);
   owner_->OnClosed(this);
 }

@@ -11,6 +11,7 @@
 
 #include "plugins/common/http_message.h"
 #include "plugins/common/request_scanner.h"
+#include "plugins/websocket/budget.h"
 #include "plugins/websocket/deadlines.h"
 #include "plugins/websocket/frame_codec.h"
 #include "plugins/websocket/server_options.h"
@@ -43,20 +44,27 @@ class ConnectionOwner {
   // `is_upgrade`).
   virtual void OnRequest(const ConnectionPtr& connection, HttpRequest request, bool is_upgrade) = 0;
   virtual void OnClosed(Connection* connection) = 0;
-  // What the connection buffers has changed by so much. False: all together hold too much.
-  virtual bool Account(int64_t bytes) = 0;
+  // Everything that happens between the two is one step: what it says to one peer is written at
+  // once, at its end, and only then somebody gives way for memory.
+  virtual void BeginStep() = 0;
+  virtual void EndStep() = 0;
+  // Inside a step: Connection::Flush is called at its end. False: there is none.
+  virtual bool FlushLater(const ConnectionPtr& connection) = 0;
 
   virtual const ServerOptions& options() const = 0;
   virtual ServerStats& stats() = 0;
   virtual HttpEngine& http() = 0;
   virtual Deadlines& deadlines() = 0;
+  virtual Budget& budget() = 0;
 
  protected:
   ~ConnectionOwner() = default;
 };
 
 // Lives on the owner's thread.
-class Connection final : public std::enable_shared_from_this<Connection>, public Timed {
+class Connection final : public std::enable_shared_from_this<Connection>,
+                         public Timed,
+                         public Holder {
  public:
   Connection(ConnectionOwner* owner, std::unique_ptr<Stream> stream, PeerNames peer);
 
@@ -78,7 +86,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   // Octets of AppendServerFrame, for many connections; `payload` is what they hold.
   void SendFrame(const std::string& frame, bool binary, std::string_view payload);
   void SendPing();
-  bool TakePong() { return std::exchange(ponged_, false); }
+  // Whether the last ping is answered.
+  bool ponged() const { return ponged_; }
   // Whether anything has come since the last time, or nothing was read for a while.
   bool TakeHeard() { return std::exchange(heard_, false); }
   bool paused() const { return paused_; }
@@ -89,6 +98,12 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   // While paused nothing is read.
   void Pause();
   void Resume();
+
+  // Its receiver keeps so much on behalf of the same peer.
+  void HoldBeside(size_t bytes);
+  void GiveWay() override;
+  // Writes what is to be sent.
+  void Flush();
 
   // Ends it without a word.
   void Abort();
@@ -127,13 +142,14 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   bool OnFrame(ReceivedFrame frame);
   void FailWebSocket(uint16_t code, const std::string& why);
   bool HasRoomFor(size_t bytes);
-  void Flush();
+  void FlushSoon();
+  bool FlushNow();
   void OnWritten(const Stream::Error& error);
   void Finish();
   void Linger();
   void Settle();
   void SetDeadline(absl::Duration from_now);
-  Receiver* LetGo();
+  Receiver* TakeReceiver();
 
   ConnectionOwner* const owner_;
   const std::unique_ptr<Stream> stream_;
@@ -144,13 +160,15 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::string in_;       // HTTP not yet used, or frames that came while paused.
   std::string out_;      // To be written next.
   std::string writing_;  // Being written.
-  size_t accounted_ = 0;
+  size_t beside_ = 0;    // Of HoldBeside.
+  uint64_t pings_ = 0;
   SteadyTime request_began_;  // First octet of the request that is coming in.
   State state_ = State::kHandshake;
   bool reading_ = false;
   bool paused_ = false;
   bool feeding_ = false;  // What was read is still being used.
   bool ponged_ = false;
+  bool flushes_later_ = false;
   bool heard_ = false;
   bool early_ = false;  // Frames wait in in_ until the handshake is answered.
   bool stepping_ = false;

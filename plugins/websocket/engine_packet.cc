@@ -17,13 +17,14 @@ bool ReadBinary(std::string_view text, EnginePacket* out) {
 
 }  // namespace
 
+bool IsEnginePacket(std::string_view text) {
+  return !text.empty() && text.front() >= static_cast<char>(EngineType::kOpen) &&
+         text.front() <= static_cast<char>(EngineType::kNoop);
+}
+
 bool ReadEnginePacket(std::string_view text, EnginePacket* out) {
-  if (text.empty()) return false;
-  const char type = text.front();
-  if (type < static_cast<char>(EngineType::kOpen) || type > static_cast<char>(EngineType::kNoop)) {
-    return false;
-  }
-  out->type = static_cast<EngineType>(type);
+  if (!IsEnginePacket(text)) return false;
+  out->type = static_cast<EngineType>(text.front());
   out->binary = false;
   out->data.assign(text.substr(1));
   return true;

@@ -24,6 +24,8 @@ struct EnginePacket {
   std::string data;
 };
 
+// Whether a text begins with the type of a packet.
+bool IsEnginePacket(std::string_view text);
 // As one text frame, or one element of a body. False: not a packet.
 bool ReadEnginePacket(std::string_view text, EnginePacket* out);
 // A body of long-polling: packets with 0x1e between them. False: one of them is no packet, or there

@@ -192,8 +192,8 @@ FrameCodec::Fed FrameCodec::Feed(uint8_t* data, size_t size) {
   wspp::lib::error_code error;
   try {
     fed.used = processor_->consume(data, size, error);
-  } catch (const std::exception&) {  // Memory for what the peer has announced.
-    fed.error = kCloseTooBig;
+  } catch (const std::exception&) {   // Memory for what the peer has announced.
+    fed.error = kCloseTryAgainLater;  // Nothing is wrong with the message.
     fed.why = "no memory for a message of that size";
     return fed;
   }

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "plugins/common/http_call.h"
+#include "plugins/websocket/json_scan.h"
 #include "plugins/websocket/socketio.h"
+#include "plugins/websocket/untaken.h"
 
 namespace viaduct::websocket {
 namespace {
@@ -21,12 +22,12 @@ constexpr std::string_view kEmitPrefix = "emit:";
 sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
 
 // The token that a client of Socket.IO may give on connecting; "" without one.
-std::string TokenOf(const std::string& auth) {
+std::string TokenOf(std::string_view auth) {
   constexpr size_t kMaxTokenBytes = 8192;
-  const auto json = nlohmann::json::parse(auth, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("token") || !json["token"].is_string()) return "";
-  std::string token = json["token"].get<std::string>();
-  return token.size() > kMaxTokenBytes ? "" : token;
+  std::string token;
+  return ReadJsonString(JsonMemberOf(auth, "token"), &token) && token.size() <= kMaxTokenBytes
+             ? token
+             : "";
 }
 
 HttpReply HttpRefusal(sdk::Code code, const HttpRequest& request) {
@@ -38,14 +39,6 @@ HttpReply HttpRefusal(sdk::Code code, const HttpRequest& request) {
 }
 
 }  // namespace
-
-// The host's reply, kept until the server's thread has used it.
-struct Listener::Answer {
-  HttpReply http;
-  std::vector<std::pair<std::string, std::string>> events;  // Name and body.
-  std::vector<std::string> rooms;
-  std::string body;
-};
 
 Listener::Listener(const sdk::Host& host, const ServerOptions& options)
     : host_(host), options_(options) {
@@ -66,6 +59,11 @@ Listener::Listener(const sdk::Host& host, const ServerOptions& options)
       {"slow_readers_total",
        "Peers that were disconnected because they did not read",
        &ServerStats::slow_readers,
+       {},
+       0},
+      {"crowded_out_total",
+       "Peers that were disconnected because all together held too much",
+       &ServerStats::crowded_out,
        {},
        0},
       {"timed_out_total", "Peers that fell silent", &ServerStats::timed_out, {}, 0},
@@ -116,8 +114,15 @@ Status Listener::Start() {
 
 bool Listener::Drain(absl::Duration timeout) {
   server_->Drain();
+  // After it, on the server's thread: from then on nothing is asked.
+  server_->Post([this] {
+    absl::MutexLock lock(&mutex_);
+    takes_events_ = false;
+  });
   absl::MutexLock lock(&mutex_);
-  const auto quiet = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return asked_.empty(); };
+  const auto quiet = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return !takes_events_ && asked_.empty() && answered_.empty();
+  };
   return mutex_.AwaitWithTimeout(absl::Condition(&quiet), timeout);
 }
 
@@ -194,20 +199,34 @@ void Listener::AskSession(Session& session, Asked asked, std::string_view method
   TellLives();
   const Status status =
       lives_.empty() ? Ask(std::move(asked), &call) : sdk::ResourceExhausted("call: OPEN waits");
+  if (status.ok()) return;
+  // Only its size is ever wrong with a call.
+  const bool large = status.code() == sdk::Code::kInvalidArgument;
+  const Untaken why = large ? Untaken::kTooLarge : Untaken::kBusy;
+  Answer answer;
+  answer.body = is_event ? UntakenAck(why) : UntakenAnswer(why, body);
+  answer.events.emplace_back("error", UntakenError(why));
   // Not on this stack, which is the session's.
-  if (!status.ok()) {
-    server_->Post([this, copy] { Apply(copy, Busy(copy.kind)); });
-  }
+  ApplyLater(copy, std::move(answer));
 }
 
-Listener::Answer Listener::Busy(Asked::Kind kind) {
-  Answer answer;
-  answer.body =
-      kind == Asked::Kind::kEvent
-          ? "{\"status\":\"retry\",\"error\":\"the server is busy\"}"
-          : "{\"status\":\"error\",\"result\":\"retry\",\"message\":\"the server is busy\"}";
-  answer.events.emplace_back("error", "{\"message\":\"the server is busy\"}");
-  return answer;
+// Answers come in groups: one call of the server's thread for all that are there when it comes.
+void Listener::ApplyLater(Asked asked, Answer answer) {
+  {
+    absl::MutexLock lock(&mutex_);
+    answered_.push_back({std::move(asked), std::move(answer)});
+    if (answered_.size() > 1) return;
+  }
+  server_->Post([this] { ApplyAll(); });
+}
+
+void Listener::ApplyAll() {
+  std::vector<Answered> answered;
+  {
+    absl::MutexLock lock(&mutex_);
+    answered.swap(answered_);
+  }
+  for (const Answered& one : answered) Apply(one.asked, one.answer);
 }
 
 void Listener::OnReply(const vd_reply& reply) {
@@ -234,8 +253,7 @@ void Listener::OnReply(const vd_reply& reply) {
       answer.events.emplace_back(name.substr(kEmitPrefix.size()), value);
     }
   }
-  server_->Post(
-      [this, asked = std::move(asked), answer = std::move(answer)] { Apply(asked, answer); });
+  ApplyLater(std::move(asked), std::move(answer));
 }
 
 void Listener::Apply(const Asked& asked, const Answer& answer) {
@@ -256,7 +274,7 @@ void Listener::Apply(const Asked& asked, const Answer& answer) {
 
 // ---- sessions
 
-void Listener::OnConnect(Session& session, const std::string& nsp, const std::string& auth) {
+void Listener::OnConnect(Session& session, std::string_view nsp, std::string_view auth) {
   if (lives_.size() >= kMaxLives) return session.Close(kCloseTryAgainLater, "the server is busy");
   std::string token = TokenOf(auth);
   if (!token.empty()) tokens_[session.id()] = std::move(token);
@@ -297,26 +315,24 @@ void Listener::TellLives() {
   }
 }
 
-void Listener::OnEvent(Session& session, SessionEvent event) {
+void Listener::OnEvent(Session& session, const SessionEvent& event) {
   Asked asked;
   asked.kind = Asked::Kind::kEvent;
   asked.session = session.id();
-  asked.nsp = event.nsp;
+  asked.nsp = std::string(event.nsp);
   asked.wants_ack = event.wants_ack;
   asked.ack_id = event.ack_id;
   asked.bytes = event.bytes;
-  std::string body = event.arguments.empty() ? std::string() : std::move(event.arguments.front());
-  if (!event.attachments.empty()) {
-    std::string whole;
-    if (!InlineAttachments(body, event.attachments, options_.max_payload_bytes, &whole)) {
-      return session.Violation("the attachments are not those of the event");
-    }
-    body = std::move(whole);
+  std::string whole;
+  if (!event.attachments.empty() &&
+      !InlineAttachments(event.first, event.attachments, options_.max_payload_bytes, &whole)) {
+    return session.Violation("the attachments are not those of the event");
   }
-  AskSession(session, std::move(asked), "EVENT", event.name, body);
+  AskSession(session, std::move(asked), "EVENT", event.name,
+             event.attachments.empty() ? event.first : whole);
 }
 
-void Listener::OnMessage(Session& session, bool, std::string payload) {
+void Listener::OnMessage(Session& session, bool, std::string_view payload) {
   Asked asked;
   asked.kind = Asked::Kind::kMessage;
   asked.session = session.id();
@@ -381,18 +397,17 @@ void Listener::OnCallCancel(uint64_t token) {
   server_->Post([this, token] { calls_.erase(token); });
 }
 
-void Listener::OnAck(Session& session, uint64_t id, std::string arguments) {
+void Listener::OnAck(Session& session, uint64_t id, std::string_view answer) {
   const auto found = calls_.find(id);
   if (found == calls_.end() || found->second != session.id()) {
     server_->CountStrayAck();
     return;
   }
   calls_.erase(found);
-  const std::vector<std::string_view> elements = ArrayElements(arguments);
   vd_reply reply = sdk::Record<vd_reply>();
   reply.token = id;
   reply.status = 200;
-  if (!elements.empty()) reply.body = sdk::Octets(elements.front());
+  reply.body = sdk::Octets(answer);
   host_.Reply(reply);
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -43,10 +44,10 @@ class Listener final : public ServerHandler {
   // ---- ServerHandler, on the server's thread
   void OnHttp(uint64_t ticket, HttpRequest request) override;
   void OnHttpGone(uint64_t ticket) override;
-  void OnConnect(Session& session, const std::string& nsp, const std::string& auth) override;
-  void OnEvent(Session& session, SessionEvent event) override;
-  void OnMessage(Session& session, bool binary, std::string payload) override;
-  void OnAck(Session& session, uint64_t id, std::string arguments) override;
+  void OnConnect(Session& session, std::string_view nsp, std::string_view auth) override;
+  void OnEvent(Session& session, const SessionEvent& event) override;
+  void OnMessage(Session& session, bool binary, std::string_view payload) override;
+  void OnAck(Session& session, uint64_t id, std::string_view answer) override;
   void OnClose(Session& session) override;
 
  private:
@@ -69,15 +70,25 @@ class Listener final : public ServerHandler {
     std::string path;
     std::string peer;
   };
-  struct Answer;
+  // The host's, kept until the server's thread has used it.
+  struct Answer {
+    std::vector<std::pair<std::string, std::string>> events;  // Name and body.
+    std::vector<std::string> rooms;
+    std::string body;
+  };
+  struct Answered {
+    Asked asked;
+    Answer answer;
+  };
 
   sdk::Status Ask(Asked asked, vd_call* call);
   void Forget(uint64_t token);
   void AskSession(Session& session, Asked asked, std::string_view method, std::string_view path,
                   std::string_view body);
+  void ApplyLater(Asked asked, Answer answer);
+  void ApplyAll();
   void Apply(const Asked& asked, const Answer& answer);
   void TellLives();
-  static Answer Busy(Asked::Kind kind);
 
   const sdk::Host host_;
   const ServerOptions options_;
@@ -87,6 +98,8 @@ class Listener final : public ServerHandler {
   mutable absl::Mutex mutex_;
   std::unordered_map<uint64_t, Asked> asked_ ABSL_GUARDED_BY(mutex_);  // By token.
   uint64_t last_token_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Answered> answered_ ABSL_GUARDED_BY(mutex_);
+  bool takes_events_ ABSL_GUARDED_BY(mutex_) = true;
 
   // The server's thread's own.
   std::deque<Life> lives_;

@@ -9,7 +9,6 @@ namespace viaduct::websocket {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 TEST(EnginePayload, ComesBackAsItWasWritten) {
   std::string body;
@@ -59,7 +58,8 @@ TEST(SocketIoPacket, ReadsEveryPart) {
   EXPECT_EQ(packet.nsp, "/admin");
   EXPECT_EQ(packet.id, 456u);
   EXPECT_EQ(packet.data, "[\"hi\",{\"_placeholder\":true,\"num\":0}]");
-  EXPECT_EQ(WriteSocketIoPacket(packet), "51-/admin,456[\"hi\",{\"_placeholder\":true,\"num\":0}]");
+  EXPECT_EQ(SocketIoHead(packet), "51-/admin,456");
+  EXPECT_THAT(packet.elements, ElementsAre("\"hi\"", "{\"_placeholder\":true,\"num\":0}"));
   EXPECT_EQ(Read("0").data, "");
   EXPECT_EQ(Read("0/custom,{\"a\":1}").nsp, "/custom");
   EXPECT_EQ(Read("1/custom").nsp, "/custom");
@@ -94,11 +94,22 @@ TEST(SocketIoPacket, RefusesWhatAClientMustNotSend) {
   }
 }
 
-TEST(ArrayElements, CutsWhereTheValuesEnd) {
-  EXPECT_THAT(ArrayElements("[]"), IsEmpty());
-  EXPECT_THAT(ArrayElements(" [ ] " + 1), IsEmpty());
-  EXPECT_THAT(ArrayElements("[ \"a,]\\\"\" , [1,[2]] ,{\"b\":\"}\"}, -1.5e3 ]"),
-              ElementsAre("\"a,]\\\"\"", "[1,[2]]", "{\"b\":\"}\"}", "-1.5e3"));
+TEST(SocketIoPacket, TakesNoMoreArgumentsAndAuthThanItsLimits) {
+  const auto list = [](size_t count) {
+    std::string text = "2[\"a\"";
+    for (size_t i = 1; i < count; ++i) text += ",0";
+    return text + "]";
+  };
+  SocketIoPacket packet;
+  std::string why;
+  EXPECT_TRUE(ReadSocketIoPacket(list(kMaxArguments), &packet, &why)) << why;
+  EXPECT_FALSE(ReadSocketIoPacket(list(1'000'000), &packet, &why));
+  EXPECT_EQ(why, "packet: too many arguments");
+  EXPECT_LE(packet.elements.capacity(), 4 * kMaxArguments);
+  const auto auth = [](size_t bytes) { return "0{\"token\":\"" + std::string(bytes, 'x') + "\"}"; };
+  EXPECT_TRUE(ReadSocketIoPacket(auth(8192), &packet, &why)) << why;
+  EXPECT_FALSE(ReadSocketIoPacket(auth(kMaxAuthBytes), &packet, &why));
+  EXPECT_EQ(why, "packet: the auth object is too large");
 }
 
 TEST(InlineAttachments, PutsOctetsWhereTheyBelong) {

@@ -1,174 +1,29 @@
 #include "plugins/websocket/server.h"
 
+#include <sched.h>
+
 #include <algorithm>
-#include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
-#include <optional>
-#include <thread>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "plugins/common/descriptors.h"
-#include "plugins/common/http_engine.h"
 #include "plugins/websocket/engine_http.h"
-#include "plugins/websocket/session_id.h"
-#include "plugins/websocket/socketio.h"
+#include "plugins/websocket/server_impl.h"
 #include "plugins/websocket/tls.h"
 
 namespace viaduct::websocket {
 namespace {
 
 namespace asio = boost::asio;
-using Tcp = asio::ip::tcp;
 using Error = boost::system::error_code;
 
 constexpr int kBacklog = 1024;
-constexpr size_t kReadBytes = 64u << 10;
 constexpr std::chrono::milliseconds kAcceptPause(100);  // When there are no descriptors left.
 constexpr std::chrono::milliseconds kGoodbye(300);      // For what is still to be sent at the end.
 
-absl::string_view View(std::string_view text) {
-  return absl::string_view(text.data(), text.size());
-}
-
 }  // namespace
-
-class Server::Impl final : public ConnectionOwner, public SessionOwner, public Timed {
- public:
-  Impl(ServerOptions options, ServerHandler* handler)
-      : options_(std::move(options)),
-        handler_(handler),
-        http_(options_.max_payload_bytes, [](int) {}),
-        buffer_(kReadBytes),
-        acceptor_(loop_),
-        accept_timer_(loop_),
-        deadlines_(loop_) {}
-
-  absl::Status Start();
-  void Drain();
-  void Stop();
-  void Post(std::function<void()> task) { asio::post(loop_, std::move(task)); }
-  void AnswerHttp(uint64_t ticket, const HttpReply& reply);
-
-  Session* Find(uint64_t id);
-  Session* FindBySid(std::string_view sid);
-  void Join(Session& session, const std::string& room);
-  size_t Publish(std::string_view route, std::string_view event, std::string_view body);
-  bool Ask(uint64_t id, std::string_view event, std::string_view body, uint64_t ack_id);
-
-  int port() const { return port_; }
-
-  // ---- ConnectionOwner
-  void OnRequest(const ConnectionPtr& connection, HttpRequest request, bool is_upgrade) override;
-  void OnClosed(Connection* connection) override;
-  bool Account(int64_t bytes) override {
-    buffered_bytes_ += bytes;
-    return buffered_bytes_ <= static_cast<int64_t>(options_.max_buffered_bytes);
-  }
-  HttpEngine& http() override { return http_; }
-
-  // ---- SessionOwner
-  void OnSessionConnect(Session* session, const std::string& nsp,
-                        const std::string& auth) override {
-    handler_->OnConnect(*session, nsp, auth);
-  }
-  void OnSessionEvent(Session* session, SessionEvent event) override {
-    handler_->OnEvent(*session, std::move(event));
-  }
-  void OnSessionMessage(Session* session, bool binary, std::string payload) override {
-    handler_->OnMessage(*session, binary, std::move(payload));
-  }
-  void OnSessionAck(Session* session, const std::string&, uint64_t id,
-                    std::string arguments) override {
-    handler_->OnAck(*session, id, std::move(arguments));
-  }
-  void OnSessionClosed(Session* session) override;
-
-  // ---- both
-  const ServerOptions& options() const override { return options_; }
-  ServerStats& stats() override { return stats_; }
-  Deadlines& deadlines() override { return deadlines_; }
-  // The time for goodbyes is over.
-  void OnDeadline() override { AbortAll(); }
-
- private:
-  // A plain request whose answer the handler gives.
-  class Waiting final : public Receiver {
-   public:
-    Waiting(Impl* owner, uint64_t ticket, ConnectionPtr connection)
-        : owner_(owner), ticket_(ticket), connection_(std::move(connection)) {}
-    const ConnectionPtr& connection() const { return connection_; }
-    void OnMessage(bool, std::string) override {}
-    void OnGone(Connection*) override { owner_->OnHttpGone(ticket_); }
-
-   private:
-    Impl* const owner_;
-    const uint64_t ticket_;
-    const ConnectionPtr connection_;
-  };
-  // Answers itself when the handler does not in time.
-  struct Ticket final : public Timed {
-    Ticket(Impl* o, uint64_t t, ConnectionPtr c)
-        : owner(o), number(t), waiting(o, t, std::move(c)) {}
-    void OnDeadline() override {
-      owner->AnswerHttp(number, Problem(504, "the answer took too long"));
-    }
-    Impl* const owner;
-    const uint64_t number;
-    Waiting waiting;
-  };
-
-  absl::Status Bind();
-  void Accept();
-  void OnAccept(Tcp::socket socket);
-  void Ask(const ConnectionPtr& connection, HttpRequest request);
-  void OnEngine(const ConnectionPtr& connection, HttpRequest request, bool is_upgrade);
-  void OnNewSession(const ConnectionPtr& connection, const HttpRequest& request, bool is_upgrade);
-  void OnKnownSession(const ConnectionPtr& connection, const HttpRequest& request, Session* session,
-                      bool is_upgrade);
-  SessionPtr MakeSession(Session::Kind kind, const ConnectionPtr& connection,
-                         const HttpRequest& request);
-  void OnHttpGone(uint64_t ticket);
-  bool IsEnginePath(const std::string& path) const;
-  void Goodbye();
-  void AbortAll();
-
-  const ServerOptions options_;
-  ServerHandler* const handler_;
-  ServerStats stats_;
-  HttpEngine http_;
-  SharedBuffer buffer_;
-  asio::io_context loop_{1};
-  // While draining there may be neither acceptor nor connection, and still something to do.
-  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
-  std::optional<asio::ssl::context> tls_;
-  Tcp::acceptor acceptor_;
-  asio::steady_timer accept_timer_;
-  Deadlines deadlines_;
-  std::thread thread_;
-  int port_ = 0;
-  int max_connections_ = 0;
-  std::atomic<bool> draining_{false};
-  bool stopped_ = false;
-
-  // The loop's own.
-  std::unordered_map<Connection*, ConnectionPtr> connections_;
-  std::unordered_map<uint64_t, std::unique_ptr<Ticket>> tickets_;
-  std::unordered_map<uint64_t, SessionPtr> sessions_;
-  std::unordered_map<std::string_view, Session*> by_sid_;  // Keys are the sessions' own.
-  std::unordered_map<std::string, std::unordered_set<Session*>> rooms_;
-  uint64_t last_id_ = 0;
-  int64_t buffered_bytes_ = 0;
-  bool ending_ = false;
-};
 
 // ---- life
 
@@ -206,7 +61,13 @@ absl::Status Server::Impl::Start() {
   max_connections_ = std::min(options_.max_connections, DescriptorsToSpare());
   Accept();
   work_.emplace(loop_.get_executor());
-  thread_ = std::thread([this] { loop_.run(); });
+  thread_ = std::thread([this] {
+    // Answers come in groups, one after a commit: woken by the first of them, the loop lets their
+    // thread tell the others before it runs (sched(7)).
+    const sched_param param{};
+    sched_setscheduler(0, SCHED_BATCH, &param);
+    loop_.run();
+  });
   return absl::OkStatus();
 }
 
@@ -215,7 +76,27 @@ void Server::Impl::Drain() {
   Post([this] {
     Error ignored;
     acceptor_.close(ignored);
+    for (const SessionPtr& session : AllSessions()) session->Drain();
   });
+}
+
+std::vector<SessionPtr> Server::Impl::AllSessions() const {
+  std::vector<SessionPtr> sessions;
+  sessions.reserve(sessions_.size());
+  for (const auto& [id, session] : sessions_) sessions.push_back(session);
+  return sessions;
+}
+
+void Server::Impl::EndStep() {
+  if (steps_ > 1) {
+    --steps_;
+    return;
+  }
+  // Whoever ends meanwhile may add to it.
+  for (size_t i = 0; i < flushes_.size(); ++i) ConnectionPtr(flushes_[i])->Flush();
+  flushes_.clear();
+  --steps_;
+  budget_.Enforce();
 }
 
 void Server::Impl::Stop() {
@@ -231,10 +112,9 @@ void Server::Impl::Goodbye() {
   Error ignored;
   acceptor_.close(ignored);
   accept_timer_.cancel();
-  std::vector<SessionPtr> sessions;
-  for (const auto& [id, session] : sessions_) sessions.push_back(session);
-  for (const SessionPtr& session : sessions)
+  for (const SessionPtr& session : AllSessions()) {
     session->Close(kCloseGoingAway, "the node is stopping");
+  }
   std::vector<uint64_t> tickets;
   for (const auto& [ticket, waiting] : tickets_) tickets.push_back(ticket);
   for (const uint64_t ticket : tickets) {
@@ -295,9 +175,17 @@ bool Server::Impl::IsEnginePath(const std::string& path) const {
       [&](const std::string& known) { return path == known || absl::StrCat(path, "/") == known; });
 }
 
+// A poll of a session that is there.
+bool Server::Impl::FetchesAnswers(const HttpRequest& request, bool is_upgrade) const {
+  return !is_upgrade && request.method == "GET" && IsEnginePath(request.path) &&
+         !EngineParameter(request.query, "sid").empty();
+}
+
 void Server::Impl::OnRequest(const ConnectionPtr& connection, HttpRequest request,
                              bool is_upgrade) {
-  if (draining_) return connection->Answer(Problem(503, "the server is stopping"));
+  if (draining_ && !FetchesAnswers(request, is_upgrade)) {
+    return connection->Answer(Problem(503, "the server is stopping"));
+  }
   if (IsEnginePath(request.path)) {
     return OnEngine(connection, std::move(request), is_upgrade);
   }
@@ -334,136 +222,6 @@ void Server::Impl::OnHttpGone(uint64_t ticket) {
   deadlines_.Clear(found->second.get());
   tickets_.erase(found);
   handler_->OnHttpGone(ticket);
-}
-
-// ---- sessions
-
-void Server::Impl::OnEngine(const ConnectionPtr& connection, HttpRequest request, bool is_upgrade) {
-  const auto refuse = [&](const HttpReply& reply) {
-    ++stats_.refused;
-    connection->Answer(reply);
-  };
-  if (EngineParameter(request.query, "EIO") != "4") return refuse(BadVersion());
-  const std::string transport = EngineParameter(request.query, "transport");
-  if (transport != (is_upgrade ? "websocket" : "polling")) {
-    return refuse(transport == "polling" || transport == "websocket" ? BadRequest()
-                                                                     : UnknownTransport());
-  }
-  const std::string sid = EngineParameter(request.query, "sid");
-  if (sid.empty()) return OnNewSession(connection, request, is_upgrade);
-  Session* const session = FindBySid(sid);
-  // A name that was overheard is of no use from elsewhere.
-  if (session == nullptr || session->peer().address != connection->peer().address ||
-      absl::StripSuffix(session->path(), "/") != absl::StripSuffix(request.path, "/")) {
-    return refuse(UnknownSession());
-  }
-  OnKnownSession(connection, request, session, is_upgrade);
-}
-
-void Server::Impl::OnNewSession(const ConnectionPtr& connection, const HttpRequest& request,
-                                bool is_upgrade) {
-  if (request.method != "GET") {
-    ++stats_.refused;
-    return connection->Answer(BadMethod());
-  }
-  const SessionPtr session = MakeSession(Session::Kind::kEngine, connection, request);
-  if (session == nullptr) return;
-  if (!is_upgrade) return session->OpenPolling(connection);
-  if (!session->OpenWebSocket(connection)) OnSessionClosed(session.get());
-}
-
-void Server::Impl::OnKnownSession(const ConnectionPtr& connection, const HttpRequest& request,
-                                  Session* session, bool is_upgrade) {
-  if (is_upgrade) return session->OnUpgrade(connection);
-  if (request.method == "GET") return session->OnPoll(connection);
-  if (request.method == "POST") return session->OnPost(connection, request.body);
-  ++stats_.refused;
-  connection->Answer(BadRequest());
-}
-
-SessionPtr Server::Impl::MakeSession(Session::Kind kind, const ConnectionPtr& connection,
-                                     const HttpRequest& request) {
-  // Long-polling sessions hold no connection, so they are counted themselves.
-  std::string sid = NewSessionId();
-  if (sid.empty() || sessions_.size() >= static_cast<size_t>(max_connections_)) {
-    ++stats_.refused;
-    connection->Answer(Problem(503, "too many sessions"));
-    return nullptr;
-  }
-  auto session = std::make_shared<Session>(this, kind, ++last_id_, std::move(sid),
-                                           connection->peer(), request.path, request);
-  sessions_.emplace(session->id(), session);
-  by_sid_.emplace(session->sid(), session.get());
-  stats_.sessions = static_cast<int64_t>(sessions_.size());
-  return session;
-}
-
-void Server::Impl::OnSessionClosed(Session* session) {
-  const auto found = sessions_.find(session->id());
-  if (found == sessions_.end()) return;
-  const SessionPtr self = found->second;
-  for (const std::string& room : session->rooms()) {
-    const auto members = rooms_.find(room);
-    if (members == rooms_.end()) continue;
-    members->second.erase(session);
-    if (members->second.empty()) rooms_.erase(members);
-  }
-  by_sid_.erase(session->sid());
-  sessions_.erase(found);
-  stats_.sessions = static_cast<int64_t>(sessions_.size());
-  handler_->OnClose(*session);
-}
-
-Session* Server::Impl::Find(uint64_t id) {
-  const auto found = sessions_.find(id);
-  return found == sessions_.end() ? nullptr : found->second.get();
-}
-
-Session* Server::Impl::FindBySid(std::string_view sid) {
-  const auto found = by_sid_.find(sid);
-  return found == by_sid_.end() ? nullptr : found->second;
-}
-
-void Server::Impl::Join(Session& session, const std::string& room) {
-  if (rooms_[room].insert(&session).second) session.rooms().push_back(room);
-}
-
-size_t Server::Impl::Publish(std::string_view route, std::string_view event,
-                             std::string_view body) {
-  std::vector<SessionPtr> receivers;
-  constexpr std::string_view kRoom = "room:";
-  constexpr std::string_view kSession = "session:";
-  if (route == "all") {
-    for (const auto& [id, session] : sessions_) receivers.push_back(session);
-  } else if (route.substr(0, kRoom.size()) == kRoom) {
-    const auto room = rooms_.find(std::string(route.substr(kRoom.size())));
-    if (room == rooms_.end()) return 0;
-    for (Session* const session : room->second) receivers.push_back(session->shared_from_this());
-  } else if (route.substr(0, kSession.size()) == kSession) {
-    Session* const session = FindBySid(route.substr(kSession.size()));
-    if (session != nullptr) receivers.push_back(session->shared_from_this());
-  }
-  if (receivers.empty()) return 0;
-  const std::string payload =
-      absl::StrCat("42[", QuoteJson(event), ",", View(body.empty() ? "null" : body), "]");
-  std::string frame;
-  FrameCodec::AppendServerFrame(FrameKind::kText, payload, &frame);
-  size_t count = 0;
-  for (const SessionPtr& session : receivers) {
-    if (session->socketio() == nullptr || !session->socketio()->IsConnected("/")) continue;
-    session->SendShared(frame, payload);
-    ++count;
-  }
-  return count;
-}
-
-bool Server::Impl::Ask(uint64_t id, std::string_view event, std::string_view body,
-                       uint64_t ack_id) {
-  Session* const session = Find(id);
-  if (session == nullptr || session->socketio() == nullptr) return false;
-  if (!session->socketio()->IsConnected("/")) return false;
-  session->socketio()->EmitWithAck("/", event, body, ack_id);
-  return true;
 }
 
 // ---- the outside

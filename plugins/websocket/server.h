@@ -25,12 +25,12 @@ class ServerHandler {
   // Its answer is no longer wanted.
   virtual void OnHttpGone(uint64_t ticket) = 0;
   // `nsp` is "" on a session without Socket.IO.
-  virtual void OnConnect(Session& session, const std::string& nsp, const std::string& auth) = 0;
+  virtual void OnConnect(Session& session, std::string_view nsp, std::string_view auth) = 0;
   // Both are ended by Session::EventDone.
-  virtual void OnEvent(Session& session, SessionEvent event) = 0;
-  virtual void OnMessage(Session& session, bool binary, std::string payload) = 0;
-  // The peer's answer to an event that had asked for one. `arguments` is a JSON array.
-  virtual void OnAck(Session& session, uint64_t id, std::string arguments) = 0;
+  virtual void OnEvent(Session& session, const SessionEvent& event) = 0;
+  virtual void OnMessage(Session& session, bool binary, std::string_view payload) = 0;
+  // The peer's answer to an event that had asked for one: JSON, "" where it says nothing.
+  virtual void OnAck(Session& session, uint64_t id, std::string_view answer) = 0;
   virtual void OnClose(Session& session) = 0;
 
  protected:
@@ -47,7 +47,8 @@ class Server {
   // Binds and serves. UNAVAILABLE: the address is taken or not ours; INVALID_ARGUMENT: the
   // certificate or its key cannot be used.
   absl::Status Start();
-  // Takes no new connection, request or session.
+  // Takes no new connection, request, session, event or message. What was taken is answered; then
+  // its session ends.
   void Drain();
   // Ends all: when it returns no thread, timer and descriptor is left, and nothing is called.
   void Stop();

@@ -31,11 +31,12 @@ struct ServerOptions {
   size_t max_payload_bytes = 32u << 20;  // One message, packet or body.
   size_t max_header_bytes = 32u << 10;
   int max_connections = 20'000;  // Fewer where the process may not open so many descriptors.
-  size_t max_buffered_bytes = 512u << 20;  // Of all connections together.
-  size_t max_unsent_bytes = 16u << 20;     // Of one session; one message always fits.
-  size_t max_pending_events = 256;         // Of one session, that the node has not answered.
-  bool deflate = false;                    // Accept permessage-deflate.
-  std::string certificate_file;            // PEM; with key_file: TLS and nothing else.
+  // Of all peers together: input that is not complete, output that is not read.
+  size_t max_buffered_bytes = 512u << 20;
+  size_t max_unsent_bytes = 16u << 20;  // Of one session; one message always fits.
+  size_t max_pending_events = 256;      // Of one session, that the node has not answered.
+  bool deflate = false;                 // Accept permessage-deflate.
+  std::string certificate_file;         // PEM; with key_file: TLS and nothing else.
   std::string key_file;
 };
 
@@ -47,6 +48,7 @@ struct ServerStats {
   std::atomic<uint64_t> refused{0};       // Connections, handshakes and requests.
   std::atomic<uint64_t> violations{0};    // Sessions ended because of what the peer sent.
   std::atomic<uint64_t> slow_readers{0};  // Sessions ended because the peer did not read.
+  std::atomic<uint64_t> crowded_out{0};   // Peers ended because all together held too much.
   std::atomic<uint64_t> timed_out{0};     // Peers that fell silent.
   std::atomic<uint64_t> stray_acks{0};    // Acknowledgements that nobody had asked for.
   std::atomic<uint64_t> bytes_in{0};

@@ -92,7 +92,10 @@ Session::Session(SessionOwner* owner, Kind kind, uint64_t id, std::string sid,
   }
 }
 
-Session::~Session() { owner_->deadlines().Clear(this); }
+Session::~Session() {
+  owner_->deadlines().Clear(this);
+  owner_->budget().Set(this, 0);
+}
 
 std::string Session::OpenPacket(bool may_upgrade) const {
   const ServerOptions& options = owner_->options();
@@ -157,6 +160,7 @@ void Session::AnswerPoll() {
   std::string body;
   for (const EnginePacket& packet : TakeQueue()) AppendEnginePacket(packet, &body);
   AnswerPoll(std::move(body));
+  EndIfDrained();
 }
 
 void Session::AnswerPoll(std::string body) {
@@ -176,7 +180,7 @@ void Session::OnPost(const ConnectionPtr& connection, std::string_view body) {
   const SessionPtr self = shared_from_this();
   for (EnginePacket& packet : packets) {
     if (closed_) break;
-    Handle(std::move(packet));
+    packet.binary ? HandleBinary(std::move(packet.data)) : Handle(packet.type, packet.data);
   }
   if (!closed_ && Busy()) {
     post_ = connection;
@@ -203,28 +207,25 @@ void Session::Upgraded(const ConnectionPtr& connection) {
   probe_.reset();
   AnswerPoll(std::string(kNoopPacket));
   for (EnginePacket& packet : TakeQueue()) Send(std::move(packet));
-  if (Busy()) connection->Pause();
+  Settle();
+  if (Busy() || draining_) connection->Pause();
+  EndIfDrained();
 }
 
 // ---- what comes
 
 void Session::OnMessage(bool binary, std::string payload) {
   const SessionPtr self = shared_from_this();
-  if (kind_ == Kind::kRaw) return HandleMessage(binary, std::move(payload));
-  EnginePacket packet;
-  packet.binary = binary;
-  if (binary) {
-    packet.data = std::move(payload);
-  } else if (!ReadEnginePacket(payload, &packet)) {
-    return Violation("not a packet");
-  }
-  Handle(std::move(packet));
+  if (binary) return HandleBinary(std::move(payload));
+  if (kind_ == Kind::kRaw) return HandleText(payload);
+  if (!IsEnginePacket(payload)) return Violation("not a packet");
+  Handle(static_cast<EngineType>(payload.front()), std::string_view(payload).substr(1));
 }
 
-void Session::Handle(EnginePacket packet) {
-  switch (packet.type) {
+void Session::Handle(EngineType type, std::string_view text) {
+  switch (type) {
     case EngineType::kMessage:
-      return HandleMessage(packet.binary, std::move(packet.data));
+      return HandleText(text);
     case EngineType::kPong:
       if (pinged_) AwaitPing();
       return;
@@ -238,16 +239,20 @@ void Session::Handle(EnginePacket packet) {
   }
 }
 
-void Session::HandleMessage(bool binary, std::string payload) {
-  const size_t bytes = payload.size();
+void Session::HandleText(std::string_view text) {
   ++pending_events_;
-  Hold(bytes);
-  if (socketio_ != nullptr) {
-    binary ? socketio_->TakeBinary(std::move(payload)) : socketio_->TakeText(std::move(payload));
-    return;
-  }
+  Hold(text.size());
+  if (socketio_ != nullptr) return socketio_->TakeText(text);
   ++owner_->stats().events;
-  owner_->OnSessionMessage(this, binary, std::move(payload));
+  owner_->OnSessionMessage(this, false, text);
+}
+
+void Session::HandleBinary(std::string data) {
+  ++pending_events_;
+  Hold(data.size());
+  if (socketio_ != nullptr) return socketio_->TakeBinary(std::move(data));
+  ++owner_->stats().events;
+  owner_->OnSessionMessage(this, true, data);
 }
 
 void Session::Hold(size_t bytes) {
@@ -264,11 +269,28 @@ void Session::EventDone(size_t bytes) {
   const SessionPtr self = shared_from_this();
   if (pending_events_ > 0) --pending_events_;
   pending_bytes_ -= std::min(pending_bytes_, bytes);
+  if (draining_) return EndIfDrained();
   if (Busy()) return;
   if (websocket_ != nullptr) websocket_->Resume();
   if (const ConnectionPtr post = std::exchange(post_, nullptr)) {
     post->Answer(TextReply(200, "ok"));
   }
+}
+
+// Nothing more is taken; the peer hears of what was.
+void Session::Drain() {
+  if (closed_ || std::exchange(draining_, true)) return;
+  const SessionPtr self = shared_from_this();
+  if (websocket_ != nullptr) websocket_->Pause();
+  EndIfDrained();
+}
+
+void Session::EndIfDrained() {
+  if (!draining_ || pending_events_ > 0 || !queue_.empty()) return;
+  if (const ConnectionPtr post = std::exchange(post_, nullptr)) {
+    post->Answer(TextReply(200, "ok"));
+  }
+  Close(kCloseGoingAway, "the node is stopping");
 }
 
 // ---- what goes
@@ -288,19 +310,37 @@ void Session::Send(EnginePacket packet) {
   AnswerPoll();
 }
 
-// Until the next poll. False: too much waits for it already, here or everywhere.
+// Until the next poll. False: too much waits for it already.
 bool Session::Queue(EnginePacket packet) {
-  const size_t bytes = packet.data.size();
   const bool first = queue_.empty();
-  queued_bytes_ += bytes;
+  queued_bytes_ += packet.data.size();
   queue_.push_back(std::move(packet));
-  const bool fits = owner_->Account(static_cast<int64_t>(bytes));
-  return first || (fits && queued_bytes_ <= owner_->options().max_unsent_bytes);
+  Settle();
+  return first || queued_bytes_ <= owner_->options().max_unsent_bytes;
 }
 
 std::deque<EnginePacket> Session::TakeQueue() {
-  owner_->Account(-static_cast<int64_t>(std::exchange(queued_bytes_, 0)));
-  return std::exchange(queue_, {});
+  std::deque<EnginePacket> queue = std::exchange(queue_, {});
+  queued_bytes_ = 0;
+  Settle();
+  return queue;
+}
+
+// A WebSocket answers for its session, so that it counts as one.
+void Session::Settle() {
+  const size_t kept = queued_bytes_ + (socketio_ == nullptr ? 0 : socketio_->partial_bytes());
+  owner_->budget().Set(this, websocket_ == nullptr ? kept : 0);
+  if (websocket_ != nullptr) websocket_->HoldBeside(kept);
+}
+
+void Session::GiveWay() {
+  ++owner_->stats().crowded_out;
+  Close(kCloseTryAgainLater, "too much at once");
+}
+
+void Session::SendPacket(std::string_view packet) {
+  if (websocket_ != nullptr) return websocket_->SendMessage(false, packet);
+  Send(EnginePacket{static_cast<EngineType>(packet.front()), false, std::string(packet.substr(1))});
 }
 
 void Session::SendMessage(bool binary, std::string_view payload) {
@@ -326,7 +366,7 @@ bool Session::MayHavePonged() {
 
 void Session::OnDeadline() {
   const SessionPtr self = shared_from_this();
-  if (kind_ == Kind::kRaw && pinged_ && websocket_->TakePong()) return AwaitPing();
+  if (kind_ == Kind::kRaw && pinged_ && websocket_->ponged()) return AwaitPing();
   if (pinged_ && MayHavePonged()) {
     return owner_->deadlines().Set(this, absl::ToChronoNanoseconds(owner_->options().ping_timeout));
   }
@@ -381,7 +421,7 @@ void Session::End() {
   }
   if (websocket_ != nullptr) websocket_->SetReceiver(nullptr);
   websocket_.reset();
-  TakeQueue();
+  TakeQueue();  // And holds nothing any more.
   owner_->OnSessionClosed(this);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "plugins/common/http_message.h"
+#include "plugins/websocket/budget.h"
 #include "plugins/websocket/connection.h"
 #include "plugins/websocket/deadlines.h"
 #include "plugins/websocket/engine_packet.h"
@@ -22,11 +23,12 @@ class Session;
 class SocketIo;  // socketio.h
 using SessionPtr = std::shared_ptr<Session>;
 
-// What a peer has said. `arguments` are the elements of a JSON array, as text.
+// What a peer has said. Texts are slices of what came, as JSON.
 struct SessionEvent {
-  std::string nsp;
+  std::string_view nsp;
   std::string name;
-  std::vector<std::string> arguments;
+  std::string_view first;      // Argument; "" without one.
+  std::string_view arguments;  // All of them, with commas between.
   std::vector<std::string> attachments;
   bool wants_ack = false;
   uint64_t ack_id = 0;
@@ -37,27 +39,28 @@ struct SessionEvent {
 class SessionOwner {
  public:
   // The peer has entered a namespace, or is there without one (""). `auth` is a JSON object or "".
-  virtual void OnSessionConnect(Session* session, const std::string& nsp,
-                                const std::string& auth) = 0;
+  virtual void OnSessionConnect(Session* session, std::string_view nsp, std::string_view auth) = 0;
   // Both are ended by Session::EventDone, whatever came of them.
-  virtual void OnSessionEvent(Session* session, SessionEvent event) = 0;
-  virtual void OnSessionMessage(Session* session, bool binary, std::string payload) = 0;
-  virtual void OnSessionAck(Session* session, const std::string& nsp, uint64_t id,
-                            std::string arguments) = 0;
+  virtual void OnSessionEvent(Session* session, const SessionEvent& event) = 0;
+  virtual void OnSessionMessage(Session* session, bool binary, std::string_view payload) = 0;
+  // `answer` is the first argument, as JSON; "" without one.
+  virtual void OnSessionAck(Session* session, uint64_t id, std::string_view answer) = 0;
   virtual void OnSessionClosed(Session* session) = 0;
-  // As ConnectionOwner::Account, for what waits to be polled.
-  virtual bool Account(int64_t bytes) = 0;
 
   virtual const ServerOptions& options() const = 0;
   virtual ServerStats& stats() = 0;
   virtual Deadlines& deadlines() = 0;
+  virtual Budget& budget() = 0;
 
  protected:
   ~SessionOwner() = default;
 };
 
 // Lives on the owner's thread.
-class Session final : public std::enable_shared_from_this<Session>, public Receiver, public Timed {
+class Session final : public std::enable_shared_from_this<Session>,
+                      public Receiver,
+                      public Timed,
+                      public Holder {
  public:
   enum class Kind : uint8_t { kRaw, kEngine };
 
@@ -86,12 +89,18 @@ class Session final : public std::enable_shared_from_this<Session>, public Recei
 
   // A message in the way of the session's transport.
   void SendMessage(bool binary, std::string_view payload);
+  // The same, of an Engine.IO session, for a text packet with its type in front.
+  void SendPacket(std::string_view packet);
   // The same for many: `frame` is the WebSocket frame of the packet.
   void SendShared(const std::string& frame, std::string_view payload);
   // More octets belong to the event that is being taken.
   void Hold(size_t bytes);
   // One event or message has been dealt with.
   void EventDone(size_t bytes);
+  // What is kept for it may have changed.
+  void Settle();
+  // Takes no more; closes when what was taken is answered.
+  void Drain();
   // A message was against the protocol above.
   void Violation(const std::string& why);
   void Close(uint16_t code, std::string_view reason);
@@ -100,13 +109,16 @@ class Session final : public std::enable_shared_from_this<Session>, public Recei
   void OnMessage(bool binary, std::string payload) override;
   void OnGone(Connection* connection) override;
   void OnDeadline() override;
+  void GiveWay() override;
 
  private:
   // The WebSocket that may become the transport.
   class Probe;
 
-  void Handle(EnginePacket packet);
-  void HandleMessage(bool binary, std::string payload);
+  void Handle(EngineType type, std::string_view text);
+  void HandleText(std::string_view text);
+  void HandleBinary(std::string data);
+  void EndIfDrained();
   void Send(EnginePacket packet);
   void AnswerPoll();
   void AnswerPoll(std::string body);
@@ -137,6 +149,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Recei
   size_t pending_events_ = 0;
   size_t pending_bytes_ = 0;
   bool pinged_ = false;  // A pong is due.
+  bool draining_ = false;
   bool closed_ = false;
 };
 

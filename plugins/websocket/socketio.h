@@ -22,32 +22,37 @@ class SocketIo final : public Timed {
   void Start();  // The peer must connect to a namespace in time.
   void Stop();
 
-  void TakeText(std::string text);
+  void TakeText(std::string_view text);
   void TakeBinary(std::string data);
   void OnDeadline() override;
+  // Octets of a packet whose last attachment is not here yet.
+  size_t partial_bytes() const { return partial_bytes_; }
 
   // `elements` are the JSON values of the arguments, with commas between. Nothing is sent to a
   // namespace that the peer has left.
-  void Emit(const std::string& nsp, std::string_view event, std::string_view elements,
+  void Emit(std::string_view nsp, std::string_view event, std::string_view elements,
             const std::vector<std::string>& attachments);
-  void EmitWithAck(const std::string& nsp, std::string_view event, std::string_view elements,
+  void EmitWithAck(std::string_view nsp, std::string_view event, std::string_view elements,
                    uint64_t id);
-  void Ack(const std::string& nsp, uint64_t id, std::string_view elements,
+  void Ack(std::string_view nsp, uint64_t id, std::string_view elements,
            const std::vector<std::string>& attachments);
   bool IsConnected(std::string_view nsp) const;
 
  private:
-  void Handle(SocketIoPacket packet, size_t bytes);
+  void TakeWhole();
+  void Handle(const SocketIoPacket& packet, size_t bytes);
   void Connect(const SocketIoPacket& packet);
-  void Disconnect(const std::string& nsp);
-  void Event(SocketIoPacket packet, size_t bytes);
-  void Write(SocketIoPacket packet, const std::vector<std::string>& attachments);
+  void Disconnect(std::string_view nsp);
+  void Event(const SocketIoPacket& packet, size_t bytes);
+  void Write(SocketIoPacket packet, std::string_view data,
+             const std::vector<std::string>& attachments);
 
   Session* const session_;
   SessionOwner* const owner_;
   std::vector<std::string> connected_;
   bool ever_connected_ = false;
-  SocketIoPacket partial_;  // Waits for attachments.
+  std::string partial_;  // A packet that waits for attachments.
+  size_t expected_ = 0;  // So many.
   std::vector<std::string> attachments_;
   size_t partial_bytes_ = 0;
 };

@@ -17,7 +17,6 @@ constexpr size_t kMaxPlaceholderBytes = 64;
 constexpr std::string_view kPlaceholderMark = "_placeholder";
 
 bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
-bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 // Takes digits from the front; false: none, or too many.
 bool TakeNumber(std::string_view* text, uint64_t* out) {
@@ -62,7 +61,7 @@ bool ReadHead(std::string_view* rest, SocketIoPacket* out, std::string* why) {
   if (!rest->empty() && rest->front() == '/') {
     const size_t end = std::min(rest->find(','), rest->size());
     if (end > kMaxNamespaceBytes) return wrong("packet: the namespace is too long");
-    out->nsp.assign(rest->substr(0, end));
+    out->nsp = rest->substr(0, end);
     rest->remove_prefix(std::min(end + 1, rest->size()));
   }
   if (!rest->empty() && IsDigit(rest->front())) {
@@ -73,56 +72,51 @@ bool ReadHead(std::string_view* rest, SocketIoPacket* out, std::string* why) {
   return true;
 }
 
-bool CheckData(SocketIoPacket* packet, std::string* why) {
-  const std::string& data = packet->data;
-  const bool object = !data.empty() && data.front() == '{' && Json::accept(data);
-  const bool array = !data.empty() && data.front() == '[' && Json::accept(data);
+bool IsObject(std::string_view data) {
+  return !data.empty() && data.front() == '{' && IsJson(data);
+}
+
+bool ReadElements(SocketIoPacket* packet, std::string* why) {
+  switch (ScanJsonArray(packet->data, kMaxArguments, &packet->elements)) {
+    case ArrayScan::kGood:
+      return true;
+    case ArrayScan::kTooMany:
+      *why = "packet: too many arguments";
+      return false;
+    case ArrayScan::kNoArray:
+      break;
+  }
+  *why = "packet: not the data of its type";
+  return false;
+}
+
+bool ReadData(SocketIoPacket* packet, std::string* why) {
+  const auto wrong = [why](const char* what) {
+    *why = what;
+    return false;
+  };
+  const std::string_view data = packet->data;
   bool good = false;
   switch (packet->type) {
     case SocketIoType::kConnect:
-      good = data.empty() || object;
+      if (data.size() > kMaxAuthBytes) return wrong("packet: the auth object is too large");
+      good = data.empty() || IsObject(data);
       break;
     case SocketIoType::kDisconnect:
       good = data.empty();
       break;
     case SocketIoType::kConnectError:
-      good = object;
-      break;
-    case SocketIoType::kAck:
-    case SocketIoType::kBinaryAck:
-      good = array && packet->id.has_value();
+      good = IsObject(data);
       break;
     default:
-      good = array;
+      if (!ReadElements(packet, why)) return false;
+      good = IsEvent(packet->type) || packet->id.has_value();
   }
-  if (!good) *why = "packet: not the data of its type";
-  if (!good || !IsEvent(packet->type)) return good;
-  const std::vector<std::string_view> elements = ArrayElements(data);
-  good = !elements.empty() && elements.front().front() == '"' &&
-         elements.front().size() <= kMaxEventBytes;
-  if (!good) *why = "packet: no name of an event";
-  return good;
-}
-
-// The end of the JSON value at `at`, which is known to be JSON.
-size_t ValueEnd(std::string_view json, size_t at) {
-  size_t depth = 0;
-  for (; at < json.size(); ++at) {
-    const char c = json[at];
-    if (c == '"') {
-      for (++at; json[at] != '"'; ++at) {
-        if (json[at] == '\\') ++at;
-      }
-    } else if (c == '[' || c == '{') {
-      ++depth;
-    } else if (c == ']' || c == '}') {
-      if (depth == 0) return at;
-      --depth;
-    } else if (c == ',' && depth == 0) {
-      return at;
-    }
-  }
-  return at;
+  if (!good) return wrong("packet: not the data of its type");
+  if (!IsEvent(packet->type)) return true;
+  good = !packet->elements.empty() && packet->elements.front().front() == '"' &&
+         packet->elements.front().size() <= kMaxEventBytes;
+  return good || wrong("packet: no name of an event");
 }
 
 // The number of the placeholder that `object` is; -1: it is none.
@@ -148,32 +142,16 @@ std::string_view ObjectAround(std::string_view json, size_t mark) {
 
 bool ReadSocketIoPacket(std::string_view text, SocketIoPacket* out, std::string* why) {
   if (!ReadHead(&text, out, why)) return false;
-  out->data.assign(text);
-  return CheckData(out, why);
+  out->data = text;
+  return ReadData(out, why);
 }
 
-std::string WriteSocketIoPacket(const SocketIoPacket& packet) {
+std::string SocketIoHead(const SocketIoPacket& packet) {
   std::string out(1, static_cast<char>(packet.type));
   if (IsBinary(packet.type)) absl::StrAppend(&out, packet.attachments, "-");
-  if (packet.nsp != "/") absl::StrAppend(&out, packet.nsp, ",");
+  if (packet.nsp != "/") out.append(packet.nsp).append(",");
   if (packet.id.has_value()) absl::StrAppend(&out, *packet.id);
-  out.append(packet.data);
   return out;
-}
-
-std::vector<std::string_view> ArrayElements(std::string_view array) {
-  std::vector<std::string_view> elements;
-  size_t at = 1;
-  while (at < array.size()) {
-    while (IsSpace(array[at])) ++at;
-    if (array[at] == ']') break;
-    size_t end = ValueEnd(array, at);
-    const size_t next = end + 1;
-    while (IsSpace(array[end - 1])) --end;
-    elements.push_back(array.substr(at, end - at));
-    at = next;
-  }
-  return elements;
 }
 
 bool ReadJsonString(std::string_view json, std::string* out) {
@@ -189,6 +167,10 @@ bool ReadJsonString(std::string_view json, std::string* out) {
 }
 
 std::string QuoteJson(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+  });
+  if (plain) return std::string("\"").append(text).append("\"");
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "plugins/websocket/json_scan.h"
+
 namespace viaduct::websocket {
 
 enum class SocketIoType : char {
@@ -20,25 +22,28 @@ enum class SocketIoType : char {
   kBinaryAck = '6',
 };
 
-inline constexpr size_t kMaxAttachments = 64;      // Of one packet.
-inline constexpr size_t kMaxNamespaceBytes = 128;  // Of a name.
-inline constexpr size_t kMaxEventBytes = 128;      // Of an event's name.
+inline constexpr size_t kMaxAttachments = 64;       // Of one packet.
+inline constexpr size_t kMaxNamespaceBytes = 128;   // Of a name.
+inline constexpr size_t kMaxEventBytes = 128;       // Of an event's name.
+inline constexpr size_t kMaxArguments = 256;        // Of an event with its name, or of an answer.
+inline constexpr size_t kMaxAuthBytes = 32u << 10;  // Of what comes with CONNECT.
 
+// Texts and elements are slices of what was read.
 struct SocketIoPacket {
   SocketIoType type = SocketIoType::kEvent;
   size_t attachments = 0;  // Binary frames that follow; 0 but in the two binary types.
-  std::string nsp = "/";
+  std::string_view nsp = "/";
   std::optional<uint64_t> id;  // Of an acknowledgement, asked for or given.
   // CONNECT: an object or "". An event or acknowledgement: a JSON array. Checked to be JSON.
-  std::string data;
+  std::string_view data;
+  JsonElements elements;  // Of that array.
 };
 
 // One text message. False: not a packet; *why says what is wrong with it.
 bool ReadSocketIoPacket(std::string_view text, SocketIoPacket* out, std::string* why);
-std::string WriteSocketIoPacket(const SocketIoPacket& packet);
+// What stands before the data.
+std::string SocketIoHead(const SocketIoPacket& packet);
 
-// The elements of a JSON array that ReadSocketIoPacket has let through.
-std::vector<std::string_view> ArrayElements(std::string_view array);
 // The text of a JSON string; false where `json` is something else.
 bool ReadJsonString(std::string_view json, std::string* out);
 std::string QuoteJson(std::string_view text);

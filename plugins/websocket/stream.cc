@@ -41,6 +41,10 @@ class PlainStream final : public Stream {
       done(failed, buffer_->data(), size);
     });
   }
+  size_t WriteSome(std::string_view data) override {
+    Error later;  // Whatever is wrong shows again in Write.
+    return socket_.write_some(asio::buffer(data.data(), data.size()), later);
+  }
   void Write(const std::string& data, DoneFn done) override {
     asio::async_write(socket_, asio::buffer(data),
                       [done = std::move(done)](const Error& error, size_t) { done(error); });
@@ -79,6 +83,7 @@ class TlsStream final : public Stream {
                               done(error, buffer_.data(), size);
                             });
   }
+  size_t WriteSome(std::string_view) override { return 0; }
   void Write(const std::string& data, DoneFn done) override {
     asio::async_write(stream_, asio::buffer(data),
                       [done = std::move(done)](const Error& error, size_t) { done(error); });

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace viaduct::websocket {
@@ -27,6 +28,8 @@ class Stream {
   virtual void Handshake(DoneFn done) = 0;
   // What comes next; the octets are the reader's until it returns.
   virtual void Read(ReadFn done) = 0;
+  // Writes at once what the network takes without waiting, which may be nothing; returns how much.
+  virtual size_t WriteSome(std::string_view data) = 0;
   // All of it; `data` stays where it is until done.
   virtual void Write(const std::string& data, DoneFn done) = 0;
   // Nothing more will be sent.

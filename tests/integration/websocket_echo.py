@@ -288,7 +288,9 @@ def socketio_packets(port):
     peer.text('42["message-back","still"]')
     for bad in ("4abc", "42{}", "42[]", "42[1]", '42abc["message"]', "4", "47", "45", '451["x"]',
                 '4599-["x",{"_placeholder":true,"num":0}]', '42/unknown,["message"]',
-                '42["message"', "43[]", "44{}", "4" + "9" * 30, '42["message"]x', "40"):
+                '42["message"', "43[]", "44{}", "4" + "9" * 30, '42["message"]x',
+                '42["message"' + ",0" * 300 + "]", '42["message",' + "[" * 300 + "]" * 300 + "]",
+                '40/custom,{"token":"' + "x" * 40000 + '"}', "40"):
         peer = connect()
         peer.receive()
         peer.frame(TEXT, bad)
@@ -386,6 +388,57 @@ def slow_reader(port):
     expect(got in ((TEXT, b"4quick"), (TEXT, b"2")), f"the other peer was disturbed: {got}")
 
 
+def largest_gives_way(t):
+    """One budget for all: of what is not complete and what is not read, the largest part goes."""
+    limit = 4 << 20
+    with echo(t, "socketio", "--max-buffered", limit, "--max-payload", limit) as port:
+        def connect():
+            peer = Peer(port, "/socket.io/?EIO=4&transport=websocket")
+            peer.receive()
+            peer.frame(TEXT, "40")
+            expect(peer.receive()[1].startswith(b"40"), "not connected")
+            peer.receive()
+            return peer
+
+        head = '453-["message"' + "".join(',{"_placeholder":true,"num":%d}' % i
+                                          for i in range(3)) + "]"
+        large, small = connect(), connect()
+        for peer, size in ((large, 3 << 20), (small, 900000)):
+            peer.frame(TEXT, head)
+            peer.frame(BINARY, bytes(size))
+        # It comes to too much by what the small one sends; the large one has to go.
+        small.frame(BINARY, bytes(900000))
+        large.closed_with(1013)
+        small.frame(BINARY, b"x")
+        expect([len(small.receive()[1]) for _ in range(4)][1:] == [900000, 900000, 1],
+               "who held less was disturbed")
+        deaf = connect()
+        deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        sent = 0
+        try:
+            while sent < 64 << 20:
+                deaf.frame(TEXT, '42["message","' + "x" * 500000 + '"]')
+                sent += 500000
+        except OSError:
+            pass
+        expect(sent < 14 << 20, f"a peer that reads nothing was sent more than all may: {sent}")
+        small.frame(TEXT, '42["message"]')
+        small.text('42["message-back"]')
+
+
+def late_pong(port):
+    """A pong that answers another ping does not answer this one."""
+    peer = Peer(port)
+    first = peer.receive()
+    expect(first[0] == PING and first[1], f"no ping: {first}")
+    peer.frame(PONG, first[1])
+    second = peer.receive()
+    expect(second[0] == PING and second[1] != first[1], f"two pings alike: {second}")
+    peer.frame(PONG, first[1])
+    got = peer.receive()
+    expect(got and got[0] == CLOSE, f"a late pong was taken for the next: {got}")
+
+
 def pipelining(t):
     """Peers that ask and do not read, and ones whose request never ends, are let go."""
     with echo(t, "engine", "--stall-timeout", 1500, "--request-timeout", 1500) as port:
@@ -436,6 +489,9 @@ def run(t):
         slow_reader(port)
     with echo(t, "socketio", "--max-pending-events", 1, "--max-payload", 1000000) as port:
         binary_of_one_event(port)
+    with echo(t, "raw", *short) as port:
+        late_pong(port)
+    largest_gives_way(t)
     pipelining(t)
     frames_of_many_records(t)
     with echo(t, "socketio", "--connect-timeout", 1000, *short, "--max-payload", 1000000) as port:

@@ -14,7 +14,7 @@ import uuid
 import common_path  # noqa: F401
 from harness import ROOT, Failure, die_with_parent, main, wait_for
 from websocket_nodes import add_listener
-from websocket_peer import TEXT, Peer
+from websocket_peer import CLOSE, TEXT, Peer
 
 # Where Debian's packages are, also for a Python from elsewhere.
 sys.path.append("/usr/lib/python3/dist-packages")
@@ -157,6 +157,26 @@ def slow_reader(server, port):
     wait_for(counted, PATIENCE_S, "the count of slow readers", 0.2)
 
 
+def drained(t, server, port):
+    """What a session has sent before a drain is answered or not taken; then it is closed with 1001."""
+    peer = Peer(port)
+    for i in range(500):
+        time = f"2024-01-15T10:30:00.{i:03}Z"
+        peer.frame(TEXT, json.dumps(detection(camera_id="DRAIN", timestamp=time)))
+    expect(json.loads(peer.receive()[1])["result"] == "stored", "the first")
+    done = subprocess.run([t.build.program("viaductctl"), "-s", server.control[len("unix:"):],
+                           "instances", "drain", "sockets"], capture_output=True, text=True,
+                          check=False)
+    expect(done.returncode == 0, f"drain: {done.stderr}")
+    answered = 1
+    while (got := peer.receive())[0] == TEXT:
+        expect(json.loads(got[1])["result"] == "stored", f"{got}")
+        answered += 1
+    expect(got == (CLOSE, b"\x03\xe9the node is stopping"), f"closed with {got}")
+    records = server.get("/api/records?camera_id=DRAIN&limit=1").json()
+    expect(records["total_count"] == answered, f"{answered} answered, stored {records}")
+
+
 def run(t):
     server = t.server()
     narrow = add_listener(server, name="narrow", max_unsent_bytes=65536)
@@ -172,6 +192,7 @@ def run(t):
              PATIENCE_S, "the end of all sessions")
     slow_reader(server, narrow)
     http_on_the_port(server, port)
+    drained(t, server, port)
     expect(server.stop() == 0, f"{server.name}: not 0\n{server.tail()}")
 
 

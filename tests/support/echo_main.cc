@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <utility>
-#include <vector>
 
 #include "plugins/websocket/server.h"
 #include "plugins/websocket/socketio.h"
@@ -17,15 +17,6 @@ namespace {
 using namespace viaduct;             // NOLINT(google-build-using-namespace)
 using namespace viaduct::websocket;  // NOLINT(google-build-using-namespace)
 
-std::string Joined(const std::vector<std::string>& elements) {
-  std::string list;
-  for (const std::string& element : elements) {
-    if (!list.empty()) list += ",";
-    list += element;
-  }
-  return list;
-}
-
 class Echo final : public ServerHandler {
  public:
   void set_server(Server* server) { server_ = server; }
@@ -34,24 +25,23 @@ class Echo final : public ServerHandler {
     server_->AnswerHttp(ticket, Problem(404, "nothing but echoes here"));
   }
   void OnHttpGone(uint64_t) override {}
-  void OnConnect(Session& session, const std::string& nsp, const std::string& auth) override {
+  void OnConnect(Session& session, std::string_view nsp, std::string_view auth) override {
     if (session.socketio() != nullptr) session.socketio()->Emit(nsp, "auth", auth, {});
   }
-  void OnEvent(Session& session, SessionEvent event) override {
+  void OnEvent(Session& session, const SessionEvent& event) override {
     SocketIo& peer = *session.socketio();
-    const std::string arguments = Joined(event.arguments);
     if (event.name == "message") {
-      peer.Emit(event.nsp, "message-back", arguments, event.attachments);
+      peer.Emit(event.nsp, "message-back", event.arguments, event.attachments);
     } else if (event.name == "message-with-ack" && event.wants_ack) {
-      peer.Ack(event.nsp, event.ack_id, arguments, event.attachments);
+      peer.Ack(event.nsp, event.ack_id, event.arguments, event.attachments);
     }
     session.EventDone(event.bytes);
   }
-  void OnMessage(Session& session, bool binary, std::string payload) override {
+  void OnMessage(Session& session, bool binary, std::string_view payload) override {
     session.SendMessage(binary, payload);
     session.EventDone(payload.size());
   }
-  void OnAck(Session&, uint64_t, std::string) override {}
+  void OnAck(Session&, uint64_t, std::string_view) override {}
   void OnClose(Session&) override {}
 
  private:
@@ -80,6 +70,8 @@ void AddOptions(CLI::App* app, Arguments* arguments) {
   app->add_option("--request-timeout", arguments->request_timeout_ms, "ms")->capture_default_str();
   app->add_option("--stall-timeout", arguments->stall_timeout_ms, "ms")->capture_default_str();
   app->add_option("--max-pending-events", arguments->server.max_pending_events, "of a session")
+      ->capture_default_str();
+  app->add_option("--max-buffered", arguments->server.max_buffered_bytes, "octets, of all")
       ->capture_default_str();
   app->add_option("--max-payload", arguments->server.max_payload_bytes, "octets")
       ->capture_default_str();

@@ -1,0 +1,125 @@
+// The listener's end: what was taken is answered, nothing more is taken.
+#include "plugins/websocket/server.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "plugins/websocket/client.h"
+
+namespace viaduct::websocket {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+
+ServerOptions AnyPort() {
+  ServerOptions options;
+  options.port = 0;
+  return options;
+}
+
+// Answers when it is told to.
+class HoldingServer final : public ServerHandler {
+ public:
+  HoldingServer() : server_(AnyPort(), this) { EXPECT_TRUE(server_.Start().ok()); }
+  Server& server() { return server_; }
+
+  void OnHttp(uint64_t, HttpRequest) override {}
+  void OnHttpGone(uint64_t) override {}
+  void OnConnect(Session&, std::string_view, std::string_view) override {}
+  void OnEvent(Session&, const SessionEvent&) override {}
+  void OnMessage(Session& session, bool, std::string_view payload) override {
+    absl::MutexLock lock(&mutex_);
+    taken_.push_back({session.id(), payload.size()});
+  }
+  void OnAck(Session&, uint64_t, std::string_view) override {}
+  void OnClose(Session&) override {}
+
+  size_t AwaitMessages(size_t count) {
+    absl::MutexLock lock(&mutex_);
+    const auto there = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return taken_.size() >= count; };
+    mutex_.AwaitWithTimeout(absl::Condition(&there), kPatience);
+    return taken_.size();
+  }
+  void AnswerFirst() {
+    server_.Post([this] {
+      absl::MutexLock lock(&mutex_);
+      Session* const session = server_.Find(taken_.front().session);
+      ASSERT_NE(session, nullptr);
+      session->SendMessage(false, R"({"message_id":"m1","result":"stored"})");
+      session->EventDone(taken_.front().bytes);
+    });
+  }
+
+ private:
+  struct Taken {
+    uint64_t session;
+    size_t bytes;
+  };
+  absl::Mutex mutex_;
+  std::vector<Taken> taken_ ABSL_GUARDED_BY(mutex_);
+  Server server_;
+};
+
+TEST(Server, TakesNothingMoreWhileItDrainsAndAnswersWhatItTook) {
+  HoldingServer held;
+  absl::Mutex mutex;
+  std::map<uint64_t, DeliveryResult> results;
+  std::string lost;
+  ClientOptions options;
+  options.server_url = absl::StrCat("ws://127.0.0.1:", held.server().port());
+  options.raw = true;
+  options.reconnect_attempts = 0;
+  Client client(options, {[&](absl::Span<const DeliveryResult> ended) {
+                            absl::MutexLock lock(&mutex);
+                            for (const DeliveryResult& one : ended) results[one.token] = one;
+                          },
+                          [] {},
+                          [&](const absl::Status& why) {
+                            absl::MutexLock lock(&mutex);
+                            lost = std::string(why.message());
+                          }});
+  ASSERT_TRUE(client.Start().ok());
+  ASSERT_TRUE(client.Take({1, "m1", "first"}));
+  ASSERT_EQ(held.AwaitMessages(1), 1u);
+  absl::Notification drains;
+  held.server().Drain();
+  held.server().Post([&] { drains.Notify(); });
+  ASSERT_TRUE(drains.WaitForNotificationWithTimeout(kPatience));
+  ASSERT_TRUE(client.Take({2, "m2", "second"}));
+  held.AnswerFirst();
+  {
+    absl::MutexLock lock(&mutex);
+    const auto over = [&] { return results.size() == 2 && !lost.empty(); };
+    ASSERT_TRUE(mutex.AwaitWithTimeout(absl::Condition(&over), kPatience));
+    EXPECT_EQ(results[1].outcome, DeliveryOutcome::kDurable) << results[1].status;
+    EXPECT_EQ(results[2].outcome, DeliveryOutcome::kRetry);
+    EXPECT_EQ(lost, "server: closed the connection, 1001 the node is stopping");
+  }
+  EXPECT_EQ(held.AwaitMessages(1), 1u);
+  client.Stop();
+  held.server().Stop();
+}
+
+TEST(Server, EndsSessionsThatOweNothingAsSoonAsItDrains) {
+  HoldingServer held;
+  absl::Notification ready, lost;
+  ClientOptions options;
+  options.server_url = absl::StrCat("ws://127.0.0.1:", held.server().port());
+  options.reconnect_attempts = 0;
+  Client client(options, {[](absl::Span<const DeliveryResult>) {}, [&] { ready.Notify(); },
+                          [&](const absl::Status&) { lost.Notify(); }});
+  ASSERT_TRUE(client.Start().ok());
+  ASSERT_TRUE(ready.WaitForNotificationWithTimeout(kPatience));
+  held.server().Drain();
+  EXPECT_TRUE(lost.WaitForNotificationWithTimeout(kPatience));
+}
+
+}  // namespace
+}  // namespace viaduct::websocket
