@@ -8,7 +8,8 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "support"))
-from harness import CannotRun, die_with_parent, free_port, wait_for  # noqa: E402
+from harness import ROOT, CannotRun, die_with_parent, free_port, wait_for  # noqa: E402
+from websocket_nodes import add_listener  # noqa: E402
 
 SERVER_CPU, GENERATOR_CPU = 0, 1
 
@@ -32,6 +33,18 @@ class Viaduct:
     def stop(self):
         self.node.stop()
         shutil.rmtree(self.node.folder, ignore_errors=True)
+
+
+class ViaductSocketIo(Viaduct):
+    """The same node with a websocket listener."""
+
+    def __init__(self, trial):
+        super().__init__(trial)
+        self.listener = add_listener(self.node)
+
+    def start(self):
+        super().start()
+        self.port = self.listener
 
 
 class Process:
@@ -81,6 +94,26 @@ class FlaskGunicorn(Process):
         return ["gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", "8",
                 "--worker-connections", "1000", "--keep-alive", "600", "--bind",
                 f"127.0.0.1:{self.port}", "--log-level", "error", "flask_app:app"]
+
+
+class NodeSocketIo(Process):
+    name = "node-socketio"
+
+    def command(self):
+        modules = os.path.join(ROOT, "build", "npm", "node_modules")
+        if not shutil.which("node") or not os.path.isdir(os.path.join(modules, "socket.io")):
+            raise CannotRun("node or npm's socket.io is not installed")
+        return ["env", f"NODE_PATH={modules}", "node", "node_socketio.js", str(self.port)]
+
+
+class FlaskSocketIo(Process):
+    """On gevent with its WebSocket handler, as its documentation names for production."""
+
+    name = "flask-socketio"
+
+    def command(self):
+        # Debian's own Python, for which its gevent is built.
+        return ["/usr/bin/python3", "flask_socketio_app.py", str(self.port)]
 
 
 class Sink(Process):

@@ -45,7 +45,7 @@ TEST(IsJson, SaysWhatOthersSay) {
                                  ".5",
                                  "+1",
                                  "tru",
-                                 "nulll",
+                                 "nullx",
                                  "1 2",
                                  "\"",
                                  "\"\\x\"",

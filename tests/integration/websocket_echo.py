@@ -439,6 +439,18 @@ def late_pong(port):
     expect(got and got[0] == CLOSE, f"a late pong was taken for the next: {got}")
 
 
+def load_generator(t, port):
+    """The generator's sessions, idle ones beside them, all get their answers."""
+    load = t.socketio_load(port, "--event", "message", "--answer", "message-back", sessions=3,
+                           window=50, idle=40, messages=2000)
+    expect(load.process.stderr.readline() == "idle\n", "the idle sessions are not open")
+    result = load.result()
+    expect(result["accepted"] == result["made"] == 2000, result)
+    expect(result["connects"] == 43 and result["idle_connect_seconds"] > 0, result)
+    other = t.socketio_load(port, "--event", "message", "--answer", "nothing", messages=10).result()
+    expect((other["accepted"], other["refused"]) == (0, 10), other)
+
+
 def pipelining(t):
     """Peers that ask and do not read, and ones whose request never ends, are let go."""
     with echo(t, "engine", "--stall-timeout", 1500, "--request-timeout", 1500) as port:
@@ -492,6 +504,8 @@ def run(t):
     with echo(t, "raw", *short) as port:
         late_pong(port)
     largest_gives_way(t)
+    with echo(t, "socketio") as port:
+        load_generator(t, port)
     pipelining(t)
     frames_of_many_records(t)
     with echo(t, "socketio", "--connect-timeout", 1000, *short, "--max-payload", 1000000) as port:

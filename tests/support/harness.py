@@ -132,6 +132,10 @@ class Trial:
         arguments = ["grpc", "--target", node.control, *options, *_options(named)]
         return self._start_load("grpc", arguments, ledger)
 
+    def socketio_load(self, port, *options, **named):
+        arguments = ["socketio", "--port", port, *options, *_options(named)]
+        return self._start_load("socketio", arguments, ledger=False)
+
     def mark(self, name):
         path, _ = self._new_log("mark")
         with open(path, "w") as f:

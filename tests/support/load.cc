@@ -60,6 +60,7 @@ std::string LoadResults::ToJson() const {
       {"bytes_sent", bytes_sent},
       {"seconds", seconds},
       {"per_second", per_second},
+      {"idle_connect_seconds", idle_connect_seconds},
       {"generator_cpu_seconds", cpu_seconds},
       {"answers", answers},
       {"samples", samples},

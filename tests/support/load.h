@@ -40,6 +40,7 @@ struct LoadResults {
   uint64_t timeouts = 0;
   uint64_t bytes_sent = 0;
   double seconds = 0;                          // First send to last answer.
+  double idle_connect_seconds = 0;             // Until all that only stay open were there.
   double cpu_seconds = 0;                      // Of this process.
   std::map<std::string, uint64_t> answers;     // "200", "507", "RESOURCE_EXHAUSTED" -> times.
   std::map<std::string, std::string> samples;  // First text of each answer that is no success.

@@ -3,6 +3,7 @@
 //   loadgen grpc --target unix:/tmp/edge/control.sock --rate 1000 --watch
 //   unix:/tmp/server/control.sock loadgen http --port 8000 --form array --batch 64 --log run.ledger
 //   --prefix R1A
+//   loadgen socketio --port 8765 --sessions 8 --window 100
 // The full list: loadgen --help-all; what the figures mean: docs/TESTING.md.
 #include <sched.h>
 #include <sys/prctl.h>
@@ -22,6 +23,7 @@
 #include "tests/support/http_load.h"
 #include "tests/support/load.h"
 #include "tests/support/message_source.h"
+#include "tests/support/socketio_load.h"
 
 namespace viaduct::support {
 namespace {
@@ -71,6 +73,19 @@ void AddGrpc(CLI::App& app, GrpcOptions& grpc) {
   app.add_option("--window", grpc.window, "Unacknowledged messages")->check(CLI::Range(1, 1000000));
   app.add_option("--frame", grpc.frame, "Messages of one frame")->check(CLI::Range(1, 4096));
   app.add_option("--threads", grpc.threads, "Unary callers")->check(CLI::Range(1, 256));
+}
+
+void AddSocketIo(CLI::App& app, SocketIoOptions& socketio) {
+  app.add_option("--address", socketio.address);
+  app.add_option("--port", socketio.port)->required();
+  app.add_option("--path", socketio.path);
+  app.add_option("--event", socketio.event, "Sent with a detection as its argument");
+  app.add_option("--answer", socketio.answer, "The event that answers it");
+  app.add_option("--sessions", socketio.sessions)->check(CLI::Range(1, 10000));
+  app.add_option("--window", socketio.window, "Unanswered events of a session")
+      ->check(CLI::Range(1, 100000));
+  app.add_option("--idle", socketio.idle_sessions, "Further sessions that only stay open")
+      ->check(CLI::Range(0, 100000));
 }
 
 absl::Status Prepare(Common& c) {
@@ -129,6 +144,10 @@ int main(int argc, char** argv) {
   CLI::App* grpc_app = app.add_subcommand("grpc", "gateway.v1 over the node's socket");
   AddCommon(*grpc_app, common);
   AddGrpc(*grpc_app, grpc);
+  SocketIoOptions socketio;
+  CLI::App* socketio_app = app.add_subcommand("socketio", "Socket.IO sessions over WebSocket");
+  AddCommon(*socketio_app, common);
+  AddSocketIo(*socketio_app, socketio);
   CLI11_PARSE(app, argc, argv);
 
   const absl::Status ready = Prepare(common);
@@ -138,5 +157,6 @@ int main(int argc, char** argv) {
     if (grpc.frame > grpc.window) grpc.frame = grpc.window;
     return Report(GrpcLoad(grpc, common.load, &source).Run());
   }
+  if (*socketio_app) return Report(SocketIoLoad(socketio, common.load, &source).Run());
   return Report(HttpLoad(http, common.load, &source).Run());
 }

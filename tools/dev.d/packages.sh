@@ -25,8 +25,8 @@ PACKAGES_node=(node=nodejs npm=npm)
 PACKAGES_clang=(clang clang-tidy libclang-rt-14-dev)
 
 PACKAGES_bench=(
-  postgresql mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-flask gunicorn gunicorn curl
-  procps util-linux
+  postgresql mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-flask gunicorn gunicorn
+  python3-flask-socketio python3-gevent-websocket curl procps util-linux
 )
 
 PACKAGES_package=(dpkg-dev file)
