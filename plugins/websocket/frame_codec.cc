@@ -2,6 +2,7 @@
 
 #define _WEBSOCKETPP_CPP11_STL_
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <websocketpp/close.hpp>
 #include <websocketpp/config/core.hpp>
@@ -9,6 +10,7 @@
 #include <websocketpp/processors/hybi13.hpp>
 #include <websocketpp/processors/processor.hpp>
 #include <websocketpp/random/random_device.hpp>
+#include <websocketpp/utf8_validator.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -83,6 +85,33 @@ bool Contains(const std::string& list, absl::string_view token) {
   return absl::StrContains(absl::AsciiStrToLower(list), token);
 }
 
+// The octets of a frame, unmasked.
+void AppendUnmasked(const uint8_t* data, size_t size, const uint8_t* key, std::string* out) {
+  out->resize(size);
+  uint8_t twice[8];
+  for (size_t i = 0; i < sizeof twice; ++i) twice[i] = key[i % 4];
+  uint64_t mask = 0;
+  std::memcpy(&mask, twice, sizeof mask);
+  size_t at = 0;
+  for (; at + sizeof mask <= size; at += sizeof mask) {
+    uint64_t word = 0;
+    std::memcpy(&word, data + at, sizeof word);
+    word ^= mask;
+    std::memcpy(out->data() + at, &word, sizeof word);
+  }
+  for (; at < size; ++at) (*out)[at] = static_cast<char>(data[at] ^ key[at % 4]);
+}
+
+bool IsUtf8(const std::string& text) {
+  constexpr uint64_t kHigh = 0x8080808080808080;
+  size_t at = 0;
+  for (uint64_t word = 0; at + sizeof word <= text.size(); at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    if ((word & kHigh) != 0) break;
+  }
+  return wspp::utf8_validator::validate(text.substr(at));
+}
+
 uint16_t CloseCodeOf(const wspp::lib::error_code& error) {
   if (error == wspp::processor::error::non_minimal_encoding) return kCloseProtocolError;
   const uint16_t code = wspp::processor::error::to_ws(error);
@@ -105,6 +134,11 @@ class FrameCodec::Processor final : public wspp::processor::hybi13<CodecConfig> 
   }
 
   bool compresses() const { return m_permessage_deflate.is_enabled(); }
+  // The next octet begins a message.
+  bool between_messages() const {
+    return m_state == HEADER_BASIC && m_bytes_needed == wspp::frame::BASIC_HEADER_LENGTH &&
+           m_data_msg.msg_ptr == nullptr;
+  }
   size_t buffered_bytes() const {
     return m_data_msg.msg_ptr == nullptr ? 0 : m_data_msg.msg_ptr->get_payload().size();
   }
@@ -187,8 +221,36 @@ bool FrameCodec::CheckAnswer(std::string_view answer_header, std::string* why) {
   return false;
 }
 
+// Most messages are one short frame that is all there. Whatever is unusual about it is left to
+// websocketpp: the octets are as they were.
+bool FrameCodec::TakeShort(const uint8_t* data, size_t size, Fed* fed) const {
+  constexpr uint8_t kWholeText = 0x81, kWholeBinary = 0x82, kMasked = 0x80;
+  constexpr size_t kShortest = 126, kKeyBytes = 4;
+  if (!options_.is_server || size < 2 || !processor_->between_messages()) return false;
+  if (data[0] != kWholeText && data[0] != kWholeBinary) return false;
+  if ((data[1] & kMasked) == 0) return false;
+  size_t length = data[1] & ~kMasked;
+  size_t head = 2;
+  if (length > kShortest || size < 2 + 2) return false;
+  if (length == kShortest) {
+    length = static_cast<size_t>(data[2]) << 8 | data[3];
+    head += 2;
+    if (length < kShortest) return false;
+  }
+  head += kKeyBytes;
+  if (size < head + length || length > options_.max_message_bytes) return false;
+  AppendUnmasked(data + head, length, data + head - kKeyBytes, &fed->frame.payload);
+  if (data[0] == kWholeText && !IsUtf8(fed->frame.payload)) return false;
+  fed->frame.kind = data[0] == kWholeText ? FrameKind::kText : FrameKind::kBinary;
+  fed->used = head + length;
+  fed->complete = true;
+  return true;
+}
+
 FrameCodec::Fed FrameCodec::Feed(uint8_t* data, size_t size) {
   Fed fed;
+  if (TakeShort(data, size, &fed)) return fed;
+  fed.frame.payload.clear();
   wspp::lib::error_code error;
   try {
     fed.used = processor_->consume(data, size, error);

@@ -73,6 +73,7 @@ class FrameCodec {
 
  private:
   class Processor;
+  bool TakeShort(const uint8_t* data, size_t size, Fed* fed) const;
   void AppendPrepared(FrameKind kind, std::string_view payload, std::string* out);
 
   const FrameOptions options_;

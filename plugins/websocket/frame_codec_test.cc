@@ -48,6 +48,35 @@ TEST(FrameCodec, CarriesMessagesOfEveryLengthBothWays) {
   }
 }
 
+TEST(FrameCodec, ReadsAWholeFrameAsItReadsItsPieces) {
+  Pair pair;
+  std::string text;
+  for (int i = 0; i < 400; ++i) {
+    std::string up;
+    pair.client.Append(FrameKind::kText, text, &up);  // With a mask of its own.
+    const FrameCodec::Fed whole = Feed(&pair.server, up + "more");
+    ASSERT_TRUE(whole.complete) << i;
+    EXPECT_EQ(whole.frame.payload, text);
+    EXPECT_EQ(whole.frame.kind, FrameKind::kText);
+    EXPECT_EQ(whole.used, up.size());
+    for (size_t at = 0; at + 1 < up.size(); ++at) Feed(&pair.server, up.substr(at, 1));
+    EXPECT_EQ(Feed(&pair.server, up.substr(up.size() - 1)).frame.payload, text);
+    text += i % 50 == 0 ? "€" : "t";
+  }
+}
+
+TEST(FrameCodec, RefusesAWholeFrameThatIsNotUtf8) {
+  const std::string frame("\x81\x8a\0\0\0\0plain \xff ..", 16);
+  Pair pair;
+  EXPECT_EQ(Feed(&pair.server, frame).error, kCloseBadPayload);
+}
+
+TEST(FrameCodec, TakesAWholeFrameOnlyBetweenMessages) {
+  Pair pair;
+  EXPECT_FALSE(Feed(&pair.server, std::string("\x01\x81\0\0\0\0a", 7)).complete);
+  EXPECT_EQ(Feed(&pair.server, std::string("\x81\x81\0\0\0\0b", 7)).error, kCloseProtocolError);
+}
+
 TEST(FrameCodec, PutsTogetherWhatComesOctetByOctet) {
   Pair pair;
   std::string up;

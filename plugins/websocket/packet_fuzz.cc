@@ -71,10 +71,10 @@ void TryEngine(const std::string& text) {
   for (size_t i = 0; i < packets.size(); ++i) Require(again[i].data == packets[i].data);
 }
 
-// How many messages come, and the code of the violation that ends them.
-std::pair<size_t, uint16_t> Decode(const std::string& text, size_t piece) {
+// What comes of frames, and the code of the violation that ends them.
+std::pair<std::string, uint16_t> Decode(const std::string& text, size_t piece) {
   FrameCodec codec({/*is_server=*/true, /*max_message_bytes=*/4096, /*deflate=*/false});
-  size_t messages = 0;
+  std::string messages;
   for (size_t at = 0; at < text.size(); at += piece) {
     std::string part = text.substr(at, piece);
     auto* data = reinterpret_cast<uint8_t*>(part.data());
@@ -85,7 +85,7 @@ std::pair<size_t, uint16_t> Decode(const std::string& text, size_t piece) {
       Require(codec.buffered_bytes() <= 4096);
       data += fed.used;
       left -= fed.used;
-      if (fed.complete) ++messages;
+      if (fed.complete) messages += static_cast<char>(fed.frame.kind) + fed.frame.payload + ';';
       if (!fed.complete) break;
     }
   }
