@@ -67,6 +67,7 @@ void InboundSide::Drop() {
     submits_ = {};
     calls_ = {};
     done_ = {};
+    answered_ = {};
     bytes_ = 0;
   }
   CallHandler* const calls = owner_->services().calls;
@@ -278,16 +279,37 @@ int32_t InboundSide::Call(const vd_call& call) {
 
 void InboundSide::FinishCall(uint64_t token, uint64_t ticket, CallReply reply) {
   bool flush = false;
+  const bool inside = CallScope::active();
   {
     absl::MutexLock lock(&mutex_);
-    if (!Leave(&calls_, token, ticket)) return;
-    // Its octets may be the room that a submit waits for.
-    flush = room_wanted_ != 0 && !std::exchange(flushing_, true);
+    if (inside) {
+      answered_.push_back({token, ticket, std::move(reply)});
+      // In their order, and all that come meanwhile with one change of threads.
+      if (std::exchange(answering_, true)) return;
+    } else {
+      if (!Leave(&calls_, token, ticket)) return;
+      // Its octets may be the room that a submit waits for.
+      flush = room_wanted_ != 0 && !std::exchange(flushing_, true);
+    }
   }
-  OffThePluginsStack([token, flush, reply = std::move(reply)](InboundSide* self) {
-    self->SendReply(token, reply);
-    if (flush) self->Flush();
-  });
+  if (inside) return OffThePluginsStack([](InboundSide* self) { self->FinishAnswered(); });
+  SendReply(token, reply);
+  if (flush) Flush();
+}
+
+void InboundSide::FinishAnswered() {
+  while (true) {
+    std::vector<Answered> answered;
+    {
+      absl::MutexLock lock(&mutex_);
+      answered.swap(answered_);
+      if (answered.empty()) {
+        answering_ = false;
+        return;
+      }
+    }
+    for (Answered& one : answered) FinishCall(one.token, one.ticket, std::move(one.reply));
+  }
 }
 
 void InboundSide::SendReply(uint64_t token, const CallReply& reply) {

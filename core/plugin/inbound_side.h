@@ -41,6 +41,11 @@ class InboundSide {
     uint64_t token = 0;
     CallReply reply;
   };
+  struct Answered {
+    uint64_t token = 0;
+    uint64_t ticket = 0;
+    CallReply reply;
+  };
 
   int32_t Submit(uint32_t lane, const vd_inbound_list* batch, uint64_t* taken);
   bool SubmitOne(uint32_t lane, const vd_inbound& message);
@@ -52,6 +57,7 @@ class InboundSide {
   void Ask(CallRequest request, ReplyFn reply);
   void FinishSubmit(uint64_t token, uint64_t ticket, CallReply reply);
   void FinishCall(uint64_t token, uint64_t ticket, CallReply reply);
+  void FinishAnswered();
   void OffThePluginsStack(std::function<void(InboundSide*)> step);
   void SendReply(uint64_t token, const CallReply& reply);
   void Flush();
@@ -73,6 +79,8 @@ class InboundSide {
   uint64_t room_wanted_ ABSL_GUARDED_BY(mutex_) = 0;  // One bit a lane.
   std::vector<Done> done_ ABSL_GUARDED_BY(mutex_);
   bool flushing_ ABSL_GUARDED_BY(mutex_) = false;  // Somebody is in Flush or on the way there.
+  std::vector<Answered> answered_ ABSL_GUARDED_BY(mutex_);  // While their plugin was calling.
+  bool answering_ ABSL_GUARDED_BY(mutex_) = false;          // The same for FinishAnswered.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -192,6 +192,21 @@ TEST_F(InterfacesTest, ACallIsAnsweredOnAnotherStackThanItsOwn) {
   EXPECT_THAT(requests[0].peer.credentials, ElementsAre(testing::Pair("api_key", "s3cret")));
 }
 
+TEST_F(InterfacesTest, AnswersThatAreThereAtOnceComeInTheOrderOfTheirCalls) {
+  constexpr int kCalls = 100;
+  Boot({Spec("a", "{}")});
+  for (int i = 1; i <= kCalls; ++i) EXPECT_EQ(Order("a", "call", i), "0");
+  ASSERT_TRUE(AwaitSeen("a", absl::StrCat("reply ", kCalls, " ")));
+  const std::string seen = Order("a", "seen", 0);
+  size_t last = 0;
+  for (int i = 1; i <= kCalls; ++i) {
+    const size_t at = seen.find(absl::StrCat("reply ", i, " status 200"));
+    ASSERT_NE(at, std::string::npos) << i;
+    EXPECT_GE(at, last) << i;
+    last = at;
+  }
+}
+
 TEST_F(InterfacesTest, CallsAreBoundedAndATokenInFlightIsNotTakenTwice) {
   limits_.max_calls = 2;
   Remake();
