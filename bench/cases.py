@@ -207,9 +207,10 @@ def socketio_idle_run(trial, system, seconds):
         before = measure.memory_kib(system.pid)
         load = trial.socketio_load(system.port, "--idle", IDLE_SESSIONS, sessions=SESSIONS,
                                    window=WINDOW, rate=1000, seconds=seconds,
-                                   cpu=peers.GENERATOR_CPU)
-        if load.process.stderr.readline() != "idle\n":
-            load.result()  # Says what was wrong.
+                                   timeout_ms=120000, cpu=peers.GENERATOR_CPU)
+        said = load.process.stderr.readline()
+        if said != "idle\n":
+            raise Failure(f"{system.name}: {said.strip()}")
         held = measure.memory_kib(system.pid) - before
         result = load.result()
         if result["accepted"] != result["made"]:

@@ -67,7 +67,7 @@ class Session final : public std::enable_shared_from_this<Session>,
   // `request` opened it; `sid` is what the peer calls it.
   Session(SessionOwner* owner, Kind kind, uint64_t id, std::string sid, const PeerNames& peer,
           std::string path, const HttpRequest& request);
-  ~Session();
+  ~Session() override;
 
   uint64_t id() const { return id_; }
   Kind kind() const { return kind_; }

@@ -17,7 +17,7 @@ namespace viaduct::websocket {
 class SocketIo final : public Timed {
  public:
   SocketIo(Session* session, SessionOwner* owner) : session_(session), owner_(owner) {}
-  ~SocketIo() { Stop(); }
+  ~SocketIo() override { Stop(); }
 
   void Start();  // The peer must connect to a namespace in time.
   void Stop();
