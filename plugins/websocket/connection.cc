@@ -365,7 +365,9 @@ void Connection::FlushSoon() {
 
 void Connection::Flush() {
   flushes_later_ = false;
-  if (!writing_.empty() || state_ == State::kClosed) return;
+  if (state_ == State::kClosed) return;
+  // Whoever does not read, and says nothing, is counted by this alone.
+  if (!writing_.empty()) return Settle();
   if (out_.empty()) {
     if (state_ == State::kFlushing) Linger();
     return;

@@ -3,6 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "plugins/websocket/client.h"
+#include "plugins/websocket/frame_codec.h"
 
 namespace viaduct::websocket {
 namespace {
@@ -27,12 +34,17 @@ ServerOptions AnyPort() {
 // Answers when it is told to.
 class HoldingServer final : public ServerHandler {
  public:
-  HoldingServer() : server_(AnyPort(), this) { EXPECT_TRUE(server_.Start().ok()); }
+  explicit HoldingServer(const ServerOptions& options = AnyPort()) : server_(options, this) {
+    EXPECT_TRUE(server_.Start().ok());
+  }
   Server& server() { return server_; }
 
   void OnHttp(uint64_t, HttpRequest) override {}
   void OnHttpGone(uint64_t) override {}
-  void OnConnect(Session&, std::string_view, std::string_view) override {}
+  void OnConnect(Session&, std::string_view, std::string_view) override {
+    absl::MutexLock lock(&mutex_);
+    ++connected_;
+  }
   void OnEvent(Session&, const SessionEvent&) override {}
   void OnMessage(Session& session, bool, std::string_view payload) override {
     absl::MutexLock lock(&mutex_);
@@ -46,6 +58,20 @@ class HoldingServer final : public ServerHandler {
     const auto there = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return taken_.size() >= count; };
     mutex_.AwaitWithTimeout(absl::Condition(&there), kPatience);
     return taken_.size();
+  }
+  bool AwaitSessions(size_t count) {
+    absl::MutexLock lock(&mutex_);
+    const auto there = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return connected_ >= count; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&there), kPatience);
+  }
+  // Each in a step of its own; returns when the last has been taken.
+  void PublishToAll(size_t times, const std::string& body) {
+    for (size_t i = 0; i < times; ++i) {
+      server_.Post([&] { server_.Publish("all", "new_detection", body); });
+    }
+    absl::Notification done;
+    server_.Post([&] { done.Notify(); });
+    EXPECT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
   }
   void AnswerFirst() {
     server_.Post([this] {
@@ -64,8 +90,51 @@ class HoldingServer final : public ServerHandler {
   };
   absl::Mutex mutex_;
   std::vector<Taken> taken_ ABSL_GUARDED_BY(mutex_);
+  size_t connected_ ABSL_GUARDED_BY(mutex_) = 0;
   Server server_;
 };
+
+// A session of Socket.IO that enters the namespace, and from then on neither reads nor writes.
+class SilentPeer {
+ public:
+  explicit SilentPeer(int port) : socket_(loop_) {
+    const Tcp::endpoint server(boost::asio::ip::address_v4::loopback(), port);
+    socket_.open(Tcp::v4());
+    socket_.set_option(Tcp::socket::receive_buffer_size(4096));
+    socket_.connect(server);
+    FrameCodec codec(FrameOptions{/*is_server=*/false});
+    std::string out = codec.MakeRequest("localhost", "/socket.io/?EIO=4&transport=websocket", {});
+    boost::asio::write(socket_, boost::asio::buffer(out));
+    std::string head;
+    boost::asio::read_until(socket_, boost::asio::dynamic_buffer(head), "\r\n\r\n");
+    out.clear();
+    codec.Append(FrameKind::kText, "40", &out);
+    boost::asio::write(socket_, boost::asio::buffer(out));
+  }
+
+ private:
+  using Tcp = boost::asio::ip::tcp;
+  boost::asio::io_context loop_;
+  Tcp::socket socket_;
+};
+
+TEST(Server, CountsWhatIsSentToPeersThatNeitherReadNorWrite) {
+  constexpr size_t kPeers = 4;
+  constexpr size_t kBody = 1u << 20;
+  constexpr size_t kTimes = 20;  // A peer's own limit, and what the kernel takes, is not reached.
+  ServerOptions options = AnyPort();
+  options.max_unsent_bytes = 2 * kTimes * kBody;
+  options.max_buffered_bytes = 4 * kBody;
+  HoldingServer held(options);
+  std::deque<SilentPeer> peers;
+  for (size_t i = 0; i < kPeers; ++i) peers.emplace_back(held.server().port());
+  ASSERT_TRUE(held.AwaitSessions(kPeers));
+  held.PublishToAll(kTimes, "\"" + std::string(kBody, 'x') + "\"");
+  const ServerStats& stats = held.server().stats();
+  EXPECT_EQ(stats.crowded_out, kPeers);
+  EXPECT_EQ(stats.slow_readers, 0u);
+  EXPECT_EQ(stats.sessions, 0);
+}
 
 TEST(Server, TakesNothingMoreWhileItDrainsAndAnswersWhatItTook) {
   HoldingServer held;
