@@ -150,6 +150,7 @@ class Client::Impl final : public Timed {
   uint64_t last_id_ = 0;
   uint64_t oldest_ = 1;
   size_t unconfirmed_bytes_ = 0;  // Of sent_.
+  size_t largest_given_up_ = 0;   // Cancelled after it was sent on this connection.
   size_t max_payload_ = SIZE_MAX;
   absl::Duration silence_ = absl::Seconds(20);  // How long the server may say nothing.
   bool pinged_ = false;

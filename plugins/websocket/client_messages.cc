@@ -206,6 +206,7 @@ void Client::Impl::CancelSome(const std::vector<uint64_t>& cancelled) {
     const Delivery& delivery = it->second.delivery;
     const bool wanted = tokens.count(delivery.token) == 0;
     if (!wanted) end(delivery.token, it->second.bytes);
+    if (!wanted) largest_given_up_ = std::max(largest_given_up_, it->second.bytes);
     if (!wanted) unconfirmed_bytes_ -= it->second.bytes;
     if (!wanted) by_message_.erase(delivery.message_id);
     it = wanted ? std::next(it) : sent_.erase(it);
@@ -248,12 +249,12 @@ void Client::Impl::OnAnswer(uint64_t id, const std::string& json) {
 }
 
 // The server takes no message of that size. It does not say which one that was; none that it has
-// not answered is larger than the largest.
+// not answered is larger than the largest. That may be one that nobody waits for any more.
 void Client::Impl::RejectLargest() {
   const auto largest = std::max_element(
       sent_.begin(), sent_.end(),
       [](const auto& one, const auto& other) { return one.second.bytes < other.second.bytes; });
-  if (largest == sent_.end()) return;
+  if (largest == sent_.end() || largest->second.bytes <= largest_given_up_) return;
   DeliveryResult result;
   result.token = largest->second.delivery.token;
   result.outcome = DeliveryOutcome::kReject;
@@ -351,6 +352,7 @@ void Client::Impl::Lose(const absl::Status& why) {
   if (phase_ == Phase::kEnded || phase_ == Phase::kIdle) return;
   phase_ = Phase::kIdle;
   ++connection_;
+  largest_given_up_ = 0;
   deadlines_.Clear(this);
   deadlines_.Clear(&answer_timer_);
   CloseAll();

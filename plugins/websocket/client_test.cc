@@ -205,6 +205,31 @@ TEST(Client, RejectsTheMessageThatIsTooLargeForTheServer) {
   EXPECT_EQ(road.Await(3).outcome, DeliveryOutcome::kRetry);
 }
 
+// A message of so many octets is cancelled on its way; the server finds something too large while
+// `other` octets wait for their answer.
+DeliveryResult OutcomeBeside(size_t cancelled, size_t other) {
+  absl::Notification first_came;
+  int messages = 0;
+  ScriptedServer server([&](FrameCodec& codec, const ReceivedFrame& frame, std::string* out) {
+    if (frame.kind != FrameKind::kText) return;
+    if (++messages == 1) return first_came.Notify();
+    codec.AppendClose(kCloseTooBig, "too big", out);
+  });
+  Road road(server.url());
+  EXPECT_TRUE(road.client().Take({1, "m1", std::string(cancelled, ' ')}));
+  EXPECT_TRUE(first_came.WaitForNotificationWithTimeout(kPatience));
+  const uint64_t tokens[] = {1};
+  road.client().Cancel(tokens);
+  EXPECT_EQ(road.Await(1).outcome, DeliveryOutcome::kCancelled);
+  EXPECT_TRUE(road.client().Take({2, "m2", std::string(other, ' ')}));
+  return road.Await(2);
+}
+
+TEST(Client, DoesNotBlameAMessageForACancelledOneThatIsLarger) {
+  EXPECT_EQ(OutcomeBeside(3000, 20).outcome, DeliveryOutcome::kRetry);
+  EXPECT_EQ(OutcomeBeside(20, 3000).outcome, DeliveryOutcome::kReject);
+}
+
 TEST(Client, DoesNotTakeALatePongForTheAnswerToItsProbe) {
   std::string first, second;
   absl::Notification given_up;
