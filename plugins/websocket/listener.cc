@@ -114,16 +114,23 @@ Status Listener::Start() {
 
 bool Listener::Drain(absl::Duration timeout) {
   server_->Drain();
-  // After it, on the server's thread: from then on nothing is asked.
+  // After it, on the server's thread: from then on no session begins.
   server_->Post([this] {
-    absl::MutexLock lock(&mutex_);
-    takes_events_ = false;
+    draining_ = true;
+    NoteSessionsOver();
   });
   absl::MutexLock lock(&mutex_);
   const auto quiet = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return !takes_events_ && asked_.empty() && answered_.empty();
+    return sessions_over_ && asked_.empty() && answered_.empty();
   };
   return mutex_.AwaitWithTimeout(absl::Condition(&quiet), timeout);
+}
+
+// A session lasts until its peer has its answers, or has them under way.
+void Listener::NoteSessionsOver() {
+  if (!draining_ || server_->stats().sessions > 0) return;
+  absl::MutexLock lock(&mutex_);
+  sessions_over_ = true;
 }
 
 void Listener::Stop() {
@@ -290,11 +297,12 @@ void Listener::OnClose(Session& session) {
   for (auto it = calls_.begin(); it != calls_.end();) {
     it = it->second == session.id() ? calls_.erase(it) : std::next(it);
   }
-  if (opened_.erase(session.id()) == 0) return;
+  if (opened_.erase(session.id()) == 0) return NoteSessionsOver();
   const bool socketio = session.socketio() != nullptr;
   lives_.push_back({false, session.sid(), socketio ? "socketio" : "websocket", session.path(),
                     session.peer().name});
   TellLives();
+  NoteSessionsOver();
 }
 
 // In order; what the host has no room for now is told later. While stop is under way it forgets all

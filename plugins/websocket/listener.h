@@ -89,6 +89,7 @@ class Listener final : public ServerHandler {
   void ApplyAll();
   void Apply(const Asked& asked, const Answer& answer);
   void TellLives();
+  void NoteSessionsOver();
 
   const sdk::Host host_;
   const ServerOptions options_;
@@ -99,9 +100,10 @@ class Listener final : public ServerHandler {
   std::unordered_map<uint64_t, Asked> asked_ ABSL_GUARDED_BY(mutex_);  // By token.
   uint64_t last_token_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Answered> answered_ ABSL_GUARDED_BY(mutex_);
-  bool takes_events_ ABSL_GUARDED_BY(mutex_) = true;
+  bool sessions_over_ ABSL_GUARDED_BY(mutex_) = false;  // Draining, and all have ended.
 
   // The server's thread's own.
+  bool draining_ = false;
   std::deque<Life> lives_;
   std::unordered_set<uint64_t> opened_;  // Sessions whose beginning is told, or waits in lives_.
   std::unordered_map<uint64_t, std::string> tokens_;  // Of Socket.IO's auth objects, by session.

@@ -74,10 +74,16 @@ absl::Status Server::Impl::Start() {
 void Server::Impl::Drain() {
   draining_ = true;
   Post([this] {
-    Error ignored;
-    acceptor_.close(ignored);
     for (const SessionPtr& session : AllSessions()) session->Drain();
+    CloseIfDrained();
   });
+}
+
+// Whoever polls may connect for every answer.
+void Server::Impl::CloseIfDrained() {
+  if (!draining_ || !sessions_.empty()) return;
+  Error ignored;
+  acceptor_.close(ignored);
 }
 
 std::vector<SessionPtr> Server::Impl::AllSessions() const {
@@ -137,7 +143,7 @@ void Server::Impl::AbortAll() {
 
 void Server::Impl::Accept() {
   acceptor_.async_accept([this](const Error& error, Tcp::socket socket) {
-    if (ending_ || draining_ || error == asio::error::operation_aborted) return;
+    if (ending_ || error == asio::error::operation_aborted) return;
     if (!error) OnAccept(std::move(socket));
     if (!error || error == asio::error::connection_aborted) return Accept();
     accept_timer_.expires_after(kAcceptPause);

@@ -47,8 +47,9 @@ class Server {
   // Binds and serves. UNAVAILABLE: the address is taken or not ours; INVALID_ARGUMENT: the
   // certificate or its key cannot be used.
   absl::Status Start();
-  // Takes no new connection, request, session, event or message. What was taken is answered; then
-  // its session ends.
+  // Takes no new session, event or message, and no request but one that fetches the answers of a
+  // session. What was taken is answered; when its peer has got that far, the session ends. After
+  // the last nobody can connect.
   void Drain();
   // Ends all: when it returns no thread, timer and descriptor is left, and nothing is called.
   void Stop();

@@ -138,6 +138,7 @@ class Server::Impl final : public ConnectionOwner, public SessionOwner, public T
   bool IsEnginePath(const std::string& path) const;
   bool FetchesAnswers(const HttpRequest& request, bool is_upgrade) const;
   std::vector<SessionPtr> AllSessions() const;
+  void CloseIfDrained();
   void Goodbye();
   void AbortAll();
 

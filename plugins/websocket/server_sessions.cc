@@ -95,6 +95,7 @@ void Server::Impl::OnSessionClosed(Session* session) {
   by_sid_.erase(session->sid());
   sessions_.erase(found);
   stats_.sessions = static_cast<int64_t>(sessions_.size());
+  CloseIfDrained();
   handler_->OnClose(*session);
 }
 

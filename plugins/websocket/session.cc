@@ -269,6 +269,7 @@ void Session::EventDone(size_t bytes) {
   const SessionPtr self = shared_from_this();
   if (pending_events_ > 0) --pending_events_;
   pending_bytes_ -= std::min(pending_bytes_, bytes);
+  owes_ = owes_ || !queue_.empty();
   if (draining_) return EndIfDrained();
   if (Busy()) return;
   if (websocket_ != nullptr) websocket_->Resume();
@@ -286,7 +287,7 @@ void Session::Drain() {
 }
 
 void Session::EndIfDrained() {
-  if (!draining_ || pending_events_ > 0 || !queue_.empty()) return;
+  if (!draining_ || pending_events_ > 0 || owes_) return;
   if (const ConnectionPtr post = std::exchange(post_, nullptr)) {
     post->Answer(TextReply(200, "ok"));
   }
@@ -322,6 +323,7 @@ bool Session::Queue(EnginePacket packet) {
 std::deque<EnginePacket> Session::TakeQueue() {
   std::deque<EnginePacket> queue = std::exchange(queue_, {});
   queued_bytes_ = 0;
+  owes_ = false;
   Settle();
   return queue;
 }

@@ -149,6 +149,7 @@ class Session final : public std::enable_shared_from_this<Session>,
   size_t pending_events_ = 0;
   size_t pending_bytes_ = 0;
   bool pinged_ = false;  // A pong is due.
+  bool owes_ = false;    // An answer waits in queue_.
   bool draining_ = false;
   bool closed_ = false;
 };

@@ -4,6 +4,7 @@ socket.io-client over each transport and both paths, Debian's python3-socketio a
 Every row of docs/WIRE.md "Socket.IO" and "Plain WebSocket" is walked through.
 """
 
+import http.client
 import json
 import os
 import re
@@ -157,6 +158,62 @@ def slow_reader(server, port):
     wait_for(counted, PATIENCE_S, "the count of slow readers", 0.2)
 
 
+class Poller:
+    """A session of Socket.IO that polls, with a connection for every request."""
+
+    def __init__(self, port):
+        self.port = port
+        self.target = "/socket.io/?EIO=4&transport=polling"
+        self.target += "&sid=" + json.loads(self.ask("GET")[1:])["sid"]
+        self.send("40")
+        expect(self.ask("GET").startswith("40"), "no namespace")
+
+    def ask(self, method, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        try:
+            connection.request(method, self.target, body)
+            response = connection.getresponse()
+            text = response.read().decode()
+            expect(response.status == 200, f"{method}: {response.status} {text}")
+            return text
+        finally:
+            connection.close()
+
+    def send(self, *packets):
+        expect(self.ask("POST", "\x1e".join(packets)) == "ok", "not taken")
+
+
+def drain(t, server, name):
+    return subprocess.Popen([t.build.program("viaductctl"), "-s", server.control[len("unix:"):],
+                             "instances", "drain", name, "--deadline", "30s"],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            preexec_fn=die_with_parent)
+
+
+def drained_while_polling(t, server, port):
+    """A drain lasts until the answers are fetched, but nobody waits for who fetches no events."""
+    idle = Poller(port)
+    idle.send('42["join_dashboard"]')
+    expect("Joined dashboard" in idle.ask("GET"), "not in the room")
+    camera = Poller(port)
+    events = [["lpr_data", detection(camera_id="POLL", timestamp=f"2024-01-15T10:30:00.{i:03}Z")]
+              for i in range(20)]
+    camera.send(*("42" + json.dumps(event) for event in events))
+    wait_for(lambda: server.get("/api/records?camera_id=POLL").json()["total_count"] == len(events),
+             PATIENCE_S, "the detections")
+    draining = drain(t, server, "polled")
+    try:
+        text, _ = draining.communicate(timeout=1)
+        raise Failure(f"drained while answers wait to be fetched: {text}")
+    except subprocess.TimeoutExpired:
+        pass
+    answers = 0
+    while answers < len(events):
+        answers += camera.ask("GET").count('"lpr_response"')
+    text, _ = draining.communicate(timeout=PATIENCE_S)
+    expect(draining.returncode == 0, f"drain: {text}")
+
+
 def drained(t, server, port):
     """What a session has sent before a drain is answered or not taken; then it is closed with 1001."""
     peer = Peer(port)
@@ -164,10 +221,9 @@ def drained(t, server, port):
         time = f"2024-01-15T10:30:00.{i:03}Z"
         peer.frame(TEXT, json.dumps(detection(camera_id="DRAIN", timestamp=time)))
     expect(json.loads(peer.receive()[1])["result"] == "stored", "the first")
-    done = subprocess.run([t.build.program("viaductctl"), "-s", server.control[len("unix:"):],
-                           "instances", "drain", "sockets"], capture_output=True, text=True,
-                          check=False)
-    expect(done.returncode == 0, f"drain: {done.stderr}")
+    draining = drain(t, server, "sockets")
+    text, _ = draining.communicate(timeout=PATIENCE_S)
+    expect(draining.returncode == 0, f"drain: {text}")
     answered = 1
     while (got := peer.receive())[0] == TEXT:
         expect(json.loads(got[1])["result"] == "stored", f"{got}")
@@ -180,6 +236,7 @@ def drained(t, server, port):
 def run(t):
     server = t.server()
     narrow = add_listener(server, name="narrow", max_unsent_bytes=65536)
+    polled = add_listener(server, name="polled")
     port = add_listener(server)
     server.start()
     for path in PATHS:
@@ -192,6 +249,7 @@ def run(t):
              PATIENCE_S, "the end of all sessions")
     slow_reader(server, narrow)
     http_on_the_port(server, port)
+    drained_while_polling(t, server, polled)
     drained(t, server, port)
     expect(server.stop() == 0, f"{server.name}: not 0\n{server.tail()}")
 
