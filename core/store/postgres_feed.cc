@@ -90,8 +90,10 @@ absl::Status PostgresFeed::AwaitNews() {
 absl::Status PostgresFeed::Look() {
   VD_ASSIGN_OR_RETURN(
       const PgResult writers,
-      db_->Run("SELECT id, last_detection, last_health_report, node_id = $1, presence, last_seen, "
-               "coalesce(last_seen > now() - make_interval(secs => $2), false) FROM writers",
+      db_->Run("SELECT id, last_detection, last_health_report, node_id = $1, coalesce(version, 0), "
+               "last_seen, coalesce(last_seen > now() - make_interval(secs => $2), false) FROM "
+               "writers LEFT JOIN node_presence ON node_presence.writer = id LEFT JOIN node_beats "
+               "ON node_beats.writer = id",
                PgParams().Add(options_.node_id).Add(absl::ToDoubleSeconds(options_.node_lease)),
                "cannot follow other nodes"));
   if (observer_.cameras) VD_RETURN_IF_ERROR(FollowCameras(writers));

@@ -14,9 +14,9 @@ constexpr int64_t kMaxRowsAtOnce = 1'000;
 
 // Every change of a node's cameras has a number that grows with its commits, because the node's row
 // is locked; followers ask for what is newer than what they have.
-constexpr std::string_view kBeat =
-    "UPDATE writers SET last_seen = now(), presence = presence + $2 WHERE id = $1 RETURNING "
-    "presence";
+constexpr std::string_view kNextVersion =
+    "INSERT INTO node_presence (writer, version) VALUES ($1, 1) ON CONFLICT (writer) DO UPDATE SET "
+    "version = node_presence.version + 1 RETURNING version";
 constexpr std::string_view kWriteCameras =
     "INSERT INTO node_cameras (writer, camera_id, checkpoint_id, online, announced, changed_at, "
     "version) SELECT DISTINCT ON (t.a) $1, t.a, t.b, t.c, t.d, t.e, $2 FROM unnest($3::text[], "
@@ -92,12 +92,8 @@ void PostgresPresence::NoteWritten(uint64_t last_change) {
 }
 
 absl::Status PostgresPresence::WriteRows(PgConnection* db, int64_t writer, const Batch& batch) {
-  const bool changes = anew_ || batch.cameras.size() > 0;
   VD_ASSIGN_OR_RETURN(const PgResult row,
-                      db->Run(kBeat, PgParams().Add(writer).Add(int64_t{changes ? 1 : 0}),
-                              "cannot give a sign of life"));
-  if (!changes) return absl::OkStatus();
-  if (row.rows() == 0) return absl::InternalError("store: the node's row is gone");
+                      db->Run(kNextVersion, PgParams().Add(writer), "cannot note cameras"));
   const int64_t version = row.Int(0, 0);
   if (anew_) {
     VD_RETURN_IF_ERROR(db->Run(kEndOthers, PgParams().Add(writer).Add(version).Add(batch.cameras),

@@ -17,8 +17,8 @@
 
 namespace viaduct {
 
-// The cameras of this node, and its sign of life: a row each in node_cameras, the node's in
-// writers. Note is thread-safe, the rest lives on the writer thread of the store.
+// The cameras of this node: a row each in node_cameras, and in node_presence how often they were
+// written. Note is thread-safe, the rest lives on the writer thread of the store.
 class PostgresPresence {
  public:
   static constexpr size_t kMaxCameras = 65'536;  // Of one node; other nodes do not hear of more.
@@ -29,7 +29,7 @@ class PostgresPresence {
   bool dirty() const;
   // The connection is new: the tables may have another state than they were left in.
   void BeginAnew() { anew_ = true; }
-  // Writes what was noted and the sign of life, in a transaction of its own.
+  // Writes what was noted, in a transaction of its own.
   absl::Status Write(PgConnection* db, int64_t writer);
   // The node ends: none of its cameras has a session any more.
   void LeaveAll(absl::Time now);
@@ -67,7 +67,7 @@ class PostgresPresence {
 // Lives on the thread of the feed.
 class PostgresCameras {
  public:
-  // A row of writers.
+  // A row of writers, with what node_presence and node_beats say of it.
   struct Node {
     int64_t id = 0;
     int64_t version = 0;  // Of its cameras.

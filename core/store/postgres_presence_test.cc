@@ -4,12 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "core/store/postgres_store.h"
 #include "core/store/testing/postgres_server.h"
 
@@ -66,11 +70,41 @@ class PostgresPresenceTest : public ::testing::Test {
   void Note(Store* store, const std::string& camera, bool online, bool announced = false) {
     store->NotePresence(CameraPresence{camera, "CP1", online, announced, clock_.Now()});
   }
-  absl::Status Run(const std::string& sql) {
+  void AppendLine(Store* store, std::function<void()> done) {
+    CommunicationRecord line;
+    line.protocol = "rest";
+    line.at = clock_.Now();
+    std::vector<StoreRecord> records;
+    records.emplace_back(line);
+    store->Append(std::move(records), [done = std::move(done)](const std::vector<AppendResult>& r) {
+      EXPECT_TRUE(r.at(0).status.ok()) << r.at(0).status;
+      done();
+    });
+  }
+  std::unique_ptr<PgConnection> Connect() {
     PgConnection::Options options;
     options.address = address_;
     auto db = PgConnection::Open(options);
-    return db.ok() ? (*db)->Exec(sql) : db.status();
+    EXPECT_TRUE(db.ok()) << db.status();
+    return db.ok() ? std::move(*db) : nullptr;
+  }
+  absl::Status Run(const std::string& sql) { return Connect()->Exec(sql); }
+  // The rows of a node that was killed a moment ago while the camera had a session with it.
+  absl::Status Leave(const std::string& node, const std::string& camera) {
+    return Run(absl::StrCat(
+        "INSERT INTO writers (node_id) VALUES ('", node,
+        "') ON CONFLICT DO NOTHING;"
+        "INSERT INTO node_beats SELECT id, now() FROM writers WHERE node_id = '",
+        node,
+        "' ON CONFLICT (writer) DO UPDATE SET last_seen = now();"
+        "INSERT INTO node_presence SELECT id, 1 FROM writers WHERE node_id = '",
+        node,
+        "' ON CONFLICT (writer) DO UPDATE SET version = node_presence.version + 1;"
+        "INSERT INTO node_cameras SELECT writer, '",
+        camera,
+        "', 'CP1', true, false, now(), version FROM node_presence JOIN writers ON id = writer "
+        "WHERE node_id = '",
+        node, "'"));
   }
 
   const PostgresAddress address_ = PostgresServer::Shared()->NewDatabase();
@@ -122,10 +156,7 @@ TEST_F(PostgresPresenceTest, WhoeverBeginsToWatchLearnsWhoIsThere) {
 TEST_F(PostgresPresenceTest, ANodeWithoutSignOfLifeLosesItsCameras) {
   auto alive = Open("alive");
   auto store = Open("watching");
-  ASSERT_TRUE(Run("INSERT INTO writers (node_id, last_seen, presence) VALUES ('killed', now(), 1); "
-                  "INSERT INTO node_cameras SELECT id, 'CAM1', 'CP1', true, false, now(), 1 FROM "
-                  "writers WHERE node_id = 'killed'")
-                  .ok());
+  ASSERT_TRUE(Leave("killed", "CAM1").ok());
   Note(alive.get(), "CAM2", true);
   ToldCameras told;
   auto watch = store->WatchOthers(told.Observer());
@@ -137,13 +168,65 @@ TEST_F(PostgresPresenceTest, ANodeWithoutSignOfLifeLosesItsCameras) {
   watch.reset();
 }
 
+// One that waits for a lock holds the row of its node, longer than a lease. The other was killed
+// after the wait began: when it is taken for dead, so would the first be.
+TEST_F(PostgresPresenceTest, AWriteThatWaitsDoesNotMakeItsNodeLookDead) {
+  auto busy = Open("busy");
+  auto store = Open("watching");
+  ToldCameras told;
+  auto watch = store->WatchOthers(told.Observer());
+  Note(busy.get(), "STAYS", true);
+  ASSERT_THAT(told.Await(1), ElementsAre("STAYS online"));
+  auto holder = Connect();
+  ASSERT_TRUE(holder->Exec("BEGIN; LOCK TABLE communication_logs IN ACCESS EXCLUSIVE MODE").ok());
+  absl::Notification stored;
+  AppendLine(busy.get(), [&stored] { stored.Notify(); });
+  const absl::Time deadline = absl::Now() + kDeadline;
+  constexpr char kWaiting[] =
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+      "current_database()";
+  auto observer = Connect();
+  while (observer->QueryInt(kWaiting).value_or(0) == 0 && absl::Now() < deadline) {
+    std::this_thread::yield();
+  }
+  ASSERT_TRUE(Leave("killed", "GOES").ok());
+  EXPECT_THAT(told.Await(3), ElementsAre("STAYS online", "GOES online", "GOES offline"));
+  EXPECT_EQ(observer->QueryInt(kWaiting).value_or(0), 1);  // It waits still.
+  ASSERT_TRUE(holder->Exec("COMMIT").ok());
+  EXPECT_TRUE(stored.WaitForNotificationWithTimeout(kDeadline));
+  watch.reset();
+}
+
+// Each writing of cameras is a commit that the senders of the next group wait for.
+TEST_F(PostgresPresenceTest, ManyCamerasThatComeAreFewCommits) {
+  constexpr int kCameras = 200;
+  auto store = Open("node-1");
+  auto db = Connect();
+  const auto written = [&db] {
+    return db->QueryInt("SELECT sum(version)::bigint FROM node_presence").value_or(0);
+  };
+  const int64_t before = written();
+  const absl::Time begun = absl::Now();
+  for (int i = 0; i < kCameras; ++i) {
+    Note(store.get(), absl::StrCat("CAM", i), true);
+    absl::Notification stored;
+    AppendLine(store.get(), [&stored] { stored.Notify(); });
+    ASSERT_TRUE(stored.WaitForNotificationWithTimeout(kDeadline));
+  }
+  const int64_t commits = written() - before;
+  EXPECT_LE(commits, 2 + (absl::Now() - begun) / absl::Milliseconds(200));
+  const absl::Time deadline = absl::Now() + kDeadline;
+  const auto noted = [&db] {
+    return db->QueryInt("SELECT count(*) FROM node_cameras WHERE online").value_or(0);
+  };
+  while (noted() < kCameras && absl::Now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(noted(), kCameras);
+}
+
 TEST_F(PostgresPresenceTest, ANodeThatBeginsAgainEndsTheSessionsOfItsEarlierLife) {
   Open("node-1").reset();
   auto store = Open("watching");
-  ASSERT_TRUE(Run("UPDATE writers SET last_seen = now(), presence = presence + 1; INSERT INTO "
-                  "node_cameras SELECT id, 'CAM1', 'CP1', true, false, now(), presence FROM "
-                  "writers WHERE node_id = 'node-1'")
-                  .ok());
+  ASSERT_TRUE(Leave("node-1", "CAM1").ok());
   ToldCameras told;
   auto watch = store->WatchOthers(told.Observer());
   EXPECT_THAT(told.Await(1), ElementsAre("CAM1 online"));

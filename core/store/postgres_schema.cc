@@ -159,9 +159,18 @@ CREATE VIEW cameras AS
            AS detection_count
   FROM edge_devices;
 )sql",
-    // 2: which cameras have sessions at which node.
+    // 2: which cameras have sessions at which node, and which nodes are alive. Tables of their own:
+    // a group locks the row of its node in writers until it is committed, and to change a table that
+    // is in use waits for every dump of it, with all others behind.
     R"sql(
-ALTER TABLE writers ADD COLUMN last_seen timestamptz, ADD COLUMN presence bigint NOT NULL DEFAULT 0;
+CREATE TABLE node_beats (
+  writer int PRIMARY KEY,
+  last_seen timestamptz NOT NULL
+) WITH (fillfactor = 50);
+CREATE TABLE node_presence (
+  writer int PRIMARY KEY,
+  version bigint NOT NULL
+) WITH (fillfactor = 50);
 CREATE TABLE node_cameras (
   writer int NOT NULL,
   camera_id text COLLATE "C" NOT NULL,

@@ -14,6 +14,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/base/thread_policy.h"
+#include "core/store/postgres_beat.h"
 #include "core/store/postgres_doubts.h"
 #include "core/store/postgres_feed.h"
 #include "core/store/postgres_presence.h"
@@ -28,6 +29,9 @@ namespace {
 
 constexpr int kMaxCheckers = 2;  // As many as there are threads that write images.
 constexpr absl::Duration kHousekeepingEvery = absl::Seconds(60);
+// Cameras that come and go are written together: each time is one commit more between the groups.
+constexpr absl::Duration kPresenceEvery = absl::Milliseconds(200);
+constexpr absl::Duration kPresenceRetry = absl::Seconds(3);
 
 PgConnection::Options ConnectionOf(const PostgresStoreOptions& options) {
   PgConnection::Options connection;
@@ -53,6 +57,13 @@ PostgresReaders::Options CheckersOf(const PostgresStoreOptions& options) {
   PostgresReaders::Options checkers = ReadersOf(options);
   checkers.max_connections = kMaxCheckers;
   return checkers;
+}
+
+PostgresBeat::Options BeatOf(const PostgresStoreOptions& options) {
+  PostgresBeat::Options beat;
+  beat.connection = ConnectionOf(options);
+  beat.every = options.heartbeat;
+  return beat;
 }
 
 // Thread-safe, as Store. The writing connection lives on the writer thread (and in Start, before
@@ -113,6 +124,7 @@ class PostgresStore final : public Store {
   WriteQueue queue_;
   PostgresDoubts doubts_;
   PostgresPresence presence_;
+  PostgresBeat beat_;
 
   // Writer thread.
   std::unique_ptr<PgConnection> db_;
@@ -122,7 +134,7 @@ class PostgresStore final : public Store {
   absl::Duration retry_;   // The next pause between attempts to connect.
   int64_t next_attempt_ns_ = 0;
   int64_t next_housekeeping_ns_ = 0;
-  int64_t next_heartbeat_ns_ = 0;
+  int64_t next_presence_ns_ = 0;
   bool presence_failed_ = false;
   absl::CivilMonth partitions_from_;  // EnsurePartitions was done for this month.
 
@@ -139,6 +151,7 @@ PostgresStore::PostgresStore(PostgresStoreOptions options, const Clock* clock, L
       checkers_(CheckersOf(options_), clock),
       queue_(WriteQueue::Options{options_.max_queued_records, options_.max_queued_bytes,
                                  options_.max_group_records, options_.max_group_bytes}),
+      beat_(BeatOf(options_), log),
       retry_(options_.min_retry) {}
 
 PostgresStore::~PostgresStore() {
@@ -185,6 +198,7 @@ absl::Status PostgresStore::ConnectNow() {
   writer.max_communication_rows = options_.max_communication_rows;
   VD_ASSIGN_OR_RETURN(writer_, PostgresWriter::Create(db_.get(), std::move(writer)));
   VD_RETURN_IF_ERROR(LookBehind());
+  VD_RETURN_IF_ERROR(beat_.Begin(db_.get(), writer_->number()));
   presence_.BeginAnew();
   ShowPresence();
   if (writer_ == nullptr) return absl::UnavailableError("store: the connection is lost");
@@ -243,8 +257,8 @@ void PostgresStore::CloseWriter() {
 
 // Without a connection the next attempt is made even when nobody writes.
 absl::Duration PostgresStore::Patience() const {
-  const int64_t until =
-      writer_ == nullptr ? next_attempt_ns_ : std::min(next_housekeeping_ns_, next_heartbeat_ns_);
+  int64_t until = writer_ == nullptr ? next_attempt_ns_ : next_housekeeping_ns_;
+  if (writer_ != nullptr && presence_.dirty()) until = std::min(until, next_presence_ns_);
   return absl::Nanoseconds(std::max<int64_t>(0, until - clock_->MonotonicNanos()));
 }
 
@@ -351,22 +365,22 @@ void PostgresStore::Housekeeping() {
     return;
   }
   const int64_t now_ns = clock_->MonotonicNanos();
-  if (now_ns >= next_heartbeat_ns_ || (presence_.dirty() && !presence_failed_)) ShowPresence();
+  if (presence_.dirty() && now_ns >= next_presence_ns_) ShowPresence();
   if (writer_ == nullptr || now_ns < next_housekeeping_ns_) return;
   KeepMonths();
   if (!db_->broken()) LookAtSize();
   if (db_->broken()) CloseWriter();
 }
 
-// What cannot be written now is tried again with the next sign of life.
 void PostgresStore::ShowPresence() {
-  next_heartbeat_ns_ = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(options_.heartbeat);
   const absl::Status status = presence_.Write(db_.get(), writer_->number());
   if (!status.ok() && !presence_failed_) {
     log_->Warning("store", "cannot tell other nodes of cameras, it is tried again",
                   {{"error", std::string(status.message())}});
   }
   presence_failed_ = !status.ok();
+  next_presence_ns_ = clock_->MonotonicNanos() +
+                      absl::ToInt64Nanoseconds(presence_failed_ ? kPresenceRetry : kPresenceEvery);
   if (db_->broken()) CloseWriter();
 }
 
