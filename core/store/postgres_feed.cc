@@ -130,14 +130,16 @@ absl::Status PostgresFeed::FollowCameras(const PgResult& writers) {
   return status;
 }
 
-// Of this node's own rows only those that it did not know were stored.
+// Of this node's own rows only those that it did not know were stored. Those that were told before
+// an error are not told again.
 absl::Status PostgresFeed::TellDoubts(int64_t writer, bool wanted) {
   const std::optional<PostgresDoubts::Range> range = doubts_->Waiting();
   if (!range.has_value()) return absl::OkStatus();
   PgPlace place = range->after;
-  if (wanted) VD_RETURN_IF_ERROR(Follow(writer, range->until, &place));
-  doubts_->Done(range->until);
-  return absl::OkStatus();
+  const absl::Status status = wanted ? Follow(writer, range->until, &place) : absl::OkStatus();
+  const bool all = status.ok() && !stopping_.HasBeenNotified();
+  doubts_->Done(all ? range->until : place);
+  return status;
 }
 
 absl::Status PostgresFeed::Follow(int64_t writer, const PgPlace& newest, PgPlace* place) {
