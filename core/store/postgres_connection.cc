@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kBinary = 1;
 constexpr size_t kMaxPrepared = 256;
+constexpr absl::Duration kStopSlice = absl::Milliseconds(200);  // A stop is noticed within it.
 constexpr size_t kMaxMessageBytes = 512;
 constexpr int64_t kMinConnectSeconds = 2;  // libpq makes 1 to 2, and 0 to no end at all.
 
@@ -243,6 +244,24 @@ absl::StatusOr<PgResult> PgConnection::AwaitOne(std::string_view what, absl::Dur
 absl::Status PgConnection::Exec(const std::string& sql, absl::Duration patience) {
   if (PQsendQuery(conn_.get(), sql.c_str()) == 0) return Lost("cannot send");
   return AwaitOne("cannot run a statement", patience).status();
+}
+
+absl::Status PgConnection::ExecLong(const std::string& sql, absl::Duration limit,
+                                    const absl::Notification& stopping) {
+  const int64_t deadline = DeadlineIn(limit);
+  if (PQsendQuery(conn_.get(), sql.c_str()) == 0) return Lost("cannot send");
+  int unsent = PQflush(conn_.get());
+  while (unsent > 0 || PQisBusy(conn_.get()) != 0) {
+    if (stopping.HasBeenNotified() || NowNanos() > deadline) {
+      broken_ = true;
+      return absl::CancelledError("store: not waited for any longer");
+    }
+    const absl::Status ready = Wait(unsent > 0, DeadlineIn(kStopSlice));
+    if (ready.code() == absl::StatusCode::kDeadlineExceeded) continue;
+    if (!ready.ok() || PQconsumeInput(conn_.get()) == 0) return Lost("the connection is lost");
+    unsent = PQflush(conn_.get());
+  }
+  return AwaitOne("cannot run a statement", options_.reply_timeout).status();
 }
 
 absl::StatusOr<std::string> PgConnection::PreparedName(std::string_view sql,

@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/store/postgres_values.h"
 
@@ -64,6 +65,10 @@ class PgConnection {
   absl::Status Exec(const std::string& sql) { return Exec(sql, options_.reply_timeout); }
   // The same with a patience of its own.
   absl::Status Exec(const std::string& sql, absl::Duration patience);
+  // What may take hours, at most `limit`. CANCELLED, and the connection lost, once stopping: the
+  // server goes on with it.
+  absl::Status ExecLong(const std::string& sql, absl::Duration limit,
+                        const absl::Notification& stopping);
   // Prepared at its first use, kept by its text: the texts must be few.
   absl::StatusOr<PgResult> Run(std::string_view sql, const PgParams& params, std::string_view what);
   // COPY ... FROM STDIN (FORMAT binary), with what PgRows::Finish made. After BeginCopy the server

@@ -184,7 +184,7 @@ TEST_F(PostgresPresenceTest, AWriteThatWaitsDoesNotMakeItsNodeLookDead) {
   const absl::Time deadline = absl::Now() + kDeadline;
   constexpr char kWaiting[] =
       "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
-      "current_database()";
+      "current_database() AND query LIKE '%communication_logs%'";
   auto observer = Connect();
   while (observer->QueryInt(kWaiting).value_or(0) == 0 && absl::Now() < deadline) {
     std::this_thread::yield();

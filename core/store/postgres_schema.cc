@@ -15,13 +15,18 @@ namespace {
 // One for migrations and partitions of every node ("VIAD").
 constexpr char kLock[] = "SELECT pg_advisory_xact_lock(1447379268)";
 
+// Rather tried again by the caller than everybody behind it, and a connection of each node.
+constexpr char kShortly[] = "SET LOCAL lock_timeout = '5s'";
+
 // lpr_events is partitioned by arrival, the one time that is the server's own: what a camera with a
 // wrong clock sends lands in this month like everything else. A unique index must contain the
 // partition's column, so the uniqueness of ids over all partitions rests on two tables that have
 // none: detections.message_key makes "<detection_id>-<n>" unique, event_ids those made by hand.
 // Foreign keys would cost a lookup per row on the way in; only the writer fills these tables.
 // Counters have a row per writer: nodes never wait for each other's. A migration that was released
-// is never edited: add another.
+// is never edited: add another. Each is committed by itself, and waits for no lock longer than
+// kShortly, as everybody else would wait behind it; what takes long on a full table is no migration
+// (postgres_indexes.h).
 constexpr const char* kMigrations[] = {
     // 1
     R"sql(
@@ -159,18 +164,8 @@ CREATE VIEW cameras AS
            AS detection_count
   FROM edge_devices;
 )sql",
-    // 2: which cameras have sessions at which node, and which nodes are alive. Tables of their own:
-    // a group locks the row of its node in writers until it is committed, and to change a table that
-    // is in use waits for every dump of it, with all others behind.
+    // 2: which cameras have sessions at which node.
     R"sql(
-CREATE TABLE node_beats (
-  writer int PRIMARY KEY,
-  last_seen timestamptz NOT NULL
-) WITH (fillfactor = 50);
-CREATE TABLE node_presence (
-  writer int PRIMARY KEY,
-  version bigint NOT NULL
-) WITH (fillfactor = 50);
 CREATE TABLE node_cameras (
   writer int NOT NULL,
   camera_id text COLLATE "C" NOT NULL,
@@ -183,58 +178,65 @@ CREATE TABLE node_cameras (
 ) WITH (fillfactor = 50);
 CREATE INDEX node_cameras_version ON node_cameras (writer, version, camera_id);
 )sql",
-    // 3: events of a device, and by a part of the plate. The second needs pg_trgm, which comes with
-    // the server and may be created by who may create in the database; without it all events are
-    // read. Its pending list is read with each search: it stays short.
+    // 3: the indexes of postgres_indexes.h, which are made there now.
+    "SELECT",
+    // 4: which nodes are alive, and how often each has written its cameras. Tables of their own: a
+    // group locks the row of its node in writers until it is committed, and whoever changes a table
+    // in use waits for every dump of it, with all others behind.
     R"sql(
-CREATE INDEX lpr_events_device ON lpr_events (edge_device_id, captured_at, id);
-DO $$ BEGIN
-  CREATE EXTENSION IF NOT EXISTS pg_trgm;
-  CREATE INDEX lpr_events_plate ON lpr_events USING gin (license_plate gin_trgm_ops)
-    WITH (gin_pending_list_limit = 1024);
-EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported OR
-               undefined_object THEN NULL;
-END $$;
+CREATE TABLE node_beats (
+  writer int PRIMARY KEY,
+  last_seen timestamptz NOT NULL
+) WITH (fillfactor = 50);
+CREATE TABLE node_presence (
+  writer int PRIMARY KEY,
+  version bigint NOT NULL
+) WITH (fillfactor = 50);
 )sql",
 };
 
-// An index over a full table takes minutes.
-constexpr absl::Duration kMigrationLimit = absl::Hours(2);
-
+// One look, while another node may be making the tables; to_regclass would remember in a
+// transaction that there are none.
 absl::StatusOr<int64_t> CurrentVersion(PgConnection* db) {
-  VD_ASSIGN_OR_RETURN(const int64_t ours,
-                      db->QueryInt("SELECT to_regclass('schema_version') IS NOT NULL"));
-  if (ours != 0) return db->QueryInt("SELECT coalesce(max(version), 0) FROM schema_version");
   VD_ASSIGN_OR_RETURN(
-      const int64_t others,
-      db->QueryInt("SELECT to_regclass('lpr_events') IS NOT NULL OR to_regclass('edge_devices') IS "
-                   "NOT NULL OR to_regclass('communication_logs') IS NOT NULL"));
-  if (others == 0) return 0;
+      const PgResult there,
+      db->Run("SELECT count(*) FILTER (WHERE relname = 'schema_version'), count(*) FROM pg_class "
+              "WHERE relname IN ('schema_version', 'lpr_events', 'edge_devices', "
+              "'communication_logs') AND pg_table_is_visible(oid)",
+              PgParams(), "cannot look for the tables"));
+  if (there.Int(0, 0) != 0) {
+    return db->QueryInt("SELECT coalesce(max(version), 0) FROM schema_version");
+  }
+  if (there.Int(0, 1) == 0) return 0;
   return absl::FailedPreconditionError(
       "store: the tables of this database belong to another program, use a database of its own");
 }
 
-absl::Status ApplyMigrations(PgConnection* db) {
-  VD_RETURN_IF_ERROR(db->Exec(kLock));
+// FAILED_PRECONDITION for one that is newer than this program.
+absl::StatusOr<int64_t> KnownVersion(PgConnection* db) {
   VD_ASSIGN_OR_RETURN(const int64_t current, CurrentVersion(db));
   const int64_t latest = LatestPostgresSchemaVersion();
-  if (current > latest) {
-    return absl::FailedPreconditionError(absl::StrCat("store: written by a newer version, schema ",
-                                                      current, ", this version knows up to ",
-                                                      latest));
-  }
-  if (current == latest) return absl::OkStatus();
+  if (current <= latest) return current;
+  return absl::FailedPreconditionError(absl::StrCat("store: written by a newer version, schema ",
+                                                    current, ", this version knows up to ",
+                                                    latest));
+}
+
+// Applies the next one, if another node has not.
+absl::Status ApplyOne(PgConnection* db) {
+  VD_RETURN_IF_ERROR(db->Exec(kShortly));
+  VD_RETURN_IF_ERROR(db->Exec(kLock));
+  VD_ASSIGN_OR_RETURN(const int64_t current, KnownVersion(db));
+  if (current == LatestPostgresSchemaVersion()) return absl::OkStatus();
   if (current == 0) {
     VD_RETURN_IF_ERROR(
         db->Exec("CREATE TABLE schema_version (version int PRIMARY KEY, "
                  "applied_at timestamptz NOT NULL DEFAULT now())"));
   }
-  for (int64_t version = current + 1; version <= latest; ++version) {
-    VD_CRASH_POINT("store.migrate.before");
-    VD_RETURN_IF_ERROR(db->Exec(kMigrations[version - 1], kMigrationLimit));
-    VD_RETURN_IF_ERROR(
-        db->Exec(absl::StrCat("INSERT INTO schema_version (version) VALUES (", version, ")")));
-  }
+  VD_CRASH_POINT("store.migrate.before");
+  VD_RETURN_IF_ERROR(db->Exec(kMigrations[current]));
+  VD_RETURN_IF_ERROR(
+      db->Exec(absl::StrCat("INSERT INTO schema_version (version) VALUES (", current + 1, ")")));
   VD_CRASH_POINT("store.migrate.commit");
   return absl::OkStatus();
 }
@@ -289,9 +291,14 @@ absl::Status InTransaction(PgConnection* db, const Work& work) {
 int64_t LatestPostgresSchemaVersion() { return static_cast<int64_t>(std::size(kMigrations)); }
 
 absl::StatusOr<int64_t> MigratePostgres(PgConnection* db) {
-  VD_RETURN_IF_ERROR(InTransaction(db, [db] { return ApplyMigrations(db); }));
+  const int64_t latest = LatestPostgresSchemaVersion();
+  VD_ASSIGN_OR_RETURN(int64_t current, KnownVersion(db));
+  while (current < latest) {
+    VD_RETURN_IF_ERROR(InTransaction(db, [db] { return ApplyOne(db); }));
+    VD_ASSIGN_OR_RETURN(current, KnownVersion(db));
+  }
   VD_CRASH_POINT("store.migrate.after");
-  return LatestPostgresSchemaVersion();
+  return latest;
 }
 
 absl::Status EnsurePartitions(PgConnection* db, absl::Time now) {

@@ -13,8 +13,8 @@ namespace viaduct {
 int64_t LatestPostgresSchemaVersion();
 
 // Brings the schema up to date under an advisory lock, so that nodes that start together do it
-// once. FAILED_PRECONDITION, and nothing changed, when a newer version or another program made the
-// tables.
+// once; one that is up to date takes no lock. FAILED_PRECONDITION, and nothing changed, when a
+// newer version or another program made the tables; UNAVAILABLE when it gets no lock in seconds.
 absl::StatusOr<int64_t> MigratePostgres(PgConnection* db);
 
 // Partitions exist for the month of `now` and so many after it.

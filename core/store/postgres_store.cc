@@ -17,6 +17,7 @@
 #include "core/store/postgres_beat.h"
 #include "core/store/postgres_doubts.h"
 #include "core/store/postgres_feed.h"
+#include "core/store/postgres_indexes.h"
 #include "core/store/postgres_presence.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/postgres_readers.h"
@@ -64,6 +65,13 @@ PostgresBeat::Options BeatOf(const PostgresStoreOptions& options) {
   beat.connection = ConnectionOf(options);
   beat.every = options.heartbeat;
   return beat;
+}
+
+PostgresIndexes::Options IndexesOf(const PostgresStoreOptions& options) {
+  PostgresIndexes::Options indexes;
+  indexes.connection = ConnectionOf(options);
+  indexes.look_every = options.index_check;
+  return indexes;
 }
 
 // Thread-safe, as Store. The writing connection lives on the writer thread (and in Start, before
@@ -125,6 +133,7 @@ class PostgresStore final : public Store {
   PostgresDoubts doubts_;
   PostgresPresence presence_;
   PostgresBeat beat_;
+  PostgresIndexes indexes_;
 
   // Writer thread.
   std::unique_ptr<PgConnection> db_;
@@ -152,6 +161,7 @@ PostgresStore::PostgresStore(PostgresStoreOptions options, const Clock* clock, L
       queue_(WriteQueue::Options{options_.max_queued_records, options_.max_queued_bytes,
                                  options_.max_group_records, options_.max_group_bytes}),
       beat_(BeatOf(options_), log),
+      indexes_(IndexesOf(options_), log),
       retry_(options_.min_retry) {}
 
 PostgresStore::~PostgresStore() {
@@ -206,6 +216,7 @@ absl::Status PostgresStore::ConnectNow() {
     const absl::MutexLock lock(&mutex_);
     health_.schema_version = version;
   }
+  indexes_.Begin();
   LookAtServer();
   LookAtSize();
   return absl::OkStatus();

@@ -31,9 +31,10 @@ struct PostgresStoreOptions {
   absl::Duration write_timeout = absl::Seconds(30);    // Of one reply; then a new connection.
   absl::Duration min_retry = absl::Milliseconds(200);  // Between attempts to connect.
   absl::Duration max_retry = absl::Seconds(5);
-  int64_t max_communication_rows = 1'000'000;     // The oldest are forgotten beyond.
-  absl::Duration heartbeat = absl::Seconds(3);    // This node's sign of life for the others.
-  absl::Duration node_lease = absl::Seconds(15);  // Without one, a node's cameras are gone.
+  int64_t max_communication_rows = 1'000'000;      // The oldest are forgotten beyond.
+  absl::Duration heartbeat = absl::Seconds(3);     // This node's sign of life for the others.
+  absl::Duration index_check = absl::Minutes(10);  // While an index cannot be made.
+  absl::Duration node_lease = absl::Seconds(15);   // Without one, a node's cameras are gone.
 };
 
 // Connects and brings the schema up to date. A database that cannot be reached is no error: the

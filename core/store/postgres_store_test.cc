@@ -60,6 +60,19 @@ class PostgresStoreTest : public ::testing::Test {
     EXPECT_TRUE(db.ok()) << db.status();
     return db.ok() ? std::move(*db) : nullptr;
   }
+  void UntilIndexed(const PostgresAddress& address) {
+    auto db = Connect(address);
+    const auto made = [&db] {
+      return db
+          ->QueryInt(
+              "SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid = "
+              "to_regclass('lpr_events_plate')")
+          .value_or(0);
+    };
+    const absl::Time deadline = absl::Now() + kDeadline;
+    while (made() == 0 && absl::Now() < deadline) std::this_thread::yield();
+    EXPECT_EQ(made(), 1);
+  }
   DetectionRecord Detection(const std::string& id, const std::string& camera = "CAM001") {
     DetectionRecord r;
     r.message_id = id;
@@ -318,6 +331,7 @@ TEST_F(PostgresStoreTest, AHostThatSaysNothingIsPassedOver) {
 TEST_F(PostgresStoreTest, FindsARarePartOfAPlateFarBack) {
   const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
   auto store = Open(address);
+  UntilIndexed(address);
   DetectionRecord rare = Detection("rare", "RARE");
   rare.plates[0].text = "\u0e01\u0e02 9876";
   ASSERT_TRUE(Append(store.get(), rare).status.ok());
@@ -352,10 +366,6 @@ TEST_F(PostgresStoreTest, FindsARarePartOfAPlateFarBack) {
   EXPECT_EQ(seen, 3'000u);
   query.device_id = "RARE";
   EXPECT_THAT(store->ListEvents(query)->rows, SizeIs(0));
-  const auto indexed = Connect(address)->QueryInt(
-      "SELECT count(*) FROM pg_indexes WHERE indexdef "
-      "LIKE '%gin_trgm_ops%'");
-  EXPECT_GT(indexed.value_or(0), 0);  // On each partition.
 }
 
 // Without rights to create the extension all is as it was, only slower.
@@ -386,6 +396,7 @@ TEST_F(PostgresStoreTest, SlowReadersKeepNobodyFromAskingForADetection) {
   auto store = OpenPostgresStore(options, &clock_, &log_).value();
   const DetectionRecord stored = Detection("m-1");
   ASSERT_TRUE(Append(store.get(), stored).status.ok());
+  UntilIndexed(options.address);
   auto holder = Connect(options.address);
   ASSERT_TRUE(holder->Exec("BEGIN; LOCK TABLE lpr_events IN ACCESS EXCLUSIVE MODE").ok());
   std::thread slow([&store] { EXPECT_TRUE(store->ListEvents(EventsQuery()).ok()); });

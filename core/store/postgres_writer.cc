@@ -117,10 +117,9 @@ absl::Status PostgresWriter::WriteAll(Slots slots, bool careful) {
   commit_sent_ = false;
   careful_ = careful;
   last_detection_ = last_health_report_ = 0;
-  VD_RETURN_IF_ERROR(
-      db_->RunAll({{"BEGIN", PgParams(), "cannot begin"},
-                   {"UPDATE writers SET groups = groups + 1 WHERE id = $1",
-                    PgParams().Add(number_), "cannot begin"}}));
+  VD_RETURN_IF_ERROR(db_->RunAll({{"BEGIN", PgParams(), "cannot begin"},
+                                  {"UPDATE writers SET groups = groups + 1 WHERE id = $1",
+                                   PgParams().Add(number_), "cannot begin"}}));
   VD_RETURN_IF_ERROR(careful ? WriteCarefully(slots) : WriteRange(slots));
   const Effects effects = Sum(slots);
   const std::vector<PgConnection::Queued> closing = Closing(effects);
