@@ -1,4 +1,4 @@
-// Upgrades and indexes of a database that is in use.
+// Upgrades and indexes of a database that is in use, and what parts of plates are looked for with.
 #include "core/store/postgres_indexes.h"
 
 #include <gmock/gmock.h>
@@ -19,6 +19,7 @@ namespace viaduct {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 constexpr absl::Duration kDeadline = absl::Seconds(60);
 constexpr char kMade[] =
@@ -167,6 +168,39 @@ TEST_F(PostgresIndexesTest, TheTablesOfTheFirstVersionAreBroughtUpToDateBesideAT
   options.address = address_;
   auto other = PgConnection::Open(options).value();
   EXPECT_EQ(MigratePostgres(other.get()).value_or(0), LatestPostgresSchemaVersion());
+}
+
+// The oldest event cannot be read: whoever reads all events fails.
+TEST_F(PostgresIndexesTest, AShortOrCommonPartOfAPlateIsLookedForByTime) {
+  constexpr int kEvents = 3'000;
+  ASSERT_TRUE(
+      Connect()
+          ->Exec(absl::StrCat("ALTER DATABASE ", address_.database, " SET enable_seqscan = off"))
+          .ok());
+  auto store = Open();
+  UntilMade();
+  std::vector<StoreRecord> records;
+  records.emplace_back(Detection(0, "OLD", "7AB0000"));
+  for (int i = 1; i <= kEvents; ++i) {
+    records.emplace_back(Detection(i, "CAM", i % 4 == 0 ? "1AB2345" : "9ZZ6789"));
+  }
+  ASSERT_TRUE(Append(store.get(), std::move(records)).ok());
+  ASSERT_TRUE(
+      Connect()
+          ->Exec("ANALYZE; BEGIN; ALTER TABLE lpr_events RENAME TO events_below; CREATE VIEW "
+                 "lpr_events AS SELECT id, event_id, edge_device_id, CASE WHEN edge_device_id = "
+                 "'OLD' THEN (1 / (length(edge_device_id) - 3))::text ELSE license_plate END AS "
+                 "license_plate, confidence, image_path, metadata, created_at, updated_at, "
+                 "captured_at, detection FROM events_below; COMMIT")
+          .ok());
+  EventsQuery query;
+  query.limit = 600;  // More than the newest events have, fewer than all.
+  for (const char* part : {"ab", "1AB", "b2345"}) {
+    query.plate = part;
+    const auto page = store->ListEvents(query);
+    ASSERT_TRUE(page.ok()) << part << ": " << page.status();
+    EXPECT_THAT(page->rows, SizeIs(600));
+  }
 }
 
 }  // namespace

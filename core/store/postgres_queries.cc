@@ -3,12 +3,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/store/page_cursor.h"
 #include "core/store/plate_key.h"
 #include "core/store/postgres_filter.h"
+#include "core/store/postgres_indexes.h"
 
 namespace viaduct {
 namespace {
@@ -21,9 +23,11 @@ constexpr std::string_view kEventColumns =
     "SELECT event_id, edge_device_id, license_plate, confidence, image_path, metadata::text, "
     "captured_at, created_at, updated_at, id, detection FROM lpr_events";
 constexpr size_t kDetectionIdBytes = 36;
-// A part of a plate that is in fewer of the newest events than a page has is rare enough to be
-// looked up in the index of parts and sorted.
+// A part of a plate that is in fewer of the newest events than this is rare enough for all events
+// that have it to be looked up in the index of parts and sorted.
 constexpr int64_t kNewestEvents = 2'000;
+constexpr int kRareEvents = 3;
+constexpr int kIndexedLetters = 3;  // The index knows of no shorter part.
 
 DeviceRow ReadDevice(const PgResult& rows, int row) {
   DeviceRow out;
@@ -86,8 +90,30 @@ std::string PageOfEvents(const std::string& from, int limit_parameter) {
       ") q) p ORDER BY captured_at DESC, id DESC");
 }
 
+// Has so many letters and digits in a row.
+bool IsIndexed(std::string_view part) {
+  int letters = 0;
+  for (const char c : part) {
+    const auto octet = static_cast<unsigned char>(c);
+    if ((octet & 0xC0) == 0x80) continue;  // Not the first of its letter.
+    letters = octet >= 0x80 || absl::ascii_isalnum(octet) ? letters + 1 : 0;
+    if (letters >= kIndexedLetters) return true;
+  }
+  return false;
+}
+
+// The index of parts may need an extension that is not there, or be made just now.
+absl::StatusOr<bool> HasIndexOfParts(PgConnection* db) {
+  VD_ASSIGN_OR_RETURN(
+      const PgResult row,
+      db->Run("SELECT 1 FROM pg_index WHERE indexrelid = to_regclass($1) AND indisvalid",
+              PgParams().Add(kPlateIndex), "cannot look for an index"));
+  return row.rows() > 0;
+}
+
 // Where the part of a plate is common, the newest events have a page of it; where it is rare, the
-// index of parts knows all of it (OFFSET 0 keeps the planner from walking by time instead).
+// index of parts knows all of it (OFFSET 0 keeps the planner from walking by time instead). Without
+// that index, and in between, all events are walked by time until the page is full.
 absl::StatusOr<PgResult> FindEvents(PgConnection* db, const EventsQuery& query, int limit) {
   constexpr std::string_view kWhat = "cannot read events";
   VD_ASSIGN_OR_RETURN(PgFilter filter, EventsFilter(query));
@@ -107,7 +133,12 @@ absl::StatusOr<PgResult> FindEvents(PgConnection* db, const EventsQuery& query, 
           newest));
   if (common.rows() > limit) return common;
   filter.Add("license_plate ILIKE ", pattern);
-  return run(absl::StrCat("(SELECT * FROM lpr_events", filter.sql(), " OFFSET 0) found"),
+  bool look_up = false;
+  if (common.rows() < kRareEvents && IsIndexed(query.plate)) {
+    VD_ASSIGN_OR_RETURN(look_up, HasIndexOfParts(db));
+  }
+  return run(look_up ? absl::StrCat("(SELECT * FROM lpr_events", filter.sql(), " OFFSET 0) found")
+                     : absl::StrCat("lpr_events", filter.sql()),
              filter.params());
 }
 
