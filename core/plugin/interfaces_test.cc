@@ -247,7 +247,9 @@ TEST_F(InterfacesTest, AnswersThatComeAfterTheStopAreDropped) {
 }
 
 TEST_F(InterfacesTest, ACallToAPeerEndsOnceInEveryCase) {
-  Boot({Spec("a", "{}")});
+  InstanceSpec spec = Spec("a", "{}");
+  spec.lanes = 1;  // Calls reach the plugin in their order.
+  Boot({spec});
   EXPECT_EQ(OrderReply("a", "nobody", 0).status, 404);
   EXPECT_EQ(OrderReply("a", "answer_twice", 0).status, 200);
   EXPECT_EQ(OrderReply("a", "silence", 0, absl::Milliseconds(20)).status, 504);
@@ -261,9 +263,10 @@ TEST_F(InterfacesTest, ACallToAPeerEndsOnceInEveryCase) {
     cancelled = std::move(reply);
     done.Notify();
   });
+  Order("a", "seen", 0);  // The plugin has the one before.
   ASSERT_TRUE(instances_->Stop("a").ok());
   done.WaitForNotification();
-  EXPECT_EQ(cancelled.status, 503);
+  EXPECT_EQ(cancelled.status, 502) << "the peer may have got it";
   EXPECT_GE(Counters().unknown_tokens, 1u) << "the testbed answered twice";
 }
 

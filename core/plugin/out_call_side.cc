@@ -20,7 +20,10 @@ CallReply RefusalOf(int32_t code) {
   return Refusal(503, "the peer can not be reached now");
 }
 
-CallReply Stopped() { return Refusal(503, "the instance stopped"); }
+CallReply Stopped(bool sent) {
+  return sent ? Refusal(502, "the instance stopped before the answer")
+              : Refusal(503, "the instance stopped");
+}
 
 }  // namespace
 
@@ -34,7 +37,7 @@ void OutCallSide::Call(CallRequest request, absl::Duration limit, ReplyFn reply)
   const int64_t deadline =
       owner_->services().clock->MonotonicNanos() + absl::ToInt64Nanoseconds(limit);
   // Entered before the timer and the plugin can know of it; the copy answers where that fails.
-  if (!waiting_.Add(ticket, {reply, 0})) return reply(RefusalOf(VD_RESOURCE_EXHAUSTED));
+  if (!waiting_.Add(ticket, {reply, 0, false})) return reply(RefusalOf(VD_RESOURCE_EXHAUSTED));
   const uint64_t timer =
       owner_->services().timers.ArmAt(deadline, [weak = owner_->weak_from_this(), ticket, lane] {
         if (const auto owner = weak.lock()) owner->out_call_side().Expire(ticket, lane);
@@ -50,9 +53,10 @@ void OutCallSide::Call(CallRequest request, absl::Duration limit, ReplyFn reply)
 void OutCallSide::Send(uint64_t ticket, uint32_t lane, const CallRequest& request,
                        int64_t deadline_ns) {
   if (!owner_->delivering()) {  // It waited on the lane until drain began.
-    Finish(ticket, Stopped());
+    Finish(ticket, Stopped(/*sent=*/false));
     return;
   }
+  waiting_.With(ticket, [](Waiting& waiting) { waiting.sent = true; });
   const std::vector<vd_attr> attributes = ToAbi(request.attributes);
   vd_call call{};
   call.struct_size = sizeof(call);
@@ -109,7 +113,7 @@ bool OutCallSide::Finish(uint64_t ticket, CallReply reply) {
 void OutCallSide::CancelAll() {
   for (Waiting& waiting : waiting_.Close()) {
     owner_->services().timers.Cancel(waiting.timer);
-    waiting.reply(Stopped());
+    waiting.reply(Stopped(waiting.sent));
   }
 }
 

@@ -19,7 +19,8 @@ class OutCallSide {
   explicit OutCallSide(Incarnation* owner);
 
   // `reply` is called exactly once: with the peer's answer, or with 404 (no such peer), 501 (the
-  // plugin takes no calls), 503 (not now, too many, or the instance stops) or 504 (`limit`).
+  // plugin takes no calls), 503 (not now, too many, or the instance stops: the peer has not got
+  // it), 502 (the instance stopped when the peer may have got it) or 504 (`limit`).
   void Call(CallRequest request, absl::Duration limit, ReplyFn reply);
   void Reply(const vd_reply& reply);  // From the plugin.
   void CancelAll();
@@ -28,6 +29,7 @@ class OutCallSide {
   struct Waiting {
     ReplyFn reply;
     uint64_t timer = 0;
+    bool sent = false;  // The plugin has it.
   };
   void Send(uint64_t ticket, uint32_t lane, const CallRequest& request, int64_t deadline_ns);
   void Expire(uint64_t ticket, uint32_t lane);
