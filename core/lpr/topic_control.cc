@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 #include "core/lpr/json_fields.h"
@@ -16,63 +17,76 @@ constexpr size_t kMaxControlBytes = 1u << 20;
 struct Command {
   std::string name;
   std::string message_id;
+  std::string device_id;  // As the sender calls this node; "" where it does not.
+  std::string arguments;  // One object.
 };
 
-// {"command": ...}, or an envelope whose payload is that.
-absl::StatusOr<Command> ReadCommand(std::string_view body) {
-  absl::StatusOr<JsonFields> fields = JsonFields::Parse(body, kMaxControlBytes);
-  if (!fields.ok()) return fields.status();
-  Command command;
-  const auto id = fields->Text({"message_id"}, ParseLimits().max_id_bytes);
-  if (!id.ok()) return id.status();
-  command.message_id = id->value_or("");
-  const auto payload = fields->Object("payload");
-  if (!payload.ok()) return payload.status();
-  if (payload->has_value()) {
-    fields = JsonFields::Parse(**payload, kMaxControlBytes);
-    if (!fields.ok()) return fields.status();
-    const auto name = fields->Text({"command"}, kMaxCommandBytes);
-    if (!name.ok()) return name.status();
-    command.name = name->value_or("");
-  } else {
-    const auto name = fields->Text({"command"}, kMaxCommandBytes);
-    if (!name.ok()) return name.status();
-    command.name = name->value_or("");
+absl::StatusOr<std::string> TextMember(const JsonFields& fields, std::string_view name,
+                                       size_t max_bytes) {
+  VD_ASSIGN_OR_RETURN(std::optional<std::string> text, fields.Text({name}, max_bytes));
+  return std::move(text).value_or("");
+}
+
+// {"command": ...}, or an envelope whose payload is that. Arguments stand in an object of that name
+// or beside the command.
+absl::Status ReadCommand(std::string_view body, Command* command) {
+  const size_t max_id = ParseLimits().max_id_bytes;
+  VD_ASSIGN_OR_RETURN(JsonFields fields, JsonFields::Parse(body, kMaxControlBytes));
+  VD_ASSIGN_OR_RETURN(command->message_id, TextMember(fields, "message_id", max_id));
+  VD_ASSIGN_OR_RETURN(command->device_id, TextMember(fields, "device_id", max_id));
+  VD_ASSIGN_OR_RETURN(const std::optional<std::string> payload, fields.Object("payload"));
+  command->arguments = payload.value_or(std::string(body));
+  // What was parsed is borrowed.
+  const std::string inner = command->arguments;
+  if (payload.has_value()) {
+    VD_ASSIGN_OR_RETURN(fields, JsonFields::Parse(inner, kMaxControlBytes));
   }
-  if (command.name.empty()) return absl::InvalidArgumentError("Missing required field: command");
-  return command;
+  VD_ASSIGN_OR_RETURN(command->name, TextMember(fields, "command", kMaxCommandBytes));
+  VD_ASSIGN_OR_RETURN(std::optional<std::string> arguments, fields.Object("arguments"));
+  if (arguments.has_value()) command->arguments = *std::move(arguments);
+  if (command->name.empty()) return absl::InvalidArgumentError("Missing required field: command");
+  return absl::OkStatus();
+}
+
+std::string AnswerBody(const Command& command, const CallReply& result, absl::Time now) {
+  JsonWriter json;
+  const bool ok = result.status >= 200 && result.status < 300;
+  json.BeginObject().Field("type", "control_response");
+  json.Field("message_id", std::string_view(command.message_id));
+  if (!command.device_id.empty()) json.Field("device_id", std::string_view(command.device_id));
+  json.Field("command", std::string_view(command.name));
+  json.Field("success", ok).Field("status", int64_t{result.status});
+  if (!result.body.empty()) json.Key("result").Raw(result.body);
+  json.Field("timestamp", now).EndObject();
+  return json.Take();
 }
 
 }  // namespace
 
 void Application::Impl::TopicControl(CallRequest request, ReplyFn reply) {
-  const absl::StatusOr<Command> command = ReadCommand(request.body);
   const std::string topic = absl::StrCat(request.path, "/response");
+  Command command;
+  const absl::Status read = ReadCommand(request.body, &command);
   auto answer = [this, topic, command, reply = std::move(reply)](const CallReply& result) {
-    JsonWriter json;
-    const bool ok = result.status >= 200 && result.status < 300;
-    json.BeginObject();
-    if (command.ok()) {
-      json.Field("message_id", std::string_view(command->message_id));
-      json.Field("command", std::string_view(command->name));
-    }
-    json.Field("success", ok).Field("status", int64_t{result.status});
-    if (!result.body.empty()) json.Key("result").Raw(result.body);
-    json.Field("timestamp", parts_.clock->Now()).EndObject();
-    CallReply out = JsonReply(200, json.Take());
+    CallReply out = JsonReply(200, AnswerBody(command, result, parts_.clock->Now()));
     out.attributes.emplace_back("publish", topic);
     reply(std::move(out));
   };
-  if (!command.ok()) {
-    NoteRefusal(request, "control", command.status());
-    return answer(ErrorReply(400, StdView(command.status().message())));
+  if (!read.ok()) {
+    NoteRefusal(request, "control", read);
+    return answer(ErrorReply(400, StdView(read.message())));
   }
-  if (command->name == "get_health") return AskSelf("/api/health", std::move(answer));
-  if (command->name == "get_status" || command->name == "test_connection") {
+  if (parts_.control != nullptr) {
+    request.method = "CONTROL";
+    request.path = command.name;
+    request.body = std::move(command.arguments);
+    return parts_.control->Handle(std::move(request), std::move(answer));
+  }
+  if (command.name == "get_health") return AskSelf("/api/health", std::move(answer));
+  if (command.name == "get_status" || command.name == "test_connection") {
     return AskSelf("/api/test", std::move(answer));
   }
-  if (parts_.control != nullptr) return parts_.control->Handle(std::move(request), answer);
-  answer(ErrorReply(501, absl::StrCat("command: not known here, ", ShownText(command->name))));
+  answer(ErrorReply(501, absl::StrCat("command: not known here, ", ShownText(command.name))));
 }
 
 // What this node answers to anybody who asks for it by path.

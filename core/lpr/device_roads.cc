@@ -1,0 +1,201 @@
+#include "core/lpr/device_roads.h"
+
+#include <algorithm>
+
+namespace viaduct {
+namespace {
+
+// What a road that nobody has measured is taken for: a session is the shorter way.
+constexpr absl::Duration kAssumedSession = absl::Milliseconds(50);
+constexpr absl::Duration kAssumedTopic = absl::Milliseconds(100);
+
+const std::string& WayOf(const DeviceRoad& road) {
+  return road.session.empty() ? road.topic : road.session;
+}
+
+absl::Duration Expected(const DeviceRoad& road) {
+  if (road.round_trip > absl::ZeroDuration()) return road.round_trip;
+  return road.session.empty() ? kAssumedTopic : kAssumedSession;
+}
+
+}  // namespace
+
+bool DeviceRoads::Open(const std::string& device_id, const DeviceFacts& facts, DeviceRoad road) {
+  bool opened = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    opened = OpenLocked(device_id, facts, std::move(road));
+  }
+  TellNews();
+  return opened;
+}
+
+bool DeviceRoads::OpenLocked(const std::string& device_id, const DeviceFacts& facts,
+                             DeviceRoad road) {
+  const Way way(road.instance, WayOf(road));
+  const auto known = ways_.find(way);
+  const bool again = known != ways_.end() && known->second == device_id;
+  if (!again && known != ways_.end()) Drop(way);
+  const auto found = devices_.find(device_id);
+  if (found == devices_.end() && devices_.size() >= kMaxDevices) return false;
+  Device& device = found != devices_.end() ? found->second : devices_[device_id];
+  if (!facts.hostname.empty()) device.facts.hostname = facts.hostname;
+  if (!facts.version.empty()) device.facts.version = facts.version;
+  if (again) {
+    for (DeviceRoad& old : device.roads) {
+      if (old.instance == road.instance && WayOf(old) == way.second) old.until = road.until;
+    }
+    return true;
+  }
+  if (device.roads.size() >= kMaxRoadsOfDevice) {
+    ways_.erase(Way(device.roads.back().instance, WayOf(device.roads.back())));
+    device.roads.pop_back();
+  }
+  if (device.roads.empty()) device.changed = road.since;
+  device.roads.insert(device.roads.begin(), std::move(road));
+  ways_[way] = device_id;
+  NoteNews(device_id);
+  return true;
+}
+
+// A device without a road is forgotten: the store knows when it was seen.
+void DeviceRoads::Drop(const Way& way) {
+  const auto known = ways_.find(way);
+  if (known == ways_.end()) return;
+  const std::string device_id = known->second;
+  ways_.erase(known);
+  const auto device = devices_.find(device_id);
+  if (device == devices_.end()) return;
+  std::vector<DeviceRoad>& roads = device->second.roads;
+  roads.erase(std::remove_if(roads.begin(), roads.end(),
+                             [&](const DeviceRoad& road) {
+                               return road.instance == way.first && WayOf(road) == way.second;
+                             }),
+              roads.end());
+  if (roads.empty()) devices_.erase(device);
+  NoteNews(device_id);
+}
+
+void DeviceRoads::NoteNews(const std::string& device_id) {
+  if (news_.size() < kMaxNews) news_.insert(device_id);
+  untold_ = true;
+}
+
+void DeviceRoads::TellNews() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!std::exchange(untold_, false)) return;
+  }
+  if (on_news_) on_news_();
+}
+
+void DeviceRoads::Renew(const std::string& device_id) {
+  {
+    absl::MutexLock lock(&mutex_);
+    NoteNews(device_id);
+  }
+  TellNews();
+}
+
+void DeviceRoads::Close(std::string_view instance, std::string_view way) {
+  {
+    absl::MutexLock lock(&mutex_);
+    Drop(Way(instance, way));
+  }
+  TellNews();
+}
+
+void DeviceRoads::CloseAll(std::string_view instance) {
+  {
+    absl::MutexLock lock(&mutex_);
+    auto at = ways_.lower_bound(Way(instance, ""));
+    while (at != ways_.end() && at->first.first == instance) {
+      const Way way = at->first;
+      ++at;
+      Drop(way);
+    }
+  }
+  TellNews();
+}
+
+void DeviceRoads::Sweep(absl::Time now) {
+  std::vector<Way> late;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [device_id, device] : devices_) {
+      for (const DeviceRoad& road : device.roads) {
+        if (road.until <= now) late.emplace_back(road.instance, WayOf(road));
+      }
+    }
+    for (const Way& way : late) Drop(way);
+  }
+  TellNews();
+}
+
+DeviceState DeviceRoads::StateOf(const std::string& device_id, const Device& device,
+                                 absl::Time now) {
+  DeviceState state;
+  state.device_id = device_id;
+  state.facts = device.facts;
+  state.changed = device.changed;
+  for (const DeviceRoad& road : device.roads) {
+    if (road.until > now) state.roads.push_back(road);
+  }
+  // Of two that are as fast the newer one: the other may be what a lost connection has left.
+  std::stable_sort(
+      state.roads.begin(), state.roads.end(),
+      [](const DeviceRoad& a, const DeviceRoad& b) { return Expected(a) < Expected(b); });
+  return state;
+}
+
+std::optional<DeviceState> DeviceRoads::Find(std::string_view device_id, absl::Time now) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = devices_.find(device_id);
+  if (found == devices_.end()) return std::nullopt;
+  return StateOf(found->first, found->second, now);
+}
+
+bool DeviceRoads::IsReachable(std::string_view device_id, absl::Time now) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = devices_.find(device_id);
+  if (found == devices_.end()) return false;
+  const std::vector<DeviceRoad>& roads = found->second.roads;
+  return std::any_of(roads.begin(), roads.end(),
+                     [now](const DeviceRoad& road) { return road.until > now; });
+}
+
+std::vector<DeviceState> DeviceRoads::List(absl::Time now) const {
+  std::vector<DeviceState> states;
+  absl::MutexLock lock(&mutex_);
+  states.reserve(devices_.size());
+  for (const auto& [device_id, device] : devices_) {
+    states.push_back(StateOf(device_id, device, now));
+    if (states.back().roads.empty()) states.pop_back();
+  }
+  return states;
+}
+
+std::string DeviceRoads::DeviceOf(std::string_view instance, std::string_view way) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = ways_.find(Way(instance, way));
+  return found == ways_.end() ? "" : found->second;
+}
+
+void DeviceRoads::NoteRoundTrip(std::string_view instance, std::string_view way,
+                                absl::Duration round_trip) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = ways_.find(Way(instance, way));
+  if (found == ways_.end()) return;
+  for (DeviceRoad& road : devices_[found->second].roads) {
+    if (road.instance == instance && WayOf(road) == way) road.round_trip = round_trip;
+  }
+}
+
+std::vector<std::string> DeviceRoads::TakeNews() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string> news(news_.begin(), news_.end());
+  news_.clear();
+  return news;
+}
+
+}  // namespace viaduct

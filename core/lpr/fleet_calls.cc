@@ -1,0 +1,338 @@
+#include "core/lpr/fleet_calls.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/lpr/application_impl.h"
+#include "core/lpr/json_fields.h"
+#include "core/lpr/session_reply.h"
+#include "core/lpr/topic_names.h"
+#include "core/message/identity.h"
+#include "core/message/json_scanner.h"
+
+namespace viaduct {
+namespace {
+
+constexpr std::string_view kPublish = "PUBLISH";
+constexpr std::string_view kRegister = "node_register";
+constexpr std::string_view kRegistered = "node_registered";
+constexpr std::string_view kResponse = "control_response";
+constexpr absl::string_view kSystemStatus = "system/status/";
+constexpr absl::string_view kSystemControl = "system/control/";
+constexpr absl::string_view kCameraTopics = "lprserver/cameras/";
+constexpr std::string_view kOffline = "offline";
+constexpr size_t kMaxStatusBytes = 4096;
+constexpr int kSystemQos = 1;
+constexpr int kCameraQos = 2;
+
+std::string SessionIn(const CallRequest& request) {
+  for (const auto& [name, value] : request.attributes) {
+    if (name == "session") return value;
+  }
+  return "";
+}
+
+bool IsRetained(const CallRequest& request) {
+  return std::any_of(request.attributes.begin(), request.attributes.end(),
+                     [](const auto& attribute) { return attribute.first == "retain"; });
+}
+
+// The address of a peer without its port.
+std::string HostOf(std::string_view peer) {
+  const size_t colon = peer.rfind(':');
+  return std::string(peer.substr(0, colon == std::string_view::npos ? peer.size() : colon));
+}
+
+// {"status": "offline"} or the word alone. What is neither is refused by the application.
+bool SaysOffline(const std::string& body) {
+  if (body == kOffline) return true;
+  const auto fields = JsonFields::Parse(body, kMaxStatusBytes);
+  if (!fields.ok()) return false;
+  const auto word = fields->Text({"status"}, kMaxStatusBytes);
+  return word.ok() && word->value_or("") == kOffline;
+}
+
+// Messages are many and long; only what may be one of these is read twice.
+std::string NodeMessageType(const std::string& body) {
+  const bool likely =
+      body.size() <= Fleet::kMaxAnswerBytes &&
+      (body.find(kRegister) != std::string::npos || body.find(kResponse) != std::string::npos);
+  if (!likely) return "";
+  const auto fields = JsonFields::Parse(body, Fleet::kMaxAnswerBytes);
+  if (!fields.ok()) return "";
+  const auto type = fields->Text({"type"}, kMaxStatusBytes);
+  return type.ok() ? type->value_or("") : "";
+}
+
+CallReply RegisterReply(bool plain, std::string_view device, const absl::Status& status,
+                        absl::Time now) {
+  const bool ok = status.ok();
+  if (!plain && !ok) {
+    return EventReply("error", MessageBody(StdView(status.message())), HttpStatusOf(status));
+  }
+  JsonWriter json;
+  json.BeginObject();
+  plain ? json.Field("status", ok ? "success" : "error") : json.Field("success", true);
+  json.Field("type", kRegistered);
+  ok ? json.Field("device_id", device) : json.Field("message", StdView(status.message()));
+  json.Field("timestamp", now).EndObject();
+  return plain ? JsonReply(HttpStatusOf(status), json.Take())
+               : EventReply(kRegistered, json.Take());
+}
+
+}  // namespace
+
+void FleetCalls::Handle(CallRequest request, ReplyFn reply) {
+  if (IsSessionProtocol(request.protocol)) {
+    return HandleSession(std::move(request), std::move(reply));
+  }
+  if (request.method == kPublish) {
+    // A listener says so; of HTTP it would be the peer.
+    if (request.protocol == "http") return reply(ErrorReply(405, "method not allowed"));
+    return HandleTopic(std::move(request), std::move(reply));
+  }
+  parts_.application->Handle(std::move(request), std::move(reply));
+}
+
+// ---- sessions
+
+// UP and COMMAND come from a road, whose peer is the server; the rest from a listener.
+void FleetCalls::HandleSession(CallRequest request, ReplyFn reply) {
+  if (request.method == "UP") return reply(Introduce());
+  if (request.method == "COMMAND") return RunCommand(std::move(request), std::move(reply));
+  if (request.method == "EVENT" && request.path == kRegister) {
+    return Register(request, std::move(reply));
+  }
+  if (request.method == "MESSAGE" && HandleMessage(request, &reply)) return;
+  if (request.method == "EVENT" && request.path == "camera_register") NoteCamera(request);
+  const bool closes = request.method == "CLOSE";
+  const CallRequest closed = closes ? request : CallRequest();
+  parts_.application->Handle(std::move(request), std::move(reply));
+  if (closes) CloseSession(closed);  // The store hears of its camera first.
+}
+
+// False: it is for the application.
+bool FleetCalls::HandleMessage(const CallRequest& request, ReplyFn* reply) {
+  const std::string type = NodeMessageType(request.body);
+  if (type == kRegister) {
+    Register(request, std::move(*reply));
+    return true;
+  }
+  if (type != kResponse) return false;
+  parts_.fleet->TakeAnswer(request.peer.instance, SessionIn(request), request.body);
+  (*reply)(CallReply());  // An answer is not answered.
+  return true;
+}
+
+absl::StatusOr<FleetCalls::Introduction> FleetCalls::ReadIntroduction(std::string_view body) {
+  VD_ASSIGN_OR_RETURN(const JsonFields fields, JsonFields::Parse(body, kMaxIntroductionBytes));
+  Introduction node;
+  VD_ASSIGN_OR_RETURN(const std::optional<std::string> id, fields.Identity());
+  if (!id.has_value()) return absl::InvalidArgumentError("Missing required field: device_id");
+  node.device_id = *id;
+  VD_ASSIGN_OR_RETURN(const auto hostname, fields.Text({"hostname"}, kMaxFactBytes));
+  VD_ASSIGN_OR_RETURN(const auto version, fields.Text({"version"}, kMaxFactBytes));
+  node.facts = {hostname.value_or(""), version.value_or("")};
+  return node;
+}
+
+void FleetCalls::OpenSession(const CallRequest& request, const Introduction& device, bool is_node) {
+  DeviceRoad road;
+  road.instance = request.peer.instance;
+  road.protocol = request.protocol;
+  road.session = SessionIn(request);
+  road.address = request.peer.address;
+  road.since = parts_.clock->Now();
+  if (road.session.empty()) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    connected_[Key(road.instance, road.session)] = {device.device_id, road.since, is_node};
+  }
+  parts_.fleet->roads().Open(device.device_id, device.facts, std::move(road));
+}
+
+// Whoever registers is opened at once, on the listener's own thread, so that the end of the session
+// comes after it; the answer waits for the store.
+void FleetCalls::Register(const CallRequest& request, ReplyFn reply) {
+  const bool plain = request.method == "MESSAGE";
+  const absl::StatusOr<Introduction> node = ReadIntroduction(request.body);
+  if (!node.ok()) {
+    return reply(RegisterReply(plain, "", node.status(), parts_.clock->Now()));
+  }
+  OpenSession(request, *node, /*is_node=*/true);
+  const std::string device = node->device_id;
+  auto done = [fleet = parts_.fleet, plain, device, reply = std::move(reply),
+               now = parts_.clock->Now()](const absl::Status& status) {
+    fleet->roads().Renew(device);
+    reply(RegisterReply(plain, device, status, now));
+  };
+  if (parts_.store == nullptr) return done(absl::OkStatus());
+  DeviceRecord record;
+  record.device_id = device;
+  record.at = parts_.clock->Now();
+  record.status = "online";
+  record.ip_address = HostOf(request.peer.address);
+  if (!node->facts.hostname.empty()) record.hostname = node->facts.hostname;
+  std::vector<StoreRecord> records;
+  records.emplace_back(std::move(record));
+  parts_.store->Append(std::move(records),
+                       [done = std::move(done)](const std::vector<AppendResult>& results) {
+                         done(results.front().status);
+                       });
+}
+
+// A node speaks for its cameras: its session stays the way to the node.
+void FleetCalls::NoteCamera(const CallRequest& request) {
+  const std::string session = SessionIn(request);
+  if (!parts_.fleet->roads().DeviceOf(request.peer.instance, session).empty()) return;
+  const absl::StatusOr<Introduction> camera = ReadIntroduction(request.body);
+  if (camera.ok()) OpenSession(request, *camera, /*is_node=*/false);
+}
+
+void FleetCalls::CloseSession(const CallRequest& request) {
+  const std::string session = SessionIn(request);
+  std::vector<Connected> gone;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = connected_.find(Key(request.peer.instance, session));
+    if (found != connected_.end()) {
+      gone.push_back(found->second);
+      connected_.erase(found);
+    }
+  }
+  parts_.fleet->CloseWay(request.peer.instance, session);
+  NoteGone(std::move(gone));
+}
+
+void FleetCalls::OnListenerGone(std::string_view instance) {
+  std::vector<Connected> gone;
+  {
+    absl::MutexLock lock(&mutex_);
+    auto at = connected_.lower_bound(Key(instance, ""));
+    while (at != connected_.end() && at->first.first == instance) {
+      gone.push_back(at->second);
+      at = connected_.erase(at);
+    }
+  }
+  parts_.application->OnListenerGone(instance);
+  parts_.fleet->CloseListener(instance);
+  NoteGone(std::move(gone));
+}
+
+void FleetCalls::NoteGone(std::vector<Connected> gone) {
+  if (parts_.store == nullptr) return;
+  std::vector<StoreRecord> records;
+  std::vector<std::string> devices;
+  for (const Connected& one : gone) {
+    if (parts_.fleet->roads().IsReachable(one.device_id, parts_.clock->Now())) continue;
+    DeviceRecord record;
+    record.mode = DeviceRecord::Mode::kUpdate;
+    record.device_id = one.device_id;
+    record.at = parts_.clock->Now();
+    record.seen = false;
+    record.status = "offline";
+    record.silent_since = one.seen;  // It may speak to another node by now.
+    records.emplace_back(std::move(record));
+    devices.push_back(one.device_id);
+    if (records.size() >= kMaxAppendRecords) break;
+  }
+  if (records.empty()) return;
+  // The store may answer when this is gone.
+  parts_.store->Append(std::move(records), [fleet = parts_.fleet, devices = std::move(devices)](
+                                               const std::vector<AppendResult>&) {
+    for (const std::string& device : devices) fleet->roads().Renew(device);
+  });
+}
+
+void FleetCalls::KeepSeen() {
+  if (parts_.store == nullptr) return;
+  const absl::Time now = parts_.clock->Now();
+  std::vector<StoreRecord> records;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [key, one] : connected_) {
+      if (!one.is_node || records.size() >= kMaxAppendRecords) continue;
+      one.seen = now;
+      DeviceRecord record;
+      record.mode = DeviceRecord::Mode::kUpdate;
+      record.device_id = one.device_id;
+      record.at = now;
+      records.emplace_back(std::move(record));
+    }
+  }
+  if (records.empty()) return;
+  // A store that is busy hears of them the next time.
+  parts_.store->Append(std::move(records), [](const std::vector<AppendResult>&) {});
+}
+
+// ---- this node and its server
+
+// What a road says to its server when it has found it: the event in the reply.
+CallReply FleetCalls::Introduce() const {
+  JsonWriter json;
+  json.BeginObject().Field("type", kRegister);
+  json.Field("device_id", std::string_view(parts_.node_id));
+  json.Field("hostname", std::string_view(parts_.facts.hostname));
+  json.Field("version", std::string_view(parts_.facts.version)).EndObject();
+  return EventReply(kRegister, json.Take());
+}
+
+// The same way as a command that comes by topic; the answer goes back where it came from.
+void FleetCalls::RunCommand(CallRequest request, ReplyFn reply) {
+  request.method = std::string(kPublish);
+  request.path = absl::StrCat(kSystemControl, parts_.node_id);
+  parts_.application->Handle(std::move(request), [reply = std::move(reply)](CallReply answer) {
+    answer.attributes.clear();
+    reply(std::move(answer));
+  });
+}
+
+// ---- topics
+
+void FleetCalls::OpenTopic(const CallRequest& request, std::string_view device, std::string topic,
+                           int qos, absl::Time until) {
+  if (!CheckIdentifier(device, ParseLimits().max_id_bytes).ok()) return;
+  DeviceRoad road;
+  road.instance = request.peer.instance;
+  road.protocol = request.protocol;
+  road.topic = std::move(topic);
+  road.qos = qos;
+  road.address = request.peer.address;
+  road.since = parts_.clock->Now();
+  road.until = until;
+  parts_.fleet->roads().Open(std::string(device), DeviceFacts(), std::move(road));
+}
+
+// The broker tells a device's last will when that goes, so "online" lasts until something else
+// comes or the listener goes. Of a camera that only sends, its silence must tell.
+void FleetCalls::HandleTopic(CallRequest request, ReplyFn reply) {
+  const TopicMatch match = MatchTopic(request.path);
+  const std::string device(match.device);
+  const bool system = absl::StartsWith(request.path, kSystemStatus);
+  const bool camera = absl::StartsWith(request.path, kCameraTopics) &&
+                      (match.kind == TopicKind::kDetection || match.kind == TopicKind::kHealth);
+  if (system && !request.body.empty()) {
+    std::string topic = absl::StrCat(kSystemControl, device);
+    if (SaysOffline(request.body)) {
+      parts_.fleet->CloseWay(request.peer.instance, topic);
+    } else {
+      OpenTopic(request, device, std::move(topic), kSystemQos, absl::InfiniteFuture());
+    }
+  }
+  if (camera && !IsRetained(request)) {
+    OpenTopic(request, device, absl::StrCat(kCameraTopics, device, "/control"), kCameraQos,
+              parts_.clock->Now() + kHeardWindow);
+  }
+  if (!system) return parts_.application->Handle(std::move(request), std::move(reply));
+  parts_.application->Handle(std::move(request), [fleet = parts_.fleet, device,
+                                                  reply = std::move(reply)](CallReply answer) {
+    fleet->roads().Renew(device);  // Its status is stored by now.
+    reply(std::move(answer));
+  });
+}
+
+}  // namespace viaduct

@@ -1,0 +1,78 @@
+// Stands between the listeners and the application: learns from what passes by which ways devices
+// can be reached, takes what nodes say beside their messages, and brings commands to this node.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/lpr/fleet.h"
+#include "core/message/exchange.h"
+#include "core/store/store.h"
+
+namespace viaduct {
+
+// Thread-safe. Everything else is passed on to the application as it comes.
+class FleetCalls final : public CallHandler {
+ public:
+  static constexpr size_t kMaxIntroductionBytes = 16u << 10;
+  static constexpr size_t kMaxFactBytes = 255;  // A host name, a version.
+
+  struct Parts {  // All outlive it.
+    const Clock* clock = nullptr;
+    Store* store = nullptr;  // May be null.
+    Fleet* fleet = nullptr;
+    CallHandler* application = nullptr;
+    // What this node tells its own server.
+    std::string node_id;
+    DeviceFacts facts;
+  };
+
+  explicit FleetCalls(Parts parts) : parts_(std::move(parts)) {}
+
+  void Handle(CallRequest request, ReplyFn reply) override;
+  void OnListenerGone(std::string_view instance) override;
+  // Nodes that are connected count as seen now. Called every now and then.
+  void KeepSeen();
+
+ private:
+  struct Introduction {
+    std::string device_id;
+    DeviceFacts facts;
+  };
+  // A device that has a session.
+  struct Connected {
+    std::string device_id;
+    absl::Time seen;
+    bool is_node = false;  // It has said so; else it is a camera.
+  };
+  using Key = std::pair<std::string, std::string>;  // Listener; session.
+
+  static absl::StatusOr<Introduction> ReadIntroduction(std::string_view body);
+  void HandleSession(CallRequest request, ReplyFn reply);
+  bool HandleMessage(const CallRequest& request, ReplyFn* reply);
+  void Register(const CallRequest& request, ReplyFn reply);
+  void NoteCamera(const CallRequest& request);
+  void OpenSession(const CallRequest& request, const Introduction& device, bool is_node);
+  void CloseSession(const CallRequest& request);
+  void NoteGone(std::vector<Connected> gone);
+  CallReply Introduce() const;
+  void RunCommand(CallRequest request, ReplyFn reply);
+  void HandleTopic(CallRequest request, ReplyFn reply);
+  void OpenTopic(const CallRequest& request, std::string_view device, std::string topic, int qos,
+                 absl::Time until);
+
+  const Parts parts_;
+  absl::Mutex mutex_;
+  // Ordered, so that those of one listener stand together.
+  std::map<Key, Connected> connected_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace viaduct

@@ -1,0 +1,204 @@
+// What the application learns of nodes and tells its server of itself.
+#include "core/lpr/fleet_calls.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "core/lpr/testing/application_fixture.h"
+
+namespace viaduct {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+// Answers commands with their arguments.
+class EchoControl final : public CallHandler {
+ public:
+  void Handle(CallRequest request, ReplyFn reply) override {
+    last = request;
+    reply({status, {}, request.body});
+  }
+  CallRequest last;
+  int status = 200;
+};
+
+class FleetCallsTest : public ApplicationTest {
+ protected:
+  FleetCallsTest() : timers_(&clock_) {
+    fleet_ = std::make_unique<Fleet>(
+        &clock_, &timers_, [](std::string_view, CallRequest, absl::Duration, ReplyFn reply) {
+          reply({503, {}, "nobody"});
+        });
+    ApplicationParts parts;
+    parts.clock = &clock_;
+    parts.log = &log_;
+    parts.sink = sink_.get();
+    parts.store = store_.get();
+    parts.publisher = &publisher_;
+    parts.control = &control_;
+    application_ = std::make_unique<Application>(ApplicationOptions(), parts);
+    FleetCalls::Parts calls;
+    calls.clock = &clock_;
+    calls.store = store_.get();
+    calls.fleet = fleet_.get();
+    calls.application = application_.get();
+    calls.node_id = "EDGE1";
+    calls.facts = {"pi", "9.9"};
+    calls_ = std::make_unique<FleetCalls>(calls);
+  }
+
+  Reply Tell(const std::string& protocol, const std::string& method, const std::string& path,
+             const std::string& body, const std::string& session = "s1") {
+    CallRequest request;
+    request.protocol = protocol;
+    request.method = method;
+    request.path = path;
+    request.body = body;
+    request.attributes = {{"session", session}, {"path", "/socket.io/"}};
+    request.peer.instance = "sockets";
+    request.peer.address = "10.0.0.7:50000";
+    absl::Notification done;
+    Reply out;
+    calls_->Handle(std::move(request), [&](CallReply reply) {
+      out = Reply{reply.status, reply.attributes, reply.body};
+      done.Notify();
+    });
+    EXPECT_TRUE(done.WaitForNotificationWithTimeout(kDeadline)) << path;
+    return out;
+  }
+  std::string RoadOf(const std::string& device) {
+    const auto state = fleet_->roads().Find(device, clock_.Now());
+    if (!state.has_value() || state->roads.empty()) return "";
+    const DeviceRoad& road = state->roads.front();
+    return road.session.empty() ? road.topic : road.session;
+  }
+
+  TimerQueue timers_;
+  EchoControl control_;
+  std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<FleetCalls> calls_;
+};
+
+TEST_F(FleetCallsTest, ANodeThatRegistersCanBeReachedUntilItsSessionEnds) {
+  Tell("socketio", "OPEN", "", "");
+  const Json node = {{"device_id", "NODE7"}, {"hostname", "cam-7"}, {"version", "1.2"}};
+  const Reply reply = Tell("socketio", "EVENT", "node_register", node.dump());
+  EXPECT_EQ(reply.attribute("event"), "node_registered") << reply.body;
+  EXPECT_EQ(reply.json()["device_id"], "NODE7");
+  EXPECT_EQ(RoadOf("NODE7"), "s1");
+  EXPECT_EQ(fleet_->roads().Find("NODE7", clock_.Now())->facts.version, "1.2");
+  const Json device = Get("/api/devices/NODE7").json()["device"];
+  EXPECT_EQ(device["hostname"], "cam-7");
+  EXPECT_EQ(device["ip_address"], "10.0.0.7");
+  EXPECT_EQ(device["status"], "online");
+  // A camera behind it does not take its session away.
+  Tell("socketio", "EVENT", "camera_register", R"({"camera_id":"CAM1","checkpoint_id":"CP1"})");
+  EXPECT_EQ(RoadOf("NODE7"), "s1");
+  EXPECT_EQ(RoadOf("CAM1"), "");
+  Tell("socketio", "CLOSE", "", "");
+  EXPECT_EQ(RoadOf("NODE7"), "");
+}
+
+TEST_F(FleetCallsTest, ACameraThatRegistersIsReachedByItsSession) {
+  Tell("socketio", "OPEN", "", "");
+  Tell("socketio", "EVENT", "camera_register", R"({"camera_id":"CAM1","checkpoint_id":"CP1"})");
+  EXPECT_EQ(RoadOf("CAM1"), "s1");
+  calls_->OnListenerGone("sockets");
+  EXPECT_EQ(RoadOf("CAM1"), "");
+}
+
+TEST_F(FleetCallsTest, PlainSessionsRegisterAndAnswerByMessages) {
+  Tell("websocket", "OPEN", "", "");
+  const Reply reply =
+      Tell("websocket", "MESSAGE", "", R"({"type":"node_register","device_id":"NODE7"})");
+  EXPECT_EQ(reply.json()["type"], "node_registered");
+  EXPECT_EQ(reply.json()["status"], "success");
+  EXPECT_EQ(RoadOf("NODE7"), "s1");
+  const Reply answer = Tell("websocket", "MESSAGE", "",
+                            R"({"type":"control_response","message_id":"x","success":true})");
+  EXPECT_EQ(answer.body, "") << "an answer is not answered";
+  EXPECT_EQ(fleet_->stats().strays, 1u);
+}
+
+TEST_F(FleetCallsTest, BadRegistrationsAreRefusedAndOpenNoRoad) {
+  Tell("socketio", "OPEN", "", "");
+  for (const char* body : {"{", "[]", "{}", R"({"device_id":"a\u0001b"})", R"({"device_id":7})"}) {
+    const Reply reply = Tell("socketio", "EVENT", "node_register", body);
+    EXPECT_EQ(reply.attribute("event"), "error") << body;
+    EXPECT_EQ(reply.status, 400) << body;
+  }
+  const std::string huge = Json{{"device_id", "X"}, {"note", std::string(20'000, 'x')}}.dump();
+  EXPECT_EQ(Tell("socketio", "EVENT", "node_register", huge).attribute("event"), "error");
+}
+
+TEST_F(FleetCallsTest, StatusTopicsOpenAndCloseTheRoadByTopic) {
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", R"({"status":"online"})");
+  EXPECT_EQ(RoadOf("EDGE9"), "system/control/EDGE9");
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", R"({"status":"offline"})");
+  EXPECT_EQ(RoadOf("EDGE9"), "");
+  EXPECT_EQ(Get("/api/devices/EDGE9").json()["device"]["status"], "offline");
+  Tell(
+      "mqtt", "PUBLISH", "lprserver/cameras/7/health",
+      R"({"checkpoint_id":"CP","component":"c","status":"PASS","timestamp":"2024-01-15T10:30:00Z"})");
+  EXPECT_EQ(RoadOf("7"), "lprserver/cameras/7/control");
+  EXPECT_EQ(fleet_->roads().Find("7", clock_.Now())->roads[0].qos, 2);
+  clock_.Advance(kHeardWindow + absl::Seconds(1));
+  EXPECT_EQ(RoadOf("7"), "");
+}
+
+TEST_F(FleetCallsTest, ARoadSaysWhoItsNodeIs) {
+  const Reply up = Tell("socketio", "UP", "", "", "");
+  EXPECT_EQ(up.attribute("event"), "node_register");
+  EXPECT_EQ(up.json()["device_id"], "EDGE1");
+  EXPECT_EQ(up.json()["hostname"], "pi");
+  EXPECT_EQ(up.json()["version"], "9.9");
+}
+
+TEST_F(FleetCallsTest, CommandsReachTheNodeAndAreAnsweredInOneForm) {
+  const Json command = {{"type", "control"},
+                        {"message_id", "m1"},
+                        {"device_id", "EDGE1"},
+                        {"command", "restart_instance"},
+                        {"arguments", {{"instance", "uplink"}}}};
+  const Json answer = Tell("socketio", "COMMAND", "control", command.dump(), "").json();
+  EXPECT_EQ(control_.last.path, "restart_instance");
+  EXPECT_EQ(control_.last.peer.instance, "sockets");
+  EXPECT_EQ(Json::parse(control_.last.body), (Json{{"instance", "uplink"}}));
+  EXPECT_EQ(answer["type"], "control_response");
+  EXPECT_EQ(answer["message_id"], "m1");
+  EXPECT_EQ(answer["device_id"], "EDGE1");
+  EXPECT_EQ(answer["success"], true);
+  EXPECT_EQ(answer["result"]["instance"], "uplink");
+  control_.status = 403;
+  EXPECT_EQ(Tell("socketio", "COMMAND", "control", command.dump(), "").json()["success"], false);
+  const Json bad = Tell("socketio", "COMMAND", "control", "{", "").json();
+  EXPECT_EQ(bad["success"], false);
+  EXPECT_EQ(bad["status"], 400);
+}
+
+TEST_F(FleetCallsTest, NobodyGivesCommandsOverHttp) {
+  EXPECT_EQ(Tell("http", "PUBLISH", "system/control/EDGE1", R"({"command":"get_status"})").status,
+            405);
+  EXPECT_EQ(control_.last.path, "");
+}
+
+TEST_F(FleetCallsTest, ANodeThatIsConnectedCountsAsSeen) {
+  Tell("socketio", "OPEN", "", "");
+  Tell("socketio", "EVENT", "node_register", R"({"device_id":"NODE7"})");
+  const std::string before = Get("/api/devices/NODE7").json()["device"]["last_seen"];
+  clock_.Advance(absl::Minutes(1));
+  calls_->KeepSeen();
+  // The store works in order: what it is told next is answered after it.
+  Tell("socketio", "OPEN", "", "", "s2");
+  Tell("socketio", "EVENT", "node_register", R"({"device_id":"NODE8"})", "s2");
+  EXPECT_NE(Get("/api/devices/NODE7").json()["device"]["last_seen"], before);
+  Tell("socketio", "CLOSE", "", "");
+  Tell("socketio", "EVENT", "node_register", R"({"device_id":"NODE8"})", "s2");
+  EXPECT_EQ(Get("/api/devices/NODE7").json()["device"]["status"], "offline");
+  EXPECT_EQ(Get("/api/devices/NODE8").json()["device"]["status"], "online");
+}
+
+}  // namespace
+}  // namespace viaduct
