@@ -92,6 +92,9 @@ class ServerRole {
         "delayed_total", "Times that a message could not be stored at once", &delayed_));
     VIADUCT_RETURN_IF_ERROR(
         host_.AddCounter("dropped_total", "Messages of QoS 0 that could not be stored", &dropped_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
+        "stray_responses_total",
+        "Answers to commands that this node did not give or no longer waits for", &strays_));
     return host_.AddCounter("groups_total", "Groups acknowledged to the broker together", &groups_);
   }
 
@@ -149,6 +152,7 @@ class ServerRole {
     delayed_.Increase(static_cast<double>(now.delayed - last_.delayed));
     dropped_.Increase(static_cast<double>(now.dropped - last_.dropped));
     groups_.Increase(static_cast<double>(now.groups - last_.groups));
+    strays_.Increase(static_cast<double>(now.strays - last_.strays));
     last_ = now;
     uint64_t timer = 0;
     // Refused only when stop has begun, and then there is nothing more to say.
@@ -191,7 +195,7 @@ class ServerRole {
   const Host host_;
   const std::string peer_;
   Subscriber subscriber_;
-  sdk::Metric arrivals_, refused_, delayed_, dropped_, groups_;
+  sdk::Metric arrivals_, refused_, delayed_, dropped_, groups_, strays_;
   SubscriberStats last_;
 };
 

@@ -256,6 +256,7 @@ bool Subscriber::OnResponse(const Arrival& arrival) {
   {
     absl::MutexLock lock(&mutex_);
     token = OrderOf(arrival);
+    if (token == 0) ++stats_.strays;
     if (token == 0) return true;
     responses_.erase(token);
   }

@@ -66,6 +66,7 @@ struct SubscriberStats {
   uint64_t delayed = 0;  // Answers that asked to try again.
   uint64_t dropped = 0;  // QoS 0, not stored within commit_timeout.
   uint64_t groups = 0;
+  uint64_t strays = 0;  // Answers to commands that nobody waits for here.
 };
 
 // Thread-safe.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "plugins/websocket/client_impl.h"
+#include "plugins/websocket/socketio_packet.h"
 #include "plugins/websocket/tls.h"
 
 namespace viaduct::websocket {
@@ -96,6 +97,24 @@ bool Client::Impl::Probe(absl::Duration timeout, ProbeFn done) {
     ArmAnswerTimer();
   });
   return true;
+}
+
+void Client::Impl::Answer(uint64_t ticket, std::string body) {
+  asio::post(loop_, [this, ticket, body = std::move(body)] {
+    const auto found = commands_.find(ticket);
+    if (found == commands_.end() || phase_ != Phase::kReady) return;
+    const std::optional<uint64_t> ack_id = found->second;
+    commands_.erase(found);
+    if (options_.raw) return SendText(body);
+    if (ack_id.has_value()) SendText(absl::StrCat("43", *ack_id, "[", body, "]"));
+  });
+}
+
+void Client::Impl::Say(std::string event, std::string body) {
+  asio::post(loop_, [this, event = std::move(event), body = std::move(body)] {
+    if (phase_ != Phase::kReady) return;
+    SendText(options_.raw ? body : absl::StrCat("42[", QuoteJson(event), ",", body, "]"));
+  });
 }
 
 // ---- connecting
@@ -231,6 +250,11 @@ bool Client::Drain(absl::Duration timeout) { return impl_->Drain(timeout); }
 void Client::Stop() { impl_->Stop(); }
 bool Client::Probe(absl::Duration timeout, ProbeFn done) {
   return impl_->Probe(timeout, std::move(done));
+}
+
+void Client::Answer(uint64_t ticket, std::string body) { impl_->Answer(ticket, std::move(body)); }
+void Client::Say(std::string event, std::string body) {
+  impl_->Say(std::move(event), std::move(body));
 }
 
 }  // namespace viaduct::websocket

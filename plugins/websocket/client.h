@@ -72,6 +72,9 @@ class Client {
     std::function<void(absl::Span<const DeliveryResult>)> on_results;
     std::function<void()> on_ready;                    // Connected and greeted.
     std::function<void(const absl::Status&)> on_lost;  // What was under way has ended before.
+    // The server wants something of this node: one JSON value. Ends with Client::Answer. May be
+    // empty: nothing is taken then.
+    std::function<void(uint64_t ticket, const std::string& body)> on_command = nullptr;
   };
 
   Client(ClientOptions options, Events events);
@@ -87,6 +90,12 @@ class Client {
   bool Drain(absl::Duration timeout);
   // What is held ends as cancelled; no thread is left.
   void Stop();
+  static constexpr size_t kMaxCommands = 16;  // Without an answer; more are not taken.
+  // The answer to a command: one JSON value. Nothing happens when its connection is gone.
+  void Answer(uint64_t ticket, std::string body);
+  // Tells the server something beside the messages; on a plain WebSocket the body is all of it.
+  // Nothing happens without a connection.
+  void Say(std::string event, std::string body);
   // Measures one round trip, connecting first where that is needed. False: one is under way.
   using ProbeFn = std::function<void(const absl::Status&, absl::Duration round_trip)>;
   bool Probe(absl::Duration timeout, ProbeFn done);

@@ -45,6 +45,8 @@ class Client::Impl final : public Timed {
   bool Drain(absl::Duration timeout);
   void Stop();
   bool Probe(absl::Duration timeout, ProbeFn done);
+  void Answer(uint64_t ticket, std::string body);
+  void Say(std::string event, std::string body);
 
   void OnDeadline() override;
 
@@ -92,6 +94,7 @@ class Client::Impl final : public Timed {
   void OnOpen(const std::string& json);
   void OnSocketIo(const std::string& text);
   void OnRawAnswer(const std::string& text);
+  void OnCommand(std::optional<uint64_t> ack_id, const std::string& body);
   void Ready();
   void TakeMail();
   void SendDelivery(Delivery delivery);
@@ -151,6 +154,9 @@ class Client::Impl final : public Timed {
   uint64_t oldest_ = 1;
   size_t unconfirmed_bytes_ = 0;  // Of sent_.
   size_t largest_given_up_ = 0;   // Cancelled after it was sent on this connection.
+  // Commands without an answer, with the id that the server's event asked it under.
+  std::unordered_map<uint64_t, std::optional<uint64_t>> commands_;
+  uint64_t last_command_ = 0;
   size_t max_payload_ = SIZE_MAX;
   absl::Duration silence_ = absl::Seconds(20);  // How long the server may say nothing.
   bool pinged_ = false;

@@ -15,6 +15,7 @@
 namespace viaduct::websocket {
 namespace {
 
+constexpr char kControlEvent[] = "control";
 constexpr size_t kSlowestBytes = 8u << 10;  // Per second, of a road that is not given up.
 constexpr absl::string_view kProbe = "probe ";
 constexpr absl::Duration kMaxPing = absl::Minutes(10);  // Whatever a server says of its pings.
@@ -103,14 +104,32 @@ void Client::Impl::OnSocketIo(const std::string& text) {
       if (!packet.elements.empty()) OnAnswer(*packet.id, std::string(packet.elements.front()));
       return;
     }
-    default:  // Events for dashboards are not for a road.
+    case SocketIoType::kEvent: {
+      const JsonElements& elements = packet.elements;
+      std::string event;
+      const bool control =
+          elements.size() > 1 && ReadJsonString(elements[0], &event) && event == kControlEvent;
+      // Events for dashboards are not for a road.
+      if (control) OnCommand(packet.id, std::string(elements[1]));
+      return;
+    }
+    default:
       return;
   }
+}
+
+void Client::Impl::OnCommand(std::optional<uint64_t> ack_id, const std::string& body) {
+  if (events_.on_command == nullptr || commands_.size() >= kMaxCommands) return;
+  const uint64_t ticket = ++last_command_;
+  commands_[ticket] = ack_id;
+  events_.on_command(ticket, body);
 }
 
 void Client::Impl::OnRawAnswer(const std::string& text) {
   const auto answer = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!answer.is_object()) return;
+  const auto type = answer.find("type");
+  if (type != answer.end() && *type == kControlEvent) return OnCommand(std::nullopt, text);
   const auto named = answer.find("message_id");
   if (named == answer.end() || !named->is_string()) return;
   const auto found = by_message_.find(named->get<std::string>());
@@ -356,6 +375,7 @@ void Client::Impl::Lose(const absl::Status& why) {
   deadlines_.Clear(this);
   deadlines_.Clear(&answer_timer_);
   CloseAll();
+  commands_.clear();
   EndProbe(why);
   EndAll(DeliveryOutcome::kRetry, why);
   events_.on_lost(why);

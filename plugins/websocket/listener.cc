@@ -18,6 +18,8 @@ constexpr int64_t kStatsIntervalNs = 2'000'000'000;
 constexpr size_t kMaxCallBodyBytes = 64u << 20;  // A host takes no more in one call.
 constexpr size_t kMaxLives = 65'536;             // That the host has no room for yet.
 constexpr std::string_view kEmitPrefix = "emit:";
+constexpr int kSentOnly = 202;
+constexpr int kNoSuchPeer = 404;
 
 sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
 
@@ -269,7 +271,7 @@ void Listener::Apply(const Asked& asked, const Answer& answer) {
   const SessionPtr session = found->shared_from_this();
   for (const std::string& room : answer.rooms) server_->Join(*session, room);
   if (asked.kind == Asked::Kind::kMessage) {
-    session->SendMessage(false, answer.body);
+    if (!answer.body.empty()) session->SendMessage(false, answer.body);
   } else {
     for (const auto& [name, body] : answer.events) {
       session->socketio()->Emit(asked.nsp, name, body, {});
@@ -393,9 +395,12 @@ Status Listener::OnCall(const vd_call& call) {
       calls_[token] = session->id();
       return;
     }
+    // A plain WebSocket has no acknowledgements: the answer is a message like any other.
+    const bool plain = session != nullptr && session->kind() == Session::Kind::kRaw;
+    if (plain) session->SendMessage(false, body);
     vd_reply reply = sdk::Record<vd_reply>();
     reply.token = token;
-    reply.status = 404;
+    reply.status = plain ? kSentOnly : kNoSuchPeer;
     host_.Reply(reply);
   });
   return {};

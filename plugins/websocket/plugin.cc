@@ -37,7 +37,7 @@ vd_completion ToCompletion(const DeliveryResult& result) {
   return sdk::Retry(result.token, CodeOf(result.status), TextOf(result.status));
 }
 
-// The road: each message is carried to the server.
+// The road: each message is carried to the server; commands come the other way.
 class Road {
  public:
   Road(const sdk::Host& host, const ClientOptions& options) : host_(host), options_(options) {}
@@ -68,6 +68,16 @@ class Road {
   }
   void Cancel(const sdk::TokenList& tokens) { client_->Cancel({tokens.begin(), tokens.size()}); }
 
+  // The answer to a command, or what to say to the server that was found.
+  void OnReply(const vd_reply& reply) {
+    const std::string_view body = sdk::Text(reply.body);
+    if (reply.token % kTokensPerTicket == kCommandToken) {
+      return client_->Answer(reply.token / kTokensPerTicket, std::string(body));
+    }
+    const std::string_view event = sdk::FindAttr(reply.attributes, reply.attribute_count, "event");
+    if (!event.empty()) client_->Say(std::string(event), std::string(body));
+  }
+
   Status Probe(const vd_probe& probe) {
     const int64_t left = std::max<int64_t>(probe.deadline_ns - host_.MonotonicNs(), 0);
     const bool begun = client_->Probe(
@@ -84,6 +94,23 @@ class Road {
   }
 
  private:
+  // A command's ticket and the number of a connection share the tokens of calls.
+  static constexpr uint64_t kTokensPerTicket = 2;
+  static constexpr uint64_t kCommandToken = 1;
+
+  // A host that takes no calls, or not now, leaves the server without the word.
+  void Ask(uint64_t token, std::string_view method, std::string_view path, std::string_view body) {
+    if (!host_.has_call()) return;
+    vd_call call = sdk::Record<vd_call>();
+    call.token = token;
+    call.protocol = sdk::Str(options_.raw ? "websocket" : "socketio");
+    call.method = sdk::Str(method);
+    call.path = sdk::Str(path);
+    call.body = sdk::Octets(body);
+    call.peer = sdk::Str(options_.server_url);
+    static_cast<void>(host_.Call(call).ok());
+  }
+
   Client::Events MakeEvents() {
     Client::Events events;
     events.on_results = [this](absl::Span<const DeliveryResult> results) {
@@ -92,7 +119,13 @@ class Road {
       for (const DeliveryResult& result : results) completions.push_back(ToCompletion(result));
       host_.Complete(completions);
     };
-    events.on_ready = [this] { host_.SetHealth(sdk::Health::kHealthy); };
+    events.on_ready = [this] {
+      host_.SetHealth(sdk::Health::kHealthy);
+      Ask(++connections_ * kTokensPerTicket, "UP", "", "");
+    };
+    events.on_command = [this](uint64_t ticket, const std::string& body) {
+      Ask(ticket * kTokensPerTicket + kCommandToken, "COMMAND", "control", body);
+    };
     events.on_lost = [this](const absl::Status& why) {
       host_.SetHealth(sdk::Health::kUnhealthy, TextOf(why));
     };
@@ -101,6 +134,7 @@ class Road {
 
   const sdk::Host host_;
   const ClientOptions options_;
+  uint64_t connections_ = 0;        // Of the client's thread alone.
   std::unique_ptr<Client> client_;  // From Start to Stop.
 };
 
@@ -140,13 +174,20 @@ class WebSocket final : public sdk::Plugin,
     if (road_ != nullptr) road_->Stop();
   }
   bool Offers(std::string_view id) const override {
-    const bool listens = id == VD_CALL_1 || id == VD_PUBLISH_1;
-    return options_.is_server == listens;
+    if (id == VD_CALL_1) return true;
+    return options_.is_server == (id == VD_PUBLISH_1);
   }
 
-  void OnReply(const vd_reply& reply) override { listener_->OnReply(reply); }
-  Status OnCall(uint32_t, const vd_call& call) override { return listener_->OnCall(call); }
-  void OnCallCancel(uint32_t, uint64_t token) override { listener_->OnCallCancel(token); }
+  void OnReply(const vd_reply& reply) override {
+    listener_ != nullptr ? listener_->OnReply(reply) : road_->OnReply(reply);
+  }
+  Status OnCall(uint32_t, const vd_call& call) override {
+    if (listener_ == nullptr) return sdk::Unimplemented("call: a road takes none");
+    return listener_->OnCall(call);
+  }
+  void OnCallCancel(uint32_t, uint64_t token) override {
+    if (listener_ != nullptr) listener_->OnCallCancel(token);
+  }
   uint32_t Credit(uint32_t) override {
     return listener_ != nullptr ? listener_->Credit() : road_->Credit();
   }
