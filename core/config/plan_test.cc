@@ -5,12 +5,14 @@
 
 #include <string>
 
+#include "core/config/fleet_options.h"
 #include "core/config/test_environment.h"
 #include "core/config/validate.h"
 
 namespace viaduct {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -84,6 +86,21 @@ TEST_F(PlanTest, APluginThatWasInstalledSinceRestartsItsInstance) {
   const auto plan = PlanChange(before, Read("instances: [{name: a, plugin: mqtt}]\n"));
   ASSERT_THAT(plan, SizeIs(1));
   EXPECT_EQ(plan[0].kind, EffectKind::kRestart);
+}
+
+TEST_F(PlanTest, WhatANodeDoesForItsServerIsTakenOverAndOnlyReadsUnlessSaidSo) {
+  EXPECT_THAT(ReadFleetOptions(Read("{}")).accept,
+              ElementsAre("get_status", "get_health", "test_connection"));
+  const NodeConfig more = Read("fleet: {accept: [get_status, restart_instance]}\n");
+  EXPECT_THAT(ReadFleetOptions(more).accept, ElementsAre("get_status", "restart_instance"));
+  EXPECT_THAT(ReadFleetOptions(Read("fleet: {accept: []}\n")).accept, IsEmpty());
+  const auto plan = PlanChange(Read("{}"), more);
+  ASSERT_THAT(plan, SizeIs(1));
+  EXPECT_EQ(plan[0].subject, "fleet");
+  EXPECT_EQ(plan[0].kind, EffectKind::kApply);
+  EXPECT_FALSE(ConfigValidator(&schemas_, &environment_)
+                   .Validate("fleet: {accept: [format_disk]}\n", "")
+                   .ok());
 }
 
 TEST_F(PlanTest, TheSameConfigurationHasNoEffect) {

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "absl/time/time.h"
+#include "host/ctl/fleet_commands.h"
 #include "host/ctl/session.h"
 
 #ifndef VIADUCT_VERSION
@@ -49,6 +50,7 @@ int main(int argc, char** argv) {
   viaduct::ctl::AddSpoolCommands(&app, &session);
   viaduct::ctl::AddLogCommands(&app, &session);
   viaduct::ctl::AddGatewayCommands(&app, &session);
+  viaduct::ctl::AddFleetCommands(&app, &session);
   viaduct::ctl::AddHealthCommands(&app, &session);
   viaduct::ctl::AddCompletionCommands(&app, &session);
   try {

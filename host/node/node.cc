@@ -150,10 +150,12 @@ absl::Status Node::BuildApplication() {
       [this](std::string_view room) { return application_->HasRoom(room); },
       foundation_->log.get());
   parts.publisher = subscribers_.get();
+  parts.control = &commands_;
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
   Publisher* const publisher = parts.publisher;
   application_ = std::make_unique<Application>(std::move(options), std::move(parts));
+  BuildFleet();
   if (store_ != nullptr) FollowOtherNodes(publisher);
   BuildInstances();
   if (spool_ != nullptr) BuildGateway();
@@ -192,7 +194,7 @@ void Node::BuildInstances() {
   deps.log = foundation_->log.get();
   deps.metrics = &metrics_;
   deps.health = &health_;
-  deps.calls = application_.get();
+  deps.calls = fleet_calls_.get();
   InstancesOptions instances;
   if (config.limits.start_timeout > absl::ZeroDuration()) {
     instances.limits.start_timeout = config.limits.start_timeout;
@@ -274,7 +276,9 @@ void Node::BuildServices() {
       [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
         application_->IngestEnvelopes(std::move(batch), "grpc", "gateway.v1", std::move(done));
       },
-      feed_.get());
+      feed_.get(), fleet_.get(), store_.get(),
+      [this](const pb::FleetNode& node) { fleet_events_->OnNode(node); });
+  BeginFleet();
 }
 
 absl::Status Node::StartControl() {
@@ -292,7 +296,10 @@ absl::Status Node::StartControl() {
   VD_ASSIGN_OR_RETURN(server_, GrpcServer::Start(std::move(options)));
   TellServing();
   return hub_->Start([this](const std::string& component, HealthState state) {
-    if (component.empty()) return TellServing();
+    if (component.empty()) {
+      fleet_events_->OnHealth(health_.Aggregate());
+      return TellServing();
+    }
     const std::string name = HealthName(component);
     if (!name.empty()) server_->SetServing(name, state != HealthState::kUnhealthy);
   });
@@ -317,6 +324,7 @@ absl::Status Node::StartInstances() {
   }
   if (roads_ != nullptr) roads_->Sync(ConfiguredNames());
   monitor_->Start();
+  fleet_events_->Start();
   instances_->AwaitSettled(config.limits.start_timeout);
   VD_CRASH_POINT("host.start.before_ready");
   SetState(pb::NODE_STATE_RUNNING);
@@ -440,6 +448,9 @@ size_t Node::Stop(absl::Duration limit) {
   if (roads_ != nullptr) roads_->Clear();
   if (subscribers_ != nullptr) subscribers_->Stop();
   size_t left_behind = instances_ != nullptr ? instances_->StopAll(limit) : 0;
+  if (services_ != nullptr) {
+    services_->fleet.Stop(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is stopping"));
+  }
   // Watches go before the server, so that each is told why.
   if (hub_ != nullptr) hub_->Stop();
   if (feed_ != nullptr) {
@@ -454,7 +465,6 @@ size_t Node::Stop(absl::Duration limit) {
     return left_behind;
   }
   server_.reset();
-  services_.reset();
   config_.reset();
   monitor_.reset();
   hub_.reset();
@@ -465,8 +475,10 @@ size_t Node::Stop(absl::Duration limit) {
   // The sink waits until the store has answered it; the application writes its last log rows.
   others_.reset();
   store_sink_.reset();
+  fleet_calls_.reset();
   application_.reset();
   store_.reset();
+  services_.reset();  // It was told of devices until here.
   return 0;
 }
 

@@ -15,6 +15,8 @@
 #include "core/gateway/dispatcher.h"
 #include "core/lpr/application.h"
 #include "core/lpr/fan_out_sink.h"
+#include "core/lpr/fleet.h"
+#include "core/lpr/fleet_calls.h"
 #include "core/lpr/store_sink.h"
 #include "core/lpr/uplink_sink.h"
 #include "core/observe/health_tree.h"
@@ -24,8 +26,10 @@
 #include "core/store/store.h"
 #include "host/node/config_control.h"
 #include "host/node/control_pools.h"
+#include "host/node/fleet_events.h"
 #include "host/node/foundation.h"
 #include "host/node/gate_sink.h"
+#include "host/node/node_commands.h"
 #include "host/node/roads.h"
 #include "host/node/state_hub.h"
 #include "host/node/subscribers.h"
@@ -81,6 +85,9 @@ class Node {
   void BuildGateway();
   void BuildConfigControl();
   void BuildServices();
+  void BuildFleet();
+  void BeginFleet();
+  void BeginCommands();
   absl::Status StartControl();
   absl::Status StartInstances();
   std::vector<std::string> ConfiguredNames() const;
@@ -117,7 +124,11 @@ class Node {
   std::unique_ptr<FeedSink> feed_sink_;
   std::unique_ptr<GateSink> gate_;
   std::unique_ptr<Subscribers> subscribers_;
+  std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<FleetEvents> fleet_events_;
+  NodeCommands commands_;
   std::unique_ptr<Application> application_;
+  std::unique_ptr<FleetCalls> fleet_calls_;
   std::unique_ptr<Instances> instances_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<Roads> roads_;

@@ -7,6 +7,7 @@
 
 #include "host/services/config_service.h"
 #include "host/services/envelope_convert.h"
+#include "host/services/fleet_service.h"
 #include "host/services/gateway_service.h"
 #include "host/services/instances_service.h"
 #include "host/services/logs_service.h"
@@ -20,7 +21,7 @@ namespace viaduct {
 // Thread-safe.
 struct NodeServices {
   NodeServices(const ServiceDeps* deps, const std::string& node_id, IngestFn ingest,
-               MessageFeed* feed)
+               MessageFeed* feed, Fleet* devices, Store* store, FleetService::ToldFn told)
       : reader(node_id, deps->clock),
         gateway(std::move(ingest), &reader, feed),
         node(deps),
@@ -29,10 +30,11 @@ struct NodeServices {
         config(deps),
         stats(deps),
         spool(deps),
-        logs(deps) {}
+        logs(deps),
+        fleet(deps, devices, store, std::move(told)) {}
 
   std::vector<grpc::Service*> All() {
-    return {&gateway, &node, &plugins, &instances, &config, &stats, &spool, &logs};
+    return {&gateway, &node, &plugins, &instances, &config, &stats, &spool, &logs, &fleet};
   }
 
   EnvelopeReader reader;
@@ -44,6 +46,7 @@ struct NodeServices {
   StatsService stats;
   SpoolService spool;
   LogsService logs;
+  FleetService fleet;
 };
 
 }  // namespace viaduct

@@ -1,0 +1,277 @@
+#include "host/node/node_commands.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/config/fleet_options.h"
+#include "core/config/units.h"
+#include "core/lpr/fleet.h"
+#include "core/lpr/json_writer.h"
+#include "core/message/json_scanner.h"
+#include "core/plugin/road_prober.h"
+#include "host/node/node_commands_json.h"
+
+namespace viaduct {
+namespace {
+
+constexpr size_t kMaxNameBytes = 64;
+constexpr size_t kMaxCommentBytes = 1024;
+constexpr double kMaxRevision = 9e15;  // Beyond it a number of JSON is not exact.
+
+CallReply Failed(const absl::Status& status) {
+  const bool conflict = absl::IsAborted(status) || absl::IsFailedPrecondition(status);
+  return ErrorReply(conflict ? 409 : HttpStatusOf(status), StdView(status.message()));
+}
+
+absl::StatusOr<std::optional<uint64_t>> ReadRevision(const JsonFields& fields,
+                                                     std::string_view name) {
+  VD_ASSIGN_OR_RETURN(const std::optional<double> number, fields.Number(name));
+  if (!number.has_value()) return std::optional<uint64_t>();
+  if (*number < 1 || *number > kMaxRevision || std::floor(*number) != *number) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(AbslView(name), ": expected the number of a revision, got ", *number));
+  }
+  return std::optional<uint64_t>(static_cast<uint64_t>(*number));
+}
+
+absl::StatusOr<RevisionStore::Proposal> ReadProposal(const JsonFields& fields) {
+  RevisionStore::Proposal proposal;
+  VD_ASSIGN_OR_RETURN(const auto yaml, fields.Text({"yaml"}, NodeCommands::kMaxConfigBytes));
+  if (!yaml.has_value() || yaml->empty()) {
+    return absl::InvalidArgumentError("Missing required field: yaml");
+  }
+  proposal.yaml = *yaml;
+  VD_ASSIGN_OR_RETURN(proposal.if_revision, ReadRevision(fields, "if_revision"));
+  VD_ASSIGN_OR_RETURN(const auto request_id, fields.Text({"request_id"}, kMaxCommentBytes));
+  VD_ASSIGN_OR_RETURN(const auto comment, fields.Text({"comment"}, kMaxCommentBytes));
+  VD_ASSIGN_OR_RETURN(const auto within, fields.Text({"confirm_within"}, kMaxNameBytes));
+  proposal.request_id = request_id.value_or("");
+  proposal.comment = comment.value_or("");
+  if (!within.has_value()) return proposal;
+  const auto duration = ParseDuration(*within);
+  if (!duration.ok() || *duration < ConfigControl::kMinConfirm ||
+      *duration > ConfigControl::kMaxConfirm) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("confirm_within: expected 1s to 24h, got ", ShownText(*within)));
+  }
+  proposal.confirm_within = *duration;
+  return proposal;
+}
+
+}  // namespace
+
+const NodeCommands::Entry NodeCommands::kEntries[] = {
+    {"get_status", &NodeCommands::GetStatus},
+    {"get_health", &NodeCommands::GetHealth},
+    {"test_connection", &NodeCommands::TestConnection},
+    {"restart_instance", &NodeCommands::RestartInstance},
+    {"update_config", &NodeCommands::UpdateConfig},
+    {"confirm_config", &NodeCommands::ConfirmConfig},
+};
+
+void NodeCommands::Begin(Deps deps) {
+  deps_ = std::move(deps);
+  begun_ = true;
+}
+
+std::string NodeCommands::Author(const CallRequest& request) const {
+  return absl::StrCat("server by ", request.peer.instance, " ", request.peer.address);
+}
+
+bool NodeCommands::IsAccepted(std::string_view name) const {
+  const std::vector<std::string> accept = ReadFleetOptions(deps_.config->running()).accept;
+  return std::find(accept.begin(), accept.end(), name) != accept.end();
+}
+
+CallReply NodeCommands::Unknown(std::string_view name) {
+  JsonWriter json;
+  json.BeginObject().Field("success", false);
+  json.Field("message",
+             std::string_view(absl::StrCat("command: not known here, ", ShownText(name))));
+  json.Key("commands").BeginArray();
+  for (const Entry& entry : kEntries) json.String(entry.name);
+  json.EndArray().EndObject();
+  return JsonReply(501, json.Take());
+}
+
+CallReply NodeCommands::NotAccepted(std::string_view name) const {
+  return ErrorReply(403, absl::StrCat("command: ", ShownText(name),
+                                      " is not accepted here, fleet.accept in the configuration "
+                                      "of this node does not name it"));
+}
+
+void NodeCommands::Handle(CallRequest request, ReplyFn reply) {
+  if (!begun_) return reply(ErrorReply(503, "the node is starting"));
+  const auto* const entry =
+      std::find_if(std::begin(kEntries), std::end(kEntries),
+                   [&](const Entry& each) { return each.name == request.path; });
+  if (entry == std::end(kEntries)) return reply(Unknown(request.path));
+  if (!IsAccepted(entry->name)) {
+    deps_.audit(Author(request), request.path, "",
+                absl::PermissionDeniedError("fleet.accept does not name it"));
+    return reply(NotAccepted(request.path));
+  }
+  const auto arguments = JsonFields::Parse(request.body, Fleet::kMaxAnswerBytes);
+  if (!arguments.ok()) return reply(Failed(arguments.status()));
+  (this->*entry->handler)(request, *arguments, std::move(reply));
+}
+
+void NodeCommands::RunOn(Executor* executor, const ReplyFn& reply, Task task) {
+  if (executor->Submit(std::move(task))) return;
+  reply(ErrorReply(503, "the node is busy, too many commands wait"));
+}
+
+void NodeCommands::RunLater(Executor* executor, Task task) {
+  deps_.timers->ArmAfter(kAnswerFirst, [executor, task = std::move(task)] {
+    // Refused: the pool stops, or so much waits there that the sender will see it undone.
+    executor->Submit(task);
+  });
+}
+
+// ---- reading
+
+void NodeCommands::GetStatus(const CallRequest& /*request*/, const JsonFields& /*arguments*/,
+                             ReplyFn reply) {
+  RunOn(deps_.reads, reply, [this, reply] {
+    std::optional<SpoolInfo> spool;
+    if (deps_.spool != nullptr) spool = deps_.spool->Info();
+    reply(JsonReply(200,
+                    StatusJson(deps_.info(), deps_.instances->List(), spool, deps_.clock->Now())));
+  });
+}
+
+void NodeCommands::GetHealth(const CallRequest& /*request*/, const JsonFields& /*arguments*/,
+                             ReplyFn reply) {
+  reply(JsonReply(200, HealthJson(*deps_.health, deps_.clock->Now())));
+}
+
+void NodeCommands::TestConnection(const CallRequest& /*request*/, const JsonFields& arguments,
+                                  ReplyFn reply) {
+  const auto name = arguments.Text({"instance"}, kMaxNameBytes);
+  if (!name.ok()) return reply(Failed(name.status()));
+  std::vector<InstanceInfo> tried;
+  for (InstanceInfo& info : deps_.instances->List()) {
+    const bool wanted = name->has_value() ? info.name == **name : info.link;
+    if (wanted) tried.push_back(std::move(info));
+  }
+  if (name->has_value() && tried.empty()) {
+    return reply(Failed(deps_.instances->Get(**name).status()));
+  }
+  auto all = std::make_shared<ConnectionTests>(tried, [this, reply](const ConnectionTests& tests) {
+    reply(JsonReply(200, tests.Json(deps_.clock->Now())));
+  });
+  for (size_t i = 0; i < tried.size(); ++i) {
+    const auto prober = deps_.instances->prober(tried[i].name);
+    if (!prober.ok()) {
+      all->SetUnmeasured(i);
+      continue;
+    }
+    (*prober)->Probe(kProbeTimeout, kProbeBytes,
+                     [all, i](const ProbeResult& result) { all->Set(i, result); });
+  }
+  all->Done();
+}
+
+// ---- changing
+
+void NodeCommands::RestartInstance(const CallRequest& request, const JsonFields& arguments,
+                                   ReplyFn reply) {
+  const auto name = arguments.Text({"instance"}, kMaxNameBytes);
+  if (!name.ok()) return reply(Failed(name.status()));
+  if (!name->has_value()) return reply(ErrorReply(400, "Missing required field: instance"));
+  const auto known = deps_.instances->Get(**name);
+  if (!known.ok()) return reply(Failed(known.status()));
+  const std::string author = Author(request);
+  const auto restart = [this, author, name = **name] {
+    const absl::Status status = deps_.instances->Restart(name);
+    deps_.audit(author, "restart_instance", name, status);
+    return status;
+  };
+  if (request.peer.instance == **name) {
+    // It carries the answer, which must be gone before.
+    RunLater(deps_.commands, [restart] { restart().IgnoreError(); });
+    return reply(JsonReply(202, AcceptedJson(**name, *known)));
+  }
+  RunOn(deps_.commands, reply, [this, restart, name = **name, reply] {
+    const absl::Status status = restart();
+    if (!status.ok()) return reply(Failed(status));
+    const auto now = deps_.instances->Get(name);
+    reply(now.ok() ? JsonReply(200, InstanceJson(*now)) : Failed(now.status()));
+  });
+}
+
+void NodeCommands::UpdateConfig(const CallRequest& request, const JsonFields& arguments,
+                                ReplyFn reply) {
+  absl::StatusOr<RevisionStore::Proposal> proposal = ReadProposal(arguments);
+  if (!proposal.ok()) return reply(Failed(proposal.status()));
+  proposal->author = Author(request);
+  RunOn(deps_.changes, reply,
+        [this, carrier = request.peer.instance, proposal = *std::move(proposal), reply] {
+          ChangeConfig(carrier, proposal, reply);
+        });
+}
+
+// What Apply would say before it looks at the document.
+absl::Status NodeCommands::CheckBase(const RevisionStore::Proposal& proposal, uint64_t base) const {
+  if (proposal.if_revision.has_value() && *proposal.if_revision != base) {
+    return absl::AbortedError(
+        absl::StrCat("config: revision ", base, " is running, not ", *proposal.if_revision));
+  }
+  const auto head = deps_.config->revisions()->head();
+  if (!head.has_value() || head->state != RevisionState::kUnconfirmed) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("config: revision ", head->number, " waits for its confirmation"));
+}
+
+void NodeCommands::ChangeConfig(const std::string& carrier, RevisionStore::Proposal proposal,
+                                const ReplyFn& reply) {
+  const auto apply = [this](const RevisionStore::Proposal& change) {
+    ConfigControl::Outcome outcome = deps_.config->Apply(change);
+    deps_.audit(change.author, "update_config", "", outcome.status);
+    return outcome;
+  };
+  const ConfigControl::Planned planned = deps_.config->Plan(proposal.yaml);
+  const bool cuts_off =
+      std::any_of(planned.effects.begin(), planned.effects.end(), [&](const Effect& effect) {
+        return effect.subject == absl::StrCat("instance/", carrier) &&
+               effect.kind != EffectKind::kNone && effect.kind != EffectKind::kApply;
+      });
+  if (!cuts_off) {
+    const ConfigControl::Outcome outcome = apply(proposal);
+    if (outcome.status.ok()) return reply(JsonReply(200, AppliedJson(*outcome.applied)));
+    CallReply refused = Failed(outcome.status);
+    if (!outcome.findings.empty()) {
+      refused = JsonReply(422, FindingsJson(outcome.status, outcome.findings));
+    }
+    return reply(std::move(refused));
+  }
+  const absl::Status base = CheckBase(proposal, planned.base_revision);
+  if (!base.ok()) {
+    deps_.audit(proposal.author, "update_config", "", base);
+    return reply(Failed(base));
+  }
+  // It changes the road that carries the answer: what get_status says afterwards is how it ended.
+  reply(JsonReply(202, PlannedJson(planned)));
+  if (!proposal.if_revision.has_value()) proposal.if_revision = planned.base_revision;
+  RunLater(deps_.changes, [apply, proposal = std::move(proposal)] { apply(proposal); });
+}
+
+void NodeCommands::ConfirmConfig(const CallRequest& request, const JsonFields& arguments,
+                                 ReplyFn reply) {
+  const auto number = ReadRevision(arguments, "revision");
+  if (!number.ok()) return reply(Failed(number.status()));
+  if (!number->has_value()) return reply(ErrorReply(400, "Missing required field: revision"));
+  RunOn(deps_.changes, reply, [this, author = Author(request), number = **number, reply] {
+    const auto revision = deps_.config->Confirm(number);
+    deps_.audit(author, "confirm_config", absl::StrCat(number), revision.status());
+    reply(revision.ok() ? JsonReply(200, RevisionJson(*revision)) : Failed(revision.status()));
+  });
+}
+
+}  // namespace viaduct

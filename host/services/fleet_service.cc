@@ -1,0 +1,326 @@
+#include "host/services/fleet_service.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "host/rpc/call.h"
+#include "host/rpc/convert.h"
+
+namespace viaduct {
+namespace {
+
+namespace pb = control::v1;
+using google::protobuf::util::JsonStringToMessage;
+using google::protobuf::util::MessageToJsonString;
+
+constexpr absl::Duration kStrandPatience = absl::Seconds(5);
+
+bool HasPrefix(const std::string& id, const std::string& prefix) {
+  return absl::StartsWith(id, prefix);
+}
+
+// What is no object stands under "value".
+absl::Status ReadResult(const std::string& json, google::protobuf::Struct* out) {
+  if (json.empty() || json == "null") return absl::OkStatus();
+  const std::string object = json.front() == '{' ? json : absl::StrCat("{\"value\":", json, "}");
+  const auto status = JsonStringToMessage(object, out);
+  if (status.ok()) return absl::OkStatus();
+  return absl::UnknownError("answer: its result cannot be shown, it is nested too deeply");
+}
+
+grpc::Status FillAnswer(const OrderResult& result, pb::FleetSendControlResponse* response) {
+  if (!result.status.ok()) return rpc::ToGrpc(result.status);
+  response->set_ok(result.answer.success);
+  response->set_status(result.answer.status);
+  response->set_error(result.answer.error);
+  response->set_road(result.road);
+  response->set_protocol(result.protocol);
+  *response->mutable_round_trip() = rpc::ToProto(result.round_trip);
+  response->set_message_id(result.message_id);
+  return rpc::ToGrpc(ReadResult(result.answer.result_json, response->mutable_result()));
+}
+
+bool IsStatus(pb::NodeStatus status) {
+  return status == pb::NODE_STATUS_UNSPECIFIED || status == pb::NODE_STATUS_ONLINE ||
+         status == pb::NODE_STATUS_OFFLINE;
+}
+
+}  // namespace
+
+FleetService::FleetService(const ServiceDeps* deps, Fleet* fleet, Store* store, ToldFn told)
+    : deps_(deps),
+      fleet_(fleet),
+      store_(store),
+      told_(std::move(told)),
+      strand_(std::make_shared<Strand>(deps->executor, Strand::Options())) {}
+
+void FleetService::Stop(const grpc::Status& why) {
+  fleet_->Close();
+  strand_->Close(kStrandPatience);
+  watchers_.CloseAll(why);
+}
+
+// ---- nodes
+
+void FleetService::AddRoads(const DeviceState& state, pb::FleetNode* node) {
+  node->set_version(state.facts.version);
+  if (!state.facts.hostname.empty()) node->set_hostname(state.facts.hostname);
+  for (const DeviceRoad& road : state.roads) {
+    pb::DeviceRoad* out = node->add_roads();
+    out->set_name(road.instance);
+    out->set_protocol(road.protocol);
+    out->set_address(road.address);
+    *out->mutable_since() = rpc::ToProto(road.since);
+    if (road.round_trip > absl::ZeroDuration()) {
+      *out->mutable_round_trip() = rpc::ToProto(road.round_trip);
+    }
+  }
+  if (!state.roads.empty()) node->set_status(pb::NODE_STATUS_ONLINE);
+}
+
+pb::FleetNode FleetService::NodeOf(const DeviceRow& row) const {
+  const absl::Time now = deps_->clock->Now();
+  pb::FleetNode node;
+  node.set_id(row.device_id);
+  node.set_hostname(row.hostname);
+  node.set_address(row.ip_address);
+  node.set_stated(row.status);
+  node.set_checkpoint_id(row.checkpoint_id);
+  const bool seen = row.last_seen != absl::InfinitePast();
+  if (seen) *node.mutable_last_seen() = rpc::ToProto(row.last_seen);
+  const bool lately = seen && now - row.last_seen <= kHeardWindow && row.status != "offline";
+  node.set_status(lately ? pb::NODE_STATUS_ONLINE : pb::NODE_STATUS_OFFLINE);
+  const auto state = fleet_->roads().Find(row.device_id, now);
+  if (state.has_value()) AddRoads(*state, &node);
+  return node;
+}
+
+pb::FleetNode FleetService::NodeNow(const std::string& device_id) const {
+  if (store_ != nullptr) {
+    const auto row = store_->GetDevice(device_id);
+    if (row.ok()) return NodeOf(*row);
+  }
+  pb::FleetNode node;
+  node.set_id(device_id);
+  node.set_status(pb::NODE_STATUS_OFFLINE);
+  const auto state = fleet_->roads().Find(device_id, deps_->clock->Now());
+  if (state.has_value()) AddRoads(*state, &node);
+  return node;
+}
+
+// A node without a store knows only who can be reached.
+absl::Status FleetService::ForEachReachable(const Scan& scan, const EachFn& each) const {
+  for (const DeviceState& state : fleet_->roads().List(deps_->clock->Now())) {
+    if (state.device_id <= scan.after || !HasPrefix(state.device_id, scan.prefix)) continue;
+    pb::FleetNode node;
+    node.set_id(state.device_id);
+    AddRoads(state, &node);
+    if (!each(node)) return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FleetService::ForEachNode(Scan* scan, const EachFn& each) const {
+  if (store_ == nullptr) {
+    scan->more = false;
+    return ForEachReachable(*scan, each);
+  }
+  // Ids that begin with the prefix stand together, behind the prefix itself.
+  if (scan->after.empty() && !scan->prefix.empty()) {
+    const auto exact = store_->GetDevice(scan->prefix);
+    if (exact.ok() && !each(NodeOf(*exact))) return absl::OkStatus();
+    scan->after = scan->prefix;
+  }
+  for (int i = 0; i < scan->max_pages; ++i) {
+    VD_ASSIGN_OR_RETURN(const DevicesPage page, store_->ListDevices(kMaxPageRows, scan->after));
+    for (const DeviceRow& row : page.rows) {
+      if (!HasPrefix(row.device_id, scan->prefix)) {
+        scan->more = false;
+        return absl::OkStatus();
+      }
+      scan->after = row.device_id;
+      if (!each(NodeOf(row))) return absl::OkStatus();
+    }
+    if (page.next_cursor.empty()) {
+      scan->more = false;
+      return absl::OkStatus();
+    }
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* FleetService::ListNodes(grpc::CallbackServerContext* context,
+                                                  const pb::FleetListNodesRequest* request,
+                                                  pb::FleetListNodesResponse* response) {
+  rpc::Violations violations;
+  if (request->page_size() > kMaxPage) {
+    violations.Add("page_size", absl::StrCat("at most ", kMaxPage, ", got ", request->page_size()));
+  }
+  if (!IsStatus(request->status())) {
+    violations.Add("status", absl::StrCat("expected ONLINE or OFFLINE, got ",
+                                          static_cast<int>(request->status())));
+  }
+  if (request->id_prefix().size() > kMaxPrefixBytes) {
+    violations.Add("id_prefix", absl::StrCat("at most ", kMaxPrefixBytes, " bytes"));
+  }
+  if (request->page_token().size() > kMaxPrefixBytes * 2) violations.Add("page_token", "is none");
+  if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Fleet.ListNodes"));
+  return rpc::RunOn(deps_->executor, context, [this, request, response] {
+    const uint32_t wanted = request->page_size() == 0 ? kDefaultPage : request->page_size();
+    Scan scan;
+    scan.after = request->page_token();
+    scan.prefix = request->id_prefix();
+    bool full = false;
+    std::string last;
+    const absl::Status status = ForEachNode(&scan, [&](const pb::FleetNode& node) {
+      const bool fits =
+          request->status() == pb::NODE_STATUS_UNSPECIFIED || request->status() == node.status();
+      full = fits && static_cast<uint32_t>(response->nodes_size()) == wanted;
+      if (full) return false;
+      if (fits) *response->add_nodes() = node;
+      last = node.id();
+      return true;
+    });
+    if (!status.ok()) return rpc::ToGrpc(status);
+    if (full || scan.more) response->set_next_page_token(full ? last : scan.after);
+    return grpc::Status::OK;
+  });
+}
+
+// ---- orders
+
+absl::Status FleetService::CheckKnown(const std::string& device_id) const {
+  if (fleet_->roads().IsReachable(device_id, deps_->clock->Now())) return absl::OkStatus();
+  if (store_ == nullptr) {
+    return absl::NotFoundError(absl::StrCat("device \"", device_id, "\": unknown"));
+  }
+  return store_->GetDevice(device_id).status();
+}
+
+grpc::ServerUnaryReactor* FleetService::SendControl(grpc::CallbackServerContext* context,
+                                                    const pb::FleetSendControlRequest* request,
+                                                    pb::FleetSendControlResponse* response) {
+  rpc::Violations violations;
+  Order order;
+  order.timeout = rpc::ReadDuration(request->has_timeout(), request->timeout(),
+                                    {kDefaultTimeout, Fleet::kMinTimeout, Fleet::kMaxTimeout},
+                                    "timeout", &violations);
+  if (request->device_id().empty()) violations.Add("device_id", "missing");
+  if (request->command().empty()) violations.Add("command", "missing");
+  if (request->command().size() > Fleet::kMaxCommandBytes) {
+    violations.Add("command", absl::StrCat("at most ", Fleet::kMaxCommandBytes, " bytes"));
+  }
+  if (request->ByteSizeLong() > Fleet::kMaxArgumentBytes) {
+    violations.Add("arguments", absl::StrCat("at most ", Fleet::kMaxArgumentBytes, " bytes"));
+  }
+  if (request->has_arguments() && violations.empty() &&
+      !MessageToJsonString(request->arguments(), &order.arguments_json).ok()) {
+    violations.Add("arguments", "cannot be written as JSON");
+  }
+  if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Fleet.SendControl"));
+  order.device_id = request->device_id();
+  order.command = request->command();
+  order.road = request->road();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const std::string author = deps_->peers->Describe(*context);
+  const bool queued = deps_->executor->Submit(
+      [this, order = std::move(order), author, response, reactor]() mutable {
+        Give(std::move(order), author, response, reactor);
+      });
+  if (!queued) {
+    reactor->Finish(rpc::ToGrpc(
+        absl::ResourceExhaustedError("control: too many calls are waiting, try again later")));
+  }
+  return reactor;
+}
+
+void FleetService::Give(Order order, const std::string& author,
+                        pb::FleetSendControlResponse* response, grpc::ServerUnaryReactor* reactor) {
+  const std::string subject = absl::StrCat(order.device_id, " ", order.command);
+  const absl::Status known = CheckKnown(order.device_id);
+  if (!known.ok()) {
+    Audit(*deps_, author, "Fleet.SendControl", subject, known);
+    return reactor->Finish(rpc::ToGrpc(known));
+  }
+  fleet_->Send(std::move(order), [this, author, subject, response, reactor](OrderResult result) {
+    absl::Status outcome = result.status;
+    if (outcome.ok() && !result.answer.success) {
+      outcome = absl::PermissionDeniedError(
+          absl::StrCat("refused by the device, ", result.answer.status, " ", result.answer.error));
+    }
+    Audit(*deps_, author, "Fleet.SendControl", subject, outcome);
+    reactor->Finish(FillAnswer(result, response));
+  });
+}
+
+// ---- watching
+
+grpc::ServerWriteReactor<pb::FleetWatchNodesResponse>* FleetService::WatchNodes(
+    grpc::CallbackServerContext* /*context*/, const pb::FleetWatchNodesRequest* request) {
+  if (request->id_prefix().size() > kMaxPrefixBytes) {
+    rpc::Violations violations;
+    violations.Add("id_prefix", absl::StrCat("at most ", kMaxPrefixBytes, " bytes"));
+    return rpc::RejectWatch<pb::FleetWatchNodesResponse>(violations.ToStatus("Fleet.WatchNodes"));
+  }
+  auto stream = Watchers::Stream::Create(kMaxPending, [](uint64_t missed) {
+    pb::FleetWatchNodesResponse response;
+    response.mutable_lagged()->set_missed(missed);
+    return response;
+  });
+  const std::string prefix = request->id_prefix();
+  absl::Status status = watchers_.Subscribe(stream, prefix, [](auto*) {});
+  // The state is read where changes are told, so that neither overtakes the other.
+  if (status.ok() && !strand_->Post([this, stream, prefix] { QueueState(prefix, stream); })) {
+    status = absl::UnavailableError("fleet: too much is to be told, try again later");
+  }
+  if (!status.ok()) stream->Close(rpc::ToGrpc(status));
+  return stream.get();
+}
+
+void FleetService::QueueState(const std::string& prefix, const Watchers::StreamPtr& stream) {
+  Scan scan;
+  scan.prefix = prefix;
+  scan.max_pages = static_cast<int>(kMaxPending / kMaxPageRows);
+  const absl::Status status = ForEachNode(&scan, [&](const pb::FleetNode& node) {
+    pb::FleetWatchNodesResponse response;
+    *response.mutable_node() = node;
+    stream->Queue(std::move(response), node.id());
+    return true;
+  });
+  if (!status.ok()) return stream->Close(rpc::ToGrpc(status));
+  pb::FleetWatchNodesResponse synced;
+  synced.mutable_synced();
+  stream->Push(std::move(synced));
+}
+
+void FleetService::OnNews() {
+  // Refused: it is looked at again with the next news or tick.
+  strand_->Post([this] {
+    for (const std::string& device_id : fleet_->roads().TakeNews()) Tell(device_id);
+  });
+}
+
+void FleetService::Tell(const std::string& device_id) {
+  const pb::FleetNode node = NodeNow(device_id);
+  // An address that was only heard of, and a row that another node writes, are no news.
+  pb::FleetNode compared = node;
+  compared.clear_last_seen();
+  for (pb::DeviceRoad& road : *compared.mutable_roads()) road.clear_round_trip();
+  std::string text = compared.SerializeAsString();
+  if (last_told_.size() >= DeviceRoads::kMaxDevices) last_told_.clear();
+  std::string& last = last_told_[device_id];
+  if (last == text) return;
+  last = std::move(text);
+  pb::FleetWatchNodesResponse response;
+  *response.mutable_node() = node;
+  watchers_.Publish(response, device_id,
+                    [&](const std::string& prefix) { return HasPrefix(device_id, prefix); });
+  if (told_) told_(node);
+}
+
+}  // namespace viaduct

@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+"""A server and its nodes: one behind Socket.IO, one behind a plain WebSocket, one behind a real mosquitto. Orders go down and
+answers come up over each; what a node refuses, what never answers and what lies is told apart; a node that is killed is offline
+for watchers and dashboards.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+
+import common_path  # noqa: F401
+from broker import Broker
+from harness import Failure, die_with_parent, main, wait_for
+from websocket_nodes import add_listener, use_road
+from websocket_peer import TEXT, Peer
+
+# Where Debian's packages are, also for a Python from elsewhere.
+sys.path.append("/usr/lib/python3/dist-packages")
+import socketio  # noqa: E402  pylint: disable=wrong-import-position
+
+PATIENCE_S = 60
+ALL = ["get_status", "get_health", "test_connection", "restart_instance", "update_config",
+       "confirm_config"]
+DONE, REFUSED, NOT_FOUND, NO_ROAD, TIMED_OUT = 0, 1, 4, 5, 7
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+class Fleet:
+    """viaductctl fleet of one server."""
+
+    def __init__(self, t, server):
+        self.base = [t.build.program("viaductctl"), "-s", server.control[len("unix:"):]]
+
+    def ask(self, *arguments, code=DONE):
+        done = subprocess.run([*self.base, "-j", "fleet", *arguments], capture_output=True,
+                              text=True, check=False, timeout=PATIENCE_S)
+        expect(done.returncode == code, f"fleet {arguments}: returned {done.returncode}, not {code}\n"
+               f"{done.stdout}{done.stderr}")
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    def send(self, device, command, *arguments, code=DONE):
+        return self.ask("send", device, command, *arguments, code=code)
+
+    def nodes(self, *arguments):
+        return {node["id"]: node for node in self.ask("list", *arguments).get("nodes", [])}
+
+    def await_road(self, device, protocol):
+        def found():
+            roads = self.nodes().get(device, {}).get("roads", [])
+            return next((r for r in roads if r["protocol"] == protocol), None)
+        return wait_for(found, PATIENCE_S, f"{device} to be reached by {protocol}", 0.1)
+
+
+class Watch:
+    """viaductctl fleet watch: every line that it has written."""
+
+    def __init__(self, fleet):
+        self.events = []
+        self.process = subprocess.Popen([*fleet.base, "-j", "fleet", "watch"], text=True,
+                                        stdout=subprocess.PIPE, preexec_fn=die_with_parent)
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+
+    def await_node(self, device, status):
+        def told():
+            told = [e["node"] for e in self.events if e.get("node", {}).get("id") == device]
+            return told and told[-1]["status"] == f"NODE_STATUS_{status}"
+        wait_for(told, PATIENCE_S, f"{device} {status} to be told, was {self.events[-5:]}")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.thread.join()
+
+
+def dashboard(port):
+    client = socketio.Client(reconnection=False)
+    seen = []
+    for event in ("device_status", "communication_status", "status"):
+        client.on(event, lambda body, name=event: seen.append((name, body)))
+    client.connect(f"http://127.0.0.1:{port}", transports=["websocket"])
+    client.emit("join_dashboard")
+    wait_for(lambda: any(name == "status" for name, _ in seen), PATIENCE_S, "the dashboard's room")
+    return client, seen
+
+
+def nodes_of(t, port, broker):
+    ws = t.edge(port, "ws", node_id="EDGE-WS", fleet={"accept": ALL})
+    use_road(ws, f"ws://127.0.0.1:{port}", reconnect_attempts=1000, reconnect_delay=1)
+    raw = t.edge(port, "raw", node_id="EDGE-RAW")
+    use_road(raw, f"ws://127.0.0.1:{port}", form="raw")
+    mq = t.edge(port, "mq", node_id="EDGE-MQ", fleet={"accept": ["get_status", "restart_instance"]})
+    mq.config["instances"][-1] = {"name": "uplink", "plugin": "mqtt",
+                                  "config": {"role": "client", "client_id": "EDGE-MQ",
+                                             "broker_url": f"127.0.0.1:{broker.port}"}}
+    mq.write_config()
+    return ws, raw, mq
+
+
+def reading(fleet):
+    """What every node tells."""
+    for device, protocol in (("EDGE-WS", "socketio"), ("EDGE-RAW", "websocket"), ("EDGE-MQ", "mqtt")):
+        fleet.await_road(device, protocol)
+        answer = fleet.send(device, "get_status")
+        expect(answer["ok"] and answer["protocol"] == protocol, f"{device}: {answer}")
+        result = answer["result"]
+        expect(result["node"]["id"] == device and result["spool"]["messages"] == 0, result)
+        states = {i["name"]: i["state"] for i in result["instances"]}
+        expect(states == {"http": "started", "uplink": "started"}, states)
+        expect("round_trip" in answer or "roundTrip" in answer, answer)
+    health = fleet.send("EDGE-RAW", "get_health")["result"]
+    expect(health["status"] == "healthy" and health["components"], health)
+    tried = fleet.send("EDGE-WS", "test_connection")["result"]["connections"]
+    expect([c["instance"] for c in tried] == ["uplink"] and tried[0]["ok"], tried)
+    expect(tried[0]["measured"] and tried[0]["latency_ms"] > 0, tried)
+    known = fleet.nodes()
+    expect(known["EDGE-WS"].get("version") and known["EDGE-WS"].get("hostname"), known["EDGE-WS"])
+    expect(set(fleet.nodes("--status", "online", "--prefix", "EDGE-")) ==
+           {"EDGE-WS", "EDGE-RAW", "EDGE-MQ"}, known)
+    expect(fleet.nodes("--prefix", "EDGE-M").keys() == {"EDGE-MQ"}, "the prefix")
+
+
+def refusals(fleet):
+    unknown = fleet.send("EDGE-WS", "dance", code=REFUSED)
+    expect(unknown["status"] == 501 and unknown["result"]["commands"] == ALL, unknown)
+    for device, command in (("EDGE-RAW", "restart_instance"), ("EDGE-MQ", "get_health")):
+        refused = fleet.send(device, command, "instance=http", code=REFUSED)
+        expect(refused["status"] == 403 and "fleet.accept" in refused["error"], refused)
+    missing = fleet.send("EDGE-WS", "restart_instance", "instance=nobody", code=REFUSED)
+    expect(missing["status"] == 404, missing)
+    fleet.send("NOBODY", "get_status", code=NOT_FOUND)
+    said = fleet.send("EDGE-WS", "get_status", "--road", "pigeon", code=NO_ROAD)
+    expect("no live road" in said and "sockets" in said, said)
+
+
+def revision(fleet, device="EDGE-WS"):
+    return int(fleet.send(device, "get_status")["result"]["node"]["config_revision"])
+
+
+def configuration(t, fleet, node):
+    """The same door as Config.Apply."""
+    before = revision(fleet)
+
+    def update(change, *arguments, code=DONE):
+        config = json.loads(json.dumps(node.config))
+        change(config)
+        path = f"{t.folder}/update.yaml"
+        with open(path, "w") as f:
+            json.dump(config, f, indent=1)
+        return fleet.send("EDGE-WS", "update_config", "-f", path, *arguments, code=code)
+
+    def louder(config):
+        config["log"]["level"] = "debug"
+
+    def mistaken(config):
+        config["log"]["level"] = "shouting"
+        config["spool"]["max_byte"] = 1
+
+    bad = update(mistaken, code=REFUSED)
+    pointers = {f["pointer"] for f in bad["result"]["findings"]}
+    expect(bad["status"] == 422 and pointers == {"/log/level", "/spool/max_byte"}, bad)
+    late = update(louder, f"if_revision={before + 5}", code=REFUSED)
+    expect(late["status"] == 409, late)
+    expect(revision(fleet) == before, "a refused configuration has made a revision")
+    good = update(louder, f"if_revision={before}", "confirm_within=60s")
+    number = int(good["result"]["revision"]["number"])
+    expect(good["result"]["revision"]["state"] == "unconfirmed", good)
+    expect(revision(fleet) == number > before, good)
+    confirmed = fleet.send("EDGE-WS", "confirm_config", f"revision={number}")
+    expect(confirmed["result"]["revision"]["state"] == "running", confirmed)
+
+    def slower(config):
+        louder(config)
+        config["instances"][-1]["config"]["reconnect_delay"] = 2
+
+    # It replaces the very road that carries the answer.
+    carried = update(slower)
+    expect(carried["status"] == 202 and carried["result"]["accepted"], carried)
+
+    def taken_over():
+        try:
+            return revision(fleet) == number + 1
+        except Failure:
+            return False
+    wait_for(taken_over, PATIENCE_S, "the revision that changes the road", 0.2)
+
+
+def restarts(fleet):
+    other = fleet.send("EDGE-WS", "restart_instance", "instance=http")
+    expect(other["status"] == 200 and other["result"]["instance"]["state"] == "started", other)
+    for device, protocol in (("EDGE-WS", "socketio"), ("EDGE-MQ", "mqtt")):
+        def started(of=device):
+            try:
+                instances = fleet.send(of, "get_status")["result"]["instances"]
+                return next(i["since"] for i in instances if i["name"] == "uplink")
+            except Failure:
+                return None
+        before = started()
+        own = fleet.send(device, "restart_instance", "instance=uplink")
+        expect(own["status"] == 202 and own["result"]["accepted"], f"{device}: {own}")
+        wait_for(lambda now=started, b=before: now() not in (None, b), PATIENCE_S,
+                 f"{device} over its restarted road", 0.2)
+        fleet.await_road(device, protocol)
+
+
+def strays(server):
+    found = re.search(r"^viaduct_fleet_stray_answers_total ([0-9.]+)",
+                      server.get("/metrics").body.decode(), re.MULTILINE)
+    return float(found.group(1)) if found else 0
+
+
+def plain_device(port, name):
+    peer = Peer(port)
+    peer.frame(TEXT, json.dumps({"type": "node_register", "device_id": name}))
+    opcode, answer = peer.receive()
+    expect(opcode == TEXT and json.loads(answer)["status"] == "success", answer)
+    return peer
+
+
+def hostile(t, fleet, server, port):
+    """Answers that nobody asked for, of somebody else, too large; and none at all."""
+    silent, liar = plain_device(port, "SILENT"), plain_device(port, "LIAR")
+    outcome = []
+    order = threading.Thread(target=lambda: outcome.append(
+        fleet.send("SILENT", "get_status", "--wait", "2s", code=TIMED_OUT)))
+    order.start()
+    asked = json.loads(silent.receive()[1])
+    expect(asked["type"] == "control" and asked["device_id"] == "SILENT", asked)
+    answer = {"type": "control_response", "message_id": asked["message_id"], "success": True}
+    liar.frame(TEXT, json.dumps(answer))
+    liar.frame(TEXT, json.dumps({**answer, "message_id": "never given"}))
+    silent.frame(TEXT, json.dumps({**answer, "result": "x" * (2 << 20)}))
+    order.join()
+    expect(outcome and "no answer" in outcome[0], outcome)
+    silent.frame(TEXT, json.dumps(answer))  # Too late.
+    wait_for(lambda: strays(server) >= 3, PATIENCE_S, "three stray answers to be counted", 0.2)
+    # One that goes away with an order in its hands.
+    order = threading.Thread(target=lambda: outcome.append(
+        fleet.send("LIAR", "get_status", "--wait", "30s", code=REFUSED)))
+    order.start()
+    while json.loads(liar.receive()[1]).get("type") != "control":
+        continue
+    liar.socket.close()
+    order.join()
+    expect(len(outcome) == 2 and "is not known" in outcome[1], outcome)
+    silent.socket.close()
+    t.figure(strays=strays(server))
+
+
+def killed(fleet, watch, seen, node):
+    watch.await_node("EDGE-MQ", "ONLINE")
+    node.kill()
+    watch.await_node("EDGE-MQ", "OFFLINE")
+    wait_for(lambda: any(name == "device_status" and body["device_id"] == "EDGE-MQ" and
+                         body["status"] == "offline" for name, body in seen), PATIENCE_S,
+             "device_status of the killed node")
+    expect("no live road" in fleet.send("EDGE-MQ", "get_status", code=NO_ROAD), "a road to the dead")
+    wait_for(lambda: fleet.nodes("--status", "offline").get("EDGE-MQ"), PATIENCE_S, "offline")
+    node.start()
+    watch.await_node("EDGE-MQ", "ONLINE")
+
+
+def run(t):
+    broker = Broker(t).start()
+    server = t.server()
+    port = add_listener(server)
+    server.config["instances"].append(
+        {"name": "mqtt", "plugin": "mqtt",
+         "config": {"role": "server", "client_id": "SERVER1",
+                    "broker_url": f"127.0.0.1:{broker.port}"}})
+    server.write_config()
+    server.start()
+    fleet = Fleet(t, server)
+    client, seen = dashboard(port)
+    watch = Watch(fleet)
+    nodes = nodes_of(t, port, broker)
+    for node in nodes:
+        node.start()
+    reading(fleet)
+    refusals(fleet)
+    configuration(t, fleet, nodes[0])
+    restarts(fleet)
+    hostile(t, fleet, server, port)
+    killed(fleet, watch, seen, nodes[2])
+    expect(any(e.get("synced") is not None for e in watch.events), "synced was never told")
+    watch.close()
+    client.disconnect()
+    for node in (*nodes, server):
+        expect(node.stop() == 0, f"{node.name}: not 0\n{node.tail()}")
+
+
+if __name__ == "__main__":
+    main(run)
