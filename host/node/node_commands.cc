@@ -10,6 +10,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/config/fleet_options.h"
+#include "core/config/patch_document.h"
 #include "core/config/units.h"
 #include "core/lpr/fleet.h"
 #include "core/lpr/json_writer.h"
@@ -40,14 +41,33 @@ absl::StatusOr<std::optional<uint64_t>> ReadRevision(const JsonFields& fields,
   return std::optional<uint64_t>(static_cast<uint64_t>(*number));
 }
 
-absl::StatusOr<RevisionStore::Proposal> ReadProposal(const JsonFields& fields) {
-  RevisionStore::Proposal proposal;
+// The whole document, or what is to change in the present one.
+absl::Status ReadDocument(const JsonFields& fields, RevisionStore* revisions,
+                          RevisionStore::Proposal* proposal) {
   VD_ASSIGN_OR_RETURN(const auto yaml, fields.Text({"yaml"}, NodeCommands::kMaxConfigBytes));
-  if (!yaml.has_value() || yaml->empty()) {
-    return absl::InvalidArgumentError("Missing required field: yaml");
+  VD_ASSIGN_OR_RETURN(const auto patch, fields.Object("patch"));
+  if (yaml.has_value() == patch.has_value()) {
+    return absl::InvalidArgumentError("arguments: expected either yaml or patch");
   }
-  proposal.yaml = *yaml;
+  if (yaml.has_value()) {
+    if (yaml->empty()) return absl::InvalidArgumentError("yaml: expected a document, got none");
+    proposal->yaml = *yaml;
+    return absl::OkStatus();
+  }
+  const auto head = revisions->head();
+  if (!head.has_value()) return absl::FailedPreconditionError("patch: there is no revision");
+  VD_ASSIGN_OR_RETURN(const std::string present, revisions->ReadYaml(head->number));
+  VD_ASSIGN_OR_RETURN(proposal->yaml, PatchDocument(present, *patch));
+  // Of this text and no later one.
+  if (!proposal->if_revision.has_value()) proposal->if_revision = head->number;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RevisionStore::Proposal> ReadProposal(const JsonFields& fields,
+                                                     RevisionStore* revisions) {
+  RevisionStore::Proposal proposal;
   VD_ASSIGN_OR_RETURN(proposal.if_revision, ReadRevision(fields, "if_revision"));
+  VD_RETURN_IF_ERROR(ReadDocument(fields, revisions, &proposal));
   VD_ASSIGN_OR_RETURN(const auto request_id, fields.Text({"request_id"}, kMaxCommentBytes));
   VD_ASSIGN_OR_RETURN(const auto comment, fields.Text({"comment"}, kMaxCommentBytes));
   VD_ASSIGN_OR_RETURN(const auto within, fields.Text({"confirm_within"}, kMaxNameBytes));
@@ -208,7 +228,8 @@ void NodeCommands::RestartInstance(const CallRequest& request, const JsonFields&
 
 void NodeCommands::UpdateConfig(const CallRequest& request, const JsonFields& arguments,
                                 ReplyFn reply) {
-  absl::StatusOr<RevisionStore::Proposal> proposal = ReadProposal(arguments);
+  absl::StatusOr<RevisionStore::Proposal> proposal =
+      ReadProposal(arguments, deps_.config->revisions());
   if (!proposal.ok()) return reply(Failed(proposal.status()));
   proposal->author = Author(request);
   RunOn(deps_.changes, reply,
