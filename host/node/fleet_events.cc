@@ -60,6 +60,7 @@ void FleetEvents::Look() {
   parts_.fleet->roads().Sweep(parts_.clock->Now());
   parts_.look();
   if (++looks_ % kSeenLooks == 0) parts_.calls->KeepSeen();
+  if (looks_ % kKnockLooks == 0) parts_.knock();
   LookAtCommunication();
   const FleetStats stats = parts_.fleet->stats();
   for (Counted& counted : totals_) {

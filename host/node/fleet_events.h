@@ -26,7 +26,8 @@ class FleetEvents {
  public:
   // How often communication_status comes at most, and silent devices are looked for.
   static constexpr absl::Duration kInterval = absl::Seconds(5);
-  static constexpr int kSeenLooks = 12;  // How many looks apart connected nodes count as seen.
+  static constexpr int kSeenLooks = 12;  // How many looks apart connected nodes count as seen,
+  static constexpr int kKnockLooks = 3;  // and lost roads are tried.
 
   struct Parts {  // All outlive it.
     std::string node_id;
@@ -37,7 +38,8 @@ class FleetEvents {
     Metrics* metrics = nullptr;
     Fleet* fleet = nullptr;
     FleetCalls* calls = nullptr;
-    std::function<void()> look;  // There may be news of devices.
+    std::function<void()> look;   // There may be news of devices.
+    std::function<void()> knock;  // Roads of this node that are lost are to be tried again.
   };
 
   explicit FleetEvents(Parts parts);

@@ -88,6 +88,7 @@ class Node {
   void BuildFleet();
   void BeginFleet();
   void BeginCommands();
+  void KnockAtLostRoads();
   absl::Status StartControl();
   absl::Status StartInstances();
   std::vector<std::string> ConfiguredNames() const;

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
+#include "core/plugin/road_prober.h"
 #include "host/node/node.h"
 #include "host/node/node_facts.h"
 #include "host/node/node_services.h"
@@ -36,9 +37,24 @@ void Node::BeginFleet() {
   events.fleet = fleet_.get();
   events.calls = fleet_calls_.get();
   events.look = [this] { services_->fleet.OnNews(); };
+  events.knock = [this] { KnockAtLostRoads(); };
   fleet_events_ = std::make_unique<FleetEvents>(std::move(events));
   fleet_->roads().SetOnNews([this] { services_->fleet.OnNews(); });
   BeginCommands();
+}
+
+// A road that has nothing to send gives up after a while, and then no command finds the way down.
+void Node::KnockAtLostRoads() {
+  for (const InstanceInfo& info : instances_->List()) {
+    const bool lost = info.link && info.state == InstanceState::kStarted &&
+                      info.health == InstanceHealth::kUnhealthy;
+    const auto prober = lost ? instances_->prober(info.name)
+                             : absl::StatusOr<std::shared_ptr<RoadProber>>(absl::NotFoundError(""));
+    if (!prober.ok()) continue;
+    // What comes of it is in the health of the instance.
+    (*prober)->Probe(NodeCommands::kProbeTimeout, NodeCommands::kProbeBytes,
+                     [](const ProbeResult&) {});
+  }
 }
 
 void Node::BeginCommands() {

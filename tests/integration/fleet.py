@@ -47,6 +47,11 @@ class Fleet:
     def send(self, device, command, *arguments, code=DONE):
         return self.ask("send", device, command, *arguments, code=code)
 
+    def running(self, node):
+        done = subprocess.run([self.base[0], "-s", node.control[len("unix:"):], "config", "get"],
+                              capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+        return done.stdout
+
     def nodes(self, *arguments):
         return {node["id"]: node for node in self.ask("list", *arguments).get("nodes", [])}
 
@@ -98,7 +103,7 @@ def nodes_of(t, port, broker):
     ws = t.edge(port, "ws", node_id="EDGE-WS", fleet={"accept": ALL})
     use_road(ws, f"ws://127.0.0.1:{port}", reconnect_attempts=1000, reconnect_delay=1)
     raw = t.edge(port, "raw", node_id="EDGE-RAW")
-    use_road(raw, f"ws://127.0.0.1:{port}", form="raw")
+    use_road(raw, f"ws://127.0.0.1:{port}", form="raw", reconnect_attempts=0)
     mq = t.edge(port, "mq", node_id="EDGE-MQ", fleet={"accept": ["get_status", "restart_instance"]})
     mq.config["instances"][-1] = {"name": "uplink", "plugin": "mqtt",
                                   "config": {"role": "client", "client_id": "EDGE-MQ",
@@ -178,6 +183,18 @@ def configuration(t, fleet, node):
     expect(revision(fleet) == number > before, good)
     confirmed = fleet.send("EDGE-WS", "confirm_config", f"revision={number}")
     expect(confirmed["result"]["revision"]["state"] == "running", confirmed)
+
+    patched = fleet.send("EDGE-WS", "update_config",
+                         'patch={"spool":{"max_messages":5000},"gateway":{"batch":"many"}}',
+                         code=REFUSED)
+    expect([f["pointer"] for f in patched["result"]["findings"]] == ["/gateway/batch"], patched)
+    patched = fleet.send("EDGE-WS", "update_config", 'patch={"log":{"levels":{"spool":"debug"}}}')
+    expect(patched["result"]["effects"] == [{"subject": "log", "kind": "apply",
+                                             "text": "changed: log.levels.spool"}], patched)
+    number += 1
+    expect(revision(fleet) == number, patched)
+    config = fleet.running(node)
+    expect('"level": "debug"' in config and '"spool": "debug"' in config, config)
 
     def slower(config):
         louder(config)
@@ -270,6 +287,23 @@ def killed(fleet, watch, seen, node):
     watch.await_node("EDGE-MQ", "ONLINE")
 
 
+def audited(server, nodes):
+    for node, method in ((server, "Fleet.SendControl"), (nodes[0], "command update_config"),
+                         (nodes[1], "command restart_instance")):
+        with open(node.log_path, errors="replace") as f:
+            records = [line for line in f if "audit" in line and method in line]
+        expect(records, f"{node.name}: {method} is not in the audit log")
+
+
+def server_comes_back(fleet, server):
+    """A road that has nothing to send has given up long before."""
+    expect(server.stop() == 0, server.tail())
+    server.start()
+    for device, protocol in (("EDGE-WS", "socketio"), ("EDGE-RAW", "websocket"), ("EDGE-MQ", "mqtt")):
+        fleet.await_road(device, protocol)
+        expect(fleet.send(device, "get_status")["ok"], device)
+
+
 def run(t):
     broker = Broker(t).start()
     server = t.server()
@@ -292,9 +326,11 @@ def run(t):
     restarts(fleet)
     hostile(t, fleet, server, port)
     killed(fleet, watch, seen, nodes[2])
+    audited(server, nodes)
     expect(any(e.get("synced") is not None for e in watch.events), "synced was never told")
     watch.close()
     client.disconnect()
+    server_comes_back(fleet, server)
     for node in (*nodes, server):
         expect(node.stop() == 0, f"{node.name}: not 0\n{node.tail()}")
 
