@@ -140,19 +140,20 @@ absl::StatusOr<FleetCalls::Introduction> FleetCalls::ReadIntroduction(std::strin
   return node;
 }
 
-void FleetCalls::OpenSession(const CallRequest& request, const Introduction& device, bool is_node) {
+bool FleetCalls::OpenSession(const CallRequest& request, const Introduction& device, bool is_node) {
   DeviceRoad road;
   road.instance = request.peer.instance;
   road.protocol = request.protocol;
   road.session = SessionIn(request);
   road.address = request.peer.address;
   road.since = parts_.clock->Now();
-  if (road.session.empty()) return;
-  {
-    absl::MutexLock lock(&mutex_);
-    connected_[Key(road.instance, road.session)] = {device.device_id, road.since, is_node};
-  }
-  parts_.fleet->roads().Open(device.device_id, device.facts, std::move(road));
+  if (road.session.empty()) return true;  // There is no way back into it.
+  const Key key(road.instance, road.session);
+  const absl::Time now = road.since;
+  if (!parts_.fleet->roads().Open(device.device_id, device.facts, std::move(road))) return false;
+  absl::MutexLock lock(&mutex_);
+  connected_[key] = {device.device_id, now, is_node};
+  return true;
 }
 
 // Whoever registers is opened at once, on the listener's own thread, so that the end of the session
@@ -163,7 +164,10 @@ void FleetCalls::Register(const CallRequest& request, ReplyFn reply) {
   if (!node.ok()) {
     return reply(RegisterReply(plain, "", node.status(), parts_.clock->Now()));
   }
-  OpenSession(request, *node, /*is_node=*/true);
+  if (!OpenSession(request, *node, /*is_node=*/true)) {
+    const absl::Status full = absl::UnavailableError("fleet: too many devices are connected");
+    return reply(RegisterReply(plain, "", full, parts_.clock->Now()));
+  }
   const std::string device = node->device_id;
   auto done = [fleet = parts_.fleet, plain, device, reply = std::move(reply),
                now = parts_.clock->Now()](const absl::Status& status) {

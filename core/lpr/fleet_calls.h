@@ -60,7 +60,8 @@ class FleetCalls final : public CallHandler {
   bool HandleMessage(const CallRequest& request, ReplyFn* reply);
   void Register(const CallRequest& request, ReplyFn reply);
   void NoteCamera(const CallRequest& request);
-  void OpenSession(const CallRequest& request, const Introduction& device, bool is_node);
+  // False: too many devices can be reached.
+  bool OpenSession(const CallRequest& request, const Introduction& device, bool is_node);
   void CloseSession(const CallRequest& request);
   void NoteGone(std::vector<Connected> gone);
   CallReply Introduce() const;

@@ -301,6 +301,18 @@ TEST_F(FleetTest, ASessionLeadsToOneDeviceAndADeviceHasFewRoads) {
   EXPECT_EQ(fleet_.roads().DeviceOf("sockets", "t0"), "");
 }
 
+TEST_F(FleetTest, DevicesThatCanBeReachedAreBounded) {
+  for (size_t i = 0; i < DeviceRoads::kMaxDevices; ++i) {
+    const std::string name = absl::StrCat("D", i);
+    ASSERT_TRUE(fleet_.roads().Open(name, DeviceFacts(), Session("sockets", name)));
+  }
+  EXPECT_FALSE(fleet_.roads().Open("ONE-MORE", DeviceFacts(), Session("sockets", "more")));
+  EXPECT_EQ(fleet_.roads().DeviceOf("sockets", "more"), "");
+  EXPECT_THAT(fleet_.roads().TakeNews(), SizeIs(DeviceRoads::kMaxNews));
+  fleet_.CloseWay("sockets", "D7");
+  EXPECT_TRUE(fleet_.roads().Open("ONE-MORE", DeviceFacts(), Session("sockets", "more")));
+}
+
 TEST_F(FleetTest, ARoadOfATopicThatIsSilentEnds) {
   int told = 0;
   fleet_.roads().SetOnNews([&told] { ++told; });
