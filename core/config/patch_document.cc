@@ -121,7 +121,13 @@ absl::StatusOr<std::string> PatchDocument(std::string_view yaml, std::string_vie
     return absl::InvalidArgumentError(
         absl::StrCat("patch: too large, ", patch_json.size(), " bytes, limit ", kMaxPatchBytes));
   }
-  const json patch = json::parse(patch_json, nullptr, /*allow_exceptions=*/false);
+  bool too_deep = false;
+  const auto look = [&too_deep](int depth, json::parse_event_t, const json&) {
+    too_deep = too_deep || depth > kMaxDocumentDepth;
+    return !too_deep;
+  };
+  const json patch = json::parse(patch_json, look, /*allow_exceptions=*/false);
+  if (too_deep) return absl::InvalidArgumentError("patch: nested too deeply");
   if (!patch.is_object()) return absl::InvalidArgumentError("patch: not a JSON object");
   ConfigNode root;
   Findings findings;

@@ -103,6 +103,8 @@ TEST(PatchDocumentTest, RefusesWhatIsNoPatch) {
     EXPECT_EQ(PatchDocument(kDocument, patch).status().code(), absl::StatusCode::kInvalidArgument)
         << patch;
   }
+  const std::string deep = "{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  EXPECT_FALSE(PatchDocument(kDocument, deep).ok());
   const std::string huge = "{\"a\":\"" + std::string(kMaxPatchBytes, 'x') + "\"}";
   EXPECT_FALSE(PatchDocument(kDocument, huge).ok());
   EXPECT_FALSE(PatchDocument("a: [", "{}").ok());

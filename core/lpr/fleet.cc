@@ -162,9 +162,9 @@ void Fleet::Send(Order order, OrderFn done) {
   pending->deadline_ns = pending->begun_ns + absl::ToInt64Nanoseconds(order.timeout);
   pending->order = std::move(order);
   pending->order.arguments_json.clear();  // They are in the body.
+  pending->done = std::move(done);        // From Admit on, Close may end it.
   refused.status = Admit(pending);
-  if (!refused.status.ok()) return done(std::move(refused));
-  pending->done = std::move(done);
+  if (!refused.status.ok()) return pending->done(std::move(refused));
   const uint64_t timer = timers_->ArmAt(pending->deadline_ns, [this, pending] {
     OrderResult late;
     late.status = absl::DeadlineExceededError(

@@ -293,6 +293,7 @@ void FleetService::QueueState(const std::string& prefix, const Watchers::StreamP
     return true;
   });
   if (!status.ok()) return stream->Close(rpc::ToGrpc(status));
+  if (scan.more) stream->AddMissed(1);  // Or more: it watches too many at once.
   pb::FleetWatchNodesResponse synced;
   synced.mutable_synced();
   stream->Push(std::move(synced));
