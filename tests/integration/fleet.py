@@ -13,6 +13,7 @@ import threading
 import common_path  # noqa: F401
 from broker import Broker
 from harness import Failure, die_with_parent, main, wait_for
+from mqtt_clients import Paho
 from websocket_nodes import add_listener, use_road
 from websocket_peer import TEXT, Peer
 
@@ -230,10 +231,42 @@ def restarts(fleet):
         fleet.await_road(device, protocol)
 
 
-def strays(server):
-    found = re.search(r"^viaduct_fleet_stray_answers_total ([0-9.]+)",
-                      server.get("/metrics").body.decode(), re.MULTILINE)
+def metric(server, name):
+    found = re.search(rf"^{name}(?:{{.*}})? ([0-9.]+)", server.get("/metrics").body.decode(),
+                      re.MULTILINE)
     return float(found.group(1)) if found else 0
+
+
+def strays(server):
+    return metric(server, "viaduct_fleet_stray_answers_total")
+
+
+def camera_by_topic(fleet, server, broker):
+    """One that knows only the topics of cameras; others answer in its place, and are not believed."""
+    camera = Paho(broker.port, client_id="camera-7")
+    try:
+        camera.publish("lprserver/cameras/CAM7/health", json.dumps(
+            {"checkpoint_id": "CP1", "component": "camera", "status": "PASS",
+             "timestamp": "2024-01-15T10:30:00Z"}))
+        fleet.await_road("CAM7", "mqtt")
+        outcome = []
+        order = threading.Thread(target=lambda: outcome.append(
+            fleet.send("CAM7", "take_picture", "zoom=2", "--wait", "30s")))
+        order.start()
+        asked = camera.await_on("lprserver/cameras/CAM7/control")[0].json()
+        expect((asked["command"], asked["arguments"]) == ("take_picture", {"zoom": 2}), asked)
+        answer = {"message_id": asked["message_id"], "success": True, "status": 200,
+                  "result": ["a.jpg"]}
+        for topic, body in (("OTHER", answer), ("CAM7", {**answer, "message_id": "never given"}),
+                            ("CAM7", answer)):
+            camera.publish(f"lprserver/cameras/{topic}/control/response", json.dumps(body), qos=2)
+        order.join()
+        expect(outcome and outcome[0]["result"] == {"value": ["a.jpg"]}, outcome)
+        expect(outcome[0]["protocol"] == "mqtt", outcome)
+        wait_for(lambda: metric(server, "viaduct_mqtt_stray_responses_total") == 2, PATIENCE_S,
+                 "two stray answers at the broker", 0.2)
+    finally:
+        camera.close()
 
 
 def plain_device(port, name):
@@ -325,6 +358,7 @@ def run(t):
     configuration(t, fleet, nodes[0])
     restarts(fleet)
     hostile(t, fleet, server, port)
+    camera_by_topic(fleet, server, broker)
     killed(fleet, watch, seen, nodes[2])
     audited(server, nodes)
     expect(any(e.get("synced") is not None for e in watch.events), "synced was never told")
