@@ -238,7 +238,9 @@ void FleetCalls::NoteGone(std::vector<Connected> gone) {
     record.device_id = one.device_id;
     record.at = parts_.clock->Now();
     record.seen = false;
-    record.status = "offline";
+    // Of a camera the application says so: it may have sessions at other nodes. The record that
+    // changes nothing is answered after what the application has told the store.
+    if (one.is_node) record.status = "offline";
     record.silent_since = one.seen;  // It may speak to another node by now.
     records.emplace_back(std::move(record));
     devices.push_back(one.device_id);
