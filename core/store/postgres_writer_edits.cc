@@ -14,8 +14,8 @@ constexpr std::string_view kUpdateDevice =
     "UPDATE edge_devices SET last_seen = coalesce($2, last_seen), registered_at = "
     "coalesce(registered_at, $3), checkpoint_id = coalesce($4, checkpoint_id), name = coalesce($5, "
     "name), hostname = coalesce($6, hostname), ip_address = coalesce($7, ip_address), status = "
-    "CASE "
-    "WHEN last_seen > $11 THEN status ELSE coalesce($8, status) END, latitude = coalesce($9, "
+    "CASE WHEN last_seen > $11 THEN status WHEN $8 IS NULL AND $2 IS NOT NULL AND status = "
+    "'offline' THEN 'online' ELSE coalesce($8, status) END, latitude = coalesce($9, "
     "latitude), longitude = coalesce($10, longitude) "
     "WHERE device_id = $1";
 constexpr std::string_view kUpdateEvent =

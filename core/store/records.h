@@ -61,8 +61,9 @@ struct DeviceRecord {
   enum class Mode : uint8_t { kUpsert, kUpdate };  // kUpdate: NOT_FOUND when it does not exist.
   Mode mode = Mode::kUpsert;
   std::string device_id;
-  absl::Time at;           // This node's clock.
-  bool seen = true;        // The device itself spoke: last_seen moves.
+  absl::Time at;  // This node's clock.
+  // The device itself spoke: last_seen moves, and where no status is given offline ends.
+  bool seen = true;
   bool registers = false;  // It registered: registered_at is set when it is not yet.
   std::optional<std::string> checkpoint_id;
   std::optional<std::string> name;

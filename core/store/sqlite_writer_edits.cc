@@ -34,8 +34,9 @@ absl::Status SqliteWriter::PrepareEdits() {
       "UPDATE edge_devices SET last_seen = coalesce(?2, last_seen), registered_at = "
       "coalesce(registered_at, ?3), checkpoint_id = coalesce(?4, checkpoint_id), name = "
       "coalesce(?5, name), hostname = coalesce(?6, hostname), ip_address = coalesce(?7, "
-      "ip_address), status = CASE WHEN last_seen > ?11 THEN status ELSE coalesce(?8, status) "
-      "END, latitude = coalesce(?9, latitude), "
+      "ip_address), status = CASE WHEN last_seen > ?11 THEN status WHEN ?8 IS NULL AND ?2 IS NOT "
+      "NULL AND status = 'offline' THEN 'online' ELSE coalesce(?8, status) END, "
+      "latitude = coalesce(?9, latitude), "
       "longitude = coalesce(?10, longitude) WHERE id = ?1"));
   VD_RETURN_IF_ERROR(
       prepare(&update_event_,

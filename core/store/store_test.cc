@@ -565,6 +565,29 @@ TEST_P(StoreTest, ADeviceThatWasSeenLaterStaysOnline) {
   EXPECT_EQ(store_->GetDevice("CAM001")->status, "offline");
 }
 
+TEST_P(StoreTest, ADeviceThatSpeaksIsOfflineNoLonger) {
+  ASSERT_TRUE(AppendOne(Detection("m-1")).status.ok());
+  DeviceRecord record;
+  record.mode = DeviceRecord::Mode::kUpdate;
+  record.device_id = "CAM001";
+  record.at = clock_.Now();
+  record.seen = false;
+  record.status = "offline";
+  ASSERT_TRUE(AppendOne(record).status.ok());
+  record.status.reset();
+  record.name = "Gate 1";
+  ASSERT_TRUE(AppendOne(record).status.ok());
+  EXPECT_EQ(store_->GetDevice("CAM001")->status, "offline") << "an edit is no sign of life";
+  record.seen = true;
+  ASSERT_TRUE(AppendOne(record).status.ok());
+  EXPECT_EQ(store_->GetDevice("CAM001")->status, "online");
+  record.status = "maintenance";
+  ASSERT_TRUE(AppendOne(record).status.ok());
+  record.status.reset();
+  ASSERT_TRUE(AppendOne(record).status.ok());
+  EXPECT_EQ(store_->GetDevice("CAM001")->status, "maintenance");
+}
+
 TEST_P(StoreTest, PagesOfDevices) {
   for (const char* id : {"c", "a", "b"}) AppendOne(Detection("m", id));
   auto page = store_->ListDevices(2, "");
