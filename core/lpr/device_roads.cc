@@ -18,6 +18,24 @@ absl::Duration Expected(const DeviceRoad& road) {
   return road.session.empty() ? kAssumedTopic : kAssumedSession;
 }
 
+// The older of two is most likely what a lost connection has left.
+bool MaySucceed(const DeviceRoad& a, const DeviceRoad& b) {
+  return !a.session.empty() && !b.session.empty() && a.instance == b.instance &&
+         a.protocol == b.protocol;
+}
+
+bool IsStale(const DeviceRoad& road, absl::Time now) {
+  return absl::AbsDuration(now - road.measured) > kMeasuredWindow;
+}
+
+void Inherit(const std::vector<DeviceRoad>& older, DeviceRoad* road) {
+  const auto before = std::find_if(older.begin(), older.end(),
+                                   [&](const DeviceRoad& one) { return MaySucceed(one, *road); });
+  if (before == older.end()) return;
+  road->round_trip = before->round_trip;
+  road->measured = before->measured;
+}
+
 }  // namespace
 
 bool DeviceRoads::Open(const std::string& device_id, const DeviceFacts& facts, DeviceRoad road) {
@@ -37,7 +55,7 @@ bool DeviceRoads::OpenLocked(const std::string& device_id, const DeviceFacts& fa
   const bool again = known != ways_.end() && known->second == device_id;
   if (!again && known != ways_.end()) Drop(way);
   const auto found = devices_.find(device_id);
-  if (found == devices_.end() && devices_.size() >= kMaxDevices) return false;
+  if (!again && *CountOf(road) >= (road.session.empty() ? kMaxTopics : kMaxSessions)) return false;
   Device& device = found != devices_.end() ? found->second : devices_[device_id];
   if (!facts.hostname.empty()) device.facts.hostname = facts.hostname;
   if (!facts.version.empty()) device.facts.version = facts.version;
@@ -48,14 +66,25 @@ bool DeviceRoads::OpenLocked(const std::string& device_id, const DeviceFacts& fa
     return true;
   }
   if (device.roads.size() >= kMaxRoadsOfDevice) {
-    ways_.erase(Way(device.roads.back().instance, WayOf(device.roads.back())));
+    Forget(device.roads.back());
     device.roads.pop_back();
   }
   if (device.roads.empty()) device.changed = road.since;
+  Inherit(device.roads, &road);
+  ++*CountOf(road);
   device.roads.insert(device.roads.begin(), std::move(road));
   ways_[way] = device_id;
   NoteNews(device_id);
   return true;
+}
+
+size_t* DeviceRoads::CountOf(const DeviceRoad& road) {
+  return road.session.empty() ? &topics_ : &sessions_;
+}
+
+void DeviceRoads::Forget(const DeviceRoad& road) {
+  ways_.erase(Way(road.instance, WayOf(road)));
+  --*CountOf(road);
 }
 
 // A device without a road is forgotten: the store knows when it was seen.
@@ -63,15 +92,13 @@ void DeviceRoads::Drop(const Way& way) {
   const auto known = ways_.find(way);
   if (known == ways_.end()) return;
   const std::string device_id = known->second;
-  ways_.erase(known);
   const auto device = devices_.find(device_id);
-  if (device == devices_.end()) return;
   std::vector<DeviceRoad>& roads = device->second.roads;
-  roads.erase(std::remove_if(roads.begin(), roads.end(),
-                             [&](const DeviceRoad& road) {
-                               return road.instance == way.first && WayOf(road) == way.second;
-                             }),
-              roads.end());
+  const auto road = std::find_if(roads.begin(), roads.end(), [&](const DeviceRoad& one) {
+    return one.instance == way.first && WayOf(one) == way.second;
+  });
+  Forget(*road);
+  roads.erase(road);
   if (roads.empty()) devices_.erase(device);
   NoteNews(device_id);
 }
@@ -138,13 +165,20 @@ DeviceState DeviceRoads::StateOf(const std::string& device_id, const Device& dev
   state.device_id = device_id;
   state.facts = device.facts;
   state.changed = device.changed;
+  std::vector<std::pair<absl::Duration, DeviceRoad>> ranked;
   for (const DeviceRoad& road : device.roads) {
-    if (road.until > now) state.roads.push_back(road);
+    if (road.until <= now) continue;
+    DeviceRoad shown = road;
+    if (IsStale(road, now)) shown.round_trip = absl::ZeroDuration();
+    // A session counts as fast as the newest of its sort, so that it never goes before that.
+    const auto newest = std::find_if(ranked.begin(), ranked.end(),
+                                     [&](const auto& one) { return MaySucceed(one.second, road); });
+    const absl::Duration rank = newest == ranked.end() ? Expected(shown) : newest->first;
+    ranked.emplace_back(rank, std::move(shown));
   }
-  // Of two that are as fast the newer one: the other may be what a lost connection has left.
-  std::stable_sort(
-      state.roads.begin(), state.roads.end(),
-      [](const DeviceRoad& a, const DeviceRoad& b) { return Expected(a) < Expected(b); });
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto& [rank, road] : ranked) state.roads.push_back(std::move(road));
   return state;
 }
 
@@ -182,12 +216,15 @@ std::string DeviceRoads::DeviceOf(std::string_view instance, std::string_view wa
 }
 
 void DeviceRoads::NoteRoundTrip(std::string_view instance, std::string_view way,
-                                absl::Duration round_trip) {
+                                absl::Duration round_trip, absl::Time now) {
   absl::MutexLock lock(&mutex_);
   const auto found = ways_.find(Way(instance, way));
   if (found == ways_.end()) return;
   for (DeviceRoad& road : devices_[found->second].roads) {
-    if (road.instance == instance && WayOf(road) == way) road.round_trip = round_trip;
+    if (road.instance != instance || WayOf(road) != way) continue;
+    if (!IsStale(road, now) && road.round_trip <= round_trip) continue;
+    road.round_trip = round_trip;
+    road.measured = now;
   }
 }
 

@@ -19,6 +19,10 @@
 
 namespace viaduct {
 
+// How long a measured round trip holds. What a command took says little of the road, so the
+// shortest counts, and a road that was slow once is tried again.
+inline constexpr absl::Duration kMeasuredWindow = absl::Minutes(10);
+
 // Devices that are heard of only now and then count as there for so long, as in GET /api/cameras.
 inline constexpr absl::Duration kHeardWindow = absl::Minutes(5);
 
@@ -32,7 +36,8 @@ struct DeviceRoad {
   std::string address;   // Of the peer, as the listener has it.
   absl::Time since;
   absl::Time until = absl::InfiniteFuture();  // It is gone then unless it is heard of before.
-  absl::Duration round_trip = absl::ZeroDuration();  // Of the last order; zero: none was answered.
+  absl::Duration round_trip = absl::ZeroDuration();  // Shortest lately; zero: none was answered.
+  absl::Time measured = absl::InfinitePast();        // When that was.
 };
 
 // What a device says of itself when it opens a way; "" where it says nothing.
@@ -52,11 +57,15 @@ struct DeviceState {
 // checks who a device is: what came last for a name is tried first. Thread-safe.
 class DeviceRoads {
  public:
-  static constexpr size_t kMaxDevices = 65'536;   // That can be reached at once.
+  // Anybody can write to topics, so these leave the sessions their room.
+  static constexpr size_t kMaxSessions = 65'536;
+  static constexpr size_t kMaxTopics = 65'536;
+  static constexpr size_t kMaxDevices = kMaxSessions + kMaxTopics;
   static constexpr size_t kMaxRoadsOfDevice = 8;  // Of more, the oldest is forgotten.
   static constexpr size_t kMaxNews = kMaxDevices;
 
-  // The way is open and leads to this device, whomever it led to before. False: too many devices.
+  // The way is open and leads to this device, whomever it led to before. False: too many of its
+  // sort are open. A session takes over what was measured of the one before at that listener.
   bool Open(const std::string& device_id, const DeviceFacts& facts, DeviceRoad road);
   // The session or topic leads nowhere any more.
   void Close(std::string_view instance, std::string_view way);
@@ -70,7 +79,8 @@ class DeviceRoads {
   std::vector<DeviceState> List(absl::Time now) const;  // By device_id; only what is reachable.
   // The device to which that session or topic leads; "" for none.
   std::string DeviceOf(std::string_view instance, std::string_view way) const;
-  void NoteRoundTrip(std::string_view instance, std::string_view way, absl::Duration round_trip);
+  void NoteRoundTrip(std::string_view instance, std::string_view way, absl::Duration round_trip,
+                     absl::Time now);
 
   // Something else of the device has changed: it is news as well.
   void Renew(const std::string& device_id);
@@ -93,6 +103,8 @@ class DeviceRoads {
   void Drop(const Way& way) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool OpenLocked(const std::string& device_id, const DeviceFacts& facts, DeviceRoad road)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget(const DeviceRoad& road) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  size_t* CountOf(const DeviceRoad& road) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteNews(const std::string& device_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellNews();
   static DeviceState StateOf(const std::string& device_id, const Device& device, absl::Time now);
@@ -102,6 +114,8 @@ class DeviceRoads {
   std::map<std::string, Device, std::less<>> devices_ ABSL_GUARDED_BY(mutex_);
   // Ordered, so that those of one listener stand together.
   std::map<Way, std::string> ways_ ABSL_GUARDED_BY(mutex_);
+  size_t sessions_ ABSL_GUARDED_BY(mutex_) = 0;  // Of ways_.
+  size_t topics_ ABSL_GUARDED_BY(mutex_) = 0;    // The others.
   std::set<std::string> news_ ABSL_GUARDED_BY(mutex_);
   bool untold_ ABSL_GUARDED_BY(mutex_) = false;  // There is news since on_news_ was called.
 };

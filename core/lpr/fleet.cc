@@ -76,12 +76,12 @@ struct Fleet::Pending {
   std::string message_id;
   std::string body;
   std::vector<DeviceRoad> ways;  // Not yet tried.
-  int64_t begun_ns = 0;
   int64_t deadline_ns = 0;
   OrderFn done;
   // Guarded by the fleet's mutex:
-  DeviceRoad way;      // The one it went by.
-  size_t attempt = 0;  // Counts ways, so that a late reply of the one before finds nothing.
+  DeviceRoad way;        // The one it went by.
+  int64_t given_ns = 0;  // When `way` got it.
+  size_t attempt = 0;    // Counts ways, so that a late reply of the one before finds nothing.
   uint64_t timer = 0;
   bool sent = false;  // `way` has it.
 };
@@ -140,13 +140,9 @@ absl::Status Fleet::Admit(const PendingPtr& pending) {
   return absl::OkStatus();
 }
 
-void Fleet::Send(Order order, OrderFn done) {
-  auto pending = std::make_shared<Pending>();
-  pending->message_id = NewUuid(clock_->Now());
-  OrderResult refused;
-  refused.message_id = pending->message_id;
-  refused.status = Check(order);
-  if (!refused.status.ok()) return done(std::move(refused));
+// Before anything is under way.
+absl::Status Fleet::Prepare(Order order, Pending* pending) const {
+  VD_RETURN_IF_ERROR(Check(order));
   const std::optional<DeviceState> device = roads_.Find(order.device_id, clock_->Now());
   if (device.has_value()) pending->ways = device->roads;
   auto& ways = pending->ways;
@@ -154,17 +150,34 @@ void Fleet::Send(Order order, OrderFn done) {
                             [&](const DeviceRoad& road) { return !Fits(road, order.road); }),
              ways.end());
   if (ways.empty()) {
-    refused.status = NoRoad(order, device.has_value() ? device->roads : std::vector<DeviceRoad>());
-    return done(std::move(refused));
+    return NoRoad(order, device.has_value() ? device->roads : std::vector<DeviceRoad>());
   }
   pending->body = BodyOf(order, pending->message_id);
-  pending->begun_ns = clock_->MonotonicNanos();
-  pending->deadline_ns = pending->begun_ns + absl::ToInt64Nanoseconds(order.timeout);
+  pending->deadline_ns = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(order.timeout);
   pending->order = std::move(order);
   pending->order.arguments_json.clear();  // They are in the body.
-  pending->done = std::move(done);        // From Admit on, Close may end it.
-  refused.status = Admit(pending);
-  if (!refused.status.ok()) return pending->done(std::move(refused));
+  return absl::OkStatus();
+}
+
+std::string Fleet::Send(Order order, OrderFn done) {
+  auto pending = std::make_shared<Pending>();
+  pending->message_id = NewUuid(clock_->Now());
+  pending->done = std::move(done);  // Once admitted it may be ended by any thread.
+  absl::Status status = Prepare(std::move(order), pending.get());
+  if (status.ok()) status = Admit(pending);
+  if (!status.ok()) {
+    OrderResult refused;
+    refused.message_id = pending->message_id;
+    refused.status = std::move(status);
+    pending->done(std::move(refused));
+  } else if (ArmTimer(pending)) {
+    TryNext(pending, "");
+  }
+  return pending->message_id;
+}
+
+// False: it has ended.
+bool Fleet::ArmTimer(const PendingPtr& pending) {
   const uint64_t timer = timers_->ArmAt(pending->deadline_ns, [this, pending] {
     OrderResult late;
     late.status = absl::DeadlineExceededError(
@@ -172,11 +185,19 @@ void Fleet::Send(Order order, OrderFn done) {
                      absl::FormatDuration(pending->order.timeout)));
     Finish(pending, std::move(late));
   });
+  if (timer == 0) {
+    OrderResult refused;
+    refused.status = absl::ResourceExhaustedError("fleet: too many timers are under way");
+    Finish(pending, std::move(refused));
+    return false;
+  }
   {
     absl::MutexLock lock(&mutex_);
     pending->timer = timer;
+    if (pending_.count(pending->message_id) != 0) return true;
   }
-  TryNext(pending, "");
+  timers_->Cancel(timer);  // Whoever ended it did not know of it.
+  return false;
 }
 
 // `why` is what the way before said.
@@ -190,6 +211,7 @@ void Fleet::TryNext(const PendingPtr& pending, std::string_view why) {
       pending->way = pending->ways.front();
       pending->ways.erase(pending->ways.begin());
       pending->sent = true;
+      pending->given_ns = clock_->MonotonicNanos();
       attempt = ++pending->attempt;
       way = pending->way;
     } else {
@@ -291,6 +313,7 @@ void Fleet::Finish(const PendingPtr& pending, OrderResult result) {
       ++stats_.orders;
       result.road = pending->way.instance;
       result.protocol = pending->way.protocol;
+      result.round_trip = absl::Nanoseconds(clock_->MonotonicNanos() - pending->given_ns);
     }
     if (result.status.ok()) ++stats_.answered;
     if (absl::IsDeadlineExceeded(result.status)) ++stats_.timed_out;
@@ -298,13 +321,26 @@ void Fleet::Finish(const PendingPtr& pending, OrderResult result) {
   }
   timers_->Cancel(timer);
   result.message_id = pending->message_id;
-  result.round_trip = absl::Nanoseconds(clock_->MonotonicNanos() - pending->begun_ns);
   if (result.status.ok()) {
     const DeviceRoad& way = pending->way;
     roads_.NoteRoundTrip(way.instance, way.session.empty() ? way.topic : way.session,
-                         result.round_trip);
+                         result.round_trip, clock_->Now());
   }
   pending->done(std::move(result));
+}
+
+void Fleet::Cancel(std::string_view message_id) {
+  PendingPtr pending;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = pending_.find(AbslView(message_id));
+    if (found == pending_.end()) return;
+    pending = found->second;
+  }
+  OrderResult cancelled;
+  cancelled.status = absl::CancelledError(absl::StrCat(
+      "device ", ShownText(pending->order.device_id), ": whoever gave the order went away"));
+  Finish(pending, std::move(cancelled));
 }
 
 void Fleet::Break(const std::function<bool(const DeviceRoad&)>& is_gone) {

@@ -44,12 +44,13 @@ struct OrderResult {
   //   RESOURCE_EXHAUSTED  too many orders are under way: the device has not got it
   //   DEADLINE_EXCEEDED   no answer in time: the device may have carried it out
   //   UNKNOWN             the road broke or the answer was none: it may have been carried out
+  //   CANCELLED           whoever gave it went away: it may have been carried out
   absl::Status status;
   OrderAnswer answer;
   std::string message_id;
   std::string road;      // The listener that took it; "" where none did.
   std::string protocol;  // Of that road.
-  absl::Duration round_trip = absl::ZeroDuration();
+  absl::Duration round_trip = absl::ZeroDuration();  // By that road alone.
 };
 
 struct FleetStats {
@@ -89,7 +90,10 @@ class Fleet {
 
   // `done` is called exactly once, on any thread, possibly before Send returns. The fastest road is
   // tried first; the next one only where it is sure that the one before has not delivered it.
-  void Send(Order order, OrderFn done);
+  // Returns the order's message_id.
+  std::string Send(Order order, OrderFn done);
+  // Nobody waits for that order any more: it ends as CANCELLED. Nothing happens when it has ended.
+  void Cancel(std::string_view message_id);
   // An answer that came as a message of its own through that session.
   void TakeAnswer(std::string_view instance, std::string_view session, std::string_view body);
   // The session or topic is gone, or the listener with all it had: what they took and have not
@@ -107,6 +111,8 @@ class Fleet {
 
   absl::Status Check(const Order& order) const;
   absl::Status Admit(const PendingPtr& pending) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Prepare(Order order, Pending* pending) const;
+  bool ArmTimer(const PendingPtr& pending);
   std::string BodyOf(const Order& order, const std::string& message_id) const;
   void TryNext(const PendingPtr& pending, std::string_view why);
   CallRequest RequestFor(const Pending& pending, const DeviceRoad& road) const;

@@ -24,6 +24,7 @@ constexpr std::string_view kResponse = "control_response";
 constexpr absl::string_view kSystemStatus = "system/status/";
 constexpr absl::string_view kSystemControl = "system/control/";
 constexpr absl::string_view kCameraTopics = "lprserver/cameras/";
+constexpr std::string_view kErrorTopic = "lpr/data/error";
 constexpr std::string_view kOffline = "offline";
 constexpr size_t kMaxStatusBytes = 4096;
 constexpr int kSystemQos = 1;
@@ -39,6 +40,15 @@ std::string SessionIn(const CallRequest& request) {
 bool IsRetained(const CallRequest& request) {
   return std::any_of(request.attributes.begin(), request.attributes.end(),
                      [](const auto& attribute) { return attribute.first == "retain"; });
+}
+
+// What the application refuses by topic is told there, for its sender cannot be answered.
+bool IsTaken(const CallReply& reply) {
+  const bool refused =
+      std::any_of(reply.attributes.begin(), reply.attributes.end(), [](const auto& attribute) {
+        return attribute.first == "publish" && attribute.second == kErrorTopic;
+      });
+  return !refused && reply.status >= 200 && reply.status < 300;
 }
 
 // The address of a peer without its port.
@@ -213,6 +223,7 @@ void FleetCalls::CloseSession(const CallRequest& request) {
 }
 
 void FleetCalls::OnListenerGone(std::string_view instance) {
+  lives_->End(std::string(instance));
   std::vector<Connected> gone;
   {
     absl::MutexLock lock(&mutex_);
@@ -254,6 +265,8 @@ void FleetCalls::NoteGone(std::vector<Connected> gone) {
   });
 }
 
+// Who was taken for offline is online again: another node may have found the end of a session that
+// this one has followed.
 void FleetCalls::KeepSeen() {
   if (parts_.store == nullptr) return;
   const absl::Time now = parts_.clock->Now();
@@ -299,46 +312,73 @@ void FleetCalls::RunCommand(CallRequest request, ReplyFn reply) {
 
 // ---- topics
 
-void FleetCalls::OpenTopic(const CallRequest& request, std::string_view device, std::string topic,
-                           int qos, absl::Time until) {
-  if (!CheckIdentifier(device, ParseLimits().max_id_bytes).ok()) return;
-  DeviceRoad road;
+// What a topic says of the way to its device; false: nothing.
+bool FleetCalls::ReadTopic(const CallRequest& request, TopicNews* news) const {
+  const TopicMatch match = MatchTopic(request.path);
+  DeviceRoad& road = news->road;
+  news->device_id = std::string(match.device);
+  news->system = absl::StartsWith(request.path, kSystemStatus);
+  const bool camera = absl::StartsWith(request.path, kCameraTopics) && !IsRetained(request) &&
+                      (match.kind == TopicKind::kDetection || match.kind == TopicKind::kHealth);
+  if (request.body.empty() || (!news->system && !camera)) return false;
+  news->closes = news->system && SaysOffline(request.body);
   road.instance = request.peer.instance;
   road.protocol = request.protocol;
-  road.topic = std::move(topic);
-  road.qos = qos;
   road.address = request.peer.address;
   road.since = parts_.clock->Now();
-  road.until = until;
-  parts_.fleet->roads().Open(std::string(device), DeviceFacts(), std::move(road));
+  if (news->system) {
+    road.topic = absl::StrCat(kSystemControl, news->device_id);
+    road.qos = kSystemQos;
+  } else {
+    road.topic = absl::StrCat(kCameraTopics, news->device_id, "/control");
+    road.qos = kCameraQos;
+    road.until = road.since + kHeardWindow;
+  }
+  return true;
 }
 
 // The broker tells a device's last will when that goes, so "online" lasts until something else
-// comes or the listener goes. Of a camera that only sends, its silence must tell.
+// comes or the listener goes. Of a camera that only sends, its silence must tell. What the
+// application refuses opens nothing: anybody can invent names.
 void FleetCalls::HandleTopic(CallRequest request, ReplyFn reply) {
-  const TopicMatch match = MatchTopic(request.path);
-  const std::string device(match.device);
-  const bool system = absl::StartsWith(request.path, kSystemStatus);
-  const bool camera = absl::StartsWith(request.path, kCameraTopics) &&
-                      (match.kind == TopicKind::kDetection || match.kind == TopicKind::kHealth);
-  if (system && !request.body.empty()) {
-    std::string topic = absl::StrCat(kSystemControl, device);
-    if (SaysOffline(request.body)) {
-      parts_.fleet->CloseWay(request.peer.instance, topic);
-    } else {
-      OpenTopic(request, device, std::move(topic), kSystemQos, absl::InfiniteFuture());
-    }
+  TopicNews news;
+  if (!ReadTopic(request, &news)) {
+    return parts_.application->Handle(std::move(request), std::move(reply));
   }
-  if (camera && !IsRetained(request)) {
-    OpenTopic(request, device, absl::StrCat(kCameraTopics, device, "/control"), kCameraQos,
-              parts_.clock->Now() + kHeardWindow);
+  news.life = lives_->Of(news.road.instance);
+  news.untold = news.system && parts_.store == nullptr;
+  // The store may answer when this is gone.
+  parts_.application->Handle(std::move(request),
+                             [fleet = parts_.fleet, lives = lives_, news = std::move(news),
+                              reply = std::move(reply)](CallReply answer) {
+                               if (IsTaken(answer) || (news.untold && answer.status == 501)) {
+                                 TakeTopic(fleet, *lives, news);
+                               }
+                               reply(std::move(answer));
+                             });
+}
+
+void FleetCalls::TakeTopic(Fleet* fleet, const ListenerLives& lives, const TopicNews& news) {
+  const std::string& instance = news.road.instance;
+  if (lives.Of(instance) == news.life) {
+    if (!news.closes) fleet->roads().Open(news.device_id, DeviceFacts(), news.road);
+    // The listener may have gone while it was opened.
+    if (news.closes || lives.Of(instance) != news.life) fleet->CloseWay(instance, news.road.topic);
   }
-  if (!system) return parts_.application->Handle(std::move(request), std::move(reply));
-  parts_.application->Handle(std::move(request), [fleet = parts_.fleet, device,
-                                                  reply = std::move(reply)](CallReply answer) {
-    fleet->roads().Renew(device);  // Its status is stored by now.
-    reply(std::move(answer));
-  });
+  if (news.system) fleet->roads().Renew(news.device_id);  // Its status is stored by now.
+}
+
+// ---- listeners
+
+uint64_t FleetCalls::ListenerLives::Of(const std::string& instance) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = ended_.find(instance);
+  return found == ended_.end() ? 0 : found->second;
+}
+
+void FleetCalls::ListenerLives::End(const std::string& instance) {
+  absl::MutexLock lock(&mutex_);
+  ++ended_[instance];
 }
 
 }  // namespace viaduct

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,11 +68,32 @@ class FleetCalls final : public CallHandler {
   void NoteGone(std::vector<Connected> gone);
   CallReply Introduce() const;
   void RunCommand(CallRequest request, ReplyFn reply);
+  // How often each listener has gone, so that what began before opens nothing after it.
+  class ListenerLives {
+   public:
+    uint64_t Of(const std::string& instance) const;
+    void End(const std::string& instance);
+
+   private:
+    mutable absl::Mutex mutex_;
+    std::map<std::string, uint64_t> ended_ ABSL_GUARDED_BY(mutex_);
+  };
+  // What a message by topic tells of the way to a device.
+  struct TopicNews {
+    std::string device_id;
+    DeviceRoad road;
+    bool system = false;  // A status; else data of a camera.
+    bool closes = false;  // It says that it goes.
+    bool untold = false;  // Nobody keeps its status.
+    uint64_t life = 0;    // Of the listener.
+  };
+
   void HandleTopic(CallRequest request, ReplyFn reply);
-  void OpenTopic(const CallRequest& request, std::string_view device, std::string topic, int qos,
-                 absl::Time until);
+  bool ReadTopic(const CallRequest& request, TopicNews* news) const;
+  static void TakeTopic(Fleet* fleet, const ListenerLives& lives, const TopicNews& news);
 
   const Parts parts_;
+  const std::shared_ptr<ListenerLives> lives_ = std::make_shared<ListenerLives>();
   absl::Mutex mutex_;
   // Ordered, so that those of one listener stand together.
   std::map<Key, Connected> connected_ ABSL_GUARDED_BY(mutex_);

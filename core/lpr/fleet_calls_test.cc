@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/lpr/testing/application_fixture.h"
 
 namespace viaduct {
@@ -148,6 +149,67 @@ TEST_F(FleetCallsTest, StatusTopicsOpenAndCloseTheRoadByTopic) {
   EXPECT_EQ(RoadOf("7"), "");
 }
 
+TEST_F(FleetCallsTest, WhatIsRefusedByTopicOpensNoRoad) {
+  int told = 0;
+  fleet_->roads().SetOnNews([&told] { ++told; });
+  Tell("mqtt", "PUBLISH", absl::StrCat("system/status/", std::string(5000, 'x')), "online");
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", R"({"state":1})");
+  Tell("mqtt", "PUBLISH", "system/status/a\nb", "online");
+  Tell("mqtt", "PUBLISH", "lprserver/cameras/7/health", "x");
+  Tell("mqtt", "PUBLISH", "lprserver/cameras/7/detection", "{}");
+  Tell("mqtt", "PUBLISH", "lprserver/cameras/7/health", "");
+  EXPECT_EQ(told, 0);
+  EXPECT_TRUE(fleet_->roads().List(clock_.Now()).empty());
+}
+
+TEST_F(FleetCallsTest, AStatusThatIsStoredWhenItsListenerHasGoneOpensNoRoad) {
+  CallRequest request;
+  request.protocol = "mqtt";
+  request.method = "PUBLISH";
+  request.path = "system/status/EDGE9";
+  request.body = "online";
+  request.peer.instance = "sockets";
+  class Late final : public CallHandler {
+   public:
+    void Handle(CallRequest, ReplyFn reply) override { held = std::move(reply); }
+    ReplyFn held;
+  } late;
+  FleetCalls::Parts parts;
+  parts.clock = &clock_;
+  parts.fleet = fleet_.get();
+  parts.application = &late;
+  FleetCalls calls(parts);
+  int answers = 0;
+  const ReplyFn count = [&answers](CallReply) { ++answers; };
+  calls.Handle(request, count);
+  EXPECT_EQ(RoadOf("EDGE9"), "");
+  calls.OnListenerGone("sockets");
+  late.held({200, {}, ""});
+  EXPECT_EQ(RoadOf("EDGE9"), "");
+  calls.Handle(request, count);
+  late.held({200, {}, ""});
+  EXPECT_EQ(RoadOf("EDGE9"), "system/control/EDGE9") << "it is there again";
+  EXPECT_EQ(answers, 2);
+}
+
+TEST_F(FleetCallsTest, ANodeWithoutAStoreKnowsTheWaysByTopic) {
+  ApplicationParts parts;
+  parts.clock = &clock_;
+  parts.log = &log_;
+  parts.sink = sink_.get();
+  parts.publisher = &publisher_;
+  Application application(ApplicationOptions(), parts);
+  FleetCalls::Parts calls;
+  calls.clock = &clock_;
+  calls.fleet = fleet_.get();
+  calls.application = &application;
+  calls_ = std::make_unique<FleetCalls>(calls);
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", "online");
+  EXPECT_EQ(RoadOf("EDGE9"), "system/control/EDGE9");
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", "offline");
+  EXPECT_EQ(RoadOf("EDGE9"), "");
+}
+
 TEST_F(FleetCallsTest, ARoadSaysWhoItsNodeIs) {
   const Reply up = Tell("socketio", "UP", "", "", "");
   EXPECT_EQ(up.attribute("event"), "node_register");
@@ -182,6 +244,42 @@ TEST_F(FleetCallsTest, NobodyGivesCommandsOverHttp) {
   EXPECT_EQ(Tell("http", "PUBLISH", "system/control/EDGE1", R"({"command":"get_status"})").status,
             405);
   EXPECT_EQ(control_.last.path, "");
+}
+
+// Two server nodes with one store: the node has come here while the other one still had its
+// session.
+TEST_F(FleetCallsTest, ANodeThatTheOtherServerHasLostIsOnlineAgain) {
+  FleetCalls::Parts parts;
+  Fleet fleet(&clock_, &timers_, [](std::string_view, CallRequest, absl::Duration, ReplyFn) {});
+  parts.clock = &clock_;
+  parts.store = store_.get();
+  parts.fleet = &fleet;
+  parts.application = application_.get();
+  FleetCalls other(parts);
+  CallRequest request;
+  request.protocol = "socketio";
+  request.method = "EVENT";
+  request.path = "node_register";
+  request.body = R"({"device_id":"NODE7"})";
+  request.attributes = {{"session", "o1"}};
+  request.peer.instance = "sockets";
+  absl::Notification known;
+  other.Handle(request, [&known](CallReply) { known.Notify(); });
+  ASSERT_TRUE(known.WaitForNotificationWithTimeout(kDeadline));
+  clock_.Advance(absl::Seconds(10));
+  Tell("socketio", "EVENT", "node_register", request.body);
+  clock_.Advance(absl::Seconds(20));
+  other.KeepSeen();  // It has not found out yet.
+  clock_.Advance(absl::Seconds(20));
+  other.OnListenerGone("sockets");
+  const auto status = [this] {
+    // The store works in order: what it is told next is answered after it.
+    Tell("socketio", "EVENT", "node_register", R"({"device_id":"NODE8"})", "s2");
+    return Get("/api/devices/NODE7").json()["device"]["status"];
+  };
+  EXPECT_EQ(status(), "offline") << "the last that is known there";
+  calls_->KeepSeen();
+  EXPECT_EQ(status(), "online");
 }
 
 TEST_F(FleetCallsTest, ANodeThatIsConnectedCountsAsSeen) {

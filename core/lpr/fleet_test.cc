@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -139,6 +141,107 @@ TEST_F(FleetTest, TakesTheFastestRoadThatIsLive) {
   EXPECT_EQ(calls_[2].instance, "sockets");
   Send("EDGE1", "get_status", "mqtt");
   EXPECT_EQ(calls_[3].instance, "mqtt");
+}
+
+TEST_F(FleetTest, ANewerSessionGoesBeforeTheOneThatAConnectionHasLeft) {
+  Open("EDGE1", Topic("mqtt", "system/control/EDGE1"));
+  Open("EDGE1", Session("sockets", "s1"));
+  Send("EDGE1");
+  clock_.Advance(absl::Milliseconds(3));
+  calls_[0].reply(Answer(calls_[0]));
+  Open("EDGE1", Session("sockets", "s2"));  // Nobody has told yet that s1 is dead.
+  EXPECT_THAT(RoadsOf("EDGE1"), ElementsAre("s2", "s1", "system/control/EDGE1"));
+  Send("EDGE1", "get_status", "sockets");
+  clock_.Advance(absl::Seconds(1));
+  calls_[1].reply(Answer(calls_[1]));
+  EXPECT_THAT(RoadsOf("EDGE1"), ElementsAre("s2", "s1", "system/control/EDGE1"))
+      << "s2 has taken over the 3 ms, and a slow command says nothing of a road";
+}
+
+TEST_F(FleetTest, ARoadIsMeasuredByItsShortestAnswerOfLate) {
+  const auto send = [this](absl::Duration took) {
+    Send("EDGE1", "get_status", "sockets");
+    clock_.Advance(took);
+    calls_.back().reply(Answer(calls_.back()));
+    return fleet_.roads().Find("EDGE1", clock_.Now())->roads;
+  };
+  Open("EDGE1", Session("sockets", "s1"));
+  Open("EDGE1", Topic("mqtt", "system/control/EDGE1"));
+  EXPECT_EQ(send(absl::Seconds(4)).front().protocol, "mqtt");
+  EXPECT_EQ(send(absl::Milliseconds(8)).front().round_trip, absl::Milliseconds(8));
+  EXPECT_EQ(send(absl::Seconds(4)).front().round_trip, absl::Milliseconds(8));
+  clock_.Advance(kMeasuredWindow);
+  EXPECT_EQ(RoadsOf("EDGE1").front(), "s1");
+  const auto later = send(absl::Seconds(4));
+  EXPECT_EQ(later.front().protocol, "mqtt");
+  EXPECT_EQ(later.back().round_trip, absl::Seconds(4)) << "the 8 ms are too long ago";
+  clock_.Advance(kMeasuredWindow + absl::Seconds(1));
+  EXPECT_EQ(RoadsOf("EDGE1").front(), "s1") << "it may be fast again";
+}
+
+TEST_F(FleetTest, WhatARoadBeforeHasTakenIsNotItsTime) {
+  Open("EDGE1", Topic("mqtt", "system/control/EDGE1"));
+  Open("EDGE1", Session("sockets", "s1"));
+  Send("EDGE1");
+  clock_.Advance(absl::Seconds(5));
+  calls_[0].reply({503, {}, "busy"});
+  clock_.Advance(absl::Milliseconds(4));
+  calls_[1].reply(Answer(calls_[1]));
+  ASSERT_THAT(results_, SizeIs(1));
+  EXPECT_EQ(results_[0].round_trip, absl::Milliseconds(4));
+  EXPECT_THAT(RoadsOf("EDGE1"), ElementsAre("system/control/EDGE1", "s1"));
+}
+
+TEST_F(FleetTest, AnOrderThatNobodyWaitsForEnds) {
+  Open("EDGE1", Session("sockets", "s1"));
+  Order order;
+  order.device_id = "EDGE1";
+  order.command = "get_status";
+  const std::string id =
+      fleet_.Send(order, [this](OrderResult r) { results_.push_back(std::move(r)); });
+  fleet_.Cancel("another");
+  EXPECT_THAT(results_, IsEmpty());
+  fleet_.Cancel(id);
+  fleet_.Cancel(id);
+  ASSERT_THAT(results_, SizeIs(1));
+  EXPECT_EQ(results_[0].status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(results_[0].message_id, id);
+  EXPECT_EQ(fleet_.stats().in_flight, 0u);
+  EXPECT_EQ(timers_.size(), 0u);
+}
+
+TEST_F(FleetTest, OrdersThatAreGivenWhileTheNodeStopsEndOnce) {
+  constexpr int kRounds = 300;
+  constexpr int kOrders = 16;
+  for (int round = 0; round < kRounds; ++round) {
+    Fleet fleet(&clock_, &timers_, [](std::string_view, CallRequest, absl::Duration, ReplyFn) {});
+    ASSERT_TRUE(fleet.roads().Open("EDGE1", DeviceFacts(), Session("sockets", "s1")));
+    std::atomic<int> ended{0};
+    std::atomic<bool> begun{false};
+    std::thread giver([&] {
+      Order order;
+      order.device_id = "EDGE1";
+      order.command = "get_status";
+      for (int i = 0; i < kOrders; ++i) {
+        fleet.Send(order, [&ended](const OrderResult&) { ++ended; });
+        begun = true;
+      }
+    });
+    while (!begun) std::this_thread::yield();
+    fleet.Close();
+    giver.join();
+    ASSERT_EQ(ended, kOrders);
+    ASSERT_EQ(timers_.size(), 0u) << "a timer that outlives its fleet";
+  }
+}
+
+TEST_F(FleetTest, WithoutATimerNoOrderIsGiven) {
+  timers_.Stop();
+  Open("EDGE1", Session("sockets", "s1"));
+  Send("EDGE1");
+  ASSERT_THAT(results_, SizeIs(1));
+  EXPECT_EQ(results_[0].status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(calls_, IsEmpty());
 }
 
 TEST_F(FleetTest, TriesTheNextRoadOnlyWhereTheFirstHasNotDelivered) {
@@ -302,7 +405,13 @@ TEST_F(FleetTest, ASessionLeadsToOneDeviceAndADeviceHasFewRoads) {
 }
 
 TEST_F(FleetTest, DevicesThatCanBeReachedAreBounded) {
-  for (size_t i = 0; i < DeviceRoads::kMaxDevices; ++i) {
+  for (size_t i = 0; i < DeviceRoads::kMaxTopics; ++i) {
+    const std::string name = absl::StrCat("T", i);
+    ASSERT_TRUE(fleet_.roads().Open(name, DeviceFacts(), Topic("mqtt", name)));
+  }
+  EXPECT_FALSE(fleet_.roads().Open("ONE-MORE", DeviceFacts(), Topic("mqtt", "more")));
+  EXPECT_TRUE(fleet_.roads().Open("T7", DeviceFacts(), Topic("mqtt", "T7"))) << "not a new one";
+  for (size_t i = 0; i < DeviceRoads::kMaxSessions; ++i) {  // Topics take no room of theirs.
     const std::string name = absl::StrCat("D", i);
     ASSERT_TRUE(fleet_.roads().Open(name, DeviceFacts(), Session("sockets", name)));
   }
@@ -311,6 +420,8 @@ TEST_F(FleetTest, DevicesThatCanBeReachedAreBounded) {
   EXPECT_THAT(fleet_.roads().TakeNews(), SizeIs(DeviceRoads::kMaxNews));
   fleet_.CloseWay("sockets", "D7");
   EXPECT_TRUE(fleet_.roads().Open("ONE-MORE", DeviceFacts(), Session("sockets", "more")));
+  fleet_.CloseListener("mqtt");
+  EXPECT_TRUE(fleet_.roads().Open("ONE-MORE", DeviceFacts(), Topic("mqtt", "more")));
 }
 
 TEST_F(FleetTest, ARoadOfATopicThatIsSilentEnds) {
