@@ -3,6 +3,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -100,17 +101,20 @@ pb::FleetNode FleetService::NodeOf(const DeviceRow& row) const {
   return node;
 }
 
-pb::FleetNode FleetService::NodeNow(const std::string& device_id) const {
+bool FleetService::ReadNode(const std::string& device_id, pb::FleetNode* node) const {
   if (store_ != nullptr) {
     const auto row = store_->GetDevice(device_id);
-    if (row.ok()) return NodeOf(*row);
+    if (row.ok()) {
+      *node = NodeOf(*row);
+      return true;
+    }
   }
-  pb::FleetNode node;
-  node.set_id(device_id);
-  node.set_status(pb::NODE_STATUS_OFFLINE);
+  node->set_id(device_id);
+  node->set_status(pb::NODE_STATUS_OFFLINE);
   const auto state = fleet_->roads().Find(device_id, deps_->clock->Now());
-  if (state.has_value()) AddRoads(*state, &node);
-  return node;
+  if (!state.has_value()) return false;
+  AddRoads(*state, node);
+  return true;
 }
 
 // A node without a store knows only who can be reached.
@@ -202,6 +206,60 @@ absl::Status FleetService::CheckKnown(const std::string& device_id) const {
   return store_->GetDevice(device_id).status();
 }
 
+// Ends the order when its caller goes. Owned by gRPC until OnDone and by whoever ends it.
+// Thread-safe.
+class FleetService::OrderCall final : public grpc::ServerUnaryReactor {
+ public:
+  OrderCall(Fleet* fleet, grpc::CallbackServerContext* context, pb::FleetSendControlResponse* out)
+      : fleet_(fleet), context_(context), response_(out) {}
+  static std::shared_ptr<OrderCall> Create(Fleet* fleet, grpc::CallbackServerContext* context,
+                                           pb::FleetSendControlResponse* out) {
+    auto call = std::make_shared<OrderCall>(fleet, context, out);
+    call->self_ = call;
+    return call;
+  }
+
+  // What the caller still waits.
+  absl::Duration left() const {
+    return absl::FromChrono(context_->deadline()) -
+           absl::FromChrono(std::chrono::system_clock::now());
+  }
+  // False: the caller has gone.
+  bool wanted() const {
+    absl::MutexLock lock(&mutex_);
+    return !gone_;
+  }
+  void SetOrder(std::string message_id) {
+    {
+      absl::MutexLock lock(&mutex_);
+      message_id_ = message_id;
+      if (!gone_) return;
+    }
+    fleet_->Cancel(message_id);
+  }
+  void End(const OrderResult& result) { Finish(FillAnswer(result, response_)); }
+
+  void OnCancel() override {
+    std::string message_id;
+    {
+      absl::MutexLock lock(&mutex_);
+      gone_ = true;
+      message_id = message_id_;
+    }
+    if (!message_id.empty()) fleet_->Cancel(message_id);
+  }
+  void OnDone() override { const std::shared_ptr<OrderCall> last = std::move(self_); }
+
+ private:
+  Fleet* const fleet_;
+  grpc::CallbackServerContext* const context_;  // Until Finish.
+  pb::FleetSendControlResponse* const response_;
+  std::shared_ptr<OrderCall> self_;
+  mutable absl::Mutex mutex_;
+  bool gone_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string message_id_ ABSL_GUARDED_BY(mutex_);  // "" before it is given.
+};
+
 grpc::ServerUnaryReactor* FleetService::SendControl(grpc::CallbackServerContext* context,
                                                     const pb::FleetSendControlRequest* request,
                                                     pb::FleetSendControlResponse* response) {
@@ -226,36 +284,44 @@ grpc::ServerUnaryReactor* FleetService::SendControl(grpc::CallbackServerContext*
   order.device_id = request->device_id();
   order.command = request->command();
   order.road = request->road();
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const std::string author = deps_->peers->Describe(*context);
-  const bool queued = deps_->executor->Submit(
-      [this, order = std::move(order), author, response, reactor]() mutable {
-        Give(std::move(order), author, response, reactor);
+  const auto call = OrderCall::Create(fleet_, context, response);
+  const bool queued =
+      deps_->executor->Submit([this, order = std::move(order), author, call]() mutable {
+        Give(std::move(order), author, call);
       });
   if (!queued) {
-    reactor->Finish(rpc::ToGrpc(
+    call->Finish(rpc::ToGrpc(
         absl::ResourceExhaustedError("control: too many calls are waiting, try again later")));
   }
-  return reactor;
+  return call.get();
 }
 
+// What nobody waits for any more is not given.
 void FleetService::Give(Order order, const std::string& author,
-                        pb::FleetSendControlResponse* response, grpc::ServerUnaryReactor* reactor) {
+                        const std::shared_ptr<OrderCall>& call) {
   const std::string subject = absl::StrCat(order.device_id, " ", order.command);
-  const absl::Status known = CheckKnown(order.device_id);
-  if (!known.ok()) {
-    Audit(*deps_, author, "Fleet.SendControl", subject, known);
-    return reactor->Finish(rpc::ToGrpc(known));
+  absl::Status status = CheckKnown(order.device_id);
+  const absl::Duration left = call->left();
+  if (!call->wanted()) {
+    status = absl::CancelledError("fleet: the caller has gone, the order was not given");
+  } else if (left < Fleet::kMinTimeout) {
+    status = absl::DeadlineExceededError("fleet: no time is left, the order was not given");
   }
-  fleet_->Send(std::move(order), [this, author, subject, response, reactor](OrderResult result) {
+  if (!status.ok()) {
+    Audit(*deps_, author, "Fleet.SendControl", subject, status);
+    return call->Finish(rpc::ToGrpc(status));
+  }
+  order.timeout = std::min(order.timeout, left);
+  call->SetOrder(fleet_->Send(std::move(order), [this, author, subject, call](OrderResult result) {
     absl::Status outcome = result.status;
     if (outcome.ok() && !result.answer.success) {
       outcome = absl::PermissionDeniedError(
           absl::StrCat("refused by the device, ", result.answer.status, " ", result.answer.error));
     }
     Audit(*deps_, author, "Fleet.SendControl", subject, outcome);
-    reactor->Finish(FillAnswer(result, response));
-  });
+    call->End(result);
+  }));
 }
 
 // ---- watching
@@ -285,15 +351,20 @@ grpc::ServerWriteReactor<pb::FleetWatchNodesResponse>* FleetService::WatchNodes(
 void FleetService::QueueState(const std::string& prefix, const Watchers::StreamPtr& stream) {
   Scan scan;
   scan.prefix = prefix;
-  scan.max_pages = static_cast<int>(kMaxPending / kMaxPageRows);
-  const absl::Status status = ForEachNode(&scan, [&](const pb::FleetNode& node) {
+  scan.max_pages = static_cast<int>(kMaxPending / kMaxPageRows) + 1;
+  size_t nodes = 0;
+  absl::Status status = ForEachNode(&scan, [&](const pb::FleetNode& node) {
+    if (++nodes > kMaxPending) return false;
     pb::FleetWatchNodesResponse response;
     *response.mutable_node() = node;
     stream->Queue(std::move(response), node.id());
     return true;
   });
+  if (status.ok() && (scan.more || nodes > kMaxPending)) {
+    status = absl::ResourceExhaustedError(absl::StrCat(
+        "fleet: more than ", kMaxPending, " nodes for one watch, choose some by id_prefix"));
+  }
   if (!status.ok()) return stream->Close(rpc::ToGrpc(status));
-  if (scan.more) stream->AddMissed(1);  // Or more: it watches too many at once.
   pb::FleetWatchNodesResponse synced;
   synced.mutable_synced();
   stream->Push(std::move(synced));
@@ -307,7 +378,9 @@ void FleetService::OnNews() {
 }
 
 void FleetService::Tell(const std::string& device_id) {
-  const pb::FleetNode node = NodeNow(device_id);
+  pb::FleetNode node;
+  const bool known = ReadNode(device_id, &node);
+  if (!known && last_told_.count(device_id) == 0) return;
   // An address that was only heard of, and a row that another node writes, are no news.
   pb::FleetNode compared = node;
   compared.clear_last_seen();
@@ -317,6 +390,7 @@ void FleetService::Tell(const std::string& device_id) {
   std::string& last = last_told_[device_id];
   if (last == text) return;
   last = std::move(text);
+  if (!known) last_told_.erase(device_id);  // That it is gone is the last that is told of it.
   pb::FleetWatchNodesResponse response;
   *response.mutable_node() = node;
   watchers_.Publish(response, device_id,

@@ -60,11 +60,13 @@ class FleetService final : public control::v1::Fleet::CallbackService {
   absl::Status ForEachNode(Scan* scan, const EachFn& each) const;
   absl::Status ForEachReachable(const Scan& scan, const EachFn& each) const;
   control::v1::FleetNode NodeOf(const DeviceRow& row) const;
-  control::v1::FleetNode NodeNow(const std::string& device_id) const;
+  // False: neither the store nor the roads have it.
+  bool ReadNode(const std::string& device_id, control::v1::FleetNode* node) const;
   static void AddRoads(const DeviceState& state, control::v1::FleetNode* node);
   absl::Status CheckKnown(const std::string& device_id) const;
-  void Give(Order order, const std::string& author, control::v1::FleetSendControlResponse* response,
-            grpc::ServerUnaryReactor* reactor);
+  // One call of SendControl.
+  class OrderCall;
+  void Give(Order order, const std::string& author, const std::shared_ptr<OrderCall>& call);
   void QueueState(const std::string& prefix, const Watchers::StreamPtr& stream);
   void Tell(const std::string& device_id);
 

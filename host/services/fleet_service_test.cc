@@ -4,9 +4,11 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -31,7 +33,10 @@ class FleetServiceTest : public ::testing::Test {
   FleetServiceTest()
       : timers_(&clock_),
         fleet_(&clock_, &timers_,
-               [](std::string_view, CallRequest, absl::Duration, ReplyFn reply) { reply({404}); }) {
+               [this](std::string_view, CallRequest, absl::Duration limit, ReplyFn) {
+                 limit_ = limit;
+                 given_.Notify();
+               }) {
     SqliteStoreOptions options;
     options.path = absl::StrCat(::testing::TempDir(), "/fleet-", getpid(), "-", ++count_, ".db");
     auto opened = OpenSqliteStore(options, &clock_, &log_);
@@ -39,6 +44,9 @@ class FleetServiceTest : public ::testing::Test {
     store_ = *std::move(opened);
     deps_.clock = &clock_;
     deps_.executor = &pool_;
+    deps_.peers = &peers_;
+    deps_.log_hub = &log_hub_;
+    deps_.hub = &hub_;
     service_ = std::make_unique<FleetService>(
         &deps_, &fleet_, store_.get(),
         [this](const pb::FleetNode& node) { told_.push_back(node.id()); });
@@ -92,6 +100,9 @@ class FleetServiceTest : public ::testing::Test {
 
   FakeClock clock_;
   NullLog log_;
+  rpc::Peers peers_;
+  LogHub log_hub_{LogHubOptions(), &clock_};
+  StateHub hub_{&clock_, nullptr, nullptr};
   TimerQueue timers_;
   ThreadPool pool_{{"control", 2}};
   std::unique_ptr<class Store> store_;
@@ -101,6 +112,8 @@ class FleetServiceTest : public ::testing::Test {
   std::vector<std::string> told_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<pb::Fleet::Stub> stub_;
+  absl::Duration limit_;  // Of the last order, once it is given.
+  absl::Notification given_;
   static int count_;
 };
 int FleetServiceTest::count_ = 0;
@@ -159,6 +172,77 @@ TEST_F(FleetServiceTest, RefusesWhatIsNoRequest) {
   const grpc::Status refused = stub_->SendControl(&second, order, &answer);
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(rpc::DescribeDetails(refused), SizeIs(3)) << "timeout, device_id, command";
+}
+
+TEST_F(FleetServiceTest, AnOrderEndsWithItsCaller) {
+  Open("EDGE-1");
+  pb::FleetSendControlRequest order;
+  order.set_device_id("EDGE-1");
+  order.set_command("get_status");
+  order.mutable_timeout()->set_seconds(300);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  pb::FleetSendControlResponse answer;
+  grpc::Status status;
+  absl::Notification done;
+  stub_->async()->SendControl(&context, &order, &answer, [&](grpc::Status result) {
+    status = std::move(result);
+    done.Notify();
+  });
+  ASSERT_TRUE(given_.WaitForNotificationWithTimeout(kPatience));
+  EXPECT_LE(limit_, absl::Seconds(61)) << "nobody waits longer than the caller";
+  EXPECT_EQ(fleet_.stats().in_flight, 1u);
+  context.TryCancel();
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (fleet_.stats().in_flight != 0 && absl::Now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(fleet_.stats().in_flight, 0u);
+}
+
+TEST_F(FleetServiceTest, AWatchOfMoreThanItCanSendSaysSo) {
+  std::vector<StoreRecord> records;
+  for (size_t i = 0; i <= FleetService::kMaxPending; ++i) {
+    DeviceRecord record;
+    record.device_id = absl::StrCat("D", i);
+    record.at = clock_.Now();
+    records.emplace_back(std::move(record));
+  }
+  absl::Notification stored;
+  store_->Append(std::move(records), [&](const std::vector<AppendResult>&) { stored.Notify(); });
+  ASSERT_TRUE(stored.WaitForNotificationWithTimeout(kPatience));
+  const auto watch = [this](const std::string& prefix) {
+    grpc::ClientContext context;
+    pb::FleetWatchNodesRequest request;
+    request.set_id_prefix(prefix);
+    auto reader = stub_->WatchNodes(&context, request);
+    pb::FleetWatchNodesResponse response;
+    while (reader->Read(&response)) {
+      if (response.has_synced()) context.TryCancel();
+    }
+    return reader->Finish();
+  };
+  const grpc::Status all = watch("D");
+  EXPECT_EQ(all.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << all.error_message();
+  EXPECT_THAT(all.error_message(), ::testing::HasSubstr("id_prefix"));
+  EXPECT_EQ(watch("D16").error_code(), grpc::StatusCode::CANCELLED) << "these were synced";
+}
+
+TEST_F(FleetServiceTest, WhatNobodyKnowsIsNoNews) {
+  for (int i = 0; i < 10; ++i) fleet_.roads().Renew(absl::StrCat("invented-", i));
+  Open("EDGE-1");  // In no store.
+  grpc::ClientContext context;
+  auto reader = stub_->WatchNodes(&context, pb::FleetWatchNodesRequest());
+  pb::FleetWatchNodesResponse response;
+  while (reader->Read(&response) && !response.has_synced()) {
+  }
+  fleet_.CloseWay("sockets", "s1");
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.node().id(), "EDGE-1");
+  EXPECT_EQ(response.node().status(), pb::NODE_STATUS_OFFLINE);
+  fleet_.roads().Renew("EDGE-1");  // It has been forgotten.
+  service_->Stop(grpc::Status::OK);
+  EXPECT_THAT(told_, ElementsAre("EDGE-1", "EDGE-1"));
 }
 
 TEST_F(FleetServiceTest, AWatchSendsTheStateThenSyncedThenChanges) {
