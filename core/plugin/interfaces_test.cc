@@ -489,6 +489,21 @@ TEST_F(InterfacesTest, WhatWaitsOnALaneWhenTheInstanceStopsDoesNotReachThePlugin
   EXPECT_THAT(ends, testing::UnorderedElementsAre("call 503", "probe 1", "file 1", "infer 1"));
 }
 
+TEST_F(InterfacesTest, ACallThatHasBeenAnsweredDoesNotReachThePlugin) {
+  limits_.lane_timeout = kLong;
+  Remake();
+  const std::string fifo = MakeFifo("hang");
+  Boot({Hanging("task", fifo)});
+  EXPECT_EQ(Order("h", "post", 1), "0");
+  AwaitHang(fifo);
+  // Calls take the lanes in turn, so that one of them waits behind the task.
+  int answered = 0;
+  while (OrderReply("h", "log", 0, absl::Seconds(1)).status == 200) ASSERT_LT(++answered, 10);
+  Release(fifo);
+  EXPECT_TRUE(AwaitSeen("h", "cancel"));
+  EXPECT_EQ(instances_->Get("h")->counters.unknown_tokens, 0u) << "answers that nobody waits for";
+}
+
 TEST_F(InterfacesTest, AnInterfaceThatIsNotOfferedIsSaidSo) {
   Boot({Spec("a", R"({"deliver":"none"})")});
   EXPECT_EQ(instances_->links().size(), 0u);

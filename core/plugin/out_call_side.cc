@@ -42,12 +42,16 @@ void OutCallSide::Call(CallRequest request, absl::Duration limit, ReplyFn reply)
       owner_->services().timers.ArmAt(deadline, [weak = owner_->weak_from_this(), ticket, lane] {
         if (const auto owner = weak.lock()) owner->out_call_side().Expire(ticket, lane);
       });
+  if (timer == 0) {
+    Finish(ticket, RefusalOf(VD_UNAVAILABLE));
+    return;
+  }
   waiting_.With(ticket, [timer](Waiting& waiting) { waiting.timer = timer; });
   const bool posted = owner_->PostToLane(
       lane, "on_call", [this, ticket, lane, request = std::move(request), deadline] {
         Send(ticket, lane, request, deadline);
       });
-  if (!posted || timer == 0) Finish(ticket, RefusalOf(VD_UNAVAILABLE));
+  if (!posted) Finish(ticket, RefusalOf(VD_UNAVAILABLE));
 }
 
 void OutCallSide::Send(uint64_t ticket, uint32_t lane, const CallRequest& request,
@@ -56,7 +60,9 @@ void OutCallSide::Send(uint64_t ticket, uint32_t lane, const CallRequest& reques
     Finish(ticket, Stopped(/*sent=*/false));
     return;
   }
-  waiting_.With(ticket, [](Waiting& waiting) { waiting.sent = true; });
+  // Not there: it has been answered, and who was told that the peer has not got it may have asked
+  // another one.
+  if (!waiting_.With(ticket, [](Waiting& waiting) { waiting.sent = true; })) return;
   const std::vector<vd_attr> attributes = ToAbi(request.attributes);
   vd_call call{};
   call.struct_size = sizeof(call);
