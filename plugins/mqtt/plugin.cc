@@ -138,7 +138,10 @@ class ServerRole {
     order.publication.qos = QosOf(order.publication.topic);
     const std::string_view qos = attribute("qos");
     if (qos == "0" || qos == "1" || qos == "2") order.publication.qos = qos.front() - '0';
-    if (order.wants_response) order.message_id = ReadMessageId(order.publication.payload);
+    if (order.wants_response) {
+      order.message_id = ReadMessageId(order.publication.payload);
+      order.publication.expiry_s = SecondsUntil(call.deadline_ns);
+    }
     const absl::Status status = subscriber_.Place(std::move(order));
     return status.ok() ? Status() : Status(CodeOf(status), std::string(MessageOf(status)));
   }
@@ -162,6 +165,14 @@ class ServerRole {
 
  private:
   static constexpr size_t kMaxReasonBytes = 128;
+  static constexpr int64_t kMaxExpirySeconds = 24 * 3600;
+
+  // At least one: none would be for ever.
+  uint32_t SecondsUntil(int64_t deadline_ns) const {
+    constexpr int64_t kSecondNs = 1'000'000'000;
+    const int64_t left = (deadline_ns - host_.MonotonicNs() + kSecondNs - 1) / kSecondNs;
+    return static_cast<uint32_t>(std::clamp<int64_t>(left, 1, kMaxExpirySeconds));
+  }
 
   static absl::string_view AbslText(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -221,10 +232,19 @@ class ClientRole {
         peer_(absl::StrCat("mqtt:", options.session.broker.host, ":", options.session.broker.port)),
         publisher_(options, MakeEvents()) {}
 
+  const Host& host() const { return host_; }
+
+  Status AddMetrics() {
+    return host_.AddCounter("dropped_commands_total",
+                            "Commands that were retained, too large or one too many", &dropped_);
+  }
+
   Status Start() {
     host_.SetHealth(sdk::Health::kUnhealthy, "connecting to the broker");
     const absl::Status status = publisher_.Start();
-    return status.ok() ? Status() : Status(CodeOf(status), std::string(MessageOf(status)));
+    if (!status.ok()) return Status(CodeOf(status), std::string(MessageOf(status)));
+    PublishStats();
+    return {};
   }
   bool Drain(absl::Duration timeout) { return publisher_.Drain(timeout); }
   void Stop() { publisher_.Stop(); }
@@ -243,6 +263,17 @@ class ClientRole {
   }
   void Cancel(const sdk::TokenList& tokens) { publisher_.Cancel({tokens.begin(), tokens.size()}); }
   void OnReply(const vd_reply& reply) { publisher_.Answer(reply.token, PublicationsOf(reply)); }
+
+  // Every kStatsIntervalNs, on the lane.
+  void PublishStats() {
+    const uint64_t now = publisher_.dropped_commands();
+    dropped_.Increase(static_cast<double>(now - last_dropped_));
+    last_dropped_ = now;
+    uint64_t timer = 0;
+    // Refused only when stop has begun, and then there is nothing more to say.
+    static_cast<void>(
+        host_.StartTimer<&ClientRole::PublishStats>(0, kStatsIntervalNs, this, &timer).ok());
+  }
 
  private:
   Publisher::Events MakeEvents() {
@@ -274,6 +305,8 @@ class ClientRole {
   const Host host_;
   const std::string peer_;
   Publisher publisher_;
+  sdk::Metric dropped_;
+  uint64_t last_dropped_ = 0;
 };
 
 std::string HostName() {
@@ -295,7 +328,7 @@ class Mqtt final : public sdk::Plugin, public sdk::Deliver, public sdk::CallHand
     if (!host().has_call()) return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
     if (!options_.is_server) {
       client_ = std::make_unique<ClientRole>(host(), options_.client);
-      return {};
+      return client_->AddMetrics();
     }
     server_ = std::make_unique<ServerRole>(host(), options_.server);
     return server_->AddMetrics();

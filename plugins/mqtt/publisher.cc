@@ -161,7 +161,9 @@ void Publisher::OnCommand(const Arrival& arrival) {
   uint64_t ticket = 0;
   {
     absl::MutexLock lock(&mutex_);
-    if (commands_.size() >= kMaxCommands || arrival.payload.size() > kMaxCommandBytes) {
+    // A retained one would be carried out at every connect.
+    if (arrival.retain || commands_.size() >= kMaxCommands ||
+        arrival.payload.size() > kMaxCommandBytes) {
       ++dropped_commands_;
       return;
     }

@@ -90,7 +90,8 @@ class Publisher final : public SessionHandler {
   void Cancel(absl::Span<const uint64_t> tokens);
   void Answer(uint64_t ticket, std::vector<Publication> publications);
 
-  static constexpr size_t kMaxCommands = 64;  // Under way at once; more are dropped and counted.
+  static constexpr size_t kMaxCommands = 64;  // Under way at once.
+  // Over that, too large, or retained.
   uint64_t dropped_commands() const;
 
  private:

@@ -388,6 +388,10 @@ absl::StatusOr<int> Session::Publish(const Publication& publication) {
                                   publication.correlation.data(),
                                   static_cast<uint16_t>(publication.correlation.size()));
   }
+  if (options_.version_5 && publication.expiry_s > 0) {
+    mosquitto_property_add_int32(properties.list(), MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
+                                 publication.expiry_s);
+  }
   int id = 0;
   const int code = mosquitto_publish_v5(
       client_, &id, publication.topic.c_str(), static_cast<int>(publication.payload.size()),

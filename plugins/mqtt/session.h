@@ -39,6 +39,7 @@ struct Publication {
   int qos = 1;
   bool retain = false;
   std::string correlation;  // MQTT 5: correlation data; "" for none.
+  uint32_t expiry_s = 0;    // MQTT 5: the broker keeps it no longer; 0: for ever.
 };
 
 // What came in; everything is borrowed.
@@ -46,7 +47,7 @@ struct Arrival {
   std::string_view topic;
   std::string_view payload;
   int qos = 0;
-  bool retain = false;
+  bool retain = false;  // It lay at the broker when we subscribed.
   std::string_view correlation;
 };
 

@@ -24,6 +24,8 @@ constexpr size_t kMaxResponseBytes = 1u << 20;  // Larger ones are not searched 
 constexpr int kPublished = 202;
 constexpr int kAnswered = 200;
 constexpr int kRefusedByBroker = 502;
+constexpr int kUndelivered = 503;
+constexpr int kNoSubscribers = 0x10;  // Reason codes of MQTT 5.
 constexpr int kFirstRefusal = 0x80;
 
 std::string RandomPrefix() {
@@ -229,10 +231,13 @@ void Subscriber::SendOrders() {
   }
   for (const Order& order : orders) {
     const absl::StatusOr<int> id = session_->Publish(order.publication);
-    if (id.ok() && order.publication.qos > 0) ++unacknowledged_;
-    if (id.ok() && order.wants_response) continue;
     if (id.ok() && order.publication.qos > 0) {
-      order_packets_[*id] = order.token;
+      ++unacknowledged_;
+      order_packets_[*id] = {order.token, order.wants_response};
+      continue;
+    }
+    if (order.wants_response) {
+      if (!id.ok()) EndUndelivered(order.token, std::string(id.status().message()));
       continue;
     }
     CancelOrder(order.token);
@@ -244,9 +249,28 @@ void Subscriber::OnPublished(int id, int reason) {
   if (unacknowledged_ > 0) --unacknowledged_;
   const auto found = order_packets_.find(id);
   if (found == order_packets_.end()) return;
-  const uint64_t token = found->second;
+  const OrderPacket packet = found->second;
   order_packets_.erase(found);
-  events_.on_response(token, reason >= kFirstRefusal ? kRefusedByBroker : kPublished, "");
+  if (!packet.wants_response) {
+    return events_.on_response(packet.token,
+                               reason >= kFirstRefusal ? kRefusedByBroker : kPublished, "");
+  }
+  if (reason == kNoSubscribers) {
+    return EndUndelivered(packet.token, "broker: the device has not subscribed");
+  }
+  if (reason >= kFirstRefusal) {
+    EndUndelivered(packet.token,
+                   absl::StrCat("broker: refused the command, reason ", absl::Hex(reason)));
+  }
+}
+
+// A command that its device certainly has not got, unless it is over already.
+void Subscriber::EndUndelivered(uint64_t token, std::string_view why) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (responses_.erase(token) == 0) return;
+  }
+  events_.on_response(token, kUndelivered, why);
 }
 
 // True: it was an answer to an order, ours or another node's.

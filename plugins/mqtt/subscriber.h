@@ -114,6 +114,10 @@ class Subscriber final : public SessionHandler {
     std::string topic;
     std::string message_id;
   };
+  struct OrderPacket {  // An order that awaits its PUBACK.
+    uint64_t token = 0;
+    bool wants_response = false;
+  };
 
   void OnConnected() override;
   void OnSubscribed() override;
@@ -134,6 +138,7 @@ class Subscriber final : public SessionHandler {
   void TakeAnswers();
   void TakeAnswer(Answer answer);
   void SendOrders();
+  void EndUndelivered(uint64_t token, std::string_view why);
   bool OnResponse(const Arrival& arrival);
   uint64_t OrderOf(const Arrival& arrival) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string CorrelationOf(uint64_t token) const;
@@ -165,8 +170,8 @@ class Subscriber final : public SessionHandler {
   size_t group_ = 0;  // Arrivals since the last time that nothing waited.
   size_t group_bytes_ = 0;
   uint64_t next_ticket_ = 1;
-  size_t unacknowledged_ = 0;                         // Publications of ours.
-  absl::flat_hash_map<int, uint64_t> order_packets_;  // Orders that end with their PUBACK.
+  size_t unacknowledged_ = 0;  // Publications of ours.
+  absl::flat_hash_map<int, OrderPacket> order_packets_;
 };
 
 }  // namespace viaduct::mqtt

@@ -379,6 +379,24 @@ TEST(Publisher, GivesUpABrokerThatGrantsNothing) {
   EXPECT_EQ(ended.message(), "broker: did not grant the subscriptions in time");
 }
 
+// It would be carried out at every connect.
+TEST_P(PublisherTest, ARetainedCommandIsDroppedAndCounted) {
+  RealPeer server(SessionOn(broker_, "server"), {"none"});
+  Publication command;
+  command.topic = "system/control/CAM1";
+  command.payload = R"({"command":"restart_instance"})";
+  command.retain = true;
+  server.Publish(command);
+  Road road(broker_, version_5());
+  ASSERT_TRUE(Eventually([&] { return road.publisher->dropped_commands() == 1; }));
+  command.retain = false;
+  command.payload = R"({"command":"get_status"})";
+  server.Publish(command);
+  ASSERT_TRUE(Eventually([&] { return !road.commands().empty(); }));
+  ASSERT_THAT(road.commands(), SizeIs(1));
+  EXPECT_EQ(road.commands()[0].second, command.payload);
+}
+
 // Whatever a broker says, it costs the connection and nothing else.
 TEST(Publisher, SurvivesABrokerThatTalksNonsense) {
   const std::string connack("\x20\x02\x00\x00", 4);

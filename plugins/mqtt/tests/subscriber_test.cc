@@ -358,6 +358,52 @@ TEST_P(SubscriberTest, SendsCommandsAndReadsTheirAnswers) {
   EXPECT_EQ(host.responses()[1].second.first, 202);
 }
 
+Order CommandTo(const std::string& device, uint64_t token) {
+  Order order;
+  order.token = token;
+  order.wants_response = true;
+  order.message_id = "c-1";
+  order.publication = To("system/control/" + device, R"({"message_id":"c-1"})");
+  return order;
+}
+
+// The broker says so in MQTT 5; with 3.1.1 only the time tells.
+TEST(Subscriber, ACommandThatNobodyGetsEndsAtOnce) {
+  RealBroker broker("max_packet_size 1000\n");
+  Host::version_5 = true;
+  Host host(broker, {});
+  ASSERT_TRUE(host.subscriber->Place(CommandTo("NOBODY", 1)).ok());
+  ASSERT_TRUE(Eventually([&] { return host.responses().size() == 1; }));
+  Order large = CommandTo("NOBODY", 2);
+  large.publication.payload = std::string(2000, 'x');
+  ASSERT_TRUE(host.subscriber->Place(large).ok());
+  ASSERT_TRUE(Eventually([&] { return host.responses().size() == 2; }));
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(host.responses()[i].first, i + 1);
+    EXPECT_EQ(host.responses()[i].second.first, 503) << host.responses()[i].second.second;
+  }
+}
+
+// A device that comes back finds no order that has long been given up.
+TEST(Subscriber, TheBrokerForgetsACommandThatIsTooLate) {
+  constexpr absl::Duration kUntilExpired = absl::Milliseconds(2500);  // The broker counts seconds.
+  RealBroker broker;
+  Host::version_5 = true;
+  Host host(broker, {});
+  { RealPeer device(SessionOn(broker, "CAM1"), {"system/control/CAM1"}); }
+  Order late = CommandTo("CAM1", 1);
+  late.publication.expiry_s = 1;
+  ASSERT_TRUE(host.subscriber->Place(late).ok());
+  Order kept = CommandTo("CAM1", 2);
+  kept.publication.payload = "kept";
+  ASSERT_TRUE(host.subscriber->Place(kept).ok());
+  absl::SleepFor(kUntilExpired);
+  RealPeer device(SessionOn(broker, "CAM1"), {"system/control/CAM1"});
+  ASSERT_TRUE(Eventually([&] { return !device.heard().empty(); }));
+  ASSERT_THAT(device.heard(), SizeIs(1));
+  EXPECT_EQ(device.heard()[0].payload, "kept");
+}
+
 // Tokens are counted from 1 by every node.
 TEST_P(SubscriberTest, TakesNoOtherNodesAnswerForItsOwn) {
   RealPeer peer(SessionOn(broker_, "peer"), {"system/control/+"});
