@@ -36,8 +36,8 @@ bool Fits(const DeviceRoad& road, const std::string& wanted) {
 
 absl::Status NoRoad(const Order& order, const std::vector<DeviceRoad>& roads) {
   if (roads.empty()) {
-    return absl::UnavailableError(
-        absl::StrCat("device ", ShownText(order.device_id), ": no live road leads to it"));
+    return absl::UnavailableError(absl::StrCat("device ", ShownText(order.device_id),
+                                               ": no live road leads to it from this server node"));
   }
   const std::string others = absl::StrJoin(roads, ", ", [](std::string* out, const DeviceRoad& it) {
     absl::StrAppend(out, it.instance, " (", it.protocol, ")");
@@ -67,6 +67,15 @@ std::string MessageIn(const JsonSlice& result) {
     if (member.key == "message" || member.key == "error") return TextOf(member.value);
   }
   return "";
+}
+
+// `body` is an object that is not empty.
+std::string WithExpiry(const std::string& body, absl::Time expires) {
+  JsonWriter json;
+  json.BeginObject().Field("expires", expires).EndObject();
+  std::string out = json.Take();
+  out.back() = ',';
+  return out.append(body, 1);
 }
 
 }  // namespace
@@ -239,7 +248,11 @@ CallRequest Fleet::RequestFor(const Pending& pending, const DeviceRoad& road) co
   request.body = pending.body;
   request.peer.address = pending.order.device_id;
   if (!road.session.empty()) request.attributes.emplace_back("session", road.session);
-  if (!road.topic.empty()) request.attributes.emplace_back("qos", absl::StrCat(road.qos));
+  if (road.topic.empty()) return request;
+  request.attributes.emplace_back("qos", absl::StrCat(road.qos));
+  // A broker may keep it for a device that is away.
+  const int64_t left = pending.deadline_ns - clock_->MonotonicNanos();
+  request.body = WithExpiry(pending.body, clock_->Now() + absl::Nanoseconds(left));
   return request;
 }
 

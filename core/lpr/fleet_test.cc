@@ -112,6 +112,20 @@ TEST_F(FleetTest, AnOrderGoesDownAndItsAnswerComesBack) {
   EXPECT_EQ(fleet_.stats().in_flight, 0u);
 }
 
+// A broker may keep what lies at a topic.
+TEST_F(FleetTest, AnOrderAtATopicSaysWhenItIsTooLate) {
+  Open("EDGE1", Topic("broker", "system/control/EDGE1"));
+  Open("EDGE2", Session("sockets", "s1"));
+  Send("EDGE1");
+  Send("EDGE2");
+  ASSERT_THAT(calls_, SizeIs(2));
+  const absl::Time expires = clock_.Now() + Order().timeout;
+  EXPECT_EQ(calls_[0].body()["expires"],
+            absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", expires, absl::UTCTimeZone()));
+  EXPECT_EQ(calls_[0].body()["command"], "get_status");
+  EXPECT_FALSE(calls_[1].body().contains("expires"));
+}
+
 TEST_F(FleetTest, ARefusalOfTheDeviceIsAnAnswer) {
   Open("EDGE1", Session("sockets", "s1"));
   Send("EDGE1", "restart_instance");

@@ -5,6 +5,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/lpr/command_attributes.h"
 #include "core/lpr/json_fields.h"
 #include "core/message/json_scanner.h"
 
@@ -13,12 +14,14 @@ namespace {
 
 constexpr size_t kMaxCommandBytes = 64;
 constexpr size_t kMaxControlBytes = 1u << 20;
+constexpr absl::Duration kClockSkew = absl::Seconds(30);  // Of the sender's clock and ours.
 
 struct Command {
   std::string name;
   std::string message_id;
   std::string device_id;  // As the sender calls this node; "" where it does not.
   std::string arguments;  // One object.
+  absl::Time expires = absl::InfiniteFuture();
 };
 
 absl::StatusOr<std::string> TextMember(const JsonFields& fields, std::string_view name,
@@ -44,8 +47,15 @@ absl::Status ReadCommand(std::string_view body, Command* command) {
   VD_ASSIGN_OR_RETURN(command->name, TextMember(fields, "command", kMaxCommandBytes));
   VD_ASSIGN_OR_RETURN(std::optional<std::string> arguments, fields.Object("arguments"));
   if (arguments.has_value()) command->arguments = *std::move(arguments);
+  VD_ASSIGN_OR_RETURN(const auto expires, fields.Time("expires", absl::UTCTimeZone()));
+  command->expires = expires.value_or(absl::InfiniteFuture());
   if (command->name.empty()) return absl::InvalidArgumentError("Missing required field: command");
   return absl::OkStatus();
+}
+
+CallReply Expired(const Command& command, absl::Time now) {
+  return ErrorReply(410, absl::StrCat("expires: was at ", absl::FormatTime(command.expires),
+                                      ", the clock of this node says ", absl::FormatTime(now)));
 }
 
 std::string AnswerBody(const Command& command, const CallReply& result, absl::Time now) {
@@ -76,8 +86,12 @@ void Application::Impl::TopicControl(CallRequest request, ReplyFn reply) {
     NoteRefusal(request, "control", read);
     return answer(ErrorReply(400, StdView(read.message())));
   }
+  // A broker had kept it: what it says may have been undone on purpose since.
+  const absl::Time now = parts_.clock->Now();
+  if (now > command.expires + kClockSkew) return answer(Expired(command, now));
   if (parts_.control != nullptr) {
     request.method = "CONTROL";
+    request.attributes = {{std::string(kMessageIdAttribute), command.message_id}};
     request.path = command.name;
     request.body = std::move(command.arguments);
     return parts_.control->Handle(std::move(request), std::move(answer));

@@ -380,5 +380,23 @@ TEST_F(TopicTest, CommandsAreAnsweredOnTheirTopic) {
   EXPECT_EQ(BodyFor(bad, "system/control/EDGE1/response")["status"], 400);
 }
 
+TEST_F(TopicTest, ACommandThatABrokerHadKeptTooLongIsNotCarriedOut) {
+  const auto give = [&](const std::string& expires) {
+    const Reply reply =
+        Publish("system/control/EDGE1",
+                Json{{"message_id", "c-1"}, {"command", "get_health"}, {"expires", expires}});
+    return BodyFor(reply, "system/control/EDGE1/response");
+  };
+  const auto at = [&](absl::Duration from_now) {
+    return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", clock_.Now() + from_now, absl::UTCTimeZone());
+  };
+  EXPECT_EQ(give(at(absl::Seconds(1)))["success"], true);
+  EXPECT_EQ(give(at(-absl::Seconds(10)))["success"], true) << "clocks differ a little";
+  const Json late = give(at(-absl::Minutes(5)));
+  EXPECT_EQ(late["status"], 410);
+  EXPECT_EQ(late["message_id"], "c-1");
+  EXPECT_EQ(give("tomorrow")["status"], 400);
+}
+
 }  // namespace
 }  // namespace viaduct

@@ -12,6 +12,7 @@
 #include "core/config/fleet_options.h"
 #include "core/config/patch_document.h"
 #include "core/config/units.h"
+#include "core/lpr/command_attributes.h"
 #include "core/lpr/fleet.h"
 #include "core/lpr/json_writer.h"
 #include "core/message/json_scanner.h"
@@ -23,11 +24,25 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 64;
 constexpr size_t kMaxCommentBytes = 1024;
+constexpr size_t kMaxReasonBytes = 1024;
+constexpr std::string_view kUpdate = "update_config";
+constexpr char kBusy[] = "the node is busy, too many commands wait";
 constexpr double kMaxRevision = 9e15;  // Beyond it a number of JSON is not exact.
 
-CallReply Failed(const absl::Status& status) {
+int NumberOf(const absl::Status& status) {
   const bool conflict = absl::IsAborted(status) || absl::IsFailedPrecondition(status);
-  return ErrorReply(conflict ? 409 : HttpStatusOf(status), StdView(status.message()));
+  return conflict ? 409 : HttpStatusOf(status);
+}
+
+CallReply Failed(const absl::Status& status) {
+  return ErrorReply(NumberOf(status), StdView(status.message()));
+}
+
+std::string MessageIdOf(const CallRequest& request) {
+  for (const auto& [name, value] : request.attributes) {
+    if (name == kMessageIdAttribute) return value;
+  }
+  return "";
 }
 
 absl::StatusOr<std::optional<uint64_t>> ReadRevision(const JsonFields& fields,
@@ -39,6 +54,14 @@ absl::StatusOr<std::optional<uint64_t>> ReadRevision(const JsonFields& fields,
         absl::StrCat(AbslView(name), ": expected the number of a revision, got ", *number));
   }
   return std::optional<uint64_t>(static_cast<uint64_t>(*number));
+}
+
+// Whatever it changes of the instance, it replaces it.
+bool CutsOff(const ConfigControl::Planned& planned, const std::string& carrier) {
+  const std::string subject = absl::StrCat("instance/", carrier);
+  return std::any_of(planned.effects.begin(), planned.effects.end(), [&](const Effect& effect) {
+    return effect.subject == subject && effect.kind != EffectKind::kNone;
+  });
 }
 
 // The whole document, or what is to change in the present one.
@@ -87,12 +110,12 @@ absl::StatusOr<RevisionStore::Proposal> ReadProposal(const JsonFields& fields,
 }  // namespace
 
 const NodeCommands::Entry NodeCommands::kEntries[] = {
-    {"get_status", &NodeCommands::GetStatus},
-    {"get_health", &NodeCommands::GetHealth},
-    {"test_connection", &NodeCommands::TestConnection},
-    {"restart_instance", &NodeCommands::RestartInstance},
-    {"update_config", &NodeCommands::UpdateConfig},
-    {"confirm_config", &NodeCommands::ConfirmConfig},
+    {"get_status", &NodeCommands::GetStatus, false},
+    {"get_health", &NodeCommands::GetHealth, false},
+    {"test_connection", &NodeCommands::TestConnection, false},
+    {"restart_instance", &NodeCommands::RestartInstance, true},
+    {"update_config", &NodeCommands::UpdateConfig, true},
+    {"confirm_config", &NodeCommands::ConfirmConfig, true},
 };
 
 void NodeCommands::Begin(Deps deps) {
@@ -139,19 +162,48 @@ void NodeCommands::Handle(CallRequest request, ReplyFn reply) {
   }
   const auto arguments = JsonFields::Parse(request.body, Fleet::kMaxAnswerBytes);
   if (!arguments.ok()) return reply(Failed(arguments.status()));
+  const std::string message_id = MessageIdOf(request);
+  if (entry->changes && !message_id.empty()) {
+    reply = memory_.Enter(absl::StrCat(AbslView(entry->name), "\n", message_id), std::move(reply));
+    if (reply == nullptr) return;  // It has come before.
+  }
   (this->*entry->handler)(request, *arguments, std::move(reply));
 }
 
 void NodeCommands::RunOn(Executor* executor, const ReplyFn& reply, Task task) {
   if (executor->Submit(std::move(task))) return;
-  reply(ErrorReply(503, "the node is busy, too many commands wait"));
+  reply(ErrorReply(503, kBusy));
 }
 
-void NodeCommands::RunLater(Executor* executor, Task task) {
-  deps_.timers->ArmAfter(kAnswerFirst, [executor, task = std::move(task)] {
-    // Refused: the pool stops, or so much waits there that the sender will see it undone.
-    executor->Submit(task);
-  });
+bool NodeCommands::RunLater(Executor* executor, Later later, Work work) {
+  later.deferred.at = deps_.clock->Now();
+  const auto shared = std::make_shared<const Later>(std::move(later));
+  const uint64_t timer =
+      deps_.timers->ArmAfter(kAnswerFirst, [this, executor, shared, work = std::move(work)] {
+        const bool taken = executor->Submit([this, shared, work] { EndDeferred(*shared, work()); });
+        if (!taken) EndDeferred(*shared, absl::UnavailableError(kBusy));
+      });
+  if (timer == 0) return false;
+  absl::MutexLock lock(&mutex_);
+  last_deferred_ = shared->deferred;
+  return true;
+}
+
+void NodeCommands::EndDeferred(const Later& later, const absl::Status& status) {
+  DeferredCommand ended = later.deferred;
+  ended.status = status.ok() ? 200 : NumberOf(status);
+  ended.reason = std::string(CutText(StdView(status.message()), kMaxReasonBytes));
+  ended.at = deps_.clock->Now();
+  {
+    absl::MutexLock lock(&mutex_);
+    last_deferred_ = std::move(ended);
+  }
+  deps_.audit(later.author, later.deferred.command, later.deferred.subject, status);
+}
+
+std::optional<DeferredCommand> NodeCommands::last_deferred() const {
+  absl::MutexLock lock(&mutex_);
+  return last_deferred_;
 }
 
 // ---- reading
@@ -161,8 +213,8 @@ void NodeCommands::GetStatus(const CallRequest& /*request*/, const JsonFields& /
   RunOn(deps_.reads, reply, [this, reply] {
     std::optional<SpoolInfo> spool;
     if (deps_.spool != nullptr) spool = deps_.spool->Info();
-    reply(JsonReply(200,
-                    StatusJson(deps_.info(), deps_.instances->List(), spool, deps_.clock->Now())));
+    reply(JsonReply(200, StatusJson(deps_.info(), deps_.instances->List(), spool, last_deferred(),
+                                    deps_.clock->Now())));
   });
 }
 
@@ -208,18 +260,16 @@ void NodeCommands::RestartInstance(const CallRequest& request, const JsonFields&
   const auto known = deps_.instances->Get(**name);
   if (!known.ok()) return reply(Failed(known.status()));
   const std::string author = Author(request);
-  const auto restart = [this, author, name = **name] {
-    const absl::Status status = deps_.instances->Restart(name);
-    deps_.audit(author, "restart_instance", name, status);
-    return status;
-  };
+  const Work restart = [this, name = **name] { return deps_.instances->Restart(name); };
   if (request.peer.instance == **name) {
     // It carries the answer, which must be gone before.
-    RunLater(deps_.commands, [restart] { restart().IgnoreError(); });
-    return reply(JsonReply(202, AcceptedJson(**name, *known)));
+    Later later = {author, {MessageIdOf(request), "", "restart_instance", **name}};
+    const bool armed = RunLater(deps_.commands, std::move(later), restart);
+    return reply(armed ? JsonReply(202, AcceptedJson(**name, *known)) : ErrorReply(503, kBusy));
   }
-  RunOn(deps_.commands, reply, [this, restart, name = **name, reply] {
+  RunOn(deps_.commands, reply, [this, restart, author, name = **name, reply] {
     const absl::Status status = restart();
+    deps_.audit(author, "restart_instance", name, status);
     if (!status.ok()) return reply(Failed(status));
     const auto now = deps_.instances->Get(name);
     reply(now.ok() ? JsonReply(200, InstanceJson(*now)) : Failed(now.status()));
@@ -233,8 +283,11 @@ void NodeCommands::UpdateConfig(const CallRequest& request, const JsonFields& ar
   if (!proposal.ok()) return reply(Failed(proposal.status()));
   proposal->author = Author(request);
   RunOn(deps_.changes, reply,
-        [this, carrier = request.peer.instance, proposal = *std::move(proposal), reply] {
-          ChangeConfig(carrier, proposal, reply);
+        [this, carrier = request.peer.instance, message_id = MessageIdOf(request),
+         proposal = *std::move(proposal), reply] {
+          const ConfigControl::Planned planned = deps_.config->Plan(proposal.yaml);
+          if (!CutsOff(planned, carrier)) return ChangeNow(proposal, reply);
+          ChangeLater(planned, message_id, proposal, reply);
         });
 }
 
@@ -250,37 +303,30 @@ absl::Status NodeCommands::CheckBase(const RevisionStore::Proposal& proposal, ui
       absl::StrCat("config: revision ", head->number, " waits for its confirmation"));
 }
 
-void NodeCommands::ChangeConfig(const std::string& carrier, RevisionStore::Proposal proposal,
-                                const ReplyFn& reply) {
-  const auto apply = [this](const RevisionStore::Proposal& change) {
-    ConfigControl::Outcome outcome = deps_.config->Apply(change);
-    deps_.audit(change.author, "update_config", "", outcome.status);
-    return outcome;
-  };
-  const ConfigControl::Planned planned = deps_.config->Plan(proposal.yaml);
-  const bool cuts_off =
-      std::any_of(planned.effects.begin(), planned.effects.end(), [&](const Effect& effect) {
-        return effect.subject == absl::StrCat("instance/", carrier) &&
-               effect.kind != EffectKind::kNone && effect.kind != EffectKind::kApply;
-      });
-  if (!cuts_off) {
-    const ConfigControl::Outcome outcome = apply(proposal);
-    if (outcome.status.ok()) return reply(JsonReply(200, AppliedJson(*outcome.applied)));
-    CallReply refused = Failed(outcome.status);
-    if (!outcome.findings.empty()) {
-      refused = JsonReply(422, FindingsJson(outcome.status, outcome.findings));
-    }
-    return reply(std::move(refused));
-  }
+void NodeCommands::ChangeNow(const RevisionStore::Proposal& proposal, const ReplyFn& reply) {
+  const ConfigControl::Outcome outcome = deps_.config->Apply(proposal);
+  deps_.audit(proposal.author, kUpdate, "", outcome.status);
+  if (outcome.status.ok()) return reply(JsonReply(200, AppliedJson(*outcome.applied)));
+  if (outcome.findings.empty()) return reply(Failed(outcome.status));
+  reply(JsonReply(422, FindingsJson(outcome.status, outcome.findings)));
+}
+
+// It changes the road that carries the answer, which must be gone before.
+void NodeCommands::ChangeLater(const ConfigControl::Planned& planned, const std::string& message_id,
+                               RevisionStore::Proposal proposal, const ReplyFn& reply) {
   const absl::Status base = CheckBase(proposal, planned.base_revision);
   if (!base.ok()) {
-    deps_.audit(proposal.author, "update_config", "", base);
+    deps_.audit(proposal.author, kUpdate, "", base);
     return reply(Failed(base));
   }
-  // It changes the road that carries the answer: what get_status says afterwards is how it ended.
-  reply(JsonReply(202, PlannedJson(planned)));
   if (!proposal.if_revision.has_value()) proposal.if_revision = planned.base_revision;
-  RunLater(deps_.changes, [apply, proposal = std::move(proposal)] { apply(proposal); });
+  if (proposal.confirm_within == absl::ZeroDuration()) proposal.confirm_within = kConfirmAfterCut;
+  CallReply accepted = JsonReply(202, PlannedJson(planned, proposal.confirm_within));
+  Later later = {proposal.author, {message_id, proposal.request_id, std::string(kUpdate)}};
+  const bool armed = RunLater(
+      deps_.changes, std::move(later),
+      [this, proposal = std::move(proposal)] { return deps_.config->Apply(proposal).status; });
+  reply(armed ? std::move(accepted) : ErrorReply(503, kBusy));
 }
 
 void NodeCommands::ConfirmConfig(const CallRequest& request, const JsonFields& arguments,

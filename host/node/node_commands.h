@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,9 @@
 #include "core/observe/health_tree.h"
 #include "core/plugin/instances.h"
 #include "core/spool/spool.h"
+#include "host/node/command_memory.h"
 #include "host/node/config_control.h"
+#include "host/node/node_commands_json.h"
 #include "viaduct/control/v1/node.pb.h"
 
 namespace viaduct {
@@ -28,6 +31,8 @@ class NodeCommands final : public CallHandler {
  public:
   // What would cut off the road that brought the command comes so long after the answer.
   static constexpr absl::Duration kAnswerFirst = absl::Milliseconds(500);
+  // And is taken back, where nobody has confirmed it: who is cut off for good cannot mend it.
+  static constexpr absl::Duration kConfirmAfterCut = absl::Minutes(5);
   static constexpr absl::Duration kProbeTimeout = absl::Seconds(5);
   static constexpr uint32_t kProbeBytes = 64;
   static constexpr size_t kMaxConfigBytes = 512u << 10;
@@ -56,12 +61,17 @@ class NodeCommands final : public CallHandler {
   void Handle(CallRequest request, ReplyFn reply) override;
 
  private:
-  struct Command;
   using Handler = void (NodeCommands::*)(const CallRequest& request, const JsonFields& arguments,
                                          ReplyFn reply);
   struct Entry {
     std::string_view name;
     Handler handler;
+    bool changes;  // One that comes twice is carried out once.
+  };
+  using Work = std::function<absl::Status()>;
+  struct Later {  // What is done after its answer.
+    std::string author;
+    DeferredCommand deferred;
   };
   static const Entry kEntries[];
 
@@ -77,15 +87,21 @@ class NodeCommands final : public CallHandler {
   bool IsAccepted(std::string_view name) const;
   // Answers 503 where the executor takes nothing more.
   static void RunOn(Executor* executor, const ReplyFn& reply, Task task);
-  // The same work, once the answer has had time to leave.
-  void RunLater(Executor* executor, Task task);
-  void ChangeConfig(const std::string& carrier, RevisionStore::Proposal proposal,
-                    const ReplyFn& reply);
+  // The same work, once the answer has had time to leave. False: it will not be done.
+  bool RunLater(Executor* executor, Later later, Work work);
+  void EndDeferred(const Later& later, const absl::Status& status);
+  std::optional<DeferredCommand> last_deferred() const;
+  void ChangeNow(const RevisionStore::Proposal& proposal, const ReplyFn& reply);
+  void ChangeLater(const ConfigControl::Planned& planned, const std::string& message_id,
+                   RevisionStore::Proposal proposal, const ReplyFn& reply);
   absl::Status CheckBase(const RevisionStore::Proposal& proposal, uint64_t base) const;
   std::string Author(const CallRequest& request) const;
 
   Deps deps_;  // Set by Begin.
   bool begun_ = false;
+  CommandMemory memory_;
+  mutable absl::Mutex mutex_;
+  std::optional<DeferredCommand> last_deferred_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace viaduct

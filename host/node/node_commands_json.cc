@@ -44,6 +44,20 @@ void WriteSpool(const std::optional<SpoolInfo>& spool, JsonWriter* json) {
   json->Key("oldest_age_seconds").Real(absl::ToDoubleSeconds(spool->oldest_age)).EndObject();
 }
 
+void WriteDeferred(const std::optional<DeferredCommand>& deferred, JsonWriter* json) {
+  if (!deferred.has_value()) {
+    json->Null();
+    return;
+  }
+  json->BeginObject().Field("message_id", std::string_view(deferred->message_id));
+  json->Field("request_id", std::string_view(deferred->request_id));
+  json->Field("command", std::string_view(deferred->command));
+  json->Field("instance", std::string_view(deferred->subject));
+  json->Field("status", int64_t{deferred->status});
+  json->Field("reason", std::string_view(deferred->reason));
+  json->Field("at", deferred->at).EndObject();
+}
+
 std::string_view EffectName(EffectKind kind) {
   switch (kind) {
     case EffectKind::kApply:
@@ -95,7 +109,8 @@ void WriteRevision(const Revision& revision, JsonWriter* json) {
 }  // namespace
 
 std::string StatusJson(const pb::NodeInfo& node, const std::vector<InstanceInfo>& instances,
-                       const std::optional<SpoolInfo>& spool, absl::Time now) {
+                       const std::optional<SpoolInfo>& spool,
+                       const std::optional<DeferredCommand>& last_deferred, absl::Time now) {
   JsonWriter json;
   json.BeginObject().Field("success", true).Key("node");
   WriteNode(node, &json);
@@ -103,6 +118,8 @@ std::string StatusJson(const pb::NodeInfo& node, const std::vector<InstanceInfo>
   for (const InstanceInfo& info : instances) WriteInstance(info, &json);
   json.EndArray().Key("spool");
   WriteSpool(spool, &json);
+  json.Key("last_deferred");
+  WriteDeferred(last_deferred, &json);
   json.Field("timestamp", now).EndObject();
   return json.Take();
 }
@@ -149,10 +166,13 @@ std::string AppliedJson(const ConfigControl::Applied& applied) {
   return json.Take();
 }
 
-std::string PlannedJson(const ConfigControl::Planned& planned) {
+std::string PlannedJson(const ConfigControl::Planned& planned, absl::Duration confirm_within) {
   JsonWriter json;
   json.BeginObject().Field("success", true).Field("accepted", true);
-  json.Field("message", "it changes the road that carries this answer and is applied after it");
+  json.Field("message",
+             "it changes the road that carries this answer, is applied after it, and is taken back "
+             "unless it is confirmed in time");
+  json.Field("confirm_within", std::string_view(absl::FormatDuration(confirm_within)));
   json.Field("base_revision", static_cast<int64_t>(planned.base_revision));
   WriteEffects(planned.effects, &json);
   WriteFindings(planned.report.findings, &json);

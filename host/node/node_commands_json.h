@@ -21,15 +21,27 @@
 
 namespace viaduct {
 
+// One that was answered first and carried out after it.
+struct DeferredCommand {
+  std::string message_id;
+  std::string request_id;
+  std::string command;
+  std::string subject;
+  int status = 202;  // As of an answer; 202: not yet done.
+  std::string reason;
+  absl::Time at;
+};
+
 // `spool` is nothing on a node that has none.
 std::string StatusJson(const control::v1::NodeInfo& node,
                        const std::vector<InstanceInfo>& instances,
-                       const std::optional<SpoolInfo>& spool, absl::Time now);
+                       const std::optional<SpoolInfo>& spool,
+                       const std::optional<DeferredCommand>& last_deferred, absl::Time now);
 std::string HealthJson(const HealthTree& health, absl::Time now);
 std::string InstanceJson(const InstanceInfo& info);
 std::string AcceptedJson(const std::string& instance, const InstanceInfo& before);
 std::string AppliedJson(const ConfigControl::Applied& applied);
-std::string PlannedJson(const ConfigControl::Planned& planned);
+std::string PlannedJson(const ConfigControl::Planned& planned, absl::Duration confirm_within);
 std::string RevisionJson(const Revision& revision);
 std::string FindingsJson(const absl::Status& status, const std::vector<Finding>& findings);
 

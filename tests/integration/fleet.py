@@ -201,16 +201,33 @@ def configuration(t, fleet, node):
         louder(config)
         config["instances"][-1]["config"]["reconnect_delay"] = 2
 
-    # It replaces the very road that carries the answer.
-    carried = update(slower)
-    expect(carried["status"] == 202 and carried["result"]["accepted"], carried)
+    def strict(config):
+        slower(config)
+        config["instances"][-1]["on_start_failure"] = "fail"
 
+    # They replace the very road that carries the answer, the last two without a word to the plugin.
+    for change in (slower, strict, slower):
+        number += 1
+        carried = update(change)
+        expect(carried["status"] == 202 and carried["result"]["accepted"], carried)
+        expect(carried["result"]["confirm_within"] == "5m", carried)
+        change_of_road(fleet, number, carried["message_id"])
+
+
+def change_of_road(fleet, number, message_id):
+    """The node comes back over the changed road, says how the change ended, and has it confirmed."""
     def taken_over():
         try:
-            return revision(fleet) == number + 1
+            result = fleet.send("EDGE-WS", "get_status")["result"]
         except Failure:
-            return False
-    wait_for(taken_over, PATIENCE_S, "the revision that changes the road", 0.2)
+            return None
+        done = result["last_deferred"]["status"] != 202
+        return done and int(result["node"]["config_revision"]) == number and result
+    last = wait_for(taken_over, PATIENCE_S, "the revision that changes the road", 0.2)["last_deferred"]
+    expect(last["status"] == 200 and last["command"] == "update_config", last)
+    expect(last["message_id"] == message_id, f"{last}, not {message_id}")
+    confirmed = fleet.send("EDGE-WS", "confirm_config", f"revision={number}")
+    expect(confirmed["result"]["revision"]["state"] == "running", confirmed)
 
 
 def restarts(fleet):
