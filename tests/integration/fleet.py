@@ -247,6 +247,13 @@ def restarts(fleet):
                  f"{device} over its restarted road", 0.2)
         fleet.await_road(device, protocol)
 
+        def ended(of=device):
+            return fleet.send(of, "get_status")["result"]["last_deferred"]["status"] != 202
+        wait_for(ended, PATIENCE_S, f"{device} to say how its restart ended", 0.2)
+        last = fleet.send(device, "get_status")["result"]["last_deferred"]
+        expect((last["command"], last["instance"], last["status"], last["message_id"]) ==
+               ("restart_instance", "uplink", 200, own["message_id"]), last)
+
 
 def metric(server, name):
     found = re.search(rf"^{name}(?:{{.*}})? ([0-9.]+)", server.get("/metrics").body.decode(),
@@ -284,6 +291,29 @@ def camera_by_topic(fleet, server, broker):
                  "two stray answers at the broker", 0.2)
     finally:
         camera.close()
+
+
+def orders_that_come_again(fleet, broker):
+    """What a broker has kept too long is not carried out, what it gives twice once. The last one is retained."""
+    peer = Paho(broker.port, client_id="again")
+    topic = "system/control/EDGE-MQ"
+
+    def give(name, count=1, retain=False, **more):
+        order = {"message_id": name, "command": "restart_instance", "arguments": {"instance": "http"}, **more}
+        for _ in range(count):
+            peer.publish(topic, json.dumps(order), retain=retain)
+        answers = peer.await_on(topic + "/response", count, lambda a: a["message_id"] == name)
+        return [answer.json() for answer in answers]
+
+    try:
+        late = give("late", expires="2024-01-15T10:30:00Z")[0]
+        expect(late["status"] == 410 and not late["success"], late)
+        first, again = give("twice", count=2)
+        expect(first["status"] == 200 and first["result"] == again["result"], f"{first}, {again}")
+        expect(give("other")[0]["result"] != first["result"], "another order was taken for the same")
+        give("retained", retain=True, command="get_status")
+    finally:
+        peer.close()
 
 
 def plain_device(port, name):
@@ -376,7 +406,10 @@ def run(t):
     restarts(fleet)
     hostile(t, fleet, server, port)
     camera_by_topic(fleet, server, broker)
+    orders_that_come_again(fleet, broker)
     killed(fleet, watch, seen, nodes[2])
+    wait_for(lambda: metric(nodes[2], "viaduct_mqtt_dropped_commands_total") == 1, PATIENCE_S,
+             "the retained order to be dropped", 0.2)
     audited(server, nodes)
     expect(any(e.get("synced") is not None for e in watch.events), "synced was never told")
     watch.close()
