@@ -60,20 +60,6 @@ PostgresReaders::Options CheckersOf(const PostgresStoreOptions& options) {
   return checkers;
 }
 
-PostgresBeat::Options BeatOf(const PostgresStoreOptions& options) {
-  PostgresBeat::Options beat;
-  beat.connection = ConnectionOf(options);
-  beat.every = options.heartbeat;
-  return beat;
-}
-
-PostgresIndexes::Options IndexesOf(const PostgresStoreOptions& options) {
-  PostgresIndexes::Options indexes;
-  indexes.connection = ConnectionOf(options);
-  indexes.look_every = options.index_check;
-  return indexes;
-}
-
 // Thread-safe, as Store. The writing connection lives on the writer thread (and in Start, before
 // that thread runs).
 class PostgresStore final : public Store {
@@ -160,8 +146,8 @@ PostgresStore::PostgresStore(PostgresStoreOptions options, const Clock* clock, L
       checkers_(CheckersOf(options_), clock),
       queue_(WriteQueue::Options{options_.max_queued_records, options_.max_queued_bytes,
                                  options_.max_group_records, options_.max_group_bytes}),
-      beat_(BeatOf(options_), log),
-      indexes_(IndexesOf(options_), log),
+      beat_(PostgresBeat::Options{ConnectionOf(options_), options_.heartbeat}, log),
+      indexes_(PostgresIndexes::Options{ConnectionOf(options_), options_.index_check}, log),
       retry_(options_.min_retry) {}
 
 PostgresStore::~PostgresStore() {
