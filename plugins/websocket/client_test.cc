@@ -263,13 +263,5 @@ TEST(Client, DoesNotTakeALatePongForTheAnswerToItsProbe) {
   EXPECT_TRUE(answered.WaitForNotificationWithTimeout(kPatience));
 }
 
-TEST(UntakenAnswer, NamesTheMessage) {
-  EXPECT_EQ(JudgeAnswer(UntakenAnswer(Untaken::kTooLarge, kMessage), "m1", true).outcome,
-            DeliveryOutcome::kReject);
-  EXPECT_EQ(UntakenAnswer(Untaken::kBusy, R"({"message_id":7})"),
-            UntakenAnswer(Untaken::kBusy, "no JSON"));
-  EXPECT_NE(UntakenAnswer(Untaken::kBusy, kMessage), UntakenAnswer(Untaken::kBusy, "no JSON"));
-}
-
 }  // namespace
 }  // namespace viaduct::websocket

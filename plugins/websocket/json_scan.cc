@@ -1,5 +1,6 @@
 #include "plugins/websocket/json_scan.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -237,21 +238,32 @@ ArrayScan ScanJsonArray(std::string_view text, size_t max_elements, JsonElements
 }
 
 std::string_view JsonMemberOf(std::string_view text, std::string_view name) {
+  return JsonMembersOf(text, {name}).front();
+}
+
+JsonElements JsonMembersOf(std::string_view text, std::initializer_list<std::string_view> names) {
+  JsonElements values(names.size());
+  size_t missing = names.size();
   Walk walk(text);
   walk.Space();
-  if (!walk.Take('{')) return {};
+  if (!walk.Take('{')) return values;
   walk.Space();
-  while (walk.front() == '"') {
+  while (missing > 0 && walk.front() == '"') {
     std::string_view key;
-    if (!walk.Key(&key)) return {};
+    if (!walk.Key(&key)) return values;
     const char* const begin = walk.at();
-    if (!walk.Value(1)) return {};
-    if (key == name) return {begin, static_cast<size_t>(walk.at() - begin)};
+    if (!walk.Value(1)) return values;
+    const auto wanted = std::find(names.begin(), names.end(), key);
+    if (wanted != names.end()) {
+      std::string_view& value = values[static_cast<size_t>(wanted - names.begin())];
+      if (value.empty()) --missing;
+      if (value.empty()) value = {begin, static_cast<size_t>(walk.at() - begin)};
+    }
     walk.Space();
-    if (!walk.Take(',')) return {};
+    if (!walk.Take(',')) return values;
     walk.Space();
   }
-  return {};
+  return values;
 }
 
 }  // namespace viaduct::websocket

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <string_view>
 
 #include "absl/container/inlined_vector.h"
@@ -23,5 +24,7 @@ ArrayScan ScanJsonArray(std::string_view text, size_t max_elements, JsonElements
 // The value of a member of an object, the first where there are several; "" where `text` is no
 // object or has none of that name, which is compared as it is written.
 std::string_view JsonMemberOf(std::string_view text, std::string_view name);
+// The same for several names at once, in their order.
+JsonElements JsonMembersOf(std::string_view text, std::initializer_list<std::string_view> names);
 
 }  // namespace viaduct::websocket

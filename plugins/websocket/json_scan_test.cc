@@ -105,5 +105,12 @@ TEST(JsonMemberOf, FindsTheValueAsItIsWritten) {
     EXPECT_EQ(JsonMemberOf(bad, "id"), "") << bad;
 }
 
+TEST(JsonMembersOf, FindsTheFirstOfEachName) {
+  constexpr std::string_view kText = "{\"b\":1,\"a\":\"x\",\"b\":2,\"c\":null,\"d\":x}";
+  EXPECT_THAT(JsonMembersOf(kText, {"a", "b", "c", "d", "e"}),
+              ElementsAre("\"x\"", "1", "null", "", ""));
+  EXPECT_THAT(JsonMembersOf("[]", {"a", "b"}), ElementsAre("", ""));
+}
+
 }  // namespace
 }  // namespace viaduct::websocket

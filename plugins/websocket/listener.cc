@@ -213,8 +213,8 @@ void Listener::AskSession(Session& session, Asked asked, std::string_view method
   const bool large = status.code() == sdk::Code::kInvalidArgument;
   const Untaken why = large ? Untaken::kTooLarge : Untaken::kBusy;
   Answer answer;
-  answer.body = is_event ? UntakenAck(why) : UntakenAnswer(why, body);
-  answer.events.emplace_back("error", UntakenError(why));
+  answer.body = is_event ? UntakenAck(why, path, body) : UntakenAnswer(why, body);
+  if (is_event) answer.events = UntakenEvents(why, path);
   // Not on this stack, which is the session's.
   ApplyLater(copy, std::move(answer));
 }
