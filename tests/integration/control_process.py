@@ -170,13 +170,15 @@ def metrics_are_those_of_the_documents(t):
         table = f.read().split("## Metrics")[1].split("\n## ")[0]
     documented = set(re.findall(r"`(viaduct_[a-z_]+)`", table))
     shown = set()
-    server = t.server("metrics-server")
-    server.config["instances"].append({  # Its broker is not there; its metrics are.
-        "name": "broker", "plugin": "mqtt",
-        "config": {"role": "server", "broker_url": f"127.0.0.1:{free_port()}",
-                   "client_id": "SERVER1"}})
+    server, edge = t.server("metrics-server"), t.edge(free_port(), "metrics-edge")
+    for node, role in ((server, "server"), (edge, "client")):
+        node.config["instances"].append({  # Its broker is not there; its metrics are.
+            "name": "broker", "plugin": "mqtt",
+            "config": {"role": role, "broker_url": f"127.0.0.1:{free_port()}",
+                       "client_id": "NODE1"}})
+        node.write_config()
     add_listener(server)
-    for node in (server, t.edge(free_port(), "metrics-edge")):
+    for node in (server, edge):
         node.start()
         shown |= set(re.findall(r"^(viaduct_[a-z_]+)[{ ]", node.get("/metrics").body.decode(), re.M))
         node.stop()
