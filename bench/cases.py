@@ -204,6 +204,9 @@ def edge_latency(trial, args):
 MQTT_BYTES = 300  # As the generator's messages.
 # Of mosquitto_pub; its own default is 20, and it is faster with more.
 MQTT_PEER_WINDOW = 200
+# mosquitto_pub -l ends with the first acknowledgement that bears the number of its last packet, and
+# there are 65,535 numbers.
+MQTT_MOST_MESSAGES = 65_000
 MQTT_LIMIT_S = 60
 
 
@@ -229,8 +232,8 @@ def mqtt_ours(trial, broker, number, seconds):
     """What waits in the edge's spool, as lines in a file: from the start of the road to the last
     message committed on the server and confirmed to the edge."""
     server, edge = mqtt_road(trial, broker, number)
-    count = trial.grpc_load(edge, ledger=False, seconds=seconds, window=8192, frame=256,
-                            drain_seconds=30).result()["accepted"]
+    count = trial.grpc_load(edge, ledger=False, seconds=seconds, messages=MQTT_MOST_MESSAGES,
+                            window=8192, frame=256, drain_seconds=30).result()["accepted"]
     pids = {"edge": edge.process.pid, "server": server.process.pid, "broker": broker.process.pid}
     cpu = {name: measure.cpu_seconds(pid) for name, pid in pids.items()}
     begin = monotonic()
