@@ -72,7 +72,7 @@ struct Application::Impl {
   void PostEnvelopes(RoutedRequest request, ReplyFn reply);
   void IngestDetection(RoutedRequest request, bool alias, ReplyFn reply);
   void IngestHealth(RoutedRequest request, bool alias, ReplyFn reply);
-  void AnswerFlat(const CallRequest& call, Envelope envelope, std::string_view message,
+  void AnswerFlat(const CallRequest& call, Arrival arrival, std::string_view message,
                   std::string_view id_name, ReplyFn reply);
   Envelope MakeEnvelope(const CallRequest& call, PayloadHeader header, DataType type,
                         std::string payload) const;
@@ -106,7 +106,7 @@ struct Application::Impl {
   void EventEnvelope(CallRequest call, ReplyFn reply);
   CallReply Joined(const CallRequest& call, std::string_view room, std::string_view message);
   // One envelope on behalf of a session, whose camera is online from then on.
-  void AcceptOne(const CallRequest& call, Envelope envelope, std::string checkpoint_id,
+  void AcceptOne(const CallRequest& call, Arrival arrival, std::string checkpoint_id,
                  std::function<void(const AcceptResult&)> done);
 
   // presence.cc
@@ -126,15 +126,15 @@ struct Application::Impl {
   // raw_messages.cc
   void HandleRaw(CallRequest call, ReplyFn reply);
   struct RawMessage;
-  absl::StatusOr<Envelope> ReadRaw(const CallRequest& call, RawMessage* message) const;
+  absl::StatusOr<Arrival> ReadRaw(const CallRequest& call, RawMessage* message) const;
   absl::Status ReadTable(RawMessage* message) const;
 
   // What PostRegistration and camera_register have in common.
   absl::StatusOr<Envelope> ReadRegistrationCall(const CallRequest& call,
                                                 std::string* checkpoint_id) const;
   // A flat body, which becomes the payload.
-  absl::StatusOr<Envelope> ReadFlat(CallRequest* call, DataType type,
-                                    std::string* checkpoint_id) const;
+  absl::StatusOr<Arrival> ReadFlat(CallRequest* call, DataType type,
+                                   std::string* checkpoint_id) const;
   // Somebody listens, be it to one camera only.
   bool AnyWanted() const {
     return Wanted("dashboard") || Wanted("health_monitoring") ||
@@ -145,7 +145,7 @@ struct Application::Impl {
   }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
-  void Accept(std::vector<Envelope> batch, std::string_view protocol, std::string_view source,
+  void Accept(std::vector<Arrival> batch, std::string_view protocol, std::string_view source,
               Sink::AcceptFn done);
   void NoteExchange(const Exchange& exchange, const std::vector<AcceptResult>& results);
   void NoteRefusal(const CallRequest& call, std::string_view type, const absl::Status& status);

@@ -109,7 +109,7 @@ TEST_F(ApplicationTest, AFlatBodyLeavesRoomForItsEnvelope) {
 // Counts what it is given.
 class CountingSink final : public Sink {
  public:
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override {
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override {
     messages += batch.size();
     done(std::vector<AcceptResult>(batch.size(), AcceptResult{absl::OkStatus(), false, "id"}));
   }

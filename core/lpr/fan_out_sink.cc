@@ -40,7 +40,7 @@ AcceptResult Merge(const std::vector<std::vector<AcceptResult>>& by_sink, size_t
 
 FanOutSink::FanOutSink(std::vector<Sink*> sinks) : sinks_(std::move(sinks)) {}
 
-void FanOutSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
+void FanOutSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
   const size_t count = batch.size();
   auto gathering = std::make_shared<Gathering>();
   gathering->done = std::move(done);

@@ -14,7 +14,7 @@ class FanOutSink final : public Sink {
   // The sinks must outlive it; at least one. The id of the first sink is the result's.
   explicit FanOutSink(std::vector<Sink*> sinks);
 
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override;
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override;
 
  private:
   const std::vector<Sink*> sinks_;

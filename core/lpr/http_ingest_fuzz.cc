@@ -55,9 +55,9 @@ class Nodes {
  private:
   class AcceptingSink final : public Sink {
    public:
-    void Accept(std::vector<Envelope> batch, AcceptFn done) override {
-      for (const Envelope& envelope : batch) {
-        if (!ValidateEnvelope(envelope, ParseOptions()).ok()) std::abort();
+    void Accept(std::vector<Arrival> batch, AcceptFn done) override {
+      for (const Arrival& arrival : batch) {
+        if (!ValidateEnvelope(arrival.envelope, ParseOptions()).ok()) std::abort();
       }
       done(std::vector<AcceptResult>(batch.size(), AcceptResult{absl::OkStatus(), false, "id"}));
     }

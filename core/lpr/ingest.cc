@@ -19,10 +19,13 @@ void FillCommon(Envelope* envelope, PayloadHeader* header, absl::Time arrived, R
   record->arrived_at = arrived;
 }
 
-absl::StatusOr<IngestedMessage> Detection(Envelope envelope, absl::Time arrived,
+absl::StatusOr<IngestedMessage> Detection(Arrival message, absl::Time arrived,
                                           const PayloadOptions& options) {
-  DetectionPayload payload;
-  VD_RETURN_IF_ERROR(ReadDetection(envelope.payload_json, options, &payload));
+  Envelope& envelope = message.envelope;
+  if (!message.detection.has_value()) {
+    VD_RETURN_IF_ERROR(ReadDetection(envelope.payload_json, options, &message.detection.emplace()));
+  }
+  DetectionPayload& payload = *message.detection;
   DetectionRecord record;
   FillCommon(&envelope, &payload.header, arrived, &record);
   record.checkpoint_id = std::move(payload.header.checkpoint_id);
@@ -100,17 +103,17 @@ MessageKey KeyOf(const Envelope& envelope) {
   return MakeMessageKey(envelope.message_id, envelope.edge_device_id, envelope.timestamp);
 }
 
-absl::StatusOr<IngestedMessage> IngestMessage(Envelope envelope, absl::Time arrived,
+absl::StatusOr<IngestedMessage> IngestMessage(Arrival message, absl::Time arrived,
                                               PayloadOptions options) {
   options.keep_images = true;
-  switch (envelope.data_type) {
+  switch (message.envelope.data_type) {
     case DataType::kDetection:
-      return Detection(std::move(envelope), arrived, options);
+      return Detection(std::move(message), arrived, options);
     case DataType::kHealth:
-      return Health(std::move(envelope), arrived, options);
+      return Health(std::move(message.envelope), arrived, options);
     case DataType::kConfig:
     case DataType::kControl:
-      return Other(std::move(envelope), arrived, options);
+      return Other(std::move(message.envelope), arrived, options);
   }
   return absl::InvalidArgumentError("data_type: unknown");
 }

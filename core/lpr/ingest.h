@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/lpr/payload.h"
+#include "core/lpr/sink.h"
 #include "core/message/envelope.h"
 #include "core/store/records.h"
 
@@ -30,7 +31,7 @@ struct IngestedMessage {
 // INVALID_ARGUMENT "<field>: <what>, <detail>" when the payload is not what its data type says.
 // Members that only the flat form requires may be missing: camera and time come from the envelope.
 // Of `options` keep_images is not looked at: they are kept.
-absl::StatusOr<IngestedMessage> IngestMessage(Envelope envelope, absl::Time arrived,
+absl::StatusOr<IngestedMessage> IngestMessage(Arrival message, absl::Time arrived,
                                               PayloadOptions options);
 
 // What IngestMessage would say, without its work.

@@ -1,5 +1,4 @@
 // The one way into the sink: every message of every protocol passes here.
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -35,7 +34,7 @@ struct Application::Impl::Exchange {
   std::vector<Envelope> copies;  // Only when somebody listens.
 };
 
-void Application::Impl::Accept(std::vector<Envelope> batch, std::string_view protocol,
+void Application::Impl::Accept(std::vector<Arrival> batch, std::string_view protocol,
                                std::string_view source, Sink::AcceptFn done) {
   if (batch.empty()) return done({});
   auto exchange = std::make_shared<Exchange>();
@@ -43,14 +42,17 @@ void Application::Impl::Accept(std::vector<Envelope> batch, std::string_view pro
   exchange->source = Cut(source);
   exchange->begun_ns = parts_.clock->MonotonicNanos();
   exchange->messages.reserve(batch.size());
-  for (const Envelope& envelope : batch) {
+  bool wanted = AnyWanted();
+  for (const Arrival& arrival : batch) {
+    const Envelope& envelope = arrival.envelope;
     exchange->messages.push_back(Exchange::Message{envelope.data_type, envelope.payload_json.size(),
                                                    envelope.edge_device_id});
+    wanted = wanted || envelope.data_type == DataType::kConfig;  // It may be a registration.
   }
-  const bool registers = std::any_of(batch.begin(), batch.end(), [](const Envelope& envelope) {
-    return envelope.data_type == DataType::kConfig;
-  });
-  if (AnyWanted() || registers) exchange->copies = batch;
+  if (wanted) {
+    exchange->copies.reserve(batch.size());
+    for (const Arrival& arrival : batch) exchange->copies.push_back(arrival.envelope);
+  }
   parts_.sink->Accept(std::move(batch),
                       [this, exchange, done = std::move(done)](std::vector<AcceptResult> results) {
                         NoteExchange(*exchange, results);
@@ -65,7 +67,7 @@ void Application::Impl::IngestEnvelopes(std::vector<Envelope> batch, std::string
   options.limits.max_bytes = options_.max_body_bytes;
   options.naive_zone = options_.zone;
   auto results = std::make_shared<std::vector<AcceptResult>>(batch.size());
-  std::vector<Envelope> valid;
+  std::vector<Arrival> valid;
   std::vector<size_t> places;
   valid.reserve(batch.size());
   for (size_t i = 0; i < batch.size(); ++i) {

@@ -101,11 +101,11 @@ Envelope Application::Impl::MakeEnvelope(const CallRequest& call, PayloadHeader 
   return envelope;
 }
 
-void Application::Impl::AnswerFlat(const CallRequest& call, Envelope envelope,
+void Application::Impl::AnswerFlat(const CallRequest& call, Arrival arrival,
                                    std::string_view message, std::string_view id_name,
                                    ReplyFn reply) {
-  std::vector<Envelope> batch;
-  batch.push_back(std::move(envelope));
+  std::vector<Arrival> batch;
+  batch.push_back(std::move(arrival));
   Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
          [this, message, id_name, reply = std::move(reply)](std::vector<AcceptResult> results) {
            const AcceptResult& result = results.front();
@@ -128,44 +128,48 @@ void Application::Impl::PostHealth(RoutedRequest request, ReplyFn reply) {
   IngestHealth(std::move(request), /*alias=*/false, std::move(reply));
 }
 
-absl::StatusOr<Envelope> Application::Impl::ReadFlat(CallRequest* call, DataType type,
-                                                     std::string* checkpoint_id) const {
+absl::StatusOr<Arrival> Application::Impl::ReadFlat(CallRequest* call, DataType type,
+                                                    std::string* checkpoint_id) const {
   DetectionPayload detection;
   HealthPayload health;
   const bool is_health = type == DataType::kHealth;
   PayloadHeader& header = is_health ? health.header : detection.header;
-  VD_RETURN_IF_ERROR(is_health ? ReadHealth(call->body, payload_options(), &health)
-                               : ReadDetection(call->body, payload_options(), &detection));
+  PayloadOptions options = payload_options();
+  options.keep_images = parts_.store != nullptr;
+  VD_RETURN_IF_ERROR(is_health ? ReadHealth(call->body, options, &health)
+                               : ReadDetection(call->body, options, &detection));
   VD_RETURN_IF_ERROR(CheckHeader(header, is_health ? kHealthType : kDetectionType));
   if (is_health) {
     VD_RETURN_IF_ERROR(CheckRequired(
         {{"component", !health.component.empty()}, {"status", !health.status.empty()}}));
   }
   *checkpoint_id = header.checkpoint_id;
-  return MakeEnvelope(*call, std::move(header), type, std::move(call->body));
+  Envelope envelope = MakeEnvelope(*call, header, type, std::move(call->body));
+  if (is_health || !options.keep_images) return envelope;
+  return Arrival(std::move(envelope), std::move(detection));
 }
 
 void Application::Impl::IngestDetection(RoutedRequest request, bool alias, ReplyFn reply) {
   CallRequest& call = request.call;
   std::string checkpoint_id;
-  absl::StatusOr<Envelope> envelope = ReadFlat(&call, DataType::kDetection, &checkpoint_id);
-  if (!envelope.ok()) {
-    NoteRefusal(call, "detection", envelope.status());
-    return reply(BadPayload(envelope.status()));
+  absl::StatusOr<Arrival> arrival = ReadFlat(&call, DataType::kDetection, &checkpoint_id);
+  if (!arrival.ok()) {
+    NoteRefusal(call, "detection", arrival.status());
+    return reply(BadPayload(arrival.status()));
   }
-  AnswerFlat(call, *std::move(envelope), alias ? "" : "Detection data received",
+  AnswerFlat(call, *std::move(arrival), alias ? "" : "Detection data received",
              alias ? "id" : "detection_id", std::move(reply));
 }
 
 void Application::Impl::IngestHealth(RoutedRequest request, bool alias, ReplyFn reply) {
   CallRequest& call = request.call;
   std::string checkpoint_id;
-  absl::StatusOr<Envelope> envelope = ReadFlat(&call, DataType::kHealth, &checkpoint_id);
-  if (!envelope.ok()) {
-    NoteRefusal(call, "health", envelope.status());
-    return reply(BadPayload(envelope.status()));
+  absl::StatusOr<Arrival> arrival = ReadFlat(&call, DataType::kHealth, &checkpoint_id);
+  if (!arrival.ok()) {
+    NoteRefusal(call, "health", arrival.status());
+    return reply(BadPayload(arrival.status()));
   }
-  AnswerFlat(call, *std::move(envelope), alias ? "" : "Health data received",
+  AnswerFlat(call, *std::move(arrival), alias ? "" : "Health data received",
              alias ? "id" : "health_id", std::move(reply));
 }
 
@@ -222,7 +226,7 @@ void Application::Impl::PostRegistration(RoutedRequest request, ReplyFn reply) {
     return reply(BadPayload(envelope.status()));
   }
   const std::string camera = envelope->edge_device_id;
-  std::vector<Envelope> batch;
+  std::vector<Arrival> batch;
   batch.push_back(*std::move(envelope));
   Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
          [this, camera, checkpoint, reply = std::move(reply)](std::vector<AcceptResult> results) {
@@ -251,7 +255,7 @@ void Application::Impl::PostEnvelopes(RoutedRequest request, ReplyFn reply) {
   const size_t count = parsed->items.size();
   auto ids = std::make_shared<std::vector<std::string>>();
   auto results = std::make_shared<std::vector<AcceptResult>>(count);
-  std::vector<Envelope> batch;
+  std::vector<Arrival> batch;
   std::vector<size_t> places;
   for (size_t i = 0; i < count; ++i) {
     ParsedEnvelope& item = parsed->items[i];

@@ -95,8 +95,8 @@ absl::Status Application::Impl::ReadTable(RawMessage* message) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Envelope> Application::Impl::ReadRaw(const CallRequest& call,
-                                                    RawMessage* message) const {
+absl::StatusOr<Arrival> Application::Impl::ReadRaw(const CallRequest& call,
+                                                   RawMessage* message) const {
   JsonScanLimits limits;
   limits.max_bytes = options_.max_body_bytes;
   std::vector<JsonMember> members;
@@ -147,22 +147,22 @@ absl::StatusOr<Envelope> Application::Impl::ReadRaw(const CallRequest& call,
 
 void Application::Impl::HandleRaw(CallRequest call, ReplyFn reply) {
   auto message = std::make_shared<RawMessage>();
-  absl::StatusOr<Envelope> envelope = ReadRaw(call, message.get());
-  if (envelope.ok()) {
-    const absl::Status checked = CheckPayload(*envelope);
-    if (!checked.ok()) envelope = checked;
+  absl::StatusOr<Arrival> arrival = ReadRaw(call, message.get());
+  if (arrival.ok()) {
+    const absl::Status checked = CheckPayload(arrival->envelope);
+    if (!checked.ok()) arrival = checked;
   }
   const auto answer = [this, message, reply](const AcceptResult& result) {
     reply(JsonReply(HttpStatusOf(result.status), message->Answer(result, parts_.clock->Now())));
   };
-  if (!envelope.ok()) {
-    NoteRefusal(call, "message", envelope.status());
-    return answer(AcceptResult{absl::InvalidArgumentError(envelope.status().message()), false, ""});
+  if (!arrival.ok()) {
+    NoteRefusal(call, "message", arrival.status());
+    return answer(AcceptResult{absl::InvalidArgumentError(arrival.status().message()), false, ""});
   }
-  message->message_id = envelope->message_id;
-  message->camera_id = envelope->edge_device_id;
+  message->message_id = arrival->envelope.message_id;
+  message->camera_id = arrival->envelope.edge_device_id;
   message->data = {};  // Borrowed from the call, which ends here.
-  AcceptOne(call, *std::move(envelope), message->checkpoint_id, answer);
+  AcceptOne(call, *std::move(arrival), message->checkpoint_id, answer);
 }
 
 }  // namespace viaduct

@@ -103,12 +103,13 @@ void Application::Impl::HandleEvent(CallRequest call, ReplyFn reply) {
   reply(Refused(404, absl::StrCat("no such event, ", ShownText(call.path, kMaxShownEventBytes))));
 }
 
-void Application::Impl::AcceptOne(const CallRequest& call, Envelope envelope,
+void Application::Impl::AcceptOne(const CallRequest& call, Arrival arrival,
                                   std::string checkpoint_id,
                                   std::function<void(const AcceptResult&)> done) {
-  SessionCamera camera{envelope.edge_device_id, std::move(checkpoint_id), absl::InfinitePast()};
-  std::vector<Envelope> batch;
-  batch.push_back(std::move(envelope));
+  SessionCamera camera{arrival.envelope.edge_device_id, std::move(checkpoint_id),
+                       absl::InfinitePast()};
+  std::vector<Arrival> batch;
+  batch.push_back(std::move(arrival));
   Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
          [this, instance = call.peer.instance, session = std::string(SessionOf(call)),
           camera = std::move(camera),
@@ -157,13 +158,13 @@ void Application::Impl::EventRegister(CallRequest call, ReplyFn reply) {
 
 void Application::Impl::EventDetection(CallRequest call, ReplyFn reply) {
   std::string checkpoint;
-  absl::StatusOr<Envelope> envelope = ReadFlat(&call, DataType::kDetection, &checkpoint);
-  if (!envelope.ok()) {
-    NoteRefusal(call, "detection", envelope.status());
-    return reply(Refused(envelope.status()));
+  absl::StatusOr<Arrival> arrival = ReadFlat(&call, DataType::kDetection, &checkpoint);
+  if (!arrival.ok()) {
+    NoteRefusal(call, "detection", arrival.status());
+    return reply(Refused(arrival.status()));
   }
-  const std::string camera = envelope->edge_device_id;
-  AcceptOne(call, *std::move(envelope), checkpoint,
+  const std::string camera = arrival->envelope.edge_device_id;
+  AcceptOne(call, *std::move(arrival), checkpoint,
             [this, camera, checkpoint, reply](const AcceptResult& result) {
               if (!result.status.ok()) return reply(Refused(result.status));
               JsonWriter json;
@@ -179,14 +180,14 @@ void Application::Impl::EventDetection(CallRequest call, ReplyFn reply) {
 
 void Application::Impl::EventHealth(CallRequest call, ReplyFn reply) {
   std::string checkpoint;
-  absl::StatusOr<Envelope> envelope = ReadFlat(&call, DataType::kHealth, &checkpoint);
-  if (!envelope.ok()) {
-    NoteRefusal(call, "health", envelope.status());
-    return reply(Refused(envelope.status()));
+  absl::StatusOr<Arrival> arrival = ReadFlat(&call, DataType::kHealth, &checkpoint);
+  if (!arrival.ok()) {
+    NoteRefusal(call, "health", arrival.status());
+    return reply(Refused(arrival.status()));
   }
-  const std::string camera = envelope->edge_device_id;
+  const std::string camera = arrival->envelope.edge_device_id;
   const bool production = Attribute(call, "path") == kProductionPath;
-  AcceptOne(call, *std::move(envelope), checkpoint,
+  AcceptOne(call, *std::move(arrival), checkpoint,
             [this, camera, checkpoint, production, reply](const AcceptResult& result) {
               if (!result.status.ok()) return reply(Refused(result.status));
               JsonWriter json;

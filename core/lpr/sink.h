@@ -3,14 +3,30 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/lpr/payload.h"
 #include "core/message/envelope.h"
 #include "core/store/records.h"
 
 namespace viaduct {
+
+// A message on its way into the sink.
+struct Arrival {
+  Arrival(Envelope message)
+      : envelope(std::move(message)) {}  // NOLINT(google-explicit-constructor)
+  Arrival(Envelope message, DetectionPayload read)
+      : envelope(std::move(message)), detection(std::move(read)) {}
+
+  Envelope envelope;
+  // What ReadDetection found in envelope.payload_json, its images kept, when somebody had to read
+  // it before; the sink need not read it again.
+  std::optional<DetectionPayload> detection;
+};
 
 struct AcceptResult {
   absl::Status status;     // OK: durable. Otherwise as Store::Append; the text is for the sender.
@@ -29,7 +45,7 @@ class Sink {
   // Takes valid envelopes (ParseEnvelope, ValidateEnvelope or the application made them). `done`
   // gets one result per envelope, in order, exactly once, when each is durable or refused; on any
   // thread, possibly before Accept returns. It must not block. A bad envelope fails alone.
-  virtual void Accept(std::vector<Envelope> batch, AcceptFn done) = 0;
+  virtual void Accept(std::vector<Arrival> batch, AcceptFn done) = 0;
 };
 
 }  // namespace viaduct

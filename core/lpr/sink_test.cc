@@ -43,7 +43,7 @@ std::string WithImage() {
   return absl::StrCat(R"({"annotated_image":")", absl::Base64Escape(TinyJpeg()), R"("})");
 }
 
-std::vector<AcceptResult> Accept(Sink* sink, std::vector<Envelope> batch) {
+std::vector<AcceptResult> Accept(Sink* sink, std::vector<Arrival> batch) {
   absl::Notification done;
   std::vector<AcceptResult> out;
   sink->Accept(std::move(batch), [&](std::vector<AcceptResult> results) {
@@ -58,7 +58,7 @@ std::vector<AcceptResult> Accept(Sink* sink, std::vector<Envelope> batch) {
 class ScriptedSink final : public Sink {
  public:
   ScriptedSink(absl::Status status, std::string id) : status_(std::move(status)), id_(id) {}
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override {
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override {
     ++calls;
     done(std::vector<AcceptResult>(batch.size(), AcceptResult{status_, calls > 1, id_}));
   }
@@ -134,6 +134,19 @@ TEST_F(StoreSinkTest, ABadMessageFailsAlone) {
   EXPECT_EQ(results[1].status.message(), "plates: expected an array, got a number");
   EXPECT_TRUE(results[2].status.ok()) << results[2].status;
   EXPECT_EQ(Files(), 1);
+}
+
+TEST_F(StoreSinkTest, WhatWasReadAlreadyIsNotReadAgain) {
+  PayloadOptions options;
+  options.keep_images = true;
+  DetectionPayload read;
+  ASSERT_TRUE(ReadDetection(R"({"license_plate":"12A34567"})", options, &read).ok());
+  const auto results = Accept(sink_.get(), {Arrival(Message("a", "no JSON"), std::move(read))});
+  ASSERT_TRUE(results[0].status.ok()) << results[0].status;
+  const auto page = store_->ListRecords(RecordsQuery());
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_THAT(page->rows, SizeIs(1));
+  EXPECT_EQ(page->rows[0].record.plates[0].text, "12A34567");
 }
 
 TEST_F(StoreSinkTest, TheSameImageMessageTwiceInABatchIsADuplicate) {

@@ -44,7 +44,7 @@ Envelope Message(int n) {
 bool Accept(Sink* sink, int n) {
   absl::Notification done;
   bool accepted = false;
-  std::vector<Envelope> batch;
+  std::vector<Arrival> batch;
   batch.push_back(Message(n));
   sink->Accept(std::move(batch), [&](const std::vector<AcceptResult>& results) {
     accepted = results[0].status.ok();

@@ -73,7 +73,7 @@ void StoreSink::End() {
   --unanswered_;
 }
 
-void StoreSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
+void StoreSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
   auto work = std::make_shared<Batch>();
   work->done = std::move(done);
   Begin();
@@ -89,16 +89,16 @@ void StoreSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
   if (!queued) Refuse(work.get(), absl::UnavailableError("images: busy, too many wait"));
 }
 
-void StoreSink::Prepare(std::vector<Envelope> envelopes, Batch* batch) const {
+void StoreSink::Prepare(std::vector<Arrival> arrivals, Batch* batch) const {
   const absl::Time arrived = clock_->Now();
   PayloadOptions payload;
   payload.naive_zone = options_.naive_zone;
   payload.max_bytes = options_.max_message_bytes;
-  batch->results.resize(envelopes.size());
-  batch->items.reserve(envelopes.size());
-  for (size_t i = 0; i < envelopes.size(); ++i) {
+  batch->results.resize(arrivals.size());
+  batch->items.reserve(arrivals.size());
+  for (size_t i = 0; i < arrivals.size(); ++i) {
     absl::StatusOr<IngestedMessage> message =
-        IngestMessage(std::move(envelopes[i]), arrived, payload);
+        IngestMessage(std::move(arrivals[i]), arrived, payload);
     if (!message.ok()) {
       batch->results[i].status = message.status();
       continue;

@@ -37,14 +37,14 @@ class StoreSink final : public Sink {
   // Waits until everything accepted is answered.
   ~StoreSink() override;
 
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override;
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override;
 
  private:
   struct Batch;
   struct Item;
   using BatchPtr = std::shared_ptr<Batch>;
 
-  void Prepare(std::vector<Envelope> envelopes, Batch* batch) const;
+  void Prepare(std::vector<Arrival> arrivals, Batch* batch) const;
   void WriteImages(Batch* batch);
   absl::Status WriteItemImages(const Batch& batch, Item* item, DetectionRecord* record);
   absl::Status ClaimKey(const Batch& batch, Item* item, bool* write);

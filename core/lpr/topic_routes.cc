@@ -278,7 +278,7 @@ void Application::Impl::TopicData(TopicMessage message, ReplyFn reply) {
 void Application::Impl::TopicEnvelopes(TopicMessage message, bool array, ParsedEnvelopes parsed,
                                        ReplyFn reply) {
   auto results = std::make_shared<std::vector<TopicResult>>(parsed.items.size());
-  std::vector<Envelope> batch;
+  std::vector<Arrival> batch;
   std::vector<size_t> places;
   for (size_t i = 0; i < parsed.items.size(); ++i) {
     ParsedEnvelope& item = parsed.items[i];
@@ -363,7 +363,7 @@ void Application::Impl::TopicFlat(TopicMessage message, ReplyFn reply) {
   if (message_id.empty()) message_id = envelope.message_id;
   absl::Status checked = CheckPayload(envelope);
   if (!checked.ok()) return RefuseTopic(message, message_id, checked, std::move(reply));
-  std::vector<Envelope> batch;
+  std::vector<Arrival> batch;
   batch.push_back(std::move(envelope));
   const std::string protocol(EnvelopeProtocol(message.call.protocol));
   const std::string source = message.call.peer.address;

@@ -289,8 +289,8 @@ TEST_F(TopicTest, ANameThatIsNoneIsRefused) {
 class NamingSink final : public Sink {
  public:
   explicit NamingSink(Sink* next) : next_(next) {}
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override {
-    for (const Envelope& envelope : batch) ids.push_back(envelope.message_id);
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override {
+    for (const Arrival& arrival : batch) ids.push_back(arrival.envelope.message_id);
     next_->Accept(std::move(batch), std::move(done));
   }
   std::vector<std::string> ids;

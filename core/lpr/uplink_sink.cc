@@ -7,12 +7,17 @@
 
 namespace viaduct {
 
-void UplinkSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
+void UplinkSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
   auto results = std::make_shared<std::vector<AcceptResult>>(batch.size());
-  for (size_t i = 0; i < batch.size(); ++i) (*results)[i].id = FormatKey(KeyOf(batch[i]));
+  std::vector<Envelope> envelopes;
+  envelopes.reserve(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    (*results)[i].id = FormatKey(KeyOf(batch[i].envelope));
+    envelopes.push_back(std::move(batch[i].envelope));
+  }
   auto finish = std::make_shared<AcceptFn>(std::move(done));
   const absl::Status refused =
-      spool_->Append(std::move(batch), [results, finish](std::vector<absl::Status> statuses) {
+      spool_->Append(std::move(envelopes), [results, finish](std::vector<absl::Status> statuses) {
         for (size_t i = 0; i < results->size(); ++i) {
           AcceptResult& result = (*results)[i];
           result.status = std::move(statuses[i]);

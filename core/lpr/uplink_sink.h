@@ -13,7 +13,7 @@ class UplinkSink final : public Sink {
   // The spool must outlive the sink.
   explicit UplinkSink(Spool* spool) : spool_(spool) {}
 
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override;
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override;
 
  private:
   Spool* const spool_;

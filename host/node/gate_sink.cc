@@ -4,7 +4,7 @@
 
 namespace viaduct {
 
-void GateSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
+void GateSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
   if (!closed_.load()) {
     sink_->Accept(std::move(batch), std::move(done));
     return;

@@ -14,7 +14,7 @@ class GateSink final : public Sink {
   // `sink` outlives the gate.
   explicit GateSink(Sink* sink) : sink_(sink) {}
   void Close() { closed_.store(true); }
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override;
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override;
 
  private:
   Sink* const sink_;

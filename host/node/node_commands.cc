@@ -22,7 +22,7 @@
 namespace viaduct {
 namespace {
 
-constexpr size_t kMaxNameBytes = 64;
+constexpr size_t kMaxInstanceNameBytes = 64;
 constexpr size_t kMaxCommentBytes = 1024;
 constexpr size_t kMaxReasonBytes = 1024;
 constexpr std::string_view kUpdate = "update_config";
@@ -93,7 +93,7 @@ absl::StatusOr<RevisionStore::Proposal> ReadProposal(const JsonFields& fields,
   VD_RETURN_IF_ERROR(ReadDocument(fields, revisions, &proposal));
   VD_ASSIGN_OR_RETURN(const auto request_id, fields.Text({"request_id"}, kMaxCommentBytes));
   VD_ASSIGN_OR_RETURN(const auto comment, fields.Text({"comment"}, kMaxCommentBytes));
-  VD_ASSIGN_OR_RETURN(const auto within, fields.Text({"confirm_within"}, kMaxNameBytes));
+  VD_ASSIGN_OR_RETURN(const auto within, fields.Text({"confirm_within"}, kMaxInstanceNameBytes));
   proposal.request_id = request_id.value_or("");
   proposal.comment = comment.value_or("");
   if (!within.has_value()) return proposal;
@@ -225,7 +225,7 @@ void NodeCommands::GetHealth(const CallRequest& /*request*/, const JsonFields& /
 
 void NodeCommands::TestConnection(const CallRequest& /*request*/, const JsonFields& arguments,
                                   ReplyFn reply) {
-  const auto name = arguments.Text({"instance"}, kMaxNameBytes);
+  const auto name = arguments.Text({"instance"}, kMaxInstanceNameBytes);
   if (!name.ok()) return reply(Failed(name.status()));
   std::vector<InstanceInfo> tried;
   for (InstanceInfo& info : deps_.instances->List()) {
@@ -254,7 +254,7 @@ void NodeCommands::TestConnection(const CallRequest& /*request*/, const JsonFiel
 
 void NodeCommands::RestartInstance(const CallRequest& request, const JsonFields& arguments,
                                    ReplyFn reply) {
-  const auto name = arguments.Text({"instance"}, kMaxNameBytes);
+  const auto name = arguments.Text({"instance"}, kMaxInstanceNameBytes);
   if (!name.ok()) return reply(Failed(name.status()));
   if (!name->has_value()) return reply(ErrorReply(400, "Missing required field: instance"));
   const auto known = deps_.instances->Get(**name);

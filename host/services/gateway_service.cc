@@ -65,12 +65,13 @@ void MessageFeed::Publish(const Envelope& envelope) {
   broadcast_.Publish(response, {}, [&](const Filter& filter) { return filter.Wants(envelope); });
 }
 
-void FeedSink::Accept(std::vector<Envelope> batch, AcceptFn done) {
+void FeedSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
   if (!feed_->wanted()) {
     sink_->Accept(std::move(batch), std::move(done));
     return;
   }
-  auto copy = std::make_shared<const std::vector<Envelope>>(batch);
+  auto copy = std::make_shared<std::vector<Envelope>>();
+  for (const Arrival& arrival : batch) copy->push_back(arrival.envelope);
   sink_->Accept(std::move(batch),
                 [this, copy, done = std::move(done)](std::vector<AcceptResult> results) {
                   for (size_t i = 0; i < std::min(results.size(), copy->size()); ++i) {

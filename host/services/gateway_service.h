@@ -44,7 +44,7 @@ class FeedSink final : public Sink {
  public:
   // Both outlive it.
   FeedSink(Sink* sink, MessageFeed* feed) : sink_(sink), feed_(feed) {}
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override;
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override;
 
  private:
   Sink* const sink_;

@@ -27,17 +27,17 @@ constexpr absl::Duration kPatience = absl::Seconds(20);
 // Checks as the application does, remembers what it took, and answers when it is told to.
 class FakeSink final : public Sink {
  public:
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override {
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override {
     std::vector<AcceptResult> results(batch.size());
     absl::MutexLock lock(&mutex_);
     for (size_t i = 0; i < batch.size(); ++i) {
-      results[i].status = ValidateEnvelope(batch[i], ParseOptions());
+      results[i].status = ValidateEnvelope(batch[i].envelope, ParseOptions());
       if (results[i].status.ok() && full_) {
         results[i].status = absl::ResourceExhaustedError("spool: full");
       }
       if (!results[i].status.ok()) continue;
-      results[i].duplicate = !ids_.insert(batch[i].message_id).second;
-      taken_.push_back(batch[i]);
+      results[i].duplicate = !ids_.insert(batch[i].envelope.message_id).second;
+      taken_.push_back(batch[i].envelope);
     }
     answers_.push_back([done = std::move(done), results = std::move(results)] { done(results); });
     asked_ += batch.size();
@@ -92,7 +92,7 @@ class GatewayServiceTest : public ::testing::Test {
   GatewayServiceTest() : reader_("CAM001", &clock_), feed_sink_(&sink_, &feed_) {
     service_ = std::make_unique<GatewayService>(
         [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
-          feed_sink_.Accept(std::move(batch), std::move(done));
+          feed_sink_.Accept({batch.begin(), batch.end()}, std::move(done));
         },
         &reader_, &feed_);
     grpc::ServerBuilder builder;

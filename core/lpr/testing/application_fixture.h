@@ -71,7 +71,7 @@ class RecordingPublisher final : public Publisher {
 class RefusingSink final : public Sink {
  public:
   explicit RefusingSink(absl::Status status) : status_(std::move(status)) {}
-  void Accept(std::vector<Envelope> batch, AcceptFn done) override {
+  void Accept(std::vector<Arrival> batch, AcceptFn done) override {
     done(std::vector<AcceptResult>(batch.size(), AcceptResult{status_, false, "", {}}));
   }
 
