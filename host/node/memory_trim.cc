@@ -1,18 +1,28 @@
 #include "host/node/memory_trim.h"
 
-#include <malloc.h>
 #include <sys/mman.h>
 
 #include <cinttypes>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <string>
 
+// Of jemalloc, where it is linked (host/allocator.cc).
+extern "C" __attribute__((weak)) int mallctl(const char* name, void* old_value, size_t* old_size,
+                                             void* new_value, size_t new_size);
+
 namespace viaduct {
+namespace {
+
+// 4096 is MALLCTL_ARENAS_ALL.
+constexpr const char* kPurgeAll = "arena.4096.purge";
+
+}  // namespace
 
 void TrimAfterStart() {
-  malloc_trim(0);
+  if (mallctl != nullptr) mallctl(kPurgeAll, nullptr, nullptr, nullptr, 0);
   std::ifstream maps("/proc/self/maps");
   std::string line;
   while (std::getline(maps, line)) {
