@@ -202,10 +202,11 @@ class Trial:
         if done.returncode != 0:
             raise Failure(f"ledger read: {done.stderr.strip()}")
 
-    def judge(self, max_lost=0, fresh_mark="", min_stored=1):
+    def judge(self, max_lost=0, fresh_mark="", min_stored=1, max_altered=0):
         logs = [p for p in self.logs if os.path.exists(p)]
         command = [self.build.program("ledger"), "judge", *logs, "--json",
-                   "--max-lost", str(max_lost), "--min-stored", str(min_stored)]
+                   "--max-lost", str(max_lost), "--min-stored", str(min_stored),
+                   "--max-altered", str(max_altered)]
         if fresh_mark:
             command += ["--fresh-mark", fresh_mark]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

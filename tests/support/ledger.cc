@@ -142,8 +142,9 @@ Verdict Ledger::Judge(const LedgerRules& rules) const {
     const SourceVerdict v = JudgeSource(seen, fresh_order);
     Complain(verdict, source, "lost", v.lost, rules.max_lost);
     Complain(verdict, source, "doubled", v.doubled, 0);
-    Complain(verdict, source, "changed", v.changed, 0);
-    Complain(verdict, source, "unknown", v.unknown, 0);
+    const bool excused = v.changed + v.unknown <= rules.max_altered;
+    Complain(verdict, source, "changed", excused ? 0 : v.changed, 0);
+    Complain(verdict, source, "unknown", excused ? 0 : v.unknown, 0);
     if (v.stored < rules.min_stored) {
       verdict.mistakes.push_back(
           absl::StrCat(source, ": stored ", v.stored, " of at least ", rules.min_stored));

@@ -25,7 +25,10 @@ namespace viaduct::support {
 inline constexpr size_t kMaxNamedIds = 10;
 
 struct LedgerRules {
-  uint64_t max_lost = 0;    // What the node itself has counted as lost (damage runs only).
+  uint64_t max_lost = 0;  // What the node itself has counted as lost (damage runs only).
+  // Rows that differ or name nobody because damage hit them where nothing notices (damage runs
+  // only).
+  uint64_t max_altered = 0;
   uint64_t min_stored = 1;  // A run that stored nothing proves nothing.
   std::string fresh_mark;   // When set: after this mark messages must have flowed again,
   uint64_t min_fresh = 1;   // at least so many accepted and stored.

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   judge->add_option("logs", logs, "Logs of generators and of `read`, in the order of time")
       ->required();
   judge->add_option("--max-lost", rules.max_lost, "Losses that the node itself has counted");
+  judge->add_option("--max-altered", rules.max_altered, "Rows that damage may have changed");
   judge->add_option("--min-stored", rules.min_stored);
   judge->add_option("--fresh-mark", rules.fresh_mark, "Messages must have flowed after this mark");
   judge->add_option("--min-fresh", rules.min_fresh);

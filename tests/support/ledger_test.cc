@@ -116,6 +116,17 @@ TEST(Ledger, AllowsOnlyTheLossThatTheNodeCounted) {
   EXPECT_FALSE(JudgeText(log, rules).ok());
 }
 
+TEST(Ledger, AllowsOnlyTheRowsThatDamageCanHaveChanged) {
+  const std::string log =
+      "claimed A d\naccepted A\nclaimed B d\naccepted B\n"
+      "stored sqlite A other\nstored sqlite ? d\nstored sqlite B d\n";
+  LedgerRules rules;
+  rules.max_altered = 2;
+  EXPECT_TRUE(JudgeText(log, rules).ok());
+  rules.max_altered = 1;
+  EXPECT_FALSE(JudgeText(log, rules).ok());
+}
+
 TEST(Ledger, RefusesALineItCannotRead) {
   for (const char* text : {"claimed A\n", "stored A d\n", "lost A d\n", "\n", "accepted \n"}) {
     Ledger ledger;
