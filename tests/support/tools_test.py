@@ -17,12 +17,14 @@ def run(t):
     relay = t.relay(int(sink.stdout.readline().split()[1]))
     loads = [t.http_load(relay.port, seconds=60, retry=True, rate=1000, form=form)
              for form in ("envelope", "array")]
+    connections = lambda: json.loads(relay.say("stats"))["connections"]  # noqa: E731
+    wait_for(lambda: connections() >= len(loads), 10, "all generators to connect")
     for _ in range(10):
-        before = json.loads(relay.say("stats"))["connections"]
+        before = connections()
         relay.say(t.random.choice(["reset", "budget 5000 reset", "delay 3"]))
         relay.say("reset")
-        wait_for(lambda: json.loads(relay.say("stats"))["connections"] > before, 10,
-                 "a new connection after a reset")
+        wait_for(lambda b=before: connections() >= b + len(loads), 10,
+                 "all generators to connect anew after a reset")
     relay.say("pass")
     accepted = 0
     for load in loads:
