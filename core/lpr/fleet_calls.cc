@@ -8,6 +8,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/lpr/device_status.h"
 #include "core/lpr/json_fields.h"
 #include "core/lpr/session_reply.h"
 #include "core/lpr/topic_names.h"
@@ -25,8 +26,8 @@ constexpr absl::string_view kSystemStatus = "system/status/";
 constexpr absl::string_view kSystemControl = "system/control/";
 constexpr absl::string_view kCameraTopics = "lprserver/cameras/";
 constexpr std::string_view kErrorTopic = "lpr/data/error";
-constexpr std::string_view kOffline = "offline";
-constexpr size_t kMaxStatusBytes = 4096;
+constexpr std::string_view kUp = "UP";
+constexpr size_t kMaxTypeBytes = 4096;
 constexpr int kSystemQos = 1;
 constexpr int kCameraQos = 2;
 
@@ -57,15 +58,6 @@ std::string HostOf(std::string_view peer) {
   return std::string(peer.substr(0, colon == std::string_view::npos ? peer.size() : colon));
 }
 
-// {"status": "offline"} or the word alone. What is neither is refused by the application.
-bool SaysOffline(const std::string& body) {
-  if (body == kOffline) return true;
-  const auto fields = JsonFields::Parse(body, kMaxStatusBytes);
-  if (!fields.ok()) return false;
-  const auto word = fields->Text({"status"}, kMaxStatusBytes);
-  return word.ok() && word->value_or("") == kOffline;
-}
-
 // Messages are many and long; only what may be one of these is read twice.
 std::string NodeMessageType(const std::string& body) {
   const bool likely =
@@ -74,7 +66,7 @@ std::string NodeMessageType(const std::string& body) {
   if (!likely) return "";
   const auto fields = JsonFields::Parse(body, Fleet::kMaxAnswerBytes);
   if (!fields.ok()) return "";
-  const auto type = fields->Text({"type"}, kMaxStatusBytes);
+  const auto type = fields->Text({"type"}, kMaxTypeBytes);
   return type.ok() ? type->value_or("") : "";
 }
 
@@ -97,12 +89,13 @@ CallReply RegisterReply(bool plain, std::string_view device, const absl::Status&
 }  // namespace
 
 void FleetCalls::Handle(CallRequest request, ReplyFn reply) {
+  const bool of_peer = request.protocol == "http";  // Its methods; else a listener's or road's.
+  if (request.method == kUp && !of_peer) return reply(Introduce());
   if (IsSessionProtocol(request.protocol)) {
     return HandleSession(std::move(request), std::move(reply));
   }
   if (request.method == kPublish) {
-    // A listener says so; of HTTP it would be the peer.
-    if (request.protocol == "http") return reply(ErrorReply(405, "method not allowed"));
+    if (of_peer) return reply(ErrorReply(405, "method not allowed"));
     return HandleTopic(std::move(request), std::move(reply));
   }
   parts_.application->Handle(std::move(request), std::move(reply));
@@ -110,9 +103,8 @@ void FleetCalls::Handle(CallRequest request, ReplyFn reply) {
 
 // ---- sessions
 
-// UP and COMMAND come from a road, whose peer is the server; the rest from a listener.
+// COMMAND comes from a road, whose peer is the server; the rest from a listener.
 void FleetCalls::HandleSession(CallRequest request, ReplyFn reply) {
-  if (request.method == "UP") return reply(Introduce());
   if (request.method == "COMMAND") return RunCommand(std::move(request), std::move(reply));
   if (request.method == "EVENT" && request.path == kRegister) {
     return Register(request, std::move(reply));
@@ -312,6 +304,14 @@ void FleetCalls::RunCommand(CallRequest request, ReplyFn reply) {
 
 // ---- topics
 
+// What is no status is refused by the application.
+void FleetCalls::ReadStatus(const std::string& body, TopicNews* news) {
+  absl::StatusOr<DeviceStatus> status = ReadDeviceStatus(body, body.size());
+  if (!status.ok()) return;
+  news->closes = status->word == kOfflineWord;
+  news->facts = std::move(status->facts);
+}
+
 // What a topic says of the way to its device; false: nothing.
 bool FleetCalls::ReadTopic(const CallRequest& request, TopicNews* news) const {
   const TopicMatch match = MatchTopic(request.path);
@@ -321,7 +321,7 @@ bool FleetCalls::ReadTopic(const CallRequest& request, TopicNews* news) const {
   const bool camera = absl::StartsWith(request.path, kCameraTopics) && !IsRetained(request) &&
                       (match.kind == TopicKind::kDetection || match.kind == TopicKind::kHealth);
   if (request.body.empty() || (!news->system && !camera)) return false;
-  news->closes = news->system && SaysOffline(request.body);
+  if (news->system) ReadStatus(request.body, news);
   road.instance = request.peer.instance;
   road.protocol = request.protocol;
   road.address = request.peer.address;
@@ -361,7 +361,7 @@ void FleetCalls::HandleTopic(CallRequest request, ReplyFn reply) {
 void FleetCalls::TakeTopic(Fleet* fleet, const ListenerLives& lives, const TopicNews& news) {
   const std::string& instance = news.road.instance;
   if (lives.Of(instance) == news.life) {
-    if (!news.closes) fleet->roads().Open(news.device_id, DeviceFacts(), news.road);
+    if (!news.closes) fleet->roads().Open(news.device_id, news.facts, news.road);
     // The listener may have gone while it was opened.
     if (news.closes || lives.Of(instance) != news.life) fleet->CloseWay(instance, news.road.topic);
   }

@@ -25,7 +25,6 @@ namespace viaduct {
 class FleetCalls final : public CallHandler {
  public:
   static constexpr size_t kMaxIntroductionBytes = 16u << 10;
-  static constexpr size_t kMaxFactBytes = 255;  // A host name, a version.
 
   struct Parts {  // All outlive it.
     const Clock* clock = nullptr;
@@ -81,6 +80,7 @@ class FleetCalls final : public CallHandler {
   // What a message by topic tells of the way to a device.
   struct TopicNews {
     std::string device_id;
+    DeviceFacts facts;
     DeviceRoad road;
     bool system = false;  // A status; else data of a camera.
     bool closes = false;  // It says that it goes.
@@ -90,6 +90,7 @@ class FleetCalls final : public CallHandler {
 
   void HandleTopic(CallRequest request, ReplyFn reply);
   bool ReadTopic(const CallRequest& request, TopicNews* news) const;
+  static void ReadStatus(const std::string& body, TopicNews* news);
   static void TakeTopic(Fleet* fleet, const ListenerLives& lives, const TopicNews& news);
 
   const Parts parts_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/lpr/device_status.h"
 #include "core/lpr/testing/application_fixture.h"
 
 namespace viaduct {
@@ -74,6 +75,11 @@ class FleetCallsTest : public ApplicationTest {
     if (!state.has_value() || state->roads.empty()) return "";
     const DeviceRoad& road = state->roads.front();
     return road.session.empty() ? road.topic : road.session;
+  }
+
+  DeviceFacts FactsOf(const std::string& device) {
+    const auto state = fleet_->roads().Find(device, clock_.Now());
+    return state.has_value() ? state->facts : DeviceFacts{"none", "none"};
   }
 
   TimerQueue timers_;
@@ -149,6 +155,37 @@ TEST_F(FleetCallsTest, StatusTopicsOpenAndCloseTheRoadByTopic) {
   EXPECT_EQ(RoadOf("7"), "");
 }
 
+TEST_F(FleetCallsTest, AStatusAtItsTopicTellsWhatTheNodeIs) {
+  const Json online = {{"status", "online"}, {"hostname", "pi-9"}, {"version", "1.2"}};
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", online.dump());
+  EXPECT_EQ(FactsOf("EDGE9").hostname, "pi-9");
+  EXPECT_EQ(FactsOf("EDGE9").version, "1.2");
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", R"({"status":"online","version":"1.3"})");
+  EXPECT_EQ(FactsOf("EDGE9").hostname, "pi-9") << "what is not said is not changed";
+  EXPECT_EQ(FactsOf("EDGE9").version, "1.3");
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", R"({"status":"offline"})");
+  EXPECT_EQ(Get("/api/devices/EDGE9").json()["device"]["hostname"], "pi-9") << "it is kept";
+}
+
+// Devices that are no nodes have their own ideas of these fields.
+TEST_F(FleetCallsTest, AStatusCountsWithoutFactsThatAreNone) {
+  Json online = {{"status", "online"}, {"hostname", {"pi"}}, {"version", 7}};
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", online.dump());
+  EXPECT_EQ(RoadOf("EDGE9"), "system/control/EDGE9");
+  online = {{"status", "online"}, {"hostname", std::string(kMaxFactBytes + 1, 'x')}};
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", online.dump());
+  EXPECT_EQ(FactsOf("EDGE9").hostname, "");
+  EXPECT_EQ(FactsOf("EDGE9").version, "");
+  EXPECT_EQ(Get("/api/devices/EDGE9").json()["device"]["hostname"], "");
+}
+
+TEST_F(FleetCallsTest, ALongStatusIsUnderstoodAsWell) {
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", "online");
+  const Json offline = {{"note", std::string(8000, 'x')}, {"status", "offline"}};
+  Tell("mqtt", "PUBLISH", "system/status/EDGE9", offline.dump());
+  EXPECT_EQ(RoadOf("EDGE9"), "");
+}
+
 TEST_F(FleetCallsTest, WhatIsRefusedByTopicOpensNoRoad) {
   int told = 0;
   fleet_->roads().SetOnNews([&told] { ++told; });
@@ -211,11 +248,14 @@ TEST_F(FleetCallsTest, ANodeWithoutAStoreKnowsTheWaysByTopic) {
 }
 
 TEST_F(FleetCallsTest, ARoadSaysWhoItsNodeIs) {
-  const Reply up = Tell("socketio", "UP", "", "", "");
-  EXPECT_EQ(up.attribute("event"), "node_register");
-  EXPECT_EQ(up.json()["device_id"], "EDGE1");
-  EXPECT_EQ(up.json()["hostname"], "pi");
-  EXPECT_EQ(up.json()["version"], "9.9");
+  for (const char* protocol : {"socketio", "websocket", "mqtt"}) {
+    const Reply up = Tell(protocol, "UP", "", "", "");
+    EXPECT_EQ(up.attribute("event"), "node_register") << protocol;
+    EXPECT_EQ(up.json()["device_id"], "EDGE1");
+    EXPECT_EQ(up.json()["hostname"], "pi");
+    EXPECT_EQ(up.json()["version"], "9.9");
+  }
+  EXPECT_NE(Tell("http", "UP", "/", "").status, 200) << "the method is its peer's word";
 }
 
 TEST_F(FleetCallsTest, CommandsReachTheNodeAndAreAnsweredInOneForm) {

@@ -11,6 +11,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/lpr/device_status.h"
 #include "core/lpr/ingest.h"
 #include "core/lpr/json_fields.h"
 #include "core/lpr/named_texts.h"
@@ -26,8 +27,6 @@ constexpr absl::string_view kProcessed = "lpr/data/processed";
 constexpr absl::string_view kError = "lpr/data/error";
 constexpr std::string_view kDetectionType = "detection_result";
 constexpr std::string_view kHealthType = "health_check";
-constexpr size_t kMaxStatusBytes = 64;
-constexpr std::string_view kOffline = "offline";
 constexpr size_t kMaxRefusedIds = 65536;  // Of one payload; no client has more under way.
 
 // What became of one message, as the ack topic words it.
@@ -121,23 +120,6 @@ absl::Status KindOfType(const std::string& type, TopicKind* kind) {
         " or ", AbslView(kRegistrationType), ", got ", ShownText(type)));
   }
   return absl::OkStatus();
-}
-
-// {"status": "online"} or the word alone.
-absl::StatusOr<std::string> ReadStatusWord(const std::string& body, size_t max_bytes) {
-  std::string word = body;
-  const size_t begin = body.find_first_not_of(" \t\r\n");
-  if (begin != std::string::npos && body[begin] == '{') {
-    const absl::StatusOr<JsonFields> fields = JsonFields::Parse(body, max_bytes);
-    if (!fields.ok()) return fields.status();
-    const auto text = fields->Text({"status"}, kMaxStatusBytes);
-    if (!text.ok()) return text.status();
-    if (!text->has_value()) return absl::InvalidArgumentError("Missing required field: status");
-    word = **text;
-  }
-  const absl::Status checked = CheckIdentifier(word, kMaxStatusBytes);
-  if (checked.ok()) return word;
-  return absl::InvalidArgumentError(absl::StrCat("status: ", checked.message()));
 }
 
 bool IsRetained(const CallRequest& call) {
@@ -376,15 +358,16 @@ void Application::Impl::TopicFlat(TopicMessage message, ReplyFn reply) {
 
 // A retained one tells of the past: nobody was seen now.
 void Application::Impl::TopicStatus(TopicMessage message, ReplyFn reply) {
-  const absl::StatusOr<std::string> word =
-      ReadStatusWord(message.call.body, options_.max_body_bytes);
-  if (!word.ok()) return RefuseTopic(message, "", word.status(), std::move(reply));
+  const absl::StatusOr<DeviceStatus> status =
+      ReadDeviceStatus(message.call.body, options_.max_body_bytes);
+  if (!status.ok()) return RefuseTopic(message, "", status.status(), std::move(reply));
   if (parts_.store == nullptr) return reply(ErrorReply(501, "this node keeps no devices"));
   DeviceRecord record;
   record.device_id = message.device;
   record.at = parts_.clock->Now();
-  record.status = *word;
-  record.seen = !IsRetained(message.call) && *word != kOffline;
+  record.status = status->word;
+  if (!status->facts.hostname.empty()) record.hostname = status->facts.hostname;
+  record.seen = !IsRetained(message.call) && status->word != kOfflineWord;
   std::vector<StoreRecord> records;
   records.emplace_back(std::move(record));
   parts_.store->Append(std::move(records),

@@ -12,6 +12,7 @@ using Json = nlohmann::json;
 
 constexpr size_t kMaxErrorBytes = 512;
 constexpr size_t kMaxIdBytes = 256;
+constexpr size_t kMaxFactBytes = 255;
 
 std::string TextOf(const Json& object, const char* key, size_t max_bytes) {
   const auto it = object.find(key);
@@ -72,8 +73,17 @@ std::string JoinEnvelopes(const std::vector<std::string_view>& envelopes) {
   return out;
 }
 
-std::string StatusPayload(std::string_view device_id, std::string_view status, long long wall_ns) {
+NodeFacts ReadFacts(std::string_view introduction) {
+  const Json json = Parse(introduction);
+  if (!json.is_object()) return {};
+  return {TextOf(json, "hostname", kMaxFactBytes), TextOf(json, "version", kMaxFactBytes)};
+}
+
+std::string StatusPayload(std::string_view device_id, std::string_view status, long long wall_ns,
+                          const NodeFacts& facts) {
   Json json = {{"device_id", device_id}, {"status", status}};
+  if (!facts.hostname.empty()) json["hostname"] = facts.hostname;
+  if (!facts.version.empty()) json["version"] = facts.version;
   if (wall_ns != 0) {
     json["timestamp"] =
         absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixNanos(wall_ns), absl::UTCTimeZone());

@@ -33,8 +33,19 @@ std::string ReadMessageId(std::string_view payload);
 // One envelope as it is, several as an array.
 std::string JoinEnvelopes(const std::vector<std::string_view>& envelopes);
 
-// {"device_id":...,"status":...,"timestamp":...}, retained on system/status/{device_id}. `wall_ns`
-// 0: without a timestamp, for a will that is written before the time is known.
-std::string StatusPayload(std::string_view device_id, std::string_view status, long long wall_ns);
+// What a node tells of itself beside its status; "" is left out.
+struct NodeFacts {
+  std::string hostname;
+  std::string version;
+};
+
+// The facts in what a node says to a server that it has found: {"hostname"?, "version"?, ...}.
+NodeFacts ReadFacts(std::string_view introduction);
+
+// {"device_id":...,"status":...,"timestamp":...} and the facts, retained on
+// system/status/{device_id}. `wall_ns` 0: without a timestamp, for a will that is written before
+// the time is known.
+std::string StatusPayload(std::string_view device_id, std::string_view status, long long wall_ns,
+                          const NodeFacts& facts = {});
 
 }  // namespace viaduct::mqtt

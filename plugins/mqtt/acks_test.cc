@@ -67,7 +67,25 @@ TEST(StatusPayload, SaysWhoHowAndWhen) {
   EXPECT_EQ(json["device_id"], "CAM\"1");
   EXPECT_EQ(json["status"], "online");
   EXPECT_EQ(json["timestamp"], "2024-01-15T10:30:00.000Z");
-  EXPECT_FALSE(nlohmann::json::parse(StatusPayload("C", "offline", 0)).contains("timestamp"));
+  const auto will = nlohmann::json::parse(StatusPayload("C", "offline", 0));
+  EXPECT_EQ(will.size(), 2u) << will;
+}
+
+TEST(StatusPayload, SaysWhatTheNodeIs) {
+  const NodeFacts facts = ReadFacts(R"({"device_id":"N","hostname":"pi","version":"1.2"})");
+  const auto json = nlohmann::json::parse(StatusPayload("C", "online", 1, facts));
+  EXPECT_EQ(json["device_id"], "C");
+  EXPECT_EQ(json["hostname"], "pi");
+  EXPECT_EQ(json["version"], "1.2");
+}
+
+TEST(ReadFacts, LeavesOutWhatIsNone) {
+  for (const char* garbage : {"", "[", "[]", "pi", R"({"hostname":7,"version":["1"]})", "{}"}) {
+    const NodeFacts facts = ReadFacts(garbage);
+    EXPECT_EQ(facts.hostname + facts.version, "") << garbage;
+  }
+  const std::string large(1 << 20, 'x');
+  EXPECT_EQ(ReadFacts(R"({"hostname":")" + large + "\"}").hostname.size(), 255u);
 }
 
 }  // namespace

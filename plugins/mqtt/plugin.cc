@@ -262,7 +262,10 @@ class ClientRole {
     publisher_.Flush();
   }
   void Cancel(const sdk::TokenList& tokens) { publisher_.Cancel({tokens.begin(), tokens.size()}); }
-  void OnReply(const vd_reply& reply) { publisher_.Answer(reply.token, PublicationsOf(reply)); }
+  void OnReply(const vd_reply& reply) {
+    if (reply.token == kUpToken) return publisher_.SayOnline(ReadFacts(sdk::Text(reply.body)));
+    publisher_.Answer(reply.token, PublicationsOf(reply));
+  }
 
   // Every kStatsIntervalNs, on the lane.
   void PublishStats() {
@@ -276,17 +279,30 @@ class ClientRole {
   }
 
  private:
+  static constexpr uint64_t kUpToken = 0;  // No command's ticket.
+
   Publisher::Events MakeEvents() {
     Publisher::Events events;
     events.on_done = [this](absl::Span<const DeliveryResult> results) { Complete(results); };
     events.on_ready = [this] {
       host_.SetHealth(sdk::Health::kHealthy);
       host_.OnRoom(0);
+      Introduce();
     };
     events.on_ended = [this](const absl::Status& why) { host_.Fail(CodeOf(why), MessageOf(why)); };
     events.on_command = [this](const Command& command) { return Ask(command); };
     events.wall_ns = [this] { return host_.WallNs(); };
     return events;
+  }
+
+  // A host that does not say what its node is leaves the server without the word.
+  void Introduce() {
+    vd_call call = sdk::Record<vd_call>();
+    call.token = kUpToken;
+    call.protocol = sdk::Str("mqtt");
+    call.method = sdk::Str("UP");
+    call.peer = sdk::Str(peer_);
+    if (!host_.Call(call).ok()) publisher_.SayOnline({});
   }
 
   absl::Status Ask(const Command& command) {

@@ -108,7 +108,6 @@ void Publisher::OnConnected() {
 }
 
 void Publisher::OnSubscribed() {
-  PublishStatus("online");
   {
     absl::MutexLock lock(&mutex_);
     ready_ = true;
@@ -120,16 +119,26 @@ void Publisher::OnSubscribed() {
   --telling_;
 }
 
-void Publisher::PublishStatus(std::string_view status) {
+Publication Publisher::Status(std::string_view word, const NodeFacts& facts) const {
   Publication publication;
   publication.topic = absl::StrCat("system/status/", options_.device_id);
-  publication.payload = StatusPayload(options_.device_id, status, events_.wall_ns());
+  publication.payload = StatusPayload(options_.device_id, word, events_.wall_ns(), facts);
   publication.retain = true;
-  // The status is news, not data: one that can not be sent is made good by the will.
-  session_->Publish(publication).status().IgnoreError();
+  return publication;
 }
 
-void Publisher::OnFarewell() { PublishStatus("offline"); }
+void Publisher::SayOnline(const NodeFacts& facts) {
+  Publication status = Status("online", facts);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!ready_) return;
+    answers_.push_back(std::move(status));
+  }
+  session_->Wake();
+}
+
+// The status is news, not data: one that can not be sent is made good by the will.
+void Publisher::OnFarewell() { session_->Publish(Status("offline", {})).status().IgnoreError(); }
 
 void Publisher::OnArrival(const Arrival& arrival) {
   if (arrival.topic == ack_topic_) return OnAcks(arrival.payload);

@@ -70,7 +70,7 @@ class Publisher final : public SessionHandler {
  public:
   struct Events {
     std::function<void(absl::Span<const DeliveryResult>)> on_done;
-    std::function<void()> on_ready;                          // Connected: there is credit.
+    std::function<void()> on_ready;  // Connected: there is credit, and SayOnline is to follow.
     std::function<void(const absl::Status& why)> on_ended;   // The connection is gone for good.
     std::function<absl::Status(const Command&)> on_command;  // Not OK: there will be no answer.
     std::function<int64_t()> wall_ns;
@@ -89,6 +89,8 @@ class Publisher final : public SessionHandler {
   void Flush() { session_->Wake(); }
   void Cancel(absl::Span<const uint64_t> tokens);
   void Answer(uint64_t ticket, std::vector<Publication> publications);
+  // Tells the server that this node is there, and what it is.
+  void SayOnline(const NodeFacts& facts);
 
   static constexpr size_t kMaxCommands = 64;  // Under way at once.
   // Over that, too large, or retained.
@@ -135,7 +137,7 @@ class Publisher final : public SessionHandler {
   void EndPublication(uint64_t publication, DeliveryOutcome outcome, const absl::Status& status);
   // Ends what is overdue; the time until the next one is.
   absl::Duration ExpireDue();
-  void PublishStatus(std::string_view status);
+  Publication Status(std::string_view word, const NodeFacts& facts) const;
   void TellDone();
 
   const PublisherOptions options_;
@@ -150,7 +152,7 @@ class Publisher final : public SessionHandler {
   absl::flat_hash_set<std::string> ids_ ABSL_GUARDED_BY(mutex_);  // Of all that is held.
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;                      // The same.
   size_t telling_ ABSL_GUARDED_BY(mutex_) = 0;                    // Calls of events under way.
-  std::vector<Publication> answers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Publication> answers_ ABSL_GUARDED_BY(mutex_);      // The status among them.
   absl::flat_hash_map<uint64_t, std::string> commands_ ABSL_GUARDED_BY(mutex_);  // Correlation.
   uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;
   uint64_t dropped_commands_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -130,7 +130,9 @@ def reading(fleet):
     expect([c["instance"] for c in tried] == ["uplink"] and tried[0]["ok"], tried)
     expect(tried[0]["measured"] and tried[0]["latency_ms"] > 0, tried)
     known = fleet.nodes()
-    expect(known["EDGE-WS"].get("version") and known["EDGE-WS"].get("hostname"), known["EDGE-WS"])
+    facts = {(known[of].get("version"), known[of].get("hostname"))
+             for of in ("EDGE-WS", "EDGE-RAW", "EDGE-MQ")}
+    expect(len(facts) == 1 and all(facts.pop()), f"not one version and hostname of all: {known}")
     expect(set(fleet.nodes("--status", "online", "--prefix", "EDGE-")) ==
            {"EDGE-WS", "EDGE-RAW", "EDGE-MQ"}, known)
     expect(fleet.nodes("--prefix", "EDGE-M").keys() == {"EDGE-MQ"}, "the prefix")
@@ -362,7 +364,8 @@ def killed(fleet, watch, seen, node):
                          body["status"] == "offline" for name, body in seen), PATIENCE_S,
              "device_status of the killed node")
     expect("no live road" in fleet.send("EDGE-MQ", "get_status", code=NO_ROAD), "a road to the dead")
-    wait_for(lambda: fleet.nodes("--status", "offline").get("EDGE-MQ"), PATIENCE_S, "offline")
+    gone = wait_for(lambda: fleet.nodes("--status", "offline").get("EDGE-MQ"), PATIENCE_S, "offline")
+    expect(gone.get("hostname"), f"its hostname is not kept: {gone}")
     node.start()
     watch.await_node("EDGE-MQ", "ONLINE")
 

@@ -272,7 +272,12 @@ TEST_P(PublisherTest, TellsItsStatusAlsoWhenItDies) {
   };
   {
     Road road(broker_, version_5());
+    EXPECT_EQ(last(), "") << "who it is comes with it";
+    road.publisher->SayOnline({"pi", "1.2"});
     EXPECT_TRUE(Eventually([&] { return last() == "online"; }));
+    const Json online = Json::parse(server.On("system/status/CAM1").back().payload);
+    EXPECT_EQ(online["hostname"], "pi");
+    EXPECT_EQ(online["version"], "1.2");
   }
   EXPECT_TRUE(Eventually([&] { return last() == "offline"; }));
   RealPeer late(SessionOn(broker_, "late"), {"system/status/+"});
