@@ -26,7 +26,7 @@ class AnswerWatch {
   // `limit_ns`: how long a publication may stay without an answer once all was sent.
   explicit AnswerWatch(int64_t limit_ns) : limit_ns_(limit_ns) {}
 
-  void Sent() { ++unanswered_; }  // A publication.
+  void Sent() { ++unanswered_; }  // A publication, or a probe.
   void Answered() {
     if (unanswered_ > 0) --unanswered_;
     waiting_since_ns_ = 0;

@@ -267,6 +267,21 @@ class ClientRole {
     publisher_.Answer(reply.token, PublicationsOf(reply));
   }
 
+  Status Probe(const vd_probe& probe) {
+    const int64_t left = std::max<int64_t>(probe.deadline_ns - host_.MonotonicNs(), 0);
+    const bool begun = publisher_.Probe(
+        absl::Nanoseconds(left),
+        [host = host_, token = probe.token](const absl::Status& status, absl::Duration trip) {
+          vd_probe_result result = sdk::Record<vd_probe_result>();
+          result.token = token;
+          result.code = status.raw_code();
+          result.round_trip_ns = absl::ToInt64Nanoseconds(trip);
+          result.detail = sdk::Str(MessageOf(status));
+          host.ProbeDone(result);
+        });
+    return begun ? Status() : sdk::ResourceExhausted("probe: one is under way");
+  }
+
   // Every kStatsIntervalNs, on the lane.
   void PublishStats() {
     const uint64_t now = publisher_.dropped_commands();
@@ -331,7 +346,10 @@ std::string HostName() {
   return host_name;
 }
 
-class Mqtt final : public sdk::Plugin, public sdk::Deliver, public sdk::CallHandler {
+class Mqtt final : public sdk::Plugin,
+                   public sdk::Deliver,
+                   public sdk::CallHandler,
+                   public sdk::Prober {
  public:
   using Plugin::Plugin;
 
@@ -381,6 +399,7 @@ class Mqtt final : public sdk::Plugin, public sdk::Deliver, public sdk::CallHand
     return {};
   }
   void CancelDelivery(uint32_t, const sdk::TokenList& tokens) override { client_->Cancel(tokens); }
+  Status Probe(uint32_t, const vd_probe& probe) override { return client_->Probe(probe); }
 
  private:
   Options options_;

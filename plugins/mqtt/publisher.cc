@@ -93,6 +93,13 @@ void Publisher::Answer(uint64_t ticket, std::vector<Publication> publications) {
   session_->Wake();
 }
 
+bool Publisher::Probe(absl::Duration timeout, Prober::DoneFn done) {
+  const bool begun =
+      prober_.Ask(MonotonicNs() + absl::ToInt64Nanoseconds(timeout), std::move(done));
+  session_->Wake();
+  return begun;
+}
+
 uint64_t Publisher::dropped_commands() const {
   absl::MutexLock lock(&mutex_);
   return dropped_commands_;
@@ -219,6 +226,7 @@ void Publisher::EndTooLarge(uint64_t publication) {
 }
 
 absl::Duration Publisher::OnTurn() {
+  const absl::Duration probed = TurnProber();
   SendAnswers();
   while (sent_.size() < options_.max_publications) {
     std::vector<Delivery> batch = NextBatch();
@@ -227,7 +235,19 @@ absl::Duration Publisher::OnTurn() {
   }
   const absl::Duration wait = ExpireDue();
   TellDone();
-  return wait;
+  return std::min(wait, probed);
+}
+
+absl::Duration Publisher::TurnProber() {
+  bool ready = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    ready = ready_;
+  }
+  return prober_.OnTurn(MonotonicNs(), [this, ready]() -> absl::StatusOr<int> {
+    if (!ready) return 0;
+    return session_->Unsubscribe(absl::StrCat("system/probe/", options_.device_id));
+  });
 }
 
 void Publisher::SendAnswers() {
@@ -378,6 +398,7 @@ void Publisher::OnEnded(const absl::Status& why) {
   held_.clear();
   sent_.clear();
   TellDone();
+  prober_.End(why);
   if (!why.ok()) events_.on_ended(why);
 }
 

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "plugins/mqtt/acks.h"
+#include "plugins/mqtt/prober.h"
 #include "plugins/mqtt/session.h"
 
 namespace viaduct::mqtt {
@@ -89,6 +90,8 @@ class Publisher final : public SessionHandler {
   void Flush() { session_->Wake(); }
   void Cancel(absl::Span<const uint64_t> tokens);
   void Answer(uint64_t ticket, std::vector<Publication> publications);
+  // Prober::Ask.
+  bool Probe(absl::Duration timeout, Prober::DoneFn done);
   // Tells the server that this node is there, and what it is.
   void SayOnline(const NodeFacts& facts);
 
@@ -118,6 +121,7 @@ class Publisher final : public SessionHandler {
   void OnSubscribed() override;
   void OnArrival(const Arrival& arrival) override;
   void OnPublished(int id, int reason) override;
+  void OnUnsubscribed(int id) override { prober_.OnAnswer(id, MonotonicNs()); }
   absl::Duration OnTurn() override;
   bool may_read() const override { return true; }
   bool may_write() const override { return true; }
@@ -137,12 +141,14 @@ class Publisher final : public SessionHandler {
   void EndPublication(uint64_t publication, DeliveryOutcome outcome, const absl::Status& status);
   // Ends what is overdue; the time until the next one is.
   absl::Duration ExpireDue();
+  absl::Duration TurnProber();
   Publication Status(std::string_view word, const NodeFacts& facts) const;
   void TellDone();
 
   const PublisherOptions options_;
   const std::string ack_topic_;
   const Events events_;
+  Prober prober_;
   std::unique_ptr<Session> session_;
 
   mutable absl::Mutex mutex_;

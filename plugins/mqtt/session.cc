@@ -117,6 +117,11 @@ struct Session::Callbacks {
     self->answers_.Answered();
     self->handler_->OnPublished(id, reason);
   }
+  static void OnUnsubscribe(mosquitto*, void* user, int id, const mosquitto_property*) {
+    auto* self = static_cast<Session*>(user);
+    self->answers_.Answered();
+    self->handler_->OnUnsubscribed(id);
+  }
   static void OnDisconnect(mosquitto*, void* user, int reason, const mosquitto_property*) {
     auto* self = static_cast<Session*>(user);
     if (self->stopping_.load() && reason == 0) return;
@@ -186,6 +191,7 @@ absl::Status Session::MakeClient() {
   mosquitto_subscribe_v5_callback_set(client_, &Callbacks::OnSubscribe);
   mosquitto_message_v5_callback_set(client_, &Callbacks::OnMessage);
   mosquitto_publish_v5_callback_set(client_, &Callbacks::OnPublish);
+  mosquitto_unsubscribe_v5_callback_set(client_, &Callbacks::OnUnsubscribe);
   mosquitto_disconnect_v5_callback_set(client_, &Callbacks::OnDisconnect);
   mosquitto_log_callback_set(client_, &Callbacks::OnLog);
   const Publication& will = options_.will;
@@ -420,6 +426,14 @@ absl::Status Session::Subscribe(const std::vector<std::string>& filters, int qos
   ++subscriptions_;
   if (code == MOSQ_ERR_SUCCESS) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("subscribe: ", mosquitto_strerror(code)));
+}
+
+absl::StatusOr<int> Session::Unsubscribe(const std::string& filter) {
+  int id = 0;
+  const int code = mosquitto_unsubscribe_v5(client_, &id, filter.c_str(), nullptr);
+  if (code != MOSQ_ERR_SUCCESS) return Unavailable(mosquitto_strerror(code));
+  answers_.Sent();
+  return id;
 }
 
 void Session::SayFarewell() {

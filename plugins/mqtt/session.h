@@ -83,6 +83,7 @@ class SessionHandler {
   virtual void OnArrival(const Arrival& arrival) = 0;
   // A publication with QoS 1 or 2 has ended. `reason` is that of MQTT 5, 0 with 3.1.1.
   virtual void OnPublished(int id, int reason) = 0;
+  virtual void OnUnsubscribed(int id) { static_cast<void>(id); }
   // Between reading and writing: what other threads left to do. Returns how long it can wait for
   // the next turn.
   virtual absl::Duration OnTurn() = 0;
@@ -109,6 +110,8 @@ class Session {
   // The id that OnPublished will name. RESOURCE_EXHAUSTED: larger than the broker takes.
   absl::StatusOr<int> Publish(const Publication& publication);
   absl::Status Subscribe(const std::vector<std::string>& filters, int qos);
+  // The id that OnUnsubscribed will name.
+  absl::StatusOr<int> Unsubscribe(const std::string& filter);
   // Ends the connection at once and writes nothing more: what was not acknowledged comes again.
   void Fail(absl::Status why);
 

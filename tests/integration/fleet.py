@@ -105,7 +105,8 @@ def nodes_of(t, port, broker):
     use_road(ws, f"ws://127.0.0.1:{port}", reconnect_attempts=1000, reconnect_delay=1)
     raw = t.edge(port, "raw", node_id="EDGE-RAW")
     use_road(raw, f"ws://127.0.0.1:{port}", form="raw", reconnect_attempts=0)
-    mq = t.edge(port, "mq", node_id="EDGE-MQ", fleet={"accept": ["get_status", "restart_instance"]})
+    mq = t.edge(port, "mq", node_id="EDGE-MQ",
+                fleet={"accept": ["get_status", "test_connection", "restart_instance"]})
     mq.config["instances"][-1] = {"name": "uplink", "plugin": "mqtt",
                                   "config": {"role": "client", "client_id": "EDGE-MQ",
                                              "broker_url": f"127.0.0.1:{broker.port}"}}
@@ -126,9 +127,10 @@ def reading(fleet):
         expect("round_trip" in answer or "roundTrip" in answer, answer)
     health = fleet.send("EDGE-RAW", "get_health")["result"]
     expect(health["status"] == "healthy" and health["components"], health)
-    tried = fleet.send("EDGE-WS", "test_connection")["result"]["connections"]
-    expect([c["instance"] for c in tried] == ["uplink"] and tried[0]["ok"], tried)
-    expect(tried[0]["measured"] and tried[0]["latency_ms"] > 0, tried)
+    for device in ("EDGE-WS", "EDGE-MQ"):
+        tried = fleet.send(device, "test_connection")["result"]["connections"]
+        expect([c["instance"] for c in tried] == ["uplink"] and tried[0]["ok"], tried)
+        expect(tried[0]["measured"] and tried[0]["latency_ms"] > 0, tried)
     known = fleet.nodes()
     facts = {(known[of].get("version"), known[of].get("hostname"))
              for of in ("EDGE-WS", "EDGE-RAW", "EDGE-MQ")}

@@ -73,6 +73,7 @@ class RealBroker {
     }
     ASSERT_TRUE(Eventually([this] { return Listens(); })) << "mosquitto does not listen";
   }
+  void Signal(int signal) { EXPECT_EQ(kill(pid_, signal), 0); }
   void Stop(int signal) {
     if (pid_ <= 0) return;
     kill(pid_, signal);
