@@ -2,9 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -14,53 +12,32 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/clock.h"
-#include "core/plugin/registry.h"
+#include "host/node/testing/config_fixture.h"
 
 namespace viaduct {
 namespace {
 
 using ::testing::HasSubstr;
 
-constexpr absl::Duration kLong = absl::Seconds(30);
 constexpr absl::Duration kGoodAfter = absl::Seconds(2);
 constexpr absl::Duration kConfirm = absl::Seconds(10);
 
-// A node without instances, whose time passes when the test says so.
-class ConfigControlTest : public ::testing::Test {
+// A node without instances.
+class ConfigControlTest : public ConfigFixture {
  protected:
   ConfigControlTest() {
-    std::string pattern = ::testing::TempDir() + "/control-XXXXXX";
-    dir_ = ::mkdtemp(pattern.data());
-    revisions_ = *RevisionStore::Open(dir_ + "/config", &clock_, &log_);
-    InstancesDeps instances;
-    instances.plugins = &plugins_;
-    instances.clock = &clock_;
-    instances.log = &log_;
-    instances_ = std::make_unique<Instances>(instances, InstancesOptions());
-    ConfigControl::Deps deps;
-    deps.clock = &clock_;
-    deps.log = &log_;
-    deps.health = &health_;
-    deps.revisions = revisions_.get();
-    deps.validator = &validator_;
-    deps.plugins = &plugins_;
-    deps.instances = instances_.get();
-    deps.timers = &timers_;
-    deps.keeper = &keeper_;
-    deps.good_after = kGoodAfter;
-    control_ = std::make_unique<ConfigControl>(deps);
-    control_->SetChanged([this](const Revision& revision, ConfigControl::Change) {
+    deps_.keeper = &keeper_;
+    deps_.good_after = kGoodAfter;
+    Make();
+    config_->SetChanged([this](const Revision& revision, ConfigControl::Change) {
       absl::MutexLock lock(&mutex_);
       told_[revision.number] = revision;
     });
-    auto start = revisions_->ChooseForStart(Text("info"));
-    control_->Begin(*validator_.Validate(start->yaml, "f.yaml").config);
+    Begin(Text("info"));
   }
   ~ConfigControlTest() override {
     timers_.Stop();
     keeper_.Stop();
-    std::filesystem::remove_all(dir_);
   }
 
   static std::string Text(const std::string& level, const std::string& more = "") {
@@ -76,16 +53,12 @@ class ConfigControlTest : public ::testing::Test {
   }
   // Applies and, as time passes, finds it good.
   uint64_t ApplyGood(const std::string& yaml) {
-    auto outcome = control_->Apply(Of(yaml));
+    auto outcome = config_->Apply(Of(yaml));
     EXPECT_TRUE(outcome.status.ok()) << outcome.status;
     const uint64_t number = outcome.applied->revision.number;
     Pass(kGoodAfter);
     AwaitTold(number, [](const Revision& revision) { return revision.last_good; });
     return number;
-  }
-  void Pass(absl::Duration time) {
-    clock_.Advance(time);
-    timers_.Wake();
   }
   template <typename Wanted>
   void AwaitTold(uint64_t number, Wanted wanted) {
@@ -101,43 +74,32 @@ class ConfigControlTest : public ::testing::Test {
   }
   RevisionState StateOf(uint64_t number) { return revisions_->Get(number)->state; }
 
-  FakeClock clock_;
-  NullLog log_;
-  HealthTree health_{&clock_};
-  std::string dir_;
-  SystemEnvironment environment_;
-  ConfigValidator validator_{nullptr, &environment_};
-  PluginRegistry plugins_{PluginRegistry::Options(), &log_};
-  TimerQueue timers_{&clock_};
   ThreadPool keeper_{{"keeper"}};
-  std::unique_ptr<RevisionStore> revisions_;
-  std::unique_ptr<Instances> instances_;
   absl::Mutex mutex_;
   std::map<uint64_t, Revision> told_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<ConfigControl> control_;
 };
 
 TEST_F(ConfigControlTest, AnUnconfirmedRevisionIsNotSuperseded) {
-  ASSERT_TRUE(control_->Apply(Of(Text("debug"), kConfirm)).status.ok());
+  ASSERT_TRUE(config_->Apply(Of(Text("debug"), kConfirm)).status.ok());
   for (auto origin : {RevisionOrigin::kApply, RevisionOrigin::kFile}) {
     RevisionStore::Proposal next = Of(Text("warning"));
     next.origin = origin;
-    const absl::Status status = control_->Apply(next).status;
+    const absl::Status status = config_->Apply(next).status;
     EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   }
-  EXPECT_TRUE(absl::IsFailedPrecondition(control_->Rollback(1, Of("")).status));
+  EXPECT_TRUE(absl::IsFailedPrecondition(config_->Rollback(1, Of("")).status));
   EXPECT_EQ(revisions_->head()->number, 2u);
-  ASSERT_TRUE(control_->Confirm(2).ok());
-  EXPECT_TRUE(control_->Apply(Of(Text("warning"))).status.ok());
+  ASSERT_TRUE(config_->Confirm(2).ok());
+  EXPECT_TRUE(config_->Apply(Of(Text("warning"))).status.ok());
 }
 
 TEST_F(ConfigControlTest, ARollBackThatFailsIsTriedAgain) {
-  ASSERT_TRUE(control_->Apply(Of(Text("debug"), kConfirm)).status.ok());
+  ASSERT_TRUE(config_->Apply(Of(Text("debug"), kConfirm)).status.ok());
   // The text to go back to cannot be read for a while.
   const std::string text = dir_ + "/config/0000000001.yaml";
   std::filesystem::rename(text, text + ".away");
   Pass(kConfirm);
-  const absl::StatusOr<Revision> cancelled = control_->Cancel(2, "test");
+  const absl::StatusOr<Revision> cancelled = config_->Cancel(2, "test");
   EXPECT_FALSE(cancelled.ok());
   EXPECT_EQ(StateOf(2), RevisionState::kUnconfirmed);
   std::filesystem::rename(text + ".away", text);
@@ -147,21 +109,21 @@ TEST_F(ConfigControlTest, ARollBackThatFailsIsTriedAgain) {
   Pass(Reminder::kPause);
   AwaitState(2, RevisionState::kRolledBack);
   AwaitState(3, RevisionState::kRunning);
-  EXPECT_EQ(control_->running().log.level, LogLevel::kInfo);
+  EXPECT_EQ(config_->running().log.level, LogLevel::kInfo);
 }
 
 TEST_F(ConfigControlTest, RollbackGoesToTheNewestGoodOneThatSaysSomethingElse) {
-  EXPECT_TRUE(absl::IsFailedPrecondition(control_->Rollback(0, Of("")).status));
+  EXPECT_TRUE(absl::IsFailedPrecondition(config_->Rollback(0, Of("")).status));
   const uint64_t good = ApplyGood(Text("debug"));
-  ASSERT_TRUE(control_->Apply(Of(Text("error"))).status.ok());  // Never found good.
+  ASSERT_TRUE(config_->Apply(Of(Text("error"))).status.ok());  // Never found good.
   const uint64_t bad = ApplyGood(Text("warning"));
   RevisionStore::Proposal request = Of("");
   request.request_id = "back-1";
-  auto first = control_->Rollback(0, request);
+  auto first = config_->Rollback(0, request);
   ASSERT_TRUE(first.status.ok()) << first.status;
   EXPECT_EQ(*revisions_->ReadYaml(first.applied->revision.number), *revisions_->ReadYaml(good));
   EXPECT_EQ(StateOf(bad), RevisionState::kRolledBack);
-  auto again = control_->Rollback(0, request);
+  auto again = config_->Rollback(0, request);
   ASSERT_TRUE(again.status.ok()) << again.status;
   EXPECT_EQ(again.applied->revision.number, first.applied->revision.number);
 }
@@ -181,9 +143,9 @@ TEST_F(ConfigControlTest, WhatWaitsForARestartIsForgottenWhenItIsTakenBack) {
     }
     return std::string("?");
   };
-  ASSERT_TRUE(control_->Apply(Of(Text("info", "limits: {start_timeout: 2s}\n"))).status.ok());
+  ASSERT_TRUE(config_->Apply(Of(Text("info", "limits: {start_timeout: 2s}\n"))).status.ok());
   EXPECT_THAT(reason(), HasSubstr("limits"));
-  ASSERT_TRUE(control_->Apply(Of(Text("debug"))).status.ok());
+  ASSERT_TRUE(config_->Apply(Of(Text("debug"))).status.ok());
   EXPECT_EQ(reason(), "");
 }
 

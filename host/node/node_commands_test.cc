@@ -3,11 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -17,9 +14,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "core/base/clock.h"
 #include "core/lpr/command_attributes.h"
-#include "core/plugin/registry.h"
+#include "host/node/testing/config_fixture.h"
 
 namespace viaduct {
 namespace {
@@ -27,8 +23,6 @@ namespace {
 using Json = nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr absl::Duration kLong = absl::Seconds(30);
 
 // Runs what it is given on the spot, or refuses it.
 class Inline final : public Executor {
@@ -41,31 +35,13 @@ class Inline final : public Executor {
   std::atomic<bool> full{false};
 };
 
-// A node with one road of a plugin that is not installed; time passes when the test says so.
-class NodeCommandsTest : public ::testing::Test {
+// A node with one road of a plugin that is not installed.
+class NodeCommandsTest : public ConfigFixture {
  protected:
   NodeCommandsTest() {
-    std::string pattern = ::testing::TempDir() + "/commands-XXXXXX";
-    dir_ = ::mkdtemp(pattern.data());
-    revisions_ = *RevisionStore::Open(dir_ + "/config", &clock_, &log_);
-    InstancesDeps instances;
-    instances.plugins = &plugins_;
-    instances.clock = &clock_;
-    instances.log = &log_;
-    instances_ = std::make_unique<Instances>(instances, InstancesOptions());
-    ConfigControl::Deps config;
-    config.clock = &clock_;
-    config.log = &log_;
-    config.health = &health_;
-    config.revisions = revisions_.get();
-    config.validator = &validator_;
-    config.plugins = &plugins_;
-    config.instances = instances_.get();
-    config.timers = &timers_;
-    config.keeper = &executor_;
-    config_ = std::make_unique<ConfigControl>(config);
-    const auto start = revisions_->ChooseForStart(Text("fail"));
-    config_->Begin(*validator_.Validate(start->yaml, "f.yaml").config);
+    deps_.keeper = &executor_;
+    Make();
+    Begin(Text("fail"));
     NodeCommands::Deps deps;
     deps.clock = &clock_;
     deps.config = config_.get();
@@ -81,10 +57,7 @@ class NodeCommandsTest : public ::testing::Test {
     };
     commands_.Begin(std::move(deps));
   }
-  ~NodeCommandsTest() override {
-    timers_.Stop();
-    std::filesystem::remove_all(dir_);
-  }
+  ~NodeCommandsTest() override { timers_.Stop(); }
 
   static std::string Text(const std::string& on_start_failure) {
     return absl::StrCat(
@@ -110,10 +83,6 @@ class NodeCommandsTest : public ::testing::Test {
     return out;
   }
   Json LastDeferred() { return Give("get_status", Json::object())["last_deferred"]; }
-  void Pass(absl::Duration time) {
-    clock_.Advance(time);
-    timers_.Wake();
-  }
   void AwaitAudits(size_t count) {
     const auto reached = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
       return audited_.size() >= count;
@@ -127,18 +96,7 @@ class NodeCommandsTest : public ::testing::Test {
   }
   uint64_t head() { return revisions_->head()->number; }
 
-  FakeClock clock_;
-  NullLog log_;
-  HealthTree health_{&clock_};
-  std::string dir_;
-  SystemEnvironment environment_;
-  ConfigValidator validator_{nullptr, &environment_};
-  PluginRegistry plugins_{PluginRegistry::Options(), &log_};
   Inline executor_;
-  TimerQueue timers_{&clock_};
-  std::unique_ptr<RevisionStore> revisions_;
-  std::unique_ptr<Instances> instances_;
-  std::unique_ptr<ConfigControl> config_;
   absl::Mutex mutex_;
   std::vector<std::string> audited_ ABSL_GUARDED_BY(mutex_);
   NodeCommands commands_;
