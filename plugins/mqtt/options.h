@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "plugins/common/options_error.h"
 #include "plugins/mqtt/publisher.h"
 #include "plugins/mqtt/subscriber.h"
 
@@ -14,11 +15,6 @@ struct Options {
   bool is_server = false;
   SubscriberOptions server;
   PublisherOptions client;
-};
-
-struct OptionsError {
-  std::string pointer;  // JSON pointer of the offending value.
-  std::string message;
 };
 
 // Reads a config that has passed the schema, defaults filled in. A client is named `host_name` when

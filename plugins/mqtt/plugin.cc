@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "mqtt_config_schema.h"
+#include "plugins/common/plugin_wiring.h"
 #include "plugins/mqtt/acks.h"
 #include "plugins/mqtt/options.h"
 #include "plugins/mqtt/publisher.h"
@@ -25,12 +26,6 @@ using sdk::Status;
 
 constexpr int64_t kStatsIntervalNs = 2'000'000'000;
 constexpr std::string_view kControlTopic = "system/control/";
-
-sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
-
-std::string_view MessageOf(const absl::Status& status) {
-  return std::string_view(status.message().data(), status.message().size());
-}
 
 // Not now: the same message may be taken later. 501 says that it never will.
 bool IsLater(int status) {
@@ -101,7 +96,7 @@ class ServerRole {
   Status Start() {
     host_.SetHealth(sdk::Health::kUnhealthy, "connecting to the broker");
     const absl::Status status = subscriber_.Start();
-    if (!status.ok()) return Status(CodeOf(status), std::string(MessageOf(status)));
+    if (!status.ok()) return SdkStatus(status);
     PublishStats();
     return {};
   }
@@ -142,8 +137,7 @@ class ServerRole {
       order.message_id = ReadMessageId(order.publication.payload);
       order.publication.expiry_s = SecondsUntil(call.deadline_ns);
     }
-    const absl::Status status = subscriber_.Place(std::move(order));
-    return status.ok() ? Status() : Status(CodeOf(status), std::string(MessageOf(status)));
+    return SdkStatus(subscriber_.Place(std::move(order)));
   }
   void OnCallCancel(uint64_t token) { subscriber_.CancelOrder(token); }
 
@@ -180,7 +174,7 @@ class ServerRole {
     Subscriber::Events events;
     events.ask = [this](const Question& question) { return Ask(question); };
     events.on_ready = [this] { host_.SetHealth(sdk::Health::kHealthy); };
-    events.on_ended = [this](const absl::Status& why) { host_.Fail(CodeOf(why), MessageOf(why)); };
+    events.on_ended = [this](const absl::Status& why) { host_.Fail(CodeOf(why), TextOf(why)); };
     events.on_response = [this](uint64_t token, int status, std::string_view body) {
       vd_reply reply = sdk::Record<vd_reply>();
       reply.token = token;
@@ -210,20 +204,6 @@ class ServerRole {
   SubscriberStats last_;
 };
 
-vd_completion ToCompletion(const DeliveryResult& result) {
-  switch (result.outcome) {
-    case DeliveryOutcome::kDurable:
-      return sdk::Durable(result.token, result.duplicate);
-    case DeliveryOutcome::kReject:
-      return sdk::Reject(result.token, CodeOf(result.status), MessageOf(result.status));
-    case DeliveryOutcome::kCancelled:
-      return sdk::Cancelled(result.token);
-    case DeliveryOutcome::kRetry:
-      break;
-  }
-  return sdk::Retry(result.token, CodeOf(result.status), MessageOf(result.status));
-}
-
 // The road: each message is carried to the server behind the broker; commands come the other way.
 class ClientRole {
  public:
@@ -242,7 +222,7 @@ class ClientRole {
   Status Start() {
     host_.SetHealth(sdk::Health::kUnhealthy, "connecting to the broker");
     const absl::Status status = publisher_.Start();
-    if (!status.ok()) return Status(CodeOf(status), std::string(MessageOf(status)));
+    if (!status.ok()) return SdkStatus(status);
     PublishStats();
     return {};
   }
@@ -251,14 +231,7 @@ class ClientRole {
   uint32_t Credit() const { return static_cast<uint32_t>(publisher_.credit()); }
 
   void Deliver(const sdk::MessageList& batch, size_t* taken) {
-    for (const vd_message& message : batch) {
-      Delivery delivery;
-      delivery.token = message.token;
-      delivery.message_id = std::string(sdk::Text(message.message_id));
-      delivery.envelope = std::string(sdk::Text(message.envelope));
-      if (!publisher_.Take(std::move(delivery))) break;
-      ++*taken;
-    }
+    TakeEach(batch, &publisher_, taken);
     publisher_.Flush();
   }
   void Cancel(const sdk::TokenList& tokens) { publisher_.Cancel({tokens.begin(), tokens.size()}); }
@@ -267,20 +240,7 @@ class ClientRole {
     publisher_.Answer(reply.token, PublicationsOf(reply));
   }
 
-  Status Probe(const vd_probe& probe) {
-    const int64_t left = std::max<int64_t>(probe.deadline_ns - host_.MonotonicNs(), 0);
-    const bool begun = publisher_.Probe(
-        absl::Nanoseconds(left),
-        [host = host_, token = probe.token](const absl::Status& status, absl::Duration trip) {
-          vd_probe_result result = sdk::Record<vd_probe_result>();
-          result.token = token;
-          result.code = status.raw_code();
-          result.round_trip_ns = absl::ToInt64Nanoseconds(trip);
-          result.detail = sdk::Str(MessageOf(status));
-          host.ProbeDone(result);
-        });
-    return begun ? Status() : sdk::ResourceExhausted("probe: one is under way");
-  }
+  Status Probe(const vd_probe& probe) { return BeginProbe(host_, probe, &publisher_); }
 
   // Every kStatsIntervalNs, on the lane.
   void PublishStats() {
@@ -298,13 +258,15 @@ class ClientRole {
 
   Publisher::Events MakeEvents() {
     Publisher::Events events;
-    events.on_done = [this](absl::Span<const DeliveryResult> results) { Complete(results); };
+    events.on_done = [this](absl::Span<const DeliveryResult> results) {
+      CompleteAll(host_, results);
+    };
     events.on_ready = [this] {
       host_.SetHealth(sdk::Health::kHealthy);
       host_.OnRoom(0);
       Introduce();
     };
-    events.on_ended = [this](const absl::Status& why) { host_.Fail(CodeOf(why), MessageOf(why)); };
+    events.on_ended = [this](const absl::Status& why) { host_.Fail(CodeOf(why), TextOf(why)); };
     events.on_command = [this](const Command& command) { return Ask(command); };
     events.wall_ns = [this] { return host_.WallNs(); };
     return events;
@@ -326,13 +288,6 @@ class ClientRole {
     return absl::UnavailableError("call: the node takes none");
   }
 
-  void Complete(absl::Span<const DeliveryResult> results) {
-    std::vector<vd_completion> completions;
-    completions.reserve(results.size());
-    for (const DeliveryResult& result : results) completions.push_back(ToCompletion(result));
-    host_.Complete(completions);
-  }
-
   const Host host_;
   const std::string peer_;
   Publisher publisher_;
@@ -346,65 +301,38 @@ std::string HostName() {
   return host_name;
 }
 
-class Mqtt final : public sdk::Plugin,
-                   public sdk::Deliver,
-                   public sdk::CallHandler,
-                   public sdk::Prober {
+class Mqtt final : public ListenerOrRoad<sdk::Deliver, ServerRole, ClientRole> {
  public:
-  using Plugin::Plugin;
+  using ListenerOrRoad::ListenerOrRoad;
 
   Status Configure(const sdk::Config& config) override {
-    std::string json;
-    VIADUCT_RETURN_IF_ERROR(config.Json("", &json));
-    OptionsError error;
-    if (!ReadOptions(json, HostName(), &options_, &error))
-      return sdk::InvalidConfig(error.pointer, error.message);
+    VIADUCT_RETURN_IF_ERROR(ReadConfig(config, [this](std::string_view json, OptionsError* error) {
+      return ReadOptions(json, HostName(), &options_, error);
+    }));
     if (!host().has_call()) return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
     if (!options_.is_server) {
-      client_ = std::make_unique<ClientRole>(host(), options_.client);
-      return client_->AddMetrics();
+      road_ = std::make_unique<ClientRole>(host(), options_.client);
+      return road_->AddMetrics();
     }
-    server_ = std::make_unique<ServerRole>(host(), options_.server);
-    return server_->AddMetrics();
-  }
-  Status Start(uint32_t) override {
-    return server_ != nullptr ? server_->Start() : client_->Start();
-  }
-  Status Drain(int64_t deadline_ns) override {
-    const absl::Duration left =
-        absl::Nanoseconds(std::max<int64_t>(deadline_ns - host().MonotonicNs(), 0));
-    const bool drained = server_ != nullptr ? server_->Drain(left) : client_->Drain(left);
-    return drained ? Status() : sdk::DeadlineExceeded("drain: messages are still under way");
-  }
-  void Stop() override {
-    if (server_ != nullptr) server_->Stop();
-    if (client_ != nullptr) client_->Stop();
+    listener_ = std::make_unique<ServerRole>(host(), options_.server);
+    return listener_->AddMetrics();
   }
   bool Offers(std::string_view id) const override { return id == VD_CALL_1 || !options_.is_server; }
 
   void OnReply(const vd_reply& reply) override {
-    if (server_ != nullptr) return server_->OnReply(reply);
-    client_->OnReply(reply);
+    if (listener_ != nullptr) return listener_->OnReply(reply);
+    road_->OnReply(reply);
   }
   Status OnCall(uint32_t, const vd_call& call) override {
-    if (server_ == nullptr) return sdk::Unimplemented("call: an edge node takes none");
-    return server_->OnCall(call);
+    if (listener_ == nullptr) return sdk::Unimplemented("call: an edge node takes none");
+    return listener_->OnCall(call);
   }
   void OnCallCancel(uint32_t, uint64_t token) override {
-    if (server_ != nullptr) server_->OnCallCancel(token);
+    if (listener_ != nullptr) listener_->OnCallCancel(token);
   }
-  uint32_t Credit(uint32_t) override { return client_->Credit(); }
-  Status DeliverBatch(uint32_t, const sdk::MessageList& batch, size_t* taken) override {
-    client_->Deliver(batch, taken);
-    return {};
-  }
-  void CancelDelivery(uint32_t, const sdk::TokenList& tokens) override { client_->Cancel(tokens); }
-  Status Probe(uint32_t, const vd_probe& probe) override { return client_->Probe(probe); }
 
  private:
   Options options_;
-  std::unique_ptr<ServerRole> server_;
-  std::unique_ptr<ClientRole> client_;
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 namespace viaduct::mqtt {
 
-bool Prober::Ask(int64_t deadline_ns, DoneFn done) {
+bool Prober::Ask(int64_t deadline_ns, ProbeFn done) {
   absl::Status ended;
   {
     absl::MutexLock lock(&mutex_);
@@ -60,7 +60,7 @@ void Prober::End(const absl::Status& why) {
 }
 
 void Prober::Finish(const absl::Status& status, absl::Duration round_trip) {
-  DoneFn done;
+  ProbeFn done;
   sent_id_ = 0;
   {
     absl::MutexLock lock(&mutex_);

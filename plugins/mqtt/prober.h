@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
@@ -15,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "plugins/common/delivery.h"
 
 namespace viaduct::mqtt {
 
@@ -24,11 +24,9 @@ class Prober {
   // Over one connection without an answer: a broker that leaves more is asked no further.
   static constexpr size_t kMaxUnanswered = 16;
 
-  using DoneFn = std::function<void(const absl::Status&, absl::Duration round_trip)>;
-
   // Ends with one `done`, at `deadline_ns` at the latest; at once when the session has ended.
   // False: one is under way, there will be no `done`.
-  bool Ask(int64_t deadline_ns, DoneFn done);
+  bool Ask(int64_t deadline_ns, ProbeFn done);
 
   // Sends what was asked for and ends what is overdue; how long it can wait for the next turn.
   // `send` returns the id that OnAnswer will name, 0: not yet.
@@ -41,7 +39,7 @@ class Prober {
   void Finish(const absl::Status& status, absl::Duration round_trip = absl::ZeroDuration());
 
   absl::Mutex mutex_;
-  DoneFn done_ ABSL_GUARDED_BY(mutex_);  // null: nobody asks.
+  ProbeFn done_ ABSL_GUARDED_BY(mutex_);  // null: nobody asks.
   int64_t deadline_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status ended_ ABSL_GUARDED_BY(mutex_);  // Not OK: the session has.
 

@@ -93,7 +93,7 @@ void Publisher::Answer(uint64_t ticket, std::vector<Publication> publications) {
   session_->Wake();
 }
 
-bool Publisher::Probe(absl::Duration timeout, Prober::DoneFn done) {
+bool Publisher::Probe(absl::Duration timeout, ProbeFn done) {
   const bool begun =
       prober_.Ask(MonotonicNs() + absl::ToInt64Nanoseconds(timeout), std::move(done));
   session_->Wake();

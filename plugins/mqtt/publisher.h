@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "plugins/common/delivery.h"
 #include "plugins/mqtt/acks.h"
 #include "plugins/mqtt/prober.h"
 #include "plugins/mqtt/session.h"
@@ -43,21 +44,6 @@ struct PublisherOptions {
   size_t window = 4096;  // Messages held at once.
   size_t window_bytes = 64u << 20;
   size_t max_publications = 32;  // Under way at once: while they are, the next one grows.
-};
-
-enum class DeliveryOutcome { kDurable, kReject, kRetry, kCancelled };
-
-struct DeliveryResult {
-  uint64_t token = 0;
-  DeliveryOutcome outcome = DeliveryOutcome::kRetry;
-  bool duplicate = false;
-  absl::Status status;
-};
-
-struct Delivery {
-  uint64_t token = 0;
-  std::string message_id;
-  std::string envelope;
 };
 
 // A command that came in, borrowed. Its answer comes by Publisher::Answer with the same ticket.
@@ -91,7 +77,7 @@ class Publisher final : public SessionHandler {
   void Cancel(absl::Span<const uint64_t> tokens);
   void Answer(uint64_t ticket, std::vector<Publication> publications);
   // Prober::Ask.
-  bool Probe(absl::Duration timeout, Prober::DoneFn done);
+  bool Probe(absl::Duration timeout, ProbeFn done);
   // Tells the server that this node is there, and what it is.
   void SayOnline(const NodeFacts& facts);
 

@@ -49,13 +49,13 @@ struct Exchange {
   std::string body;
 };
 
-std::string JoinArray(const std::vector<Delivery>& batch) {
+std::string JoinArray(const std::vector<HttpDelivery>& batch) {
   size_t size = 2;
-  for (const Delivery& delivery : batch) size += delivery.body.size() + 1;
+  for (const HttpDelivery& delivery : batch) size += delivery.body.size() + 1;
   std::string body;
   body.reserve(size);
   char separator = '[';
-  for (const Delivery& delivery : batch) {
+  for (const HttpDelivery& delivery : batch) {
     body += separator;
     body += delivery.body;
     separator = ',';
@@ -182,7 +182,7 @@ bool HttpClient::Drain(absl::Duration timeout) {
 }
 
 void HttpClient::Stop() {
-  std::vector<Delivery> left;
+  std::vector<HttpDelivery> left;
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
@@ -220,7 +220,7 @@ size_t HttpClient::credit() const {
   return options_.window - std::min(held_, options_.window);
 }
 
-bool HttpClient::Take(Delivery delivery) {
+bool HttpClient::Take(HttpDelivery delivery) {
   absl::MutexLock lock(&mutex_);
   // One message is always let in, however large.
   const bool room = held_ < options_.window &&
@@ -233,14 +233,15 @@ bool HttpClient::Take(Delivery delivery) {
 }
 
 void HttpClient::Cancel(absl::Span<const uint64_t> tokens) {
-  std::vector<Delivery> taken_back;
+  std::vector<HttpDelivery> taken_back;
   {
     absl::MutexLock lock(&mutex_);
-    const auto wanted = [&](const Delivery& delivery) {
+    const auto wanted = [&](const HttpDelivery& delivery) {
       return std::find(tokens.begin(), tokens.end(), delivery.token) != tokens.end();
     };
-    const auto end = std::stable_partition(
-        queue_.begin(), queue_.end(), [&](const Delivery& delivery) { return !wanted(delivery); });
+    const auto end =
+        std::stable_partition(queue_.begin(), queue_.end(),
+                              [&](const HttpDelivery& delivery) { return !wanted(delivery); });
     taken_back.assign(std::make_move_iterator(end), std::make_move_iterator(queue_.end()));
     queue_.erase(end, queue_.end());
   }
@@ -253,7 +254,7 @@ void HttpClient::Cancel(absl::Span<const uint64_t> tokens) {
 
 void HttpClient::WorkerLoop(Connection& connection) {
   while (true) {
-    std::vector<Delivery> batch = NextBatch();
+    std::vector<HttpDelivery> batch = NextBatch();
     if (batch.empty()) break;
     Send(connection, std::move(batch));
   }
@@ -262,13 +263,13 @@ void HttpClient::WorkerLoop(Connection& connection) {
 }
 
 // Waits for work and takes as much as fits one body; empty when the client stops.
-std::vector<Delivery> HttpClient::NextBatch() {
+std::vector<HttpDelivery> HttpClient::NextBatch() {
   absl::MutexLock lock(&mutex_);
   const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return stopping_ || !queue_.empty();
   };
   mutex_.Await(absl::Condition(&ready));
-  std::vector<Delivery> batch;
+  std::vector<HttpDelivery> batch;
   if (stopping_) return batch;
   const size_t most = options_.flat ? 1 : options_.max_batch;
   size_t bytes = 0;
@@ -281,7 +282,7 @@ std::vector<Delivery> HttpClient::NextBatch() {
   return batch;
 }
 
-void HttpClient::Send(Connection& connection, std::vector<Delivery> batch) {
+void HttpClient::Send(Connection& connection, std::vector<HttpDelivery> batch) {
   std::string path = path_prefix_;
   path += options_.flat ? batch[0].path : std::string_view(options_.endpoint);
   const Exchange answer =
@@ -296,8 +297,8 @@ void HttpClient::Send(Connection& connection, std::vector<Delivery> batch) {
   }
   Verdict verdict = Judge({answer.status, answer.retry_after, answer.body}, batch);
   if (verdict.split) {
-    for (Delivery& delivery : batch) {
-      std::vector<Delivery> single;
+    for (HttpDelivery& delivery : batch) {
+      std::vector<HttpDelivery> single;
       single.push_back(std::move(delivery));
       Send(connection, std::move(single));
     }
@@ -308,15 +309,16 @@ void HttpClient::Send(Connection& connection, std::vector<Delivery> batch) {
   Finish(batch, std::move(verdict.results));
 }
 
-Verdict HttpClient::Judge(const HttpAnswer& answer, const std::vector<Delivery>& batch) const {
+Verdict HttpClient::Judge(const HttpAnswer& answer, const std::vector<HttpDelivery>& batch) const {
   if (options_.flat) return JudgeFlat(answer);
   std::vector<std::string_view> ids;
   ids.reserve(batch.size());
-  for (const Delivery& delivery : batch) ids.push_back(delivery.message_id);
+  for (const HttpDelivery& delivery : batch) ids.push_back(delivery.message_id);
   return JudgeEnvelopes(answer, ids);
 }
 
-void HttpClient::Finish(const std::vector<Delivery>& batch, std::vector<DeliveryResult> results) {
+void HttpClient::Finish(const std::vector<HttpDelivery>& batch,
+                        std::vector<DeliveryResult> results) {
   size_t bytes = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
     results[i].token = batch[i].token;
@@ -359,17 +361,17 @@ void HttpClient::RunProbe(absl::Duration timeout, const ProbeFn& on_result) {
   probe_connection_->SetTimeouts(timeout, timeout);
   const auto begin = std::chrono::steady_clock::now();
   const Exchange answer = probe_connection_->Get(path_prefix_ + "/api/test");
-  ProbeResult result;
-  result.round_trip = absl::FromChrono(std::chrono::steady_clock::now() - begin);
+  const absl::Duration round_trip = absl::FromChrono(std::chrono::steady_clock::now() - begin);
+  absl::Status status;
   if (!answer.problem.empty())
-    result.status = absl::UnavailableError(answer.problem);
+    status = absl::UnavailableError(answer.problem);
   else if (answer.status >= 500)
-    result.status = absl::UnavailableError(absl::StrCat("HTTP ", answer.status));
+    status = absl::UnavailableError(absl::StrCat("HTTP ", answer.status));
   {
     absl::MutexLock lock(&mutex_);
     probing_ = false;
   }
-  on_result(result);
+  on_result(status, round_trip);
 }
 
 }  // namespace viaduct::rest

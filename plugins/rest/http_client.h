@@ -43,16 +43,11 @@ struct HttpClientOptions {
   std::string ca_file;  // For https; empty: the system's.
 };
 
-struct Delivery {
+struct HttpDelivery {
   uint64_t token = 0;
   std::string message_id;
   std::string body;       // The envelope, or the body of the flat form.
   std::string_view path;  // Of the flat form, with static lifetime; unused otherwise.
-};
-
-struct ProbeResult {
-  absl::Status status;
-  absl::Duration round_trip;
 };
 
 // Thread-safe.
@@ -61,7 +56,6 @@ class HttpClient {
   using DoneFn = std::function<void(absl::Span<const DeliveryResult>)>;
   // `problem` is empty when the peer answers as it should. Called on changes only.
   using HealthFn = std::function<void(const std::string& problem)>;
-  using ProbeFn = std::function<void(ProbeResult)>;
 
   HttpClient(HttpClientOptions options, DoneFn on_done, HealthFn on_health);
   ~HttpClient();  // Stops.
@@ -78,7 +72,7 @@ class HttpClient {
   // How many more messages Take would accept now.
   size_t credit() const;
   // False: no room, the delivery was not taken.
-  bool Take(Delivery delivery);
+  bool Take(HttpDelivery delivery);
   // Lets go of a message that no connection has begun to send.
   void Cancel(absl::Span<const uint64_t> tokens);
   // Asks the peer for /api/test. False: one is under way.
@@ -88,10 +82,10 @@ class HttpClient {
   class Connection;
 
   void WorkerLoop(Connection& connection);
-  std::vector<Delivery> NextBatch();
-  void Send(Connection& connection, std::vector<Delivery> batch);
-  Verdict Judge(const HttpAnswer& answer, const std::vector<Delivery>& batch) const;
-  void Finish(const std::vector<Delivery>& batch, std::vector<DeliveryResult> results);
+  std::vector<HttpDelivery> NextBatch();
+  void Send(Connection& connection, std::vector<HttpDelivery> batch);
+  Verdict Judge(const HttpAnswer& answer, const std::vector<HttpDelivery>& batch) const;
+  void Finish(const std::vector<HttpDelivery>& batch, std::vector<DeliveryResult> results);
   void CutAll();
   void ReportHealth(const std::string& problem);
   void RunProbe(absl::Duration timeout, const ProbeFn& on_result);
@@ -102,7 +96,7 @@ class HttpClient {
   std::string path_prefix_;  // Of base_url, without a final slash.
 
   mutable absl::Mutex mutex_;
-  std::deque<Delivery> queue_ ABSL_GUARDED_BY(mutex_);
+  std::deque<HttpDelivery> queue_ ABSL_GUARDED_BY(mutex_);
   size_t held_ ABSL_GUARDED_BY(mutex_) = 0;     // Queued and in flight.
   size_t telling_ ABSL_GUARDED_BY(mutex_) = 0;  // Batches that have ended and are being told.
   size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -49,7 +49,7 @@ class HttpClientTest : public testing::Test {
     client_->Start();
   }
   bool Send(uint64_t token, const std::string& want = "stored") {
-    Delivery delivery;
+    HttpDelivery delivery;
     delivery.token = token;
     delivery.message_id = absl::StrCat("m", token);
     delivery.body = Json{{"message_id", delivery.message_id}, {"want", want}}.dump();
@@ -231,7 +231,7 @@ TEST_F(HttpClientTest, SpeaksTheFlatFormOneByOne) {
   client_options_.base_url += "/site/";
   StartClient();
   for (uint64_t i = 1; i <= 4; ++i) {
-    Delivery delivery;
+    HttpDelivery delivery;
     delivery.token = i;
     delivery.path = i == 4 ? "/api/health" : "/api/detection";
     delivery.body = "{}";
@@ -266,14 +266,17 @@ TEST_F(HttpClientTest, MeasuresTheRoad) {
   });
   StartClient();
   absl::Notification done;
-  ProbeResult measured;
-  ASSERT_TRUE(client_->Probe(absl::Seconds(5), [&](ProbeResult result) {
-    measured = result;
-    done.Notify();
-  }));
+  absl::Status measured;
+  absl::Duration round_trip;
+  ASSERT_TRUE(
+      client_->Probe(absl::Seconds(5), [&](const absl::Status& status, absl::Duration trip) {
+        measured = status;
+        round_trip = trip;
+        done.Notify();
+      }));
   ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
-  EXPECT_TRUE(measured.status.ok()) << measured.status;
-  EXPECT_GT(measured.round_trip, absl::ZeroDuration());
+  EXPECT_TRUE(measured.ok()) << measured;
+  EXPECT_GT(round_trip, absl::ZeroDuration());
 }
 
 TEST_F(HttpClientTest, CancelTakesBackWhatHasNotBegun) {

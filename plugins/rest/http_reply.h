@@ -9,18 +9,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "plugins/common/delivery.h"
 
 namespace viaduct::rest {
-
-enum class DeliveryOutcome { kDurable, kRetry, kReject, kCancelled };
-
-struct DeliveryResult {
-  uint64_t token = 0;
-  DeliveryOutcome outcome = DeliveryOutcome::kRetry;
-  absl::Status status;
-  bool duplicate = false;
-  absl::Duration retry_after = absl::ZeroDuration();
-};
 
 struct HttpAnswer {
   int status = 0;

@@ -1,13 +1,12 @@
 // The rest plugin: the only file here that knows the plugin ABI.
 #include "viaduct/cpp/plugin.h"
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "plugins/common/http_call.h"
+#include "plugins/common/plugin_wiring.h"
 #include "plugins/rest/flat_form.h"
 #include "plugins/rest/http_client.h"
 #include "plugins/rest/http_server.h"
@@ -22,8 +21,6 @@ using sdk::Status;
 
 constexpr int64_t kStatsIntervalNs = 2'000'000'000;
 constexpr size_t kMaxCallBodyBytes = 64u << 20;  // A host takes no more in one call.
-
-sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
 
 // The listener: each request is a call to the host.
 class ServerRole {
@@ -51,7 +48,7 @@ class ServerRole {
 
   Status Start() {
     const absl::Status status = server_.Start();
-    if (!status.ok()) return Status(CodeOf(status), std::string(status.message()));
+    if (!status.ok()) return SdkStatus(status);
     host_.Info("listening", {sdk::Attr("port", std::to_string(server_.port()))});
     host_.SetHealth(sdk::Health::kHealthy);
     PublishStats();
@@ -119,23 +116,6 @@ class ServerRole {
            last_bytes_out_ = 0;
 };
 
-vd_completion ToCompletion(const DeliveryResult& result) {
-  const absl::string_view message = result.status.message();
-  const std::string_view detail(message.data(), message.size());
-  switch (result.outcome) {
-    case DeliveryOutcome::kDurable:
-      return sdk::Durable(result.token, result.duplicate);
-    case DeliveryOutcome::kReject:
-      return sdk::Reject(result.token, CodeOf(result.status), detail);
-    case DeliveryOutcome::kCancelled:
-      return sdk::Cancelled(result.token);
-    case DeliveryOutcome::kRetry:
-      break;
-  }
-  return sdk::Retry(result.token, CodeOf(result.status), detail,
-                    absl::ToInt64Nanoseconds(result.retry_after));
-}
-
 // The road: each message is carried to the server.
 class ClientRole {
  public:
@@ -143,15 +123,17 @@ class ClientRole {
       : host_(host),
         flat_(options.flat),
         client_(
-            options, [this](absl::Span<const DeliveryResult> results) { Complete(results); },
+            options,
+            [this](absl::Span<const DeliveryResult> results) { CompleteAll(host_, results); },
             [this](const std::string& problem) {
               host_.SetHealth(problem.empty() ? sdk::Health::kHealthy : sdk::Health::kUnhealthy,
                               problem);
             }) {}
 
-  void Start() {
+  Status Start() {
     client_.Start();
     host_.SetHealth(sdk::Health::kHealthy);
+    return {};
   }
   bool Drain(absl::Duration timeout) { return client_.Drain(timeout); }
   void Stop() { client_.Stop(); }
@@ -165,24 +147,11 @@ class ClientRole {
   }
   void Cancel(const sdk::TokenList& tokens) { client_.Cancel({tokens.begin(), tokens.size()}); }
 
-  Status Probe(const vd_probe& probe) {
-    const int64_t left = std::max<int64_t>(probe.deadline_ns - host_.MonotonicNs(), 0);
-    const bool begun = client_.Probe(
-        absl::Nanoseconds(left), [host = host_, token = probe.token](const ProbeResult& measured) {
-          vd_probe_result result = sdk::Record<vd_probe_result>();
-          result.token = token;
-          result.code = measured.status.raw_code();
-          result.round_trip_ns = absl::ToInt64Nanoseconds(measured.round_trip);
-          const absl::string_view detail = measured.status.message();
-          result.detail = sdk::Str(std::string_view(detail.data(), detail.size()));
-          host.ProbeDone(result);
-        });
-    return begun ? Status() : sdk::ResourceExhausted("probe: one is under way");
-  }
+  Status Probe(const vd_probe& probe) { return BeginProbe(host_, probe, &client_); }
 
  private:
   bool Take(const vd_message& message) {
-    Delivery delivery;
+    HttpDelivery delivery;
     delivery.token = message.token;
     delivery.message_id = std::string(sdk::Text(message.message_id));
     if (!flat_) {
@@ -217,72 +186,36 @@ class ClientRole {
     return true;
   }
 
-  void Complete(absl::Span<const DeliveryResult> results) {
-    std::vector<vd_completion> completions;
-    completions.reserve(results.size());
-    for (const DeliveryResult& result : results) completions.push_back(ToCompletion(result));
-    host_.Complete(completions);
-  }
-
   const Host host_;
   const bool flat_;
   HttpClient client_;
 };
 
-class Rest final : public sdk::Plugin,
-                   public sdk::Deliver,
-                   public sdk::CallHandler,
-                   public sdk::Prober {
+class Rest final : public ListenerOrRoad<sdk::Deliver, ServerRole, ClientRole> {
  public:
-  using Plugin::Plugin;
+  using ListenerOrRoad::ListenerOrRoad;
 
   Status Configure(const sdk::Config& config) override {
-    std::string json;
-    VIADUCT_RETURN_IF_ERROR(config.Json("", &json));
-    OptionsError error;
-    if (!ReadOptions(json, &options_, &error))
-      return sdk::InvalidConfig(error.pointer, error.message);
+    VIADUCT_RETURN_IF_ERROR(ReadConfig(config, [this](std::string_view json, OptionsError* error) {
+      return ReadOptions(json, &options_, error);
+    }));
     if (options_.is_server && !host().has_call())
       return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
     if (!options_.is_server) {
-      client_ = std::make_unique<ClientRole>(host(), options_.client);
+      road_ = std::make_unique<ClientRole>(host(), options_.client);
       return {};
     }
-    server_ = std::make_unique<ServerRole>(host(), options_);
-    return server_->AddMetrics();
-  }
-  Status Start(uint32_t) override {
-    if (server_ != nullptr) return server_->Start();
-    client_->Start();
-    return {};
-  }
-  Status Drain(int64_t deadline_ns) override {
-    const absl::Duration left =
-        absl::Nanoseconds(std::max<int64_t>(deadline_ns - host().MonotonicNs(), 0));
-    const bool drained = server_ != nullptr ? server_->Drain(left) : client_->Drain(left);
-    return drained ? Status() : sdk::DeadlineExceeded("drain: requests are still under way");
-  }
-  void Stop() override {
-    if (server_ != nullptr) server_->Stop();
-    if (client_ != nullptr) client_->Stop();
+    listener_ = std::make_unique<ServerRole>(host(), options_);
+    return listener_->AddMetrics();
   }
   bool Offers(std::string_view id) const override {
     return options_.is_server == (id == VD_CALL_1);
   }
 
-  void OnReply(const vd_reply& reply) override { server_->OnReply(reply); }
-  uint32_t Credit(uint32_t) override { return client_->Credit(); }
-  Status DeliverBatch(uint32_t, const sdk::MessageList& batch, size_t* taken) override {
-    client_->Deliver(batch, taken);
-    return {};
-  }
-  void CancelDelivery(uint32_t, const sdk::TokenList& tokens) override { client_->Cancel(tokens); }
-  Status Probe(uint32_t, const vd_probe& probe) override { return client_->Probe(probe); }
+  void OnReply(const vd_reply& reply) override { listener_->OnReply(reply); }
 
  private:
   Options options_;
-  std::unique_ptr<ServerRole> server_;
-  std::unique_ptr<ClientRole> client_;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "plugins/common/delivery.h"
 
 namespace viaduct::websocket {
 
@@ -45,21 +46,6 @@ struct ServerAddress {
 };
 // INVALID_ARGUMENT says what is wrong with the URL.
 absl::Status ReadServerUrl(const std::string& url, ServerAddress* address);
-
-enum class DeliveryOutcome { kDurable, kRetry, kReject, kCancelled };
-
-struct Delivery {
-  uint64_t token = 0;
-  std::string message_id;
-  std::string envelope;
-};
-
-struct DeliveryResult {
-  uint64_t token = 0;
-  DeliveryOutcome outcome = DeliveryOutcome::kRetry;
-  absl::Status status;
-  bool duplicate = false;
-};
 
 // What the answer to one message means: the first argument of an acknowledgement of Socket.IO, or
 // the answer on a plain WebSocket. A message is refused only by what says so of itself.
@@ -97,7 +83,6 @@ class Client {
   // Nothing happens without a connection.
   void Say(std::string event, std::string body);
   // Measures one round trip, connecting first where that is needed. False: one is under way.
-  using ProbeFn = std::function<void(const absl::Status&, absl::Duration round_trip)>;
   bool Probe(absl::Duration timeout, ProbeFn done);
 
  private:

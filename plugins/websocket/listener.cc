@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "plugins/common/http_call.h"
+#include "plugins/common/plugin_wiring.h"
 #include "plugins/websocket/json_scan.h"
 #include "plugins/websocket/socketio.h"
 #include "plugins/websocket/untaken.h"
@@ -20,8 +21,6 @@ constexpr size_t kMaxLives = 65'536;             // That the host has no room fo
 constexpr std::string_view kEmitPrefix = "emit:";
 constexpr int kSentOnly = 202;
 constexpr int kNoSuchPeer = 404;
-
-sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
 
 // The token that a client of Socket.IO may give on connecting; "" without one.
 std::string TokenOf(std::string_view auth) {
@@ -107,7 +106,7 @@ Status Listener::Start() {
   server_ = std::make_unique<Server>(options_, this);
   const absl::Status status = server_->Start();
   if (!status.ok()) server_.reset();
-  if (!status.ok()) return Status(CodeOf(status), std::string(status.message()));
+  if (!status.ok()) return SdkStatus(status);
   host_.Info("listening", {sdk::Attr("port", std::to_string(server_->port()))});
   host_.SetHealth(sdk::Health::kHealthy);
   PublishStats();

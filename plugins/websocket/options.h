@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "plugins/common/options_error.h"
 #include "plugins/websocket/client.h"
 #include "plugins/websocket/server_options.h"
 
@@ -13,11 +14,6 @@ struct Options {
   bool is_server = true;
   ServerOptions server;
   ClientOptions client;
-};
-
-struct OptionsError {
-  std::string pointer;  // JSON pointer of the offending value.
-  std::string message;
 };
 
 // Reads a config that has passed the schema, defaults filled in. False: *error says what the schema

@@ -1,12 +1,11 @@
 // The websocket plugin: its entry and wiring.
 #include "viaduct/cpp/plugin.h"
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include "plugins/common/plugin_wiring.h"
 #include "plugins/websocket/client.h"
 #include "plugins/websocket/listener.h"
 #include "plugins/websocket/options.h"
@@ -16,26 +15,6 @@ namespace viaduct::websocket {
 namespace {
 
 using sdk::Status;
-
-sdk::Code CodeOf(const absl::Status& status) { return static_cast<sdk::Code>(status.raw_code()); }
-
-std::string_view TextOf(const absl::Status& status) {
-  return std::string_view(status.message().data(), status.message().size());
-}
-
-vd_completion ToCompletion(const DeliveryResult& result) {
-  switch (result.outcome) {
-    case DeliveryOutcome::kDurable:
-      return sdk::Durable(result.token, result.duplicate);
-    case DeliveryOutcome::kReject:
-      return sdk::Reject(result.token, CodeOf(result.status), TextOf(result.status));
-    case DeliveryOutcome::kCancelled:
-      return sdk::Cancelled(result.token);
-    case DeliveryOutcome::kRetry:
-      break;
-  }
-  return sdk::Retry(result.token, CodeOf(result.status), TextOf(result.status));
-}
 
 // The road: each message is carried to the server; commands come the other way.
 class Road {
@@ -47,7 +26,7 @@ class Road {
     client_ = std::make_unique<Client>(options_, MakeEvents());
     const absl::Status status = client_->Start();
     if (!status.ok()) client_.reset();
-    return status.ok() ? Status() : Status(CodeOf(status), std::string(TextOf(status)));
+    return SdkStatus(status);
   }
   bool Drain(absl::Duration timeout) { return client_->Drain(timeout); }
   void Stop() {
@@ -57,14 +36,7 @@ class Road {
   uint32_t Credit() const { return static_cast<uint32_t>(client_->credit()); }
 
   void Deliver(const sdk::MessageList& batch, size_t* taken) {
-    for (const vd_message& message : batch) {
-      Delivery delivery;
-      delivery.token = message.token;
-      delivery.message_id = std::string(sdk::Text(message.message_id));
-      delivery.envelope = std::string(sdk::Text(message.envelope));
-      if (!client_->Take(std::move(delivery))) return;
-      ++*taken;
-    }
+    TakeEach(batch, client_.get(), taken);
   }
   void Cancel(const sdk::TokenList& tokens) { client_->Cancel({tokens.begin(), tokens.size()}); }
 
@@ -78,20 +50,7 @@ class Road {
     if (!event.empty()) client_->Say(std::string(event), std::string(body));
   }
 
-  Status Probe(const vd_probe& probe) {
-    const int64_t left = std::max<int64_t>(probe.deadline_ns - host_.MonotonicNs(), 0);
-    const bool begun = client_->Probe(
-        absl::Nanoseconds(left),
-        [host = host_, token = probe.token](const absl::Status& status, absl::Duration trip) {
-          vd_probe_result result = sdk::Record<vd_probe_result>();
-          result.token = token;
-          result.code = status.raw_code();
-          result.round_trip_ns = absl::ToInt64Nanoseconds(trip);
-          result.detail = sdk::Str(TextOf(status));
-          host.ProbeDone(result);
-        });
-    return begun ? Status() : sdk::ResourceExhausted("probe: one is under way");
-  }
+  Status Probe(const vd_probe& probe) { return BeginProbe(host_, probe, client_.get()); }
 
  private:
   // A command's ticket and the number of a connection share the tokens of calls.
@@ -114,10 +73,7 @@ class Road {
   Client::Events MakeEvents() {
     Client::Events events;
     events.on_results = [this](absl::Span<const DeliveryResult> results) {
-      std::vector<vd_completion> completions;
-      completions.reserve(results.size());
-      for (const DeliveryResult& result : results) completions.push_back(ToCompletion(result));
-      host_.Complete(completions);
+      CompleteAll(host_, results);
     };
     events.on_ready = [this] {
       host_.SetHealth(sdk::Health::kHealthy);
@@ -138,19 +94,14 @@ class Road {
   std::unique_ptr<Client> client_;  // From Start to Stop.
 };
 
-class WebSocket final : public sdk::Plugin,
-                        public sdk::Publish,
-                        public sdk::CallHandler,
-                        public sdk::Prober {
+class WebSocket final : public ListenerOrRoad<sdk::Publish, Listener, Road> {
  public:
-  using Plugin::Plugin;
+  using ListenerOrRoad::ListenerOrRoad;
 
   Status Configure(const sdk::Config& config) override {
-    std::string json;
-    VIADUCT_RETURN_IF_ERROR(config.Json("", &json));
-    OptionsError error;
-    if (!ReadOptions(json, &options_, &error))
-      return sdk::InvalidConfig(error.pointer, error.message);
+    VIADUCT_RETURN_IF_ERROR(ReadConfig(config, [this](std::string_view json, OptionsError* error) {
+      return ReadOptions(json, &options_, error);
+    }));
     if (options_.is_server && !host().has_call())
       return sdk::FailedPrecondition("host: does not offer " VD_HOST_CALL_1);
     if (!options_.is_server) {
@@ -159,19 +110,6 @@ class WebSocket final : public sdk::Plugin,
     }
     listener_ = std::make_unique<Listener>(host(), options_.server);
     return listener_->AddMetrics();
-  }
-  Status Start(uint32_t) override {
-    return listener_ != nullptr ? listener_->Start() : road_->Start();
-  }
-  Status Drain(int64_t deadline_ns) override {
-    const absl::Duration left =
-        absl::Nanoseconds(std::max<int64_t>(deadline_ns - host().MonotonicNs(), 0));
-    const bool drained = listener_ != nullptr ? listener_->Drain(left) : road_->Drain(left);
-    return drained ? Status() : sdk::DeadlineExceeded("drain: messages are still under way");
-  }
-  void Stop() override {
-    if (listener_ != nullptr) listener_->Stop();
-    if (road_ != nullptr) road_->Stop();
   }
   bool Offers(std::string_view id) const override {
     if (id == VD_CALL_1) return true;
@@ -198,12 +136,9 @@ class WebSocket final : public sdk::Plugin,
   void CancelDelivery(uint32_t, const sdk::TokenList& tokens) override {
     if (road_ != nullptr) road_->Cancel(tokens);
   }
-  Status Probe(uint32_t, const vd_probe& probe) override { return road_->Probe(probe); }
 
  private:
   Options options_;
-  std::unique_ptr<Listener> listener_;
-  std::unique_ptr<Road> road_;
 };
 
 }  // namespace
