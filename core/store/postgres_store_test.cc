@@ -1,4 +1,4 @@
-// What only a server can do: be away, be shared, be of another version, ask for a certificate.
+// What only a server can do: be shared, be of another version, ask for a certificate.
 #include "core/store/postgres_store.h"
 
 #include <arpa/inet.h>
@@ -7,98 +7,25 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdlib>
+#include <memory>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
-#include "core/observe/log.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/postgres_schema.h"
 #include "core/store/postgres_values.h"
-#include "core/store/testing/postgres_server.h"
+#include "core/store/testing/postgres_fixture.h"
 
 namespace viaduct {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-constexpr absl::Duration kDeadline = absl::Seconds(60);
-
-AppendResult Append(Store* store, StoreRecord record) {
-  absl::Notification done;
-  AppendResult out{absl::DeadlineExceededError("no answer"), false, ""};
-  std::vector<StoreRecord> records;
-  records.push_back(std::move(record));
-  store->Append(std::move(records), [&](std::vector<AppendResult> results) {
-    out = std::move(results[0]);
-    done.Notify();
-  });
-  EXPECT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
-  return out;
-}
-
-class PostgresStoreTest : public ::testing::Test {
- protected:
-  std::unique_ptr<Store> Open(const PostgresAddress& address, const std::string& node = "node-1") {
-    PostgresStoreOptions options;
-    options.address = address;
-    options.node_id = node;
-    options.connect_timeout = absl::Seconds(3);
-    auto opened = OpenPostgresStore(options, &clock_, &log_);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    return opened.ok() ? std::move(*opened) : nullptr;
-  }
-  std::unique_ptr<PgConnection> Connect(const PostgresAddress& address) {
-    PgConnection::Options options;
-    options.address = address;
-    auto db = PgConnection::Open(options);
-    EXPECT_TRUE(db.ok()) << db.status();
-    return db.ok() ? std::move(*db) : nullptr;
-  }
-  void UntilIndexed(const PostgresAddress& address) {
-    auto db = Connect(address);
-    const auto made = [&db] {
-      return db
-          ->QueryInt(
-              "SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid = "
-              "to_regclass('lpr_events_plate')")
-          .value_or(0);
-    };
-    const absl::Time deadline = absl::Now() + kDeadline;
-    while (made() == 0 && absl::Now() < deadline) std::this_thread::yield();
-    EXPECT_EQ(made(), 1);
-  }
-  DetectionRecord Detection(const std::string& id, const std::string& camera = "CAM001") {
-    DetectionRecord r;
-    r.message_id = id;
-    r.camera_id = camera;
-    r.checkpoint_id = "CP01";
-    r.protocol = "rest";
-    r.captured_at = r.arrived_at = clock_.Now();
-    r.key = MakeMessageKey(id, camera, r.captured_at);
-    r.plates.push_back(PlateRead{"1AB2345", 0.9, R"({"text":"1AB2345"})", ""});
-    r.payload_json = R"({"a":1})";
-    return r;
-  }
-  // Tries as a sender does; the clock moves on, so that the store tries to connect again.
-  AppendResult AppendUntilStored(Store* store, const StoreRecord& record) {
-    const absl::Time deadline = absl::Now() + kDeadline;
-    AppendResult result;
-    do {
-      result = Append(store, record);
-      clock_.Advance(absl::Seconds(1));
-    } while (!result.status.ok() && absl::Now() < deadline);
-    return result;
-  }
-
-  FakeClock clock_;
-  NullLog log_;
-};
 
 TEST_F(PostgresStoreTest, SaysItsVersionAndSize) {
   auto store = Open(PostgresServer::Shared()->NewDatabase());
@@ -295,7 +222,7 @@ TEST_F(PostgresStoreTest, ADumpThatHoldsTheTableKeepsNobodyFromWriting) {
   const auto made = [&dump] {
     return dump->QueryInt("SELECT count(*) FROM lpr_events_2024_08").value_or(-1);
   };
-  const absl::Time deadline = absl::Now() + kDeadline;
+  const absl::Time deadline = absl::Now() + kPatience;
   for (int i = 0; made() < 0 && absl::Now() < deadline; ++i) {
     clock_.Advance(absl::Seconds(61));
     Append(store.get(), Detection(absl::StrCat("more-", i)));
@@ -343,7 +270,7 @@ TEST_F(PostgresStoreTest, FindsARarePartOfAPlateFarBack) {
   }
   absl::Notification done;
   store->Append(std::move(records), [&](const std::vector<AppendResult>&) { done.Notify(); });
-  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
   EventsQuery query;
   for (const char* part : {"9876", "\u0e02 98", "\u0e02"}) {
     query.plate = part;
@@ -392,7 +319,7 @@ TEST_F(PostgresStoreTest, SlowReadersKeepNobodyFromAskingForADetection) {
   PostgresStoreOptions options;
   options.address = PostgresServer::Shared()->NewDatabase();
   options.max_readers = 1;
-  options.read_deadline = kDeadline;
+  options.read_deadline = kPatience;
   auto store = OpenPostgresStore(options, &clock_, &log_).value();
   const DetectionRecord stored = Detection("m-1");
   ASSERT_TRUE(Append(store.get(), stored).status.ok());
@@ -407,7 +334,7 @@ TEST_F(PostgresStoreTest, SlowReadersKeepNobodyFromAskingForADetection) {
             "datname = current_database()")
         .value_or(0);
   };
-  const absl::Time deadline = absl::Now() + kDeadline;
+  const absl::Time deadline = absl::Now() + kPatience;
   while (waiting() == 0 && absl::Now() < deadline) std::this_thread::yield();
   const absl::StatusOr<bool> known = store->HasDetection(stored.key);
   EXPECT_TRUE(known.ok()) << known.status();
@@ -430,332 +357,9 @@ TEST_F(PostgresStoreTest, ManyBadRecordsInOneGroupFailAlone) {
     results = std::move(out);
     done.Notify();
   });
-  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
   for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].status.ok(), i % 50 != 7) << i;
   EXPECT_EQ(store->Statistics()->total_detections, 196);
-}
-
-TEST_F(PostgresStoreTest, RefusesWhileTheDatabaseIsAwayAndGoesOnWhenItIsBack) {
-  PostgresServer server;
-  auto store = Open(server.NewDatabase());
-  ASSERT_TRUE(Append(store.get(), Detection("m-1")).status.ok());
-  ASSERT_TRUE(store->Statistics().ok());
-  for (const bool killed : {false, true}) {
-    killed ? server.Kill() : server.Stop();
-    const AppendResult refused = Append(store.get(), Detection(absl::StrCat("away-", killed)));
-    EXPECT_EQ(refused.status.code(), absl::StatusCode::kUnavailable) << refused.status;
-    EXPECT_EQ(store->Health().state, StoreHealth::State::kFailed);
-    EXPECT_EQ(store->Statistics().status().code(), absl::StatusCode::kUnavailable);
-    server.Start();
-    const AppendResult stored =
-        AppendUntilStored(store.get(), Detection(absl::StrCat("away-", killed)));
-    EXPECT_TRUE(stored.status.ok()) << stored.status;
-    EXPECT_FALSE(stored.duplicate);
-    EXPECT_EQ(store->Health().state, StoreHealth::State::kOk);
-    EXPECT_EQ(store->Statistics()->total_detections, killed ? 3 : 2);
-  }
-}
-
-// Sessions of an idle store end with the server; the first sender afterwards notices nothing.
-TEST_F(PostgresStoreTest, ARestartThatNobodySawIsNotToldToAnybody) {
-  PostgresServer server;
-  auto store = Open(server.NewDatabase());
-  ASSERT_TRUE(Append(store.get(), Detection("m-1")).status.ok());
-  ASSERT_TRUE(store->Statistics().ok());
-  server.Stop();
-  server.Start();
-  EXPECT_TRUE(store->Statistics().ok());
-  const AppendResult result = Append(store.get(), Detection("m-2"));
-  EXPECT_TRUE(result.status.ok()) << result.status;
-  EXPECT_FALSE(result.duplicate);
-}
-
-TEST_F(PostgresStoreTest, StartsWithoutItsDatabaseAndConnectsWhenItIsThere) {
-  PostgresServer server;
-  const PostgresAddress address = server.NewDatabase();
-  server.Stop();
-  auto store = Open(address);
-  ASSERT_NE(store, nullptr);
-  EXPECT_EQ(store->Health().state, StoreHealth::State::kFailed);
-  EXPECT_THAT(store->Health().reason, HasSubstr("cannot connect"));
-  server.Start();
-  EXPECT_TRUE(AppendUntilStored(store.get(), Detection("m-1")).status.ok());
-}
-
-// Every message is offered until it is accepted, while the server dies again and again in the
-// middle of commits: each is stored once.
-TEST_F(PostgresStoreTest, KilledInTheMiddleOfGroupsItLosesNothingAndDoublesNothing) {
-  constexpr int kRounds = 4;
-  constexpr int kEach = 300;
-  PostgresServer server;
-  const PostgresAddress address = server.NewDatabase();
-  auto store = Open(address);
-  std::atomic<int> stored{0};
-  std::thread sender([&] {
-    for (int i = 0; i < kRounds * kEach; ++i) {
-      const AppendResult result =
-          AppendUntilStored(store.get(), Detection(absl::StrCat("m-", i), "CAM001"));
-      stored += result.status.ok() ? 1 : 0;
-    }
-  });
-  for (int round = 1; round < kRounds; ++round) {
-    const absl::Time deadline = absl::Now() + kDeadline;
-    while (stored < round * kEach && absl::Now() < deadline) std::this_thread::yield();
-    server.Kill();
-    server.Start();
-  }
-  sender.join();
-  EXPECT_EQ(stored, kRounds * kEach);
-  auto db = Connect(address);
-  EXPECT_EQ(db->QueryInt("SELECT count(*) FROM detections").value_or(-1),
-            db->QueryInt("SELECT count(DISTINCT message_id) FROM detections").value_or(-2));
-  EXPECT_EQ(db->QueryInt("SELECT count(DISTINCT message_id) FROM detections").value_or(-1),
-            kRounds * kEach);
-  EXPECT_EQ(db->QueryInt("SELECT count(*) FROM lpr_events").value_or(-1), kRounds * kEach);
-  EXPECT_EQ(store->Statistics()->total_detections, kRounds * kEach);
-}
-
-// Keeps what a watch has told.
-class Told {
- public:
-  StoreObserver Observer() {
-    return StoreObserver{[this] { return wanted.load(); },
-                         [this](const std::vector<StoredElsewhere>& rows) {
-                           const absl::MutexLock lock(&mutex_);
-                           for (const StoredElsewhere& row : rows) rows_.push_back(row);
-                         }};
-  }
-  std::vector<StoredElsewhere> Await(size_t count) {
-    const absl::MutexLock lock(&mutex_);
-    const auto enough = [this, count] { return rows_.size() >= count; };
-    mutex_.AwaitWithTimeout(absl::Condition(&enough), kDeadline);
-    return rows_;
-  }
-
-  std::atomic<bool> wanted{true};
-
- private:
-  absl::Mutex mutex_;
-  std::vector<StoredElsewhere> rows_;
-};
-
-std::string CameraOf(const StoredElsewhere& row) {
-  const auto* detection = std::get_if<DetectionRecord>(&row.record);
-  return detection == nullptr ? std::get<HealthRecord>(row.record).camera_id : detection->camera_id;
-}
-
-TEST_F(PostgresStoreTest, AWatchTellsWhatOtherNodesStoreAndNothingOfItsOwn) {
-  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
-  auto one = Open(address, "node-1");
-  auto two = Open(address, "node-2");
-  Append(one.get(), Detection("before", "OLD"));
-  Told told;
-  auto watch = two->WatchOthers(told.Observer());
-  // Until the watch has begun it tells of nothing: messages of one camera until one arrives.
-  int sent = 0;
-  const absl::Time patience = absl::Now() + kDeadline;
-  while (told.Await(0).empty() && absl::Now() < patience) {
-    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
-  }
-  const size_t begun = told.Await(1).size();
-  ASSERT_GE(begun, 1u);
-  BlacklistRecord listed;
-  listed.license_plate = "1AB2345";
-  listed.reason = "stolen";
-  Append(one.get(), listed);
-  Append(two.get(), Detection("own", "OWN"));
-  const DetectionRecord seen = Detection("seen", "SEEN");
-  Append(one.get(), seen);
-  HealthRecord health;
-  health.message_id = "h";
-  health.camera_id = "HEALTH";
-  health.captured_at = health.arrived_at = clock_.Now();
-  health.key = MakeMessageKey("h", "HEALTH", clock_.Now());
-  health.status = "healthy";
-  Append(one.get(), health);
-  const absl::Time deadline = absl::Now() + kDeadline;
-  std::vector<StoredElsewhere> rows;
-  do {
-    rows = told.Await(rows.size() + 1);
-  } while (CameraOf(rows.back()) != "HEALTH" && absl::Now() < deadline);
-  int seen_times = 0;
-  for (const StoredElsewhere& row : rows) {
-    EXPECT_NE(CameraOf(row), "OLD");
-    EXPECT_NE(CameraOf(row), "OWN");
-    if (CameraOf(row) != "SEEN") continue;
-    ++seen_times;
-    EXPECT_EQ(row.id, FormatKey(seen.key));
-    const auto& record = std::get<DetectionRecord>(row.record);
-    EXPECT_EQ(record.payload_json, seen.payload_json);
-    ASSERT_THAT(record.plates, SizeIs(1));
-    ASSERT_THAT(row.alerts, SizeIs(1));
-    EXPECT_EQ(row.alerts[0].reason, "stolen");
-  }
-  EXPECT_EQ(seen_times, 1);
-  watch.reset();
-}
-
-// The notifications of what was stored meanwhile are lost with the connection.
-TEST_F(PostgresStoreTest, AWatchCatchesUpFromTheTablesAfterItsConnectionWasLost) {
-  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
-  auto one = Open(address, "node-1");
-  auto two = Open(address, "node-2");
-  Told told;
-  auto watch = two->WatchOthers(told.Observer());
-  int sent = 0;
-  const absl::Time patience = absl::Now() + kDeadline;
-  while (told.Await(0).empty() && absl::Now() < patience) {
-    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
-  }
-  auto db = Connect(address);
-  ASSERT_TRUE(db->Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE (query LIKE "
-                       "'LISTEN%' OR query LIKE '%last_health_report, node_id%') AND pid <> "
-                       "pg_backend_pid()")
-                  .ok());
-  for (int i = 0; i < 20; ++i) Append(one.get(), Detection(absl::StrCat("late-", i), "LATE"));
-  const absl::Time deadline = absl::Now() + kDeadline;
-  std::vector<StoredElsewhere> rows;
-  int late = 0;
-  while (late < 20 && absl::Now() < deadline) {
-    rows = told.Await(rows.size() + 1);
-    late = 0;
-    for (const StoredElsewhere& row : rows) late += CameraOf(row) == "LATE" ? 1 : 0;
-  }
-  EXPECT_EQ(late, 20);
-  watch.reset();
-}
-
-// The server has it on its disk and waits for a standby that never comes, when the session ends.
-TEST_F(PostgresStoreTest, TellsOfWhatItsLostCommitHasStored) {
-  PostgresServer server;
-  const PostgresAddress address = server.NewDatabase();
-  auto store = Open(address);
-  auto db = Connect(address);
-  BlacklistRecord listed;
-  listed.license_plate = "1AB2345";
-  listed.reason = "stolen";
-  ASSERT_TRUE(Append(store.get(), listed).status.ok());
-  ASSERT_TRUE(Append(store.get(), Detection("answered")).status.ok());
-  Told told;
-  auto watch = store->WatchOthers(told.Observer());
-  ASSERT_TRUE(db->Exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").ok());
-  ASSERT_TRUE(db->Exec("SELECT pg_reload_conf()").ok());
-  const auto until = [&db](const std::string& condition) {
-    const absl::Time deadline = absl::Now() + kDeadline;
-    while (db->QueryInt(condition).value_or(0) == 0 && absl::Now() < deadline) {
-      std::this_thread::yield();
-    }
-  };
-  until("SELECT current_setting('synchronous_standby_names') = 'nobody'");
-  AppendResult lost;
-  std::thread sender([&] { lost = Append(store.get(), Detection("lost")); });
-  until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
-  ASSERT_TRUE(db->Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = "
-                       "'SyncRep'")
-                  .ok());
-  sender.join();
-  EXPECT_EQ(lost.status.code(), absl::StatusCode::kUnavailable) << lost.status;
-  ASSERT_TRUE(db->Exec("ALTER SYSTEM RESET synchronous_standby_names").ok());
-  ASSERT_TRUE(db->Exec("SELECT pg_reload_conf()").ok());
-  const AppendResult again = AppendUntilStored(store.get(), Detection("lost"));
-  EXPECT_TRUE(again.duplicate);
-  const std::vector<StoredElsewhere> rows = told.Await(1);
-  ASSERT_THAT(rows, SizeIs(1));
-  EXPECT_EQ(std::get<DetectionRecord>(rows[0].record).message_id, "lost");
-  ASSERT_THAT(rows[0].alerts, SizeIs(1));
-  EXPECT_EQ(rows[0].alerts[0].reason, "stolen");
-  watch.reset();
-}
-
-// Keeps the lines about following.
-class FollowLog final : public Log {
- public:
-  bool Enabled(LogLevel, std::string_view) const override { return true; }
-  void Write(LogLevel, std::string_view, std::string_view message,
-             absl::Span<const LogField>) override {
-    if (message.find("follow") == std::string_view::npos) return;
-    const absl::MutexLock lock(&mutex_);
-    lines_.emplace_back(message);
-  }
-  std::vector<std::string> Await(size_t count) {
-    const absl::MutexLock lock(&mutex_);
-    const auto enough = [this, count] { return lines_.size() >= count; };
-    mutex_.AwaitWithTimeout(absl::Condition(&enough), kDeadline);
-    return lines_;
-  }
-
- private:
-  absl::Mutex mutex_;
-  std::vector<std::string> lines_;
-};
-
-TEST_F(PostgresStoreTest, AWatchSaysOnceThatItCannotFollowAndOnceThatItCanAgain) {
-  PostgresServer server;
-  FollowLog log;
-  PostgresStoreOptions options;
-  options.address = server.NewDatabase();
-  auto store = OpenPostgresStore(options, &clock_, &log).value();
-  auto one = Open(options.address, "node-1");
-  Told told;
-  auto watch = store->WatchOthers(told.Observer());
-  int sent = 0;
-  const absl::Time patience = absl::Now() + kDeadline;
-  while (told.Await(0).empty() && absl::Now() < patience) {
-    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
-  }
-  server.Stop();
-  log.Await(1);
-  server.Start();
-  EXPECT_THAT(log.Await(2), ElementsAre("cannot follow other nodes, it is tried again",
-                                        "following other nodes again"));
-  AppendUntilStored(one.get(), Detection("after", "AFTER"));
-  const absl::Time deadline = absl::Now() + kDeadline;
-  std::vector<StoredElsewhere> rows = told.Await(1);
-  while (CameraOf(rows.back()) != "AFTER" && absl::Now() < deadline) {
-    rows = told.Await(rows.size() + 1);
-  }
-  EXPECT_EQ(CameraOf(rows.back()), "AFTER");
-  watch.reset();
-}
-
-// A view puts a row there that nobody can read: a device whose name divides by zero.
-TEST_F(PostgresStoreTest, AWatchLeavesOutARowThatCannotBeReadAndGoesOn) {
-  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
-  auto one = Open(address, "node-1");
-  auto two = Open(address, "node-2");
-  Append(one.get(), Detection("known", "BAD"));
-  Told told;
-  auto watch = two->WatchOthers(told.Observer());
-  int sent = 0;
-  const absl::Time patience = absl::Now() + kDeadline;
-  while (told.Await(0).empty() && absl::Now() < patience) {
-    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
-  }
-  ASSERT_TRUE(Connect(address)
-                  ->Exec("BEGIN; ALTER TABLE edge_devices RENAME TO devices_below; CREATE VIEW "
-                         "edge_devices AS SELECT id, last_seen, checkpoint_id, health_status, "
-                         "has_detections, status, CASE WHEN device_id = 'BAD' THEN (1 / "
-                         "(length(device_id) - 3))::text ELSE device_id END AS device_id FROM "
-                         "devices_below; COMMIT")
-                  .ok());
-  for (const char* id : {"bad-1", "good-1", "good-2", "bad-2", "good-3", "last"}) {
-    const AppendResult stored = Append(one.get(), Detection(id, id[0] == 'b' ? "BAD" : "FIRST"));
-    EXPECT_TRUE(stored.status.ok()) << stored.status;
-  }
-  std::vector<std::string> seen;
-  const absl::Time deadline = absl::Now() + kDeadline;
-  size_t rows = 0;
-  while ((seen.empty() || seen.back() != "last") && absl::Now() < deadline) {
-    seen.clear();
-    const std::vector<StoredElsewhere> all = told.Await(rows + 1);
-    rows = all.size();
-    for (const StoredElsewhere& row : all) {
-      const std::string& id = std::get<DetectionRecord>(row.record).message_id;
-      if (id.substr(0, 5) != "first") seen.push_back(id);
-    }
-  }
-  EXPECT_THAT(seen, ElementsAre("good-1", "good-2", "good-3", "last"));
-  watch.reset();
 }
 
 TEST_F(PostgresStoreTest, ChecksTheCertificateOfTheServer) {
