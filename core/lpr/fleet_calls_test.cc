@@ -51,6 +51,14 @@ class FleetCallsTest : public ApplicationTest {
     calls_ = std::make_unique<FleetCalls>(calls);
   }
 
+  // The store may tell the fleet until it has ended.
+  ~FleetCallsTest() override {
+    calls_.reset();
+    application_.reset();
+    sink_.reset();
+    store_.reset();
+  }
+
   Reply Tell(const std::string& protocol, const std::string& method, const std::string& path,
              const std::string& body, const std::string& session = "s1") {
     CallRequest request;

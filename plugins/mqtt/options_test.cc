@@ -112,7 +112,8 @@ TEST(ReadOptions, TheHostIsToldHowLongAConfirmationMayTake) {
 
 TEST(ReadOptions, DefaultsOfSchemaAndCodeAgree) {
   nlohmann::json filled = {{"broker_url", "b"}, {"client_id", "c"}};
-  for (const auto& [key, property] : Schema()["properties"].items()) {
+  const nlohmann::json properties = Schema()["properties"];  // items() does not keep it alive.
+  for (const auto& [key, property] : properties.items()) {
     EXPECT_TRUE(property.contains("description")) << key;
     if (property.contains("default")) filled[key] = property["default"];
   }
