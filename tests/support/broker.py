@@ -21,10 +21,11 @@ def mosquitto_program(name):
 class Broker:
     """The folder, and with it the broker's memory, outlives the process."""
 
-    def __init__(self, trial, name="broker", settings=(), listener=()):
+    def __init__(self, trial, name="broker", settings=(), listener=(), address="127.0.0.1"):
         self.name = name
         self.folder = os.path.join(trial.folder, name)
         self.log_path = os.path.join(self.folder, "broker.log")
+        self.address = address
         self.port = free_port()
         self.process = None
         os.makedirs(self.folder, exist_ok=True)
@@ -33,7 +34,7 @@ class Broker:
 
     def write_config(self, settings, listener):
         """`settings` replaces who may come in, `listener` is said of the port."""
-        lines = ["user root", "per_listener_settings false", f"listener {self.port} 127.0.0.1",
+        lines = ["user root", "per_listener_settings false", f"listener {self.port} {self.address}",
                  *listener, *(settings or ["allow_anonymous true"]),
                  "persistence true", f"persistence_location {self.folder}/",
                  "max_queued_messages 0", f"log_dest file {self.log_path}"]

@@ -227,8 +227,10 @@ class Trial:
         if fresh:
             self.mark("faults-over")
             for edge in edges or (server,):
-                result = self.http_load(edge.http_port, connections=2, messages=50, seconds=20,
-                                        drain_seconds=20).result()
+                with edge.inside():
+                    load = self.http_load(edge.http_port, connections=2, messages=50, seconds=20,
+                                          drain_seconds=20)
+                result = load.result()
                 if result["accepted"] != 50:
                     raise Failure(f"fresh messages to {edge.name}: {result}")
         late = None

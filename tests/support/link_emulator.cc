@@ -80,6 +80,8 @@ absl::Status LinkEmulator::Watch(int fd, uint64_t tag) {
 }
 
 absl::Status LinkEmulator::Open() {
+  // First: what is wrong is said before anything is made.
+  if (!config_.timeline_path.empty()) VD_RETURN_IF_ERROR(Play(config_.timeline_path));
   const int64_t now = NowNanos();
   for (size_t i = 0; i < config_.links.size(); ++i) {
     const LinkConfig& config = config_.links[i];
@@ -97,7 +99,6 @@ absl::Status LinkEmulator::Open() {
   VD_RETURN_IF_ERROR(Watch(timer_.get(), kTimerTag));
   VD_RETURN_IF_ERROR(Watch(signals_.get(), kSignalTag));
   VD_RETURN_IF_ERROR(Watch(control_.fd(), kControlTag));
-  if (!config_.timeline_path.empty()) VD_RETURN_IF_ERROR(Play(config_.timeline_path));
   return control_.Open();
 }
 

@@ -69,6 +69,7 @@ void AddHttp(CLI::App& app, HttpOptions& http) {
 void AddGrpc(CLI::App& app, GrpcOptions& grpc) {
   app.add_option("--target", grpc.target, "unix:<socket> of the node")->required();
   app.add_option("--watch", grpc.watch, "unix:<socket> of the node whose commits end the latency");
+  app.add_option("--watch-drain-seconds", grpc.watch_drain_seconds, "Wait for those commits");
   app.add_flag("--stream,!--unary", grpc.stream, "SendMetadataStream or SendMetadata");
   app.add_option("--window", grpc.window, "Unacknowledged messages")->check(CLI::Range(1, 1000000));
   app.add_option("--frame", grpc.frame, "Messages of one frame")->check(CLI::Range(1, 4096));

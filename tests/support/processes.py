@@ -94,6 +94,8 @@ class Node:
         self.config_path = os.path.join(trial.folder, f"{name}.yaml")
         self.log_path = os.path.join(trial.folder, f"{name}.log")
         self.process = None
+        # Where it lives and is spoken to: of a network namespace (emulated_network.py) its inside().
+        self.inside = contextlib.nullcontext
         self.starts = 0
         self.exits = collections.Counter()
         os.makedirs(self.data_dir, exist_ok=True)
@@ -126,7 +128,7 @@ class Node:
         full_env.update(env or {})
         command = [*prefix, self.trial.build.program("viaduct-host"), "--config", self.config_path]
         begin = monotonic()
-        with open(self.log_path, "ab") as log:
+        with open(self.log_path, "ab") as log, self.inside():
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=full_env,
                                             stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
         self.starts += 1
@@ -189,7 +191,8 @@ class Node:
     def request(self, method, path, body, timeout, headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
         try:
-            connection.request(method, path, body, headers or {})
+            with self.inside():
+                connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             return Reply(response.status, response.headers, response.read())
         finally:

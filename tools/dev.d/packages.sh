@@ -13,8 +13,8 @@ PACKAGES_build=(
 
 # Beside the build: what test scripts start, and the linters that run as tests.
 PACKAGES_test=(
-  sqlite3 postgresql curl procps openssl util-linux iproute2 socat python3-socketio
-  mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt python3-websocket
+  sqlite3 postgresql curl procps openssl util-linux iproute2 ping=iputils-ping socat
+  mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt python3-websocket python3-socketio
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 
