@@ -31,14 +31,20 @@ def expect(condition, what):
         raise Failure(what)
 
 
+def way(network, name, up):
+    """From which namespace to which, and to what address there; up is from near to far."""
+    if up:
+        return network.near, network.far, network.far_address(name)
+    return network.far, network.near, network.near_address(name)
+
+
 class Datagrams:
-    """UDP over one road of the network; `up` sends from near to far."""
+    """UDP over one road of the network."""
 
     def __init__(self, network, name, up=True):
-        ends = [(network.near, network.near_address(name)), (network.far, network.far_address(name))]
         self.network, self.name = network, name
         self.direction = "up" if up else "down"
-        (source, _), (target, address) = ends if up else ends[::-1]
+        source, target, address = way(network, name, up)
         with target.inside():
             self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.receiver.bind((address, 0))
@@ -81,9 +87,9 @@ class Datagrams:
 def ping(namespace, address, count):
     with namespace.inside():
         try:
-            done = subprocess.run(["ping", "-n", "-c", str(count), "-i", "0.01", "-W", "2", address],
-                                  capture_output=True, text=True, check=False,
-                                  env={**os.environ, "LC_ALL": "C"})
+            done = subprocess.run(
+                ["ping", "-n", "-c", str(count), "-i", "0.01", "-W", "2", address],
+                capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
         except FileNotFoundError:
             raise CannotRun("ping is not installed") from None
     return sorted(float(time) for time in re.findall(r"time=([\d.]+) ms", done.stdout))
@@ -147,8 +153,7 @@ def full_queue(_t, network):
 
 def transfer(network, name, up, size):
     """TCP, one way: bytes a second at the receiver."""
-    ends = [(network.near, network.near_address(name)), (network.far, network.far_address(name))]
-    (source, _), (target, address) = ends if up else ends[::-1]
+    source, target, address = way(network, name, up)
     with target.inside():
         listener = socket.create_server((address, 0))
     with source.inside():
@@ -239,10 +244,11 @@ def timeline(_t, network):
 
 def drives(_t, network):
     """A vehicle's drive is its seed's, and each road has its own."""
-    drive = vehicle(["first", "second"], 7, 3600, compression=60)
-    expect(drive == vehicle(["first", "second"], 7, 3600, compression=60), "another drive, same seed")
-    expect(drive != vehicle(["first", "second"], 8, 3600, compression=60), "same drive, another seed")
-    times = {name: [e["at"] for e in drive if e["link"] == name] for name in ("first", "second")}
+    roads = ["first", "second"]
+    drive = vehicle(roads, 7, 3600, compression=60)
+    expect(drive == vehicle(roads, 7, 3600, compression=60), "another drive, same seed")
+    expect(drive != vehicle(roads, 8, 3600, compression=60), "same drive, another seed")
+    times = {name: [e["at"] for e in drive if e["link"] == name] for name in roads}
     expect(times["first"] != times["second"], "both roads have the same drive")
     expect(all(0 <= at < 60 for name in times for at in times[name]), "not 60 times as fast")
     kinds = {(e["do"], e.get("settings", {}).get("delay_ms")) for e in drive}

@@ -8,8 +8,8 @@ library only.
     network.cut("lte")
 
 The near end is an edge's, the far end a server's; every road has an address at each. The namespaces
-have no names: they are held by descriptors of this process and by what runs in them, and so they are
-gone when it is, however it ends.
+have no names: they are held by descriptors of this process and by what runs in them, and so they
+are gone when it is, however it ends.
 
 By hand: commands of link_commands.h on standard input, an empty line ends it.
 
