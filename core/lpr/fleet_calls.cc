@@ -1,6 +1,7 @@
 #include "core/lpr/fleet_calls.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -230,11 +231,33 @@ void FleetCalls::OnListenerGone(std::string_view instance) {
   NoteGone(std::move(gone));
 }
 
+// Of more than can wait, and of what a busy store does not take, their silence tells.
 void FleetCalls::NoteGone(std::vector<Connected> gone) {
   if (parts_.store == nullptr) return;
+  bool behind = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    behind = !gone_.empty();
+    for (Connected& one : gone) {
+      if (gone_.size() < kMaxGone) gone_.push_back(std::move(one));
+    }
+  }
+  if (!behind) TellGone();
+}
+
+std::vector<FleetCalls::Connected> FleetCalls::TakeGone() {
+  absl::MutexLock lock(&mutex_);
+  const auto end =
+      gone_.begin() + static_cast<std::ptrdiff_t>(std::min(gone_.size(), kMaxToldAtOnce));
+  std::vector<Connected> some(std::make_move_iterator(gone_.begin()), std::make_move_iterator(end));
+  gone_.erase(gone_.begin(), end);
+  return some;
+}
+
+void FleetCalls::TellGone() {
   std::vector<StoreRecord> records;
   std::vector<std::string> devices;
-  for (const Connected& one : gone) {
+  for (const Connected& one : TakeGone()) {
     if (parts_.fleet->roads().IsReachable(one.device_id, parts_.clock->Now())) continue;
     DeviceRecord record;
     record.mode = DeviceRecord::Mode::kUpdate;
@@ -247,7 +270,6 @@ void FleetCalls::NoteGone(std::vector<Connected> gone) {
     record.silent_since = one.seen;  // It may speak to another node by now.
     records.emplace_back(std::move(record));
     devices.push_back(one.device_id);
-    if (records.size() >= kMaxAppendRecords) break;
   }
   if (records.empty()) return;
   // The store may answer when this is gone.
@@ -259,14 +281,18 @@ void FleetCalls::NoteGone(std::vector<Connected> gone) {
 
 // Who was taken for offline is online again: another node may have found the end of a session that
 // this one has followed.
-void FleetCalls::KeepSeen() {
-  if (parts_.store == nullptr) return;
+bool FleetCalls::KeepSeen() {
+  if (parts_.store == nullptr) return false;
   const absl::Time now = parts_.clock->Now();
   std::vector<StoreRecord> records;
+  bool more = false;
   {
     absl::MutexLock lock(&mutex_);
-    for (auto& [key, one] : connected_) {
-      if (!one.is_node || records.size() >= kMaxAppendRecords) continue;
+    auto at = connected_.upper_bound(kept_);
+    for (size_t looked = 0; at != connected_.end() && looked < kMaxToldAtOnce; ++at, ++looked) {
+      Connected& one = at->second;
+      kept_ = at->first;
+      if (!one.is_node) continue;
       one.seen = now;
       DeviceRecord record;
       record.mode = DeviceRecord::Mode::kUpdate;
@@ -274,10 +300,14 @@ void FleetCalls::KeepSeen() {
       record.at = now;
       records.emplace_back(std::move(record));
     }
+    more = at != connected_.end();
+    if (!more) kept_ = Key();
   }
-  if (records.empty()) return;
   // A store that is busy hears of them the next time.
-  parts_.store->Append(std::move(records), [](const std::vector<AppendResult>&) {});
+  if (!records.empty()) {
+    parts_.store->Append(std::move(records), [](const std::vector<AppendResult>&) {});
+  }
+  return more;
 }
 
 // ---- this node and its server

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,6 +26,10 @@ namespace viaduct {
 class FleetCalls final : public CallHandler {
  public:
   static constexpr size_t kMaxIntroductionBytes = 16u << 10;
+  // Devices that the store is told of at once, so that messages find room in its queue: whoever
+  // goes on every kInterval of FleetEvents has told of all sessions within a minute.
+  static constexpr size_t kMaxToldAtOnce = 8192;
+  static constexpr size_t kMaxGone = DeviceRoads::kMaxSessions;  // That wait for it.
 
   struct Parts {  // All outlive it.
     const Clock* clock = nullptr;
@@ -40,8 +45,11 @@ class FleetCalls final : public CallHandler {
 
   void Handle(CallRequest request, ReplyFn reply) override;
   void OnListenerGone(std::string_view instance) override;
-  // Nodes that are connected count as seen now. Called every now and then.
-  void KeepSeen();
+  // Nodes that are connected count as seen now. Called every now and then. True: they were too many
+  // for once, the next call goes on with the others.
+  bool KeepSeen();
+  // Goes on with devices that have gone, when they were too many for once. Called more often.
+  void TellGone();
 
  private:
   struct Introduction {
@@ -65,6 +73,7 @@ class FleetCalls final : public CallHandler {
   bool OpenSession(const CallRequest& request, const Introduction& device, bool is_node);
   void CloseSession(const CallRequest& request);
   void NoteGone(std::vector<Connected> gone);
+  std::vector<Connected> TakeGone();
   CallReply Introduce() const;
   void RunCommand(CallRequest request, ReplyFn reply);
   // How often each listener has gone, so that what began before opens nothing after it.
@@ -98,6 +107,8 @@ class FleetCalls final : public CallHandler {
   absl::Mutex mutex_;
   // Ordered, so that those of one listener stand together.
   std::map<Key, Connected> connected_ ABSL_GUARDED_BY(mutex_);
+  Key kept_ ABSL_GUARDED_BY(mutex_);  // Up to here they count as seen; empty: all of them.
+  std::deque<Connected> gone_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace viaduct

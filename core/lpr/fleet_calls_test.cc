@@ -1,13 +1,17 @@
 // What the application learns of nodes and tells its server of itself.
 #include "core/lpr/fleet_calls.h"
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/lpr/device_status.h"
 #include "core/lpr/testing/application_fixture.h"
+#include "core/lpr/testing/wrapped_store.h"
 
 namespace viaduct {
 namespace {
@@ -344,6 +348,61 @@ TEST_F(FleetCallsTest, ANodeThatIsConnectedCountsAsSeen) {
   Tell("socketio", "EVENT", "node_register", R"({"device_id":"NODE8"})", "s2");
   EXPECT_EQ(Get("/api/devices/NODE7").json()["device"]["status"], "offline");
   EXPECT_EQ(Get("/api/devices/NODE8").json()["device"]["status"], "online");
+}
+
+// Counts what the store is told of each device that it knows, and how much at once.
+class CountingStore final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  void Append(std::vector<StoreRecord> records, AppendFn done) override {
+    const size_t count = records.size();
+    for (const StoreRecord& record : records) {
+      const auto& device = std::get<DeviceRecord>(record);
+      if (device.mode == DeviceRecord::Mode::kUpdate) ++told[device.device_id];
+    }
+    most_at_once = std::max(most_at_once, count);
+    done(std::vector<AppendResult>(count));
+  }
+  std::map<std::string, int> told;
+  size_t most_at_once = 0;
+};
+
+// More than the store takes in one call.
+TEST_F(FleetCallsTest, HoweverManyNodesAreConnectedEachIsSeenAndEachIsGone) {
+  static constexpr size_t kNodes = 20'500;
+  constexpr int kLooks = 3;  // For so many nodes.
+  static_assert(kNodes > kMaxAppendRecords && kNodes <= kLooks * FleetCalls::kMaxToldAtOnce);
+  CountingStore store(store_.get());
+  FleetCalls::Parts parts;
+  parts.clock = &clock_;
+  parts.store = &store;
+  parts.fleet = fleet_.get();
+  parts.application = application_.get();
+  FleetCalls calls(parts);
+  CallRequest request;
+  request.protocol = "socketio";
+  request.method = "EVENT";
+  request.path = "node_register";
+  request.peer.instance = "many";
+  for (size_t i = 0; i < kNodes; ++i) {
+    const std::string id = std::to_string(i);
+    request.body = Json{{"device_id", id}}.dump();
+    request.attributes = {{"session", id}};
+    calls.Handle(request, [](CallReply) {});
+  }
+  const auto expect_each_once = [&store](const char* what) {
+    EXPECT_EQ(store.told.size(), kNodes) << what;
+    for (const auto& [id, times] : store.told) EXPECT_EQ(times, 1) << what << " " << id;
+    EXPECT_LE(store.most_at_once, FleetCalls::kMaxToldAtOnce) << what;
+    store.told.clear();
+  };
+  for (int look = 1; look < kLooks; ++look) EXPECT_TRUE(calls.KeepSeen());
+  EXPECT_FALSE(calls.KeepSeen()) << "those were all";
+  expect_each_once("seen");
+  calls.OnListenerGone("many");
+  EXPECT_EQ(store.told.size(), FleetCalls::kMaxToldAtOnce) << "messages find room beside them";
+  for (int look = 0; look < kLooks; ++look) calls.TellGone();
+  expect_each_once("gone");
 }
 
 }  // namespace

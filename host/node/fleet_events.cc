@@ -59,7 +59,8 @@ void FleetEvents::Arm() {
 void FleetEvents::Look() {
   parts_.fleet->roads().Sweep(parts_.clock->Now());
   parts_.look();
-  if (++looks_ % kSeenLooks == 0) parts_.calls->KeepSeen();
+  parts_.calls->TellGone();
+  if (++looks_ % kSeenLooks == 0 || seeing_) seeing_ = parts_.calls->KeepSeen();
   if (looks_ % kKnockLooks == 0) parts_.knock();
   LookAtCommunication();
   const FleetStats stats = parts_.fleet->stats();

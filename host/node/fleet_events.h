@@ -64,6 +64,7 @@ class FleetEvents {
   std::vector<Counted> totals_;  // Of the looks alone.
   MetricNumber in_flight_ = 0;
   int looks_ = 0;
+  bool seeing_ = false;             // There were too many connected nodes for the last look.
   std::string told_communication_;  // Without the time.
   absl::Mutex mutex_;
   HealthState told_ ABSL_GUARDED_BY(mutex_) = HealthState::kHealthy;
