@@ -5,7 +5,6 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "host/rpc/merging_queue.h"
 
 namespace viaduct::rpc {
 
@@ -59,7 +59,8 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   // The same with a message that other streams hold, too, and a limit of its own on what waits.
   void Queue(Shared response, size_t bytes, std::string_view key, size_t max_pending_bytes) {
     absl::MutexLock lock(&mutex_);
-    if (!closing_) Enqueue({std::string(key), std::move(response), bytes}, max_pending_bytes);
+    if (closing_) return;
+    missed_ += queue_.Put(key, std::move(response), bytes, {max_pending_, max_pending_bytes});
   }
 
   // Sends what is queued. Not with a lock held that a callback of the stream may want.
@@ -124,44 +125,11 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   }
 
  private:
-  struct Item {
-    std::string key;
-    Shared response;
-    size_t bytes = 0;
-  };
-
   WatchStream(size_t max_pending, LaggedFn lagged)
       : max_pending_(max_pending), lagged_(std::move(lagged)) {}
 
-  void Enqueue(Item next, size_t max_pending_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (!next.key.empty()) {
-      for (auto& item : queue_) {
-        if (item.key != next.key) continue;
-        pending_bytes_ += next.bytes;
-        pending_bytes_ -= item.bytes;
-        item = std::move(next);
-        return;
-      }
-    }
-    while (!queue_.empty() &&
-           (queue_.size() >= max_pending_ || pending_bytes_ + next.bytes > max_pending_bytes)) {
-      TakeFront();
-      ++missed_;
-    }
-    pending_bytes_ += next.bytes;
-    queue_.push_back(std::move(next));
-  }
-
-  Shared TakeFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    Shared response = std::move(queue_.front().response);
-    pending_bytes_ -= queue_.front().bytes;
-    queue_.pop_front();
-    return response;
-  }
-
   void Abandon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    queue_.clear();
-    pending_bytes_ = 0;
+    queue_.Clear();
     missed_ = 0;
     if (!closing_) final_status_ = grpc::Status::CANCELLED;
     closing_ = true;
@@ -179,7 +147,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
         current_ = std::make_shared<const Response>(lagged_(std::exchange(missed_, 0)));
         writing_ = true;
       } else if (!queue_.empty()) {
-        current_ = TakeFront();
+        current_ = queue_.TakeFront();
         writing_ = true;
       } else if (closing_) {
         finished_ = finish = true;
@@ -198,8 +166,7 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   const size_t max_pending_;
   const LaggedFn lagged_;
   mutable absl::Mutex mutex_;
-  std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
-  size_t pending_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  MergingQueue<Shared> queue_ ABSL_GUARDED_BY(mutex_);
   uint64_t missed_ ABSL_GUARDED_BY(mutex_) = 0;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
