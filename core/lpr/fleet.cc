@@ -223,6 +223,7 @@ void Fleet::TryNext(const PendingPtr& pending, std::string_view why) {
       pending->given_ns = clock_->MonotonicNanos();
       attempt = ++pending->attempt;
       way = pending->way;
+      ++calling_;
     } else {
       pending->sent = false;
     }
@@ -238,6 +239,8 @@ void Fleet::TryNext(const PendingPtr& pending, std::string_view why) {
       absl::Nanoseconds(pending->deadline_ns - clock_->MonotonicNanos()) + kRoadGrace;
   call_(way.instance, RequestFor(*pending, way), left,
         [this, pending, attempt](CallReply reply) { OnReply(pending, attempt, std::move(reply)); });
+  absl::MutexLock lock(&mutex_);
+  --calling_;
 }
 
 CallRequest Fleet::RequestFor(const Pending& pending, const DeviceRoad& road) const {
@@ -395,6 +398,9 @@ void Fleet::Close() {
     stopped.status = absl::UnavailableError("fleet: the node is stopping");
     Finish(pending, std::move(stopped));
   }
+  absl::MutexLock lock(&mutex_);
+  const auto uncalled = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return calling_ == 0; };
+  mutex_.Await(absl::Condition(&uncalled));
 }
 
 FleetStats Fleet::stats() const {

@@ -100,7 +100,8 @@ class Fleet {
   // answered ends as UNKNOWN.
   void CloseWay(std::string_view instance, std::string_view way);
   void CloseListener(std::string_view instance);
-  // Orders that are under way end as UNAVAILABLE, and so does every later one.
+  // Orders that are under way end as UNAVAILABLE, and so does every later one. Waits until `call`
+  // has returned wherever it is being called, and so never from within it.
   void Close();
 
   FleetStats stats() const;
@@ -128,6 +129,7 @@ class Fleet {
 
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t calling_ ABSL_GUARDED_BY(mutex_) = 0;  // Uses of call_; none begins once it is closed.
   absl::flat_hash_map<std::string, PendingPtr> pending_ ABSL_GUARDED_BY(mutex_);  // By message id.
   absl::flat_hash_map<std::string, size_t> of_device_ ABSL_GUARDED_BY(mutex_);
   size_t pending_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

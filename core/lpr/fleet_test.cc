@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "core/lpr/testing/application_fixture.h"
 
 namespace viaduct {
@@ -457,6 +458,52 @@ TEST_F(FleetTest, ARoadOfATopicThatIsSilentEnds) {
   fleet_.roads().Sweep(clock_.Now());
   EXPECT_EQ(told, 2);
   EXPECT_THAT(fleet_.roads().List(clock_.Now()), IsEmpty());
+}
+
+// Whoever closes takes apart next what `call` uses.
+TEST(FleetCloseTest, NothingIsCalledOnceItIsClosed) {
+  FakeClock clock;
+  TimerQueue timers(&clock);
+  absl::Notification calling, go_on, ended, closed;
+  std::atomic<bool> in_call{false};
+  Fleet fleet(&clock, &timers,
+              [&](std::string_view, CallRequest, absl::Duration, const ReplyFn& reply) {
+                in_call = true;
+                calling.Notify();
+                go_on.WaitForNotification();
+                in_call = false;
+                reply({503, {}, "late"});  // The next road must not be tried any more.
+              });
+  for (const char* session : {"s1", "s2"}) {
+    DeviceRoad road;
+    road.instance = "sockets";
+    road.protocol = "socketio";
+    road.session = session;
+    ASSERT_TRUE(fleet.roads().Open("CAM1", DeviceFacts(), std::move(road)));
+  }
+  std::thread sender([&] {
+    Order order;
+    order.device_id = "CAM1";
+    order.command = "get_status";
+    fleet.Send(std::move(order), [&ended](const OrderResult& result) {
+      EXPECT_EQ(result.status.code(), absl::StatusCode::kUnavailable);
+      ended.Notify();
+    });
+  });
+  ASSERT_TRUE(calling.WaitForNotificationWithTimeout(kDeadline));
+  std::thread closer([&] {
+    fleet.Close();
+    EXPECT_FALSE(in_call) << "closed while a call was being made";
+    closed.Notify();
+  });
+  EXPECT_TRUE(ended.WaitForNotificationWithTimeout(kDeadline));
+  // Long enough for one that does not wait.
+  EXPECT_FALSE(closed.WaitForNotificationWithTimeout(absl::Milliseconds(200)));
+  go_on.Notify();
+  EXPECT_TRUE(closed.WaitForNotificationWithTimeout(kDeadline));
+  sender.join();
+  closer.join();
+  timers.Stop();
 }
 
 }  // namespace
