@@ -263,6 +263,27 @@ TEST_F(PostgresPresenceTest, TheDatabaseMayBeAwayMeanwhile) {
   watch.reset();
 }
 
+// With one that is shorter, a sign of life that comes a little late would end all cameras of a
+// healthy node.
+TEST(PostgresLeaseTest, ALeaseShorterThanAFewSignsOfLifeIsRefused) {
+  SystemClock clock;
+  NullLog log;
+  PostgresStoreOptions options;
+  EXPECT_TRUE(CheckPostgresOptions(options).ok());
+  options.heartbeat = absl::Seconds(3);
+  options.node_lease = kMinLeaseBeats * options.heartbeat;
+  EXPECT_TRUE(CheckPostgresOptions(options).ok());
+  options.node_lease -= absl::Milliseconds(1);
+  const absl::Status refused = OpenPostgresStore(options, &clock, &log).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(),
+            "store: node_lease, expected at least 12s with a heartbeat of 3s, got 11.999s");
+  for (const absl::Duration none : {absl::ZeroDuration(), absl::Seconds(-1)}) {
+    options.heartbeat = none;
+    EXPECT_EQ(CheckPostgresOptions(options).code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
 TEST(PostgresPresenceLimitTest, TakesSoManyCamerasAndNoMore) {
   PostgresPresence presence;
   for (size_t i = 0; i < PostgresPresence::kMaxCameras; ++i) {

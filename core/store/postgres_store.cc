@@ -156,7 +156,7 @@ PostgresStore::~PostgresStore() {
 }
 
 absl::Status PostgresStore::Start() {
-  VD_RETURN_IF_ERROR(CheckPostgresAddress(options_.address));
+  VD_RETURN_IF_ERROR(CheckPostgresOptions(options_));
   const absl::Status status = Connect();
   if (status.code() == absl::StatusCode::kFailedPrecondition) return status;
   thread_ = std::thread([this] { Loop(); });

@@ -36,11 +36,17 @@ struct PostgresStoreOptions {
   absl::Duration index_check = absl::Minutes(10);  // While an index cannot be made.
   absl::Duration node_lease = absl::Seconds(15);   // Without one, a node's cameras are gone.
 };
+// Of `heartbeat`s: one that is late must not make a healthy node look dead.
+inline constexpr int kMinLeaseBeats = 4;
+
+// INVALID_ARGUMENT names the option and its bound.
+absl::Status CheckPostgresOptions(const PostgresStoreOptions& options);
 
 // Connects and brings the schema up to date. A database that cannot be reached is no error: the
 // store refuses with UNAVAILABLE, says so in Health(), and goes on by itself when the database is
 // there. FAILED_PRECONDITION when a newer version or another program made the tables, or rights are
-// missing; INVALID_ARGUMENT for an address that is none. `clock` and `log` must outlive the store.
+// missing; INVALID_ARGUMENT for options that CheckPostgresOptions refuses. `clock` and `log` must
+// outlive the store.
 absl::StatusOr<std::unique_ptr<Store>> OpenPostgresStore(const PostgresStoreOptions& options,
                                                          const Clock* clock, Log* log);
 
