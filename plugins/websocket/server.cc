@@ -181,15 +181,15 @@ bool Server::Impl::IsEnginePath(const std::string& path) const {
       [&](const std::string& known) { return path == known || absl::StrCat(path, "/") == known; });
 }
 
-// A poll of a session that is there.
-bool Server::Impl::FetchesAnswers(const HttpRequest& request, bool is_upgrade) const {
-  return !is_upgrade && request.method == "GET" && IsEnginePath(request.path) &&
-         !EngineParameter(request.query, "sid").empty();
+// A poll of a session that is there, or a POST of one, whose end will answer it.
+bool Server::Impl::IsOfSession(const HttpRequest& request, bool is_upgrade) const {
+  return !is_upgrade && (request.method == "GET" || request.method == "POST") &&
+         IsEnginePath(request.path) && !EngineParameter(request.query, "sid").empty();
 }
 
 void Server::Impl::OnRequest(const ConnectionPtr& connection, HttpRequest request,
                              bool is_upgrade) {
-  if (draining_ && !FetchesAnswers(request, is_upgrade)) {
+  if (draining_ && !IsOfSession(request, is_upgrade)) {
     return connection->Answer(Problem(503, "the server is stopping"));
   }
   if (IsEnginePath(request.path)) {

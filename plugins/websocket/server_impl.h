@@ -136,7 +136,7 @@ class Server::Impl final : public ConnectionOwner, public SessionOwner, public T
                          const HttpRequest& request);
   void OnHttpGone(uint64_t ticket);
   bool IsEnginePath(const std::string& path) const;
-  bool FetchesAnswers(const HttpRequest& request, bool is_upgrade) const;
+  bool IsOfSession(const HttpRequest& request, bool is_upgrade) const;
   std::vector<SessionPtr> AllSessions() const;
   void CloseIfDrained();
   void Goodbye();

@@ -1,27 +1,34 @@
 // The listener's end: what was taken is answered, nothing more is taken.
 #include "plugins/websocket/server.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <deque>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "plugins/websocket/client.h"
 #include "plugins/websocket/frame_codec.h"
+#include "plugins/websocket/socketio.h"
 
 namespace viaduct::websocket {
 namespace {
+
+using ::testing::HasSubstr;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
@@ -45,10 +52,13 @@ class HoldingServer final : public ServerHandler {
     absl::MutexLock lock(&mutex_);
     ++connected_;
   }
-  void OnEvent(Session&, const SessionEvent&) override {}
+  void OnEvent(Session& session, const SessionEvent& event) override {
+    absl::MutexLock lock(&mutex_);
+    taken_.push_back({session.id(), event.bytes, event.ack_id});
+  }
   void OnMessage(Session& session, bool, std::string_view payload) override {
     absl::MutexLock lock(&mutex_);
-    taken_.push_back({session.id(), payload.size()});
+    taken_.push_back({session.id(), payload.size(), 0});
   }
   void OnAck(Session&, uint64_t, std::string_view) override {}
   void OnClose(Session&) override {}
@@ -78,7 +88,11 @@ class HoldingServer final : public ServerHandler {
       absl::MutexLock lock(&mutex_);
       Session* const session = server_.Find(taken_.front().session);
       ASSERT_NE(session, nullptr);
-      session->SendMessage(false, R"({"message_id":"m1","result":"stored"})");
+      if (session->socketio() != nullptr) {
+        session->socketio()->Ack("/", taken_.front().ack_id, R"("stored")", {});
+      } else {
+        session->SendMessage(false, R"({"message_id":"m1","result":"stored"})");
+      }
       session->EventDone(taken_.front().bytes);
     });
   }
@@ -87,6 +101,7 @@ class HoldingServer final : public ServerHandler {
   struct Taken {
     uint64_t session;
     size_t bytes;
+    uint64_t ack_id;
   };
   absl::Mutex mutex_;
   std::vector<Taken> taken_ ABSL_GUARDED_BY(mutex_);
@@ -188,6 +203,67 @@ TEST(Server, EndsSessionsThatOweNothingAsSoonAsItDrains) {
   ASSERT_TRUE(ready.WaitForNotificationWithTimeout(kPatience));
   held.server().Drain();
   EXPECT_TRUE(lost.WaitForNotificationWithTimeout(kPatience));
+}
+
+// A session of Socket.IO that polls, with a connection for every request.
+class Poller {
+ public:
+  explicit Poller(int port) : port_(port) {
+    const std::string open = Ask("GET", "");
+    const size_t sid = open.find("\"sid\":\"") + 7;
+    target_ += "&sid=" + open.substr(sid, open.find('"', sid) - sid);
+  }
+  // The whole answer, with its header.
+  std::string Ask(const std::string& method, const std::string& body) const {
+    boost::asio::io_context loop;
+    boost::asio::ip::tcp::socket socket(loop);
+    socket.connect({boost::asio::ip::address_v4::loopback(), static_cast<uint16_t>(port_)});
+    const std::string request =
+        absl::StrCat(method, " ", target_, " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
+                     "Content-Length: ", body.size(), "\r\n\r\n", body);
+    boost::asio::write(socket, boost::asio::buffer(request));
+    std::string answer;
+    boost::system::error_code end;
+    boost::asio::read(socket, boost::asio::dynamic_buffer(answer), end);
+    return answer;
+  }
+
+ private:
+  const int port_;
+  std::string target_ = "/socket.io/?EIO=4&transport=polling";
+};
+
+// A client that polls gives its session up when a POST fails: an answer that it has not fetched
+// would be lost. The pong of a ping comes by POST, so that happens to whoever waits.
+TEST(Server, APostWhileItDrainsCostsNoAnswerThatIsStillToBeFetched) {
+  HoldingServer held;
+  const Poller peer(held.server().port());
+  EXPECT_THAT(peer.Ask("POST", "40"), HasSubstr(" 200 "));
+  EXPECT_THAT(peer.Ask("GET", ""), HasSubstr("40{"));
+  EXPECT_THAT(peer.Ask("POST", R"(427["envelope",{}])"), HasSubstr(" 200 "));
+  ASSERT_EQ(held.AwaitMessages(1), 1u);
+  absl::Notification drains, posted;
+  held.server().Drain();
+  held.server().Post([&] { drains.Notify(); });
+  ASSERT_TRUE(drains.WaitForNotificationWithTimeout(kPatience));
+  const uint64_t requests = held.server().stats().requests;
+  std::string refused;
+  std::thread poster([&] {
+    refused = peer.Ask("POST", R"(428["envelope",{}])");
+    posted.Notify();
+  });
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (held.server().stats().requests == requests && absl::Now() < deadline) {
+    std::this_thread::yield();
+  }
+  held.AnswerFirst();
+  EXPECT_THAT(peer.Ask("GET", ""), HasSubstr(R"(437["stored"])"));
+  EXPECT_FALSE(posted.HasBeenNotified()) << "before the answer has arrived";
+  EXPECT_THAT(peer.Ask("GET", ""), ::testing::EndsWith("\r\n\r\n1")) << "the session is over";
+  EXPECT_TRUE(posted.WaitForNotificationWithTimeout(kPatience));
+  poster.join();
+  EXPECT_THAT(refused, HasSubstr(" 503 "));
+  EXPECT_EQ(held.AwaitMessages(1), 1u) << "it was not taken";
 }
 
 }  // namespace

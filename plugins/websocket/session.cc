@@ -152,7 +152,9 @@ void Session::OnPoll(const ConnectionPtr& connection) {
   if (probe_ != nullptr && probe_->answered() && queue_.empty()) {
     return AnswerPoll(std::string(kNoopPacket));
   }
+  const SessionPtr self = shared_from_this();
   AnswerPoll();
+  EndIfDrained();
 }
 
 void Session::AnswerPoll() {
@@ -172,6 +174,13 @@ void Session::AnswerPoll(std::string body) {
 void Session::OnPost(const ConnectionPtr& connection, std::string_view body) {
   std::vector<EnginePacket> packets;
   if (websocket_ != nullptr || post_ != nullptr) return connection->Answer(BadRequest());
+  // Nothing is taken any more. A peer whose POST fails gives its session up, and with it the
+  // answers that it has not fetched: it is told with the end of the session.
+  if (draining_) {
+    untaken_ = true;
+    post_ = connection;
+    return connection->SetReceiver(this);
+  }
   if (!ReadEnginePayload(body, kMaxPackets, &packets)) {
     ++owner_->stats().violations;
     connection->Answer(BadRequest());
@@ -288,9 +297,10 @@ void Session::Drain() {
 
 void Session::EndIfDrained() {
   if (!draining_ || pending_events_ > 0 || owes_) return;
-  if (const ConnectionPtr post = std::exchange(post_, nullptr)) {
-    post->Answer(TextReply(200, "ok"));
-  }
+  // The answers have arrived when the peer polls again.
+  if (untaken_ && poll_ == nullptr) return;
+  const ConnectionPtr taken = untaken_ ? nullptr : std::exchange(post_, nullptr);
+  if (taken != nullptr) taken->Answer(TextReply(200, "ok"));
   Close(kCloseGoingAway, "the node is stopping");
 }
 
@@ -388,7 +398,8 @@ void Session::OnGone(Connection* connection) {
   const SessionPtr self = shared_from_this();
   if (post_.get() == connection) {
     post_.reset();
-    return;
+    untaken_ = false;
+    return EndIfDrained();
   }
   if (poll_.get() == connection) {
     // A poll that is given up takes nothing with it: nothing had been sent on it. Its peer is gone,
@@ -417,7 +428,9 @@ void Session::End() {
   owner_->deadlines().Clear(this);
   if (socketio_ != nullptr) socketio_->Stop();
   probe_.reset();
-  if (const ConnectionPtr post = std::exchange(post_, nullptr)) post->Answer(BadRequest());
+  if (const ConnectionPtr post = std::exchange(post_, nullptr)) {
+    post->Answer(untaken_ ? Problem(503, "the server is stopping") : BadRequest());
+  }
   if (const ConnectionPtr poll = std::exchange(poll_, nullptr)) {
     poll->Answer(TextReply(200, std::string(kClosePacket)));
   }

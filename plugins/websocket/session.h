@@ -148,8 +148,9 @@ class Session final : public std::enable_shared_from_this<Session>,
   size_t queued_bytes_ = 0;
   size_t pending_events_ = 0;
   size_t pending_bytes_ = 0;
-  bool pinged_ = false;  // A pong is due.
-  bool owes_ = false;    // An answer waits in queue_.
+  bool pinged_ = false;   // A pong is due.
+  bool owes_ = false;     // An answer waits in queue_.
+  bool untaken_ = false;  // post_ came while it drained.
   bool draining_ = false;
   bool closed_ = false;
 };
