@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <ctime>
 #include <string>
 #include <vector>
 
@@ -56,26 +55,6 @@ TEST(MergingQueue, ForgetsEverything) {
   queue.Put("a", "a2", 5, kRoomy);
   EXPECT_EQ(queue.bytes(), 5u);
   EXPECT_THAT(TakeAll(&queue), ElementsAre("a2"));
-}
-
-// Looking through all that waits would take a hundred times as long.
-TEST(MergingQueue, AKeyIsFoundAtOnceHoweverManyWait) {
-  constexpr size_t kKeys = 50'000;
-  constexpr double kMaxSeconds = 3;  // Of the processor.
-  const auto seconds = [] {
-    timespec now = {};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-  };
-  Queue queue;
-  const double begun = seconds();
-  for (int round = 0; round < 2; ++round) {
-    for (size_t i = 0; i < kKeys && seconds() - begun < kMaxSeconds; ++i) {
-      queue.Put("device-" + std::to_string(i), "state", 5, {kKeys, kKeys * 5});
-    }
-  }
-  EXPECT_LT(seconds() - begun, kMaxSeconds);
-  EXPECT_EQ(queue.size(), kKeys);
 }
 
 }  // namespace
