@@ -17,7 +17,6 @@ using sdk::Status;
 
 constexpr int64_t kStatsIntervalNs = 2'000'000'000;
 constexpr size_t kMaxCallBodyBytes = 64u << 20;  // A host takes no more in one call.
-constexpr size_t kMaxLives = 65'536;             // That the host has no room for yet.
 constexpr std::string_view kEmitPrefix = "emit:";
 constexpr int kSentOnly = 202;
 constexpr int kNoSuchPeer = 404;
@@ -41,8 +40,8 @@ HttpReply HttpRefusal(sdk::Code code, const HttpRequest& request) {
 
 }  // namespace
 
-Listener::Listener(const sdk::Host& host, const ServerOptions& options)
-    : host_(host), options_(options) {
+Listener::Listener(const sdk::Host& host, const ServerOptions& options, size_t max_lives)
+    : host_(host), options_(options), max_lives_(max_lives) {
   counted_ = {
       {"events_total", "Events and messages of sessions", &ServerStats::events, {}, 0},
       {"requests_total", "HTTP requests", &ServerStats::requests, {}, 0},
@@ -283,7 +282,7 @@ void Listener::Apply(const Asked& asked, const Answer& answer) {
 // ---- sessions
 
 void Listener::OnConnect(Session& session, std::string_view nsp, std::string_view auth) {
-  if (lives_.size() >= kMaxLives) return session.Close(kCloseTryAgainLater, "the server is busy");
+  if (lives_.size() >= max_lives_) return session.Close(kCloseTryAgainLater, "the server is busy");
   std::string token = TokenOf(auth);
   if (!token.empty()) tokens_[session.id()] = std::move(token);
   // Once, however many namespaces it enters, and comes back to.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -25,8 +26,11 @@ namespace viaduct::websocket {
 class Listener final : public ServerHandler {
  public:
   static constexpr uint32_t kMaxPublishing = 1024;  // Events on their way to the server's thread.
+  static constexpr size_t kMaxLives = 65'536;
 
-  Listener(const sdk::Host& host, const ServerOptions& options);
+  // `max_lives`: beginnings and ends of sessions that the host has no room for yet. Beyond them no
+  // session begins, or whoever comes and goes meanwhile would fill the memory.
+  Listener(const sdk::Host& host, const ServerOptions& options, size_t max_lives = kMaxLives);
 
   const sdk::Host& host() const { return host_; }
   sdk::Status AddMetrics();
@@ -93,6 +97,7 @@ class Listener final : public ServerHandler {
 
   const sdk::Host host_;
   const ServerOptions options_;
+  const size_t max_lives_;
   std::unique_ptr<Server> server_;  // From Start to Stop.
   std::atomic<uint32_t> publishing_{0};
 
