@@ -74,17 +74,17 @@ std::string NodeMessageType(const std::string& body) {
 CallReply RegisterReply(bool plain, std::string_view device, const absl::Status& status,
                         absl::Time now) {
   const bool ok = status.ok();
-  if (!plain && !ok) {
-    return EventReply("error", MessageBody(StdView(status.message())), HttpStatusOf(status));
-  }
   JsonWriter json;
   json.BeginObject();
-  plain ? json.Field("status", ok ? "success" : "error") : json.Field("success", true);
+  plain ? json.Field("status", ok ? "success" : "error") : json.Field("success", ok);
   json.Field("type", kRegistered);
   ok ? json.Field("device_id", device) : json.Field("message", StdView(status.message()));
+  if (IsTransient(status)) {
+    json.Field("retry_after", absl::ToInt64Seconds(FleetCalls::kRegisterAgain));
+  }
   json.Field("timestamp", now).EndObject();
-  return plain ? JsonReply(HttpStatusOf(status), json.Take())
-               : EventReply(kRegistered, json.Take());
+  if (plain) return JsonReply(HttpStatusOf(status), json.Take());
+  return EventReply(ok ? kRegistered : "error", json.Take(), HttpStatusOf(status));
 }
 
 }  // namespace

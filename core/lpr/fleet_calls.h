@@ -30,6 +30,8 @@ class FleetCalls final : public CallHandler {
   // goes on every kInterval of FleetEvents has told of all sessions within a minute.
   static constexpr size_t kMaxToldAtOnce = 8192;
   static constexpr size_t kMaxGone = DeviceRoads::kMaxSessions;  // That wait for it.
+  // After that a node that could not be registered now says again who it is.
+  static constexpr absl::Duration kRegisterAgain = absl::Seconds(5);
 
   struct Parts {  // All outlive it.
     const Clock* clock = nullptr;

@@ -152,6 +152,39 @@ TEST_F(FleetCallsTest, BadRegistrationsAreRefusedAndOpenNoRoad) {
   EXPECT_EQ(Tell("socketio", "EVENT", "node_register", huge).attribute("event"), "error");
 }
 
+// Takes nothing.
+class FullStore final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  void Append(std::vector<StoreRecord> records, AppendFn done) override {
+    std::vector<AppendResult> results(records.size());
+    for (AppendResult& result : results) result.status = absl::UnavailableError("store: full");
+    done(results);
+  }
+};
+
+TEST_F(FleetCallsTest, ANodeThatCannotBeRegisteredNowIsToldWhenToSayItAgain) {
+  FullStore store(store_.get());
+  FleetCalls::Parts parts;
+  parts.clock = &clock_;
+  parts.store = &store;
+  parts.fleet = fleet_.get();
+  parts.application = application_.get();
+  calls_ = std::make_unique<FleetCalls>(parts);
+  const Reply event = Tell("socketio", "EVENT", "node_register", R"({"device_id":"NODE7"})");
+  EXPECT_EQ(event.attribute("event"), "error");
+  EXPECT_EQ(event.json()["success"], false);
+  EXPECT_EQ(event.json()["message"], "store: full");
+  EXPECT_EQ(event.json()["retry_after"], 5);
+  const Reply message =
+      Tell("websocket", "MESSAGE", "", R"({"type":"node_register","device_id":"NODE7"})");
+  EXPECT_EQ(message.json()["status"], "error");
+  EXPECT_EQ(message.json()["type"], "node_registered");
+  EXPECT_EQ(message.json()["retry_after"], 5);
+  const Reply bad = Tell("socketio", "EVENT", "node_register", "{}");
+  EXPECT_FALSE(bad.json().contains("retry_after")) << "it would be refused again";
+}
+
 TEST_F(FleetCallsTest, StatusTopicsOpenAndCloseTheRoadByTopic) {
   Tell("mqtt", "PUBLISH", "system/status/EDGE9", R"({"status":"online"})");
   EXPECT_EQ(RoadOf("EDGE9"), "system/control/EDGE9");

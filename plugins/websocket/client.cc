@@ -110,10 +110,11 @@ void Client::Impl::Answer(uint64_t ticket, std::string body) {
   });
 }
 
-void Client::Impl::Say(std::string event, std::string body) {
-  asio::post(loop_, [this, event = std::move(event), body = std::move(body)] {
+void Client::Impl::Introduce(std::string event, std::string body) {
+  asio::post(loop_, [this, event = std::move(event), body = std::move(body)]() mutable {
     if (phase_ != Phase::kReady) return;
-    SendText(options_.raw ? body : absl::StrCat("42[", QuoteJson(event), ",", body, "]"));
+    introduction_ = {std::move(event), std::move(body)};
+    SayIntroduction();
   });
 }
 
@@ -253,8 +254,8 @@ bool Client::Probe(absl::Duration timeout, ProbeFn done) {
 }
 
 void Client::Answer(uint64_t ticket, std::string body) { impl_->Answer(ticket, std::move(body)); }
-void Client::Say(std::string event, std::string body) {
-  impl_->Say(std::move(event), std::move(body));
+void Client::Introduce(std::string event, std::string body) {
+  impl_->Introduce(std::move(event), std::move(body));
 }
 
 }  // namespace viaduct::websocket

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,10 @@ absl::Status ReadServerUrl(const std::string& url, ServerAddress* address);
 // the answer on a plain WebSocket. A message is refused only by what says so of itself.
 DeliveryResult JudgeAnswer(const std::string& json, const std::string& message_id, bool raw);
 
+// When an introduction is to be said again by the server's answer to it: after the `retry_after` in
+// there, or else `otherwise`, within the limits of Client. Empty: the server has taken it.
+std::optional<absl::Duration> IntroduceAgain(const std::string& json, absl::Duration otherwise);
+
 // Thread-safe.
 class Client {
  public:
@@ -79,9 +84,12 @@ class Client {
   static constexpr size_t kMaxCommands = 16;  // Without an answer; more are not taken.
   // The answer to a command: one JSON value. Nothing happens when its connection is gone.
   void Answer(uint64_t ticket, std::string body);
-  // Tells the server something beside the messages; on a plain WebSocket the body is all of it.
-  // Nothing happens without a connection.
-  void Say(std::string event, std::string body);
+  static constexpr absl::Duration kMinIntroduceAgain = absl::Milliseconds(100);
+  static constexpr absl::Duration kMaxIntroduceAgain = absl::Minutes(10);
+  // Tells the server who its peer is: one JSON value, which on a plain WebSocket is all of it. What
+  // the server refuses is said again on the same connection, when its answer says, or else after
+  // `reconnect_delay`. Nothing happens without a connection.
+  void Introduce(std::string event, std::string body);
   // Measures one round trip, connecting first where that is needed. False: one is under way.
   bool Probe(absl::Duration timeout, ProbeFn done);
 

@@ -36,7 +36,8 @@ class Client::Impl final : public Timed {
         resolver_(loop_),
         deadlines_(loop_),
         answer_timer_(this),
-        redial_(this) {}
+        redial_(this),
+        introduce_again_(this) {}
 
   absl::Status Start();
   size_t credit() const;
@@ -46,7 +47,7 @@ class Client::Impl final : public Timed {
   void Stop();
   bool Probe(absl::Duration timeout, ProbeFn done);
   void Answer(uint64_t ticket, std::string body);
-  void Say(std::string event, std::string body);
+  void Introduce(std::string event, std::string body);
 
   void OnDeadline() override;
 
@@ -78,6 +79,18 @@ class Client::Impl final : public Timed {
     void OnDeadline() override { owner->Connect(); }
     Impl* const owner;
   };
+  // The server has refused it.
+  struct AgainTimer final : public Timed {
+    explicit AgainTimer(Impl* o) : owner(o) {}
+    void OnDeadline() override { owner->SayIntroduction(); }
+    Impl* const owner;
+  };
+  // Of this connection, until the server has taken it.
+  struct Introduction {
+    std::string event;
+    std::string body;
+    uint64_t id = 0;  // Of its acknowledgement; 0: none is due.
+  };
 
   using SentMap = std::unordered_map<uint64_t, Sent>;  // By acknowledgement id, which grows.
 
@@ -96,6 +109,8 @@ class Client::Impl final : public Timed {
   void OnRawAnswer(const std::string& text);
   void OnCommand(std::optional<uint64_t> ack_id, const std::string& body);
   void Ready();
+  void SayIntroduction();
+  void OnIntroduced(const std::string& json);
   void TakeMail();
   void SendDelivery(Delivery delivery);
   void OnAnswer(uint64_t id, const std::string& json);
@@ -138,6 +153,7 @@ class Client::Impl final : public Timed {
   Deadlines deadlines_;
   AnswerTimer answer_timer_;
   Redial redial_;
+  AgainTimer introduce_again_;
   Phase phase_ = Phase::kIdle;
   uint64_t connection_ = 0;  // Counts them, so that an end that comes late finds nothing.
   int attempts_left_ = 0;
@@ -157,6 +173,7 @@ class Client::Impl final : public Timed {
   // Commands without an answer, with the id that the server's event asked it under.
   std::unordered_map<uint64_t, std::optional<uint64_t>> commands_;
   uint64_t last_command_ = 0;
+  Introduction introduction_;
   size_t max_payload_ = SIZE_MAX;
   absl::Duration silence_ = absl::Seconds(20);  // How long the server may say nothing.
   bool pinged_ = false;

@@ -1,4 +1,5 @@
 // What a server's words mean, and where it is.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/match.h"
@@ -60,6 +61,19 @@ DeliveryResult JudgeAnswer(const std::string& json, const std::string& message_i
   result.outcome = DeliveryOutcome::kDurable;
   result.duplicate = word == "duplicate";
   return result;
+}
+
+std::optional<absl::Duration> IntroduceAgain(const std::string& json, absl::Duration otherwise) {
+  const Json answer = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (answer.is_object()) {
+    const auto success = answer.find("success");
+    const bool taken = success != answer.end() && *success == true;
+    if (taken || TextAt(answer, "status") == "success") return std::nullopt;
+    const auto after = answer.find("retry_after");
+    if (after != answer.end() && after->is_number())
+      otherwise = absl::Seconds(after->get<double>());
+  }
+  return std::clamp(otherwise, Client::kMinIntroduceAgain, Client::kMaxIntroduceAgain);
 }
 
 absl::Status ReadServerUrl(const std::string& url, ServerAddress* address) {

@@ -16,6 +16,7 @@ namespace viaduct::websocket {
 namespace {
 
 constexpr char kControlEvent[] = "control";
+constexpr char kIntroducedType[] = "node_registered";
 constexpr size_t kSlowestBytes = 8u << 10;  // Per second, of a road that is not given up.
 constexpr absl::string_view kProbe = "probe ";
 constexpr absl::Duration kMaxPing = absl::Minutes(10);  // Whatever a server says of its pings.
@@ -101,8 +102,10 @@ void Client::Impl::OnSocketIo(const std::string& text) {
     case SocketIoType::kDisconnect:
       return Lose(absl::UnavailableError("server: refuses the namespace"));
     case SocketIoType::kAck: {
-      if (!packet.elements.empty()) OnAnswer(*packet.id, std::string(packet.elements.front()));
-      return;
+      if (packet.elements.empty()) return;
+      const std::string answer(packet.elements.front());
+      const bool introduced = introduction_.id != 0 && *packet.id == introduction_.id;
+      return introduced ? OnIntroduced(answer) : OnAnswer(*packet.id, answer);
     }
     case SocketIoType::kEvent: {
       const JsonElements& elements = packet.elements;
@@ -130,6 +133,7 @@ void Client::Impl::OnRawAnswer(const std::string& text) {
   if (!answer.is_object()) return;
   const auto type = answer.find("type");
   if (type != answer.end() && *type == kControlEvent) return OnCommand(std::nullopt, text);
+  if (type != answer.end() && *type == kIntroducedType) return OnIntroduced(text);
   const auto named = answer.find("message_id");
   if (named == answer.end() || !named->is_string()) return;
   const auto found = by_message_.find(named->get<std::string>());
@@ -150,6 +154,25 @@ void Client::Impl::Ready() {
   for (Delivery& delivery : waiting) SendDelivery(std::move(delivery));
   Flush();
   ArmAnswerTimer();
+}
+
+void Client::Impl::SayIntroduction() {
+  if (options_.raw) return SendText(introduction_.body);
+  introduction_.id = ++last_id_;
+  SendText(absl::StrCat("42", introduction_.id, "[", QuoteJson(introduction_.event), ",",
+                        introduction_.body, "]"));
+}
+
+// What nobody has said is not said again, whatever a server answers.
+void Client::Impl::OnIntroduced(const std::string& json) {
+  if (introduction_.body.empty()) return;
+  introduction_.id = 0;
+  const std::optional<absl::Duration> again = IntroduceAgain(json, options_.reconnect_delay);
+  if (again.has_value()) {
+    return deadlines_.Set(&introduce_again_, absl::ToChronoNanoseconds(*again));
+  }
+  introduction_ = Introduction();
+  deadlines_.Clear(&introduce_again_);
 }
 
 void Client::Impl::SendProbe() {
@@ -374,6 +397,8 @@ void Client::Impl::Lose(const absl::Status& why) {
   largest_given_up_ = 0;
   deadlines_.Clear(this);
   deadlines_.Clear(&answer_timer_);
+  deadlines_.Clear(&introduce_again_);
+  introduction_ = Introduction();
   CloseAll();
   commands_.clear();
   EndProbe(why);

@@ -9,9 +9,11 @@
 #include <boost/asio/write.hpp>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
@@ -93,8 +95,10 @@ class ScriptedServer {
   // Said for each frame that comes; what it appends is sent.
   using Script = std::function<void(FrameCodec& codec, const ReceivedFrame& frame, std::string*)>;
 
-  explicit ScriptedServer(Script script)
+  // `greeting` is a text that it sends first; "" is none.
+  explicit ScriptedServer(Script script, std::string greeting = "")
       : script_(std::move(script)),
+        greeting_(std::move(greeting)),
         acceptor_(loop_, {boost::asio::ip::address_v4::loopback(), 0}),
         thread_([this] { Serve(); }) {}
   ~ScriptedServer() { thread_.join(); }
@@ -110,6 +114,7 @@ class ScriptedServer {
     boost::system::error_code end;
     while (in.find("\r\n\r\n") == std::string::npos) Read(socket, &in, end);
     codec.Accept(in, &out);
+    if (!greeting_.empty()) codec.Append(FrameKind::kText, greeting_, &out);
     while (!end) {
       boost::asio::write(socket, boost::asio::buffer(out), end);
       in.clear();
@@ -134,6 +139,7 @@ class ScriptedServer {
   }
 
   const Script script_;
+  const std::string greeting_;
   boost::asio::io_context loop_;
   Tcp::acceptor acceptor_;
   std::thread thread_;
@@ -261,6 +267,88 @@ TEST(Client, DoesNotTakeALatePongForTheAnswerToItsProbe) {
   EXPECT_FALSE(answered.HasBeenNotified());
   ASSERT_TRUE(road.client().Take({2, "m2", kMessage}));
   EXPECT_TRUE(answered.WaitForNotificationWithTimeout(kPatience));
+}
+
+// One that says who it is when it is connected.
+struct Newcomer {
+  Newcomer(const std::string& url, bool raw)
+      : client(OptionsFor(url, raw),
+               {[this](absl::Span<const DeliveryResult>) { settled.Notify(); },
+                [this] { ready.Notify(); }, [](const absl::Status&) {}}) {
+    EXPECT_TRUE(client.Start().ok());
+    EXPECT_TRUE(ready.WaitForNotificationWithTimeout(kPatience));
+    client.Introduce("node_register", R"({"type":"node_register","device_id":"N"})");
+  }
+  static ClientOptions OptionsFor(const std::string& url, bool raw) {
+    ClientOptions options;
+    options.server_url = url;
+    options.raw = raw;
+    options.reconnect_attempts = 0;
+    options.reconnect_delay = absl::Hours(1);  // The answer of the server says when.
+    return options;
+  }
+  absl::Notification ready, settled;
+  Client client;
+};
+
+TEST(Client, IntroducesItselfAgainWhenAPlainServerHasRefused) {
+  int introductions = 0;
+  absl::Notification taken;
+  ScriptedServer server([&](FrameCodec& codec, const ReceivedFrame& frame, std::string* out) {
+    if (frame.kind != FrameKind::kText) return;
+    const bool refused = ++introductions < 3;
+    codec.Append(FrameKind::kText,
+                 refused ? R"({"status":"error","type":"node_registered","retry_after":0})"
+                         : R"({"status":"success","type":"node_registered"})",
+                 out);
+    if (!refused) taken.Notify();
+  });
+  Newcomer peer(server.url(), /*raw=*/true);
+  EXPECT_TRUE(taken.WaitForNotificationWithTimeout(kPatience));
+  peer.client.Stop();
+  EXPECT_EQ(introductions, 3);
+}
+
+TEST(Client, IntroducesItselfAgainWhenASocketIoServerHasRefused) {
+  std::vector<std::string> said;
+  absl::Notification taken;
+  const auto script = [&](FrameCodec& codec, const ReceivedFrame& frame, std::string* out) {
+    if (frame.kind != FrameKind::kText) return;
+    if (frame.payload == "40") return codec.Append(FrameKind::kText, "40{}", out);
+    said.push_back(frame.payload);
+    const std::string id = frame.payload.substr(2, frame.payload.find('[') - 2);
+    const bool refused = said.size() < 2;
+    codec.Append(FrameKind::kText,
+                 absl::StrCat("43", id,
+                              refused ? R"([{"message":"the server is busy","retry_after":0}])"
+                                      : R"([{"success":true,"retry_after":0}])"),
+                 out);
+    if (!refused) taken.Notify();
+  };
+  ScriptedServer server(script, R"(0{"sid":"s","pingInterval":25000,"pingTimeout":20000})");
+  Newcomer peer(server.url(), /*raw=*/false);
+  ASSERT_TRUE(taken.WaitForNotificationWithTimeout(kPatience));
+  peer.client.Stop();
+  ASSERT_EQ(said.size(), 2u);
+  const std::string body = R"(["node_register",{"type":"node_register","device_id":"N"}])";
+  EXPECT_EQ(said[0], "421" + body);
+  EXPECT_EQ(said[1], "422" + body) << "each has its own acknowledgement";
+}
+
+TEST(IntroduceAgain, IsAskedForByWhateverIsNoSuccess) {
+  const absl::Duration otherwise = absl::Seconds(5);
+  EXPECT_EQ(IntroduceAgain(R"({"success":true})", otherwise), std::nullopt);
+  EXPECT_EQ(IntroduceAgain(R"({"status":"success","retry_after":1})", otherwise), std::nullopt);
+  EXPECT_EQ(IntroduceAgain(R"({"message":"busy","retry_after":7})", otherwise), absl::Seconds(7));
+  for (const char* json : {"", "7", "{}", R"({"success":1})", R"({"success":false})",
+                           R"({"status":"error","retry_after":"soon"})"}) {
+    EXPECT_EQ(IntroduceAgain(json, otherwise), otherwise) << json;
+  }
+  for (const char* json : {R"({"retry_after":-1})", R"({"retry_after":0})"}) {
+    EXPECT_EQ(IntroduceAgain(json, otherwise), Client::kMinIntroduceAgain) << json;
+  }
+  EXPECT_EQ(IntroduceAgain(R"({"retry_after":1e300})", otherwise), Client::kMaxIntroduceAgain);
+  EXPECT_EQ(IntroduceAgain("{}", absl::ZeroDuration()), Client::kMinIntroduceAgain);
 }
 
 }  // namespace

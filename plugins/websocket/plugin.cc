@@ -47,7 +47,7 @@ class Road {
       return client_->Answer(reply.token / kTokensPerTicket, std::string(body));
     }
     const std::string_view event = sdk::FindAttr(reply.attributes, reply.attribute_count, "event");
-    if (!event.empty()) client_->Say(std::string(event), std::string(body));
+    if (!event.empty()) client_->Introduce(std::string(event), std::string(body));
   }
 
   Status Probe(const vd_probe& probe) { return BeginProbe(host_, probe, client_.get()); }

@@ -27,6 +27,7 @@ std::string_view NameOr(std::string_view value, std::string_view other) {
 // Of an envelope by its data_type, of a flat message by its type.
 const char* AnswerType(std::string_view data_type, std::string_view type) {
   if (data_type.empty()) {
+    if (type == "\"node_register\"") return "node_registered";
     return type == "\"health_check\"" ? "health_response" : "detection_response";
   }
   if (data_type == "\"health\"") return "health_response";

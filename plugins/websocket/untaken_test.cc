@@ -58,6 +58,8 @@ TEST(UntakenAnswer, IsOfTheTypeOfTheMessage) {
   EXPECT_EQ(answer(R"({"type":"detection_result"})"), AnswerOfType("detection_response", "null"));
   EXPECT_EQ(answer(R"({"type":"health_check","message_id":"h"})"),
             AnswerOfType("health_response", "\"h\""));
+  EXPECT_EQ(answer(R"({"type":"node_register","device_id":"N"})"),
+            AnswerOfType("node_registered", "null"));
   EXPECT_EQ(answer(R"({"message_id":"e","data_type":"health","payload":{}})"),
             AnswerOfType("health_response", "\"e\""));
   EXPECT_EQ(answer(R"({"message_id":"e","data_type":"detection","payload":{}})"),
