@@ -78,12 +78,16 @@ class Filler:
 
     def __init__(self, folder):
         self.path = os.path.join(folder, "filler")
+        self.file = None
         self.enough = threading.Event()
         self.thread = None
 
     def fill(self):
+        # Opened once and by a thread that ends with the trial: whatever happens to the mount, what
+        # is filled is never the disk below it.
+        self.file = open(self.path, "ab", buffering=0)  # noqa: SIM115
         self.fill_once()
-        self.thread = threading.Thread(target=self.fill_on)
+        self.thread = threading.Thread(target=self.fill_on, daemon=True)
         self.thread.start()
 
     def fill_on(self):
@@ -91,11 +95,10 @@ class Filler:
             self.fill_once()
 
     def fill_once(self):
-        with open(self.path, "ab", buffering=0) as f:
-            for size in (1 << 20, 1 << 12, 1):
-                with contextlib.suppress(OSError):
-                    while True:
-                        f.write(b"\0" * size)
+        for size in (1 << 20, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    self.file.write(b"\0" * size)
 
     def fill_inodes(self):
         os.makedirs(self.path, exist_ok=True)
@@ -107,6 +110,7 @@ class Filler:
         self.enough.set()
         if self.thread:
             self.thread.join()
+            self.file.close()
         command("rm", "-rf", self.path)
 
 
