@@ -61,10 +61,12 @@ Application::Impl::Impl(ApplicationOptions options, ApplicationParts parts)
       parts_(std::move(parts)),
       router_(Patterns()),
       meter_(parts_.store),
+      listening_since_ns_(parts_.clock->MonotonicNanos()),
       reads_(ThreadPool::Options{"reads", options_.read_threads, options_.max_queued_reads}) {}
 
 Application::Impl::~Impl() {
   reads_.Stop();
+  AwaitLook();
   meter_.Flush([] {});
 }
 
@@ -162,6 +164,7 @@ void Application::IngestEnvelopes(std::vector<Envelope> batch, std::string_view 
 void Application::PublishElsewhere(const ElsewhereMessage& message) {
   impl_->PublishElsewhere(message);
 }
+void Application::FindSilent() { impl_->FindSilent(); }
 void Application::NoteElsewhere(const std::vector<CameraPresence>& changes) {
   impl_->NoteElsewhere(changes);
 }

@@ -73,6 +73,10 @@ struct ApplicationParts {
   std::function<std::string()> metrics_text;   // Prometheus text of GET /metrics.
   std::function<HealthReport()> health;        // GET /api/health.
   std::function<int64_t()> connected_clients;  // In the statistics; null: the open sessions.
+  // Whether a road leads to a device, whose end will be told. Null: none does.
+  std::function<bool(std::string_view device_id)> reachable;
+  // A device was found silent, at this node or another, or was heard again. Must return at once.
+  std::function<void(const std::string& device_id)> renew;
 };
 
 // Thread-safe. Handle is called by every listener with CallRequest::method and ::path in HTTP's
@@ -94,7 +98,11 @@ class Application final : public CallHandler {
 
   // Tells this node's subscribers of a message that another node of the same database has stored.
   void PublishElsewhere(const ElsewhereMessage& message);
-  // Tells them which cameras came to another node, or are at no other any longer.
+  // Looks once for devices that have fallen silent without a session or road whose end would tell,
+  // and tells each node's subscribers once of each. May wait for the store; one call at a time.
+  void FindSilent();
+  // Tells them which cameras came to another node, are at no other any longer, or were found silent
+  // there.
   void NoteElsewhere(const std::vector<CameraPresence>& changes);
   // True while a session is in that room: what Publisher::Wanted asks.
   bool HasRoom(std::string_view room) const;

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/executor.h"
 #include "core/lpr/application.h"
@@ -41,6 +43,7 @@ struct Application::Impl {
   bool HasAnyRoom() const { return sessions_.HasAnyRoom(); }
   void ForgetSessions(std::string_view instance);
   void NoteElsewhere(const std::vector<CameraPresence>& changes);
+  void FindSilent();
 
  private:
   using Handler = void (Impl::*)(RoutedRequest request, ReplyFn reply);
@@ -116,6 +119,18 @@ struct Application::Impl {
   void StoreOffline(std::vector<StoreRecord> records);
   void PublishStatus(std::string_view camera_id, std::string_view checkpoint_id,
                      std::string_view status);
+
+  // silence.cc
+  static constexpr int kMaxSilentAtOnce = 1000;  // Found in one look.
+  static constexpr size_t kMaxSilent = 65'536;   // Of more, nobody is told that they are back.
+  bool BeginLook(int64_t* after);
+  void EndLook(const std::vector<SilentDevice>& silent, const std::vector<AppendResult>& results);
+  void ListenAnew();
+  void TellSilent(const CameraPresence& device);
+  bool IsSilent(std::string_view camera_id);
+  bool EndSilence(std::string_view camera_id);
+  void NoteHeard(std::string_view camera_id, std::string_view checkpoint_id);
+  void AwaitLook();
 
   // session_content.cc
   void EventMessage(CallRequest call, ReplyFn reply);
@@ -208,7 +223,12 @@ struct Application::Impl {
   CommunicationMeter meter_;
   Sessions sessions_;
   absl::Mutex presence_mutex_;  // Orders what the store is told of a camera.
-  ThreadPool reads_;            // Last: its threads use the rest.
+  absl::Mutex silence_mutex_;
+  bool telling_ ABSL_GUARDED_BY(silence_mutex_) = false;        // The store has not answered yet.
+  int64_t looked_to_ ABSL_GUARDED_BY(silence_mutex_) = 0;       // SilentDevice::number.
+  int64_t listening_since_ns_ ABSL_GUARDED_BY(silence_mutex_);  // Who speaks is heard since then.
+  absl::flat_hash_set<std::string> silent_ ABSL_GUARDED_BY(silence_mutex_);
+  ThreadPool reads_;  // Last: its threads use the rest.
 };
 
 // True for those whose peers stay: their calls are events of sessions, not requests.

@@ -109,11 +109,13 @@ void DeviceRoads::NoteNews(const std::string& device_id) {
 }
 
 void DeviceRoads::TellNews() {
+  std::function<void()> on_news;
   {
     absl::MutexLock lock(&mutex_);
     if (!std::exchange(untold_, false)) return;
+    on_news = on_news_;
   }
-  if (on_news_) on_news_();
+  if (on_news) on_news();
 }
 
 void DeviceRoads::Renew(const std::string& device_id) {

@@ -85,8 +85,11 @@ class DeviceRoads {
   // Something else of the device has changed: it is news as well.
   void Renew(const std::string& device_id);
   // Called when there is news again, on the thread that made it, without a lock; it must return at
-  // once. Set before the first Open.
-  void SetOnNews(std::function<void()> on_news) { on_news_ = std::move(on_news); }
+  // once.
+  void SetOnNews(std::function<void()> on_news) {
+    absl::MutexLock lock(&mutex_);
+    on_news_ = std::move(on_news);
+  }
   // The devices whose roads have changed since the last call, each once. More than kMaxNews of them
   // are not kept: those that come after are told when they change again.
   std::vector<std::string> TakeNews();
@@ -109,8 +112,8 @@ class DeviceRoads {
   void TellNews();
   static DeviceState StateOf(const std::string& device_id, const Device& device, absl::Time now);
 
-  std::function<void()> on_news_;
   mutable absl::Mutex mutex_;
+  std::function<void()> on_news_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Device, std::less<>> devices_ ABSL_GUARDED_BY(mutex_);
   // Ordered, so that those of one listener stand together.
   std::map<Way, std::string> ways_ ABSL_GUARDED_BY(mutex_);

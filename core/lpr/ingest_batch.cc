@@ -47,7 +47,8 @@ void Application::Impl::Accept(std::vector<Arrival> batch, std::string_view prot
     const Envelope& envelope = arrival.envelope;
     exchange->messages.push_back(Exchange::Message{envelope.data_type, envelope.payload_json.size(),
                                                    envelope.edge_device_id});
-    wanted = wanted || envelope.data_type == DataType::kConfig;  // It may be a registration.
+    wanted = wanted || envelope.data_type == DataType::kConfig ||  // It may be a registration.
+             IsSilent(envelope.edge_device_id);
   }
   if (wanted) {
     exchange->copies.reserve(batch.size());
@@ -152,6 +153,7 @@ void Application::Impl::PublishDetection(const Envelope& envelope, const std::st
   if (!ReadDetection(envelope.payload_json, payload_options(), &payload).ok()) return;
   const std::string& camera =
       payload.header.camera_id.empty() ? envelope.edge_device_id : payload.header.camera_id;
+  NoteHeard(camera, payload.header.checkpoint_id);
   JsonWriter json;
   json.BeginObject().Field("detection_id", std::string_view(id));
   json.Field("camera_id", std::string_view(camera));
@@ -171,11 +173,12 @@ void Application::Impl::PublishDetection(const Envelope& envelope, const std::st
 void Application::Impl::PublishHealth(const Envelope& envelope, const std::string& id) {
   HealthPayload payload;
   if (!ReadHealth(envelope.payload_json, payload_options(), &payload).ok()) return;
+  const std::string& camera =
+      payload.header.camera_id.empty() ? envelope.edge_device_id : payload.header.camera_id;
+  NoteHeard(camera, payload.header.checkpoint_id);
   JsonWriter json;
   json.BeginObject().Field("health_id", std::string_view(id));
-  json.Field("camera_id",
-             std::string_view(payload.header.camera_id.empty() ? envelope.edge_device_id
-                                                               : payload.header.camera_id));
+  json.Field("camera_id", std::string_view(camera));
   json.Field("checkpoint_id", std::string_view(payload.header.checkpoint_id));
   json.Field("component", std::string_view(payload.component));
   json.Field("status", std::string_view(payload.status));
@@ -188,12 +191,13 @@ void Application::Impl::PublishRegistration(const Envelope& envelope) {
   PayloadHeader header;
   if (!ReadHeader(envelope.payload_json, payload_options(), &header).ok()) return;
   if (header.type != kRegistrationType) return;
+  if (EndSilence(envelope.edge_device_id) && parts_.renew) parts_.renew(envelope.edge_device_id);
   PublishStatus(envelope.edge_device_id, header.checkpoint_id, "online");
   if (parts_.store == nullptr) return;
   CameraPresence presence;
   presence.camera_id = envelope.edge_device_id;
   presence.checkpoint_id = header.checkpoint_id;
-  presence.announced = true;
+  presence.online = presence.announced = true;
   presence.at = parts_.clock->Now();
   parts_.store->NotePresence(presence);
 }

@@ -51,10 +51,14 @@ void Application::Impl::NotePresence(const SessionCamera& camera) {
 void Application::Impl::NoteElsewhere(const std::vector<CameraPresence>& changes) {
   std::vector<StoreRecord> records;
   for (const CameraPresence& change : changes) {
-    if (change.announced) {
+    if (change.announced && !change.online) {
+      if (!sessions_.IsOnline(change.camera_id)) TellSilent(change);
+    } else if (change.announced) {
+      EndSilence(change.camera_id);
       PublishStatus(change.camera_id, change.checkpoint_id, "online");
     } else if (sessions_.SetElsewhere(change.camera_id, change.online)) {
       if (change.online) {
+        EndSilence(change.camera_id);
         PublishStatus(change.camera_id, change.checkpoint_id, "online");
       } else {
         AddOffline(SessionCamera{change.camera_id, change.checkpoint_id, change.at}, &records);

@@ -158,9 +158,10 @@ TEST_F(PostgresIndexesTest, TablesThatAreUpToDateNeedNoLock) {
 TEST_F(PostgresIndexesTest, TheTablesOfTheFirstVersionAreBroughtUpToDateBesideATransaction) {
   Open().reset();
   auto db = Connect();
-  ASSERT_TRUE(db->Exec("DROP TABLE node_beats, node_presence, node_cameras; DELETE FROM "
-                       "schema_version WHERE version > 1")
-                  .ok());
+  ASSERT_TRUE(
+      db->Exec("DROP TABLE node_beats, node_presence, node_cameras, node_silences; DELETE FROM "
+               "schema_version WHERE version > 1")
+          .ok());
   ASSERT_TRUE(db->Exec("BEGIN; UPDATE writers SET groups = groups + 1; LOCK TABLE lpr_events, "
                        "detections IN ROW EXCLUSIVE MODE")
                   .ok());

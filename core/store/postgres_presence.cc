@@ -28,10 +28,15 @@ constexpr std::string_view kWriteCameras =
 constexpr std::string_view kEndOthers =
     "UPDATE node_cameras SET online = false, announced = false, changed_at = now(), version = $2 "
     "WHERE writer = $1 AND online AND camera_id <> ALL($3)";
+constexpr std::string_view kWriteSilences =
+    "INSERT INTO node_silences (writer, camera_id, version) SELECT DISTINCT $1::int, t.a, "
+    "$2::bigint FROM unnest($3::text[], $4::boolean[]) AS t(a, b) WHERE t.b ON CONFLICT (writer, "
+    "camera_id) DO UPDATE SET version = excluded.version";
 constexpr std::string_view kReadCameras =
-    "SELECT camera_id, checkpoint_id, online, announced, changed_at, version FROM node_cameras "
-    "WHERE writer = $1 AND (version, camera_id) > ($2, $3) AND version <= $4 AND (online OR $5) "
-    "ORDER BY version, camera_id LIMIT $6";
+    "SELECT c.camera_id, c.checkpoint_id, c.online, c.announced, c.changed_at, c.version, "
+    "s.version IS NOT NULL FROM node_cameras c LEFT JOIN node_silences s USING (writer, camera_id, "
+    "version) WHERE writer = $1 AND (version, camera_id) > ($2, $3) AND version <= $4 AND "
+    "(c.online OR $5) ORDER BY version, camera_id LIMIT $6";
 
 }  // namespace
 
@@ -41,7 +46,8 @@ bool PostgresPresence::Note(const CameraPresence& change) {
   if (known == cameras_.end() && cameras_.size() >= kMaxCameras) return false;
   Camera* const camera = known != cameras_.end() ? &known->second : &cameras_[change.camera_id];
   if (!change.checkpoint_id.empty()) camera->checkpoint_id = change.checkpoint_id;
-  camera->announced = change.announced && !camera->online;
+  camera->announced = change.announced && change.online && !camera->online;
+  camera->silent = change.announced && !change.online && !camera->online;
   if (!change.announced) camera->online = change.online;
   camera->at = change.at;
   camera->dirty = dirty_ = true;
@@ -75,6 +81,8 @@ PostgresPresence::Batch PostgresPresence::Changes() const {
     batch.checkpoints.Add(std::string_view(camera.checkpoint_id));
     batch.online.Add(camera.online);
     batch.announced.Add(camera.announced);
+    batch.silent.Add(camera.silent);
+    batch.any_silent = batch.any_silent || camera.silent;
     batch.changed.Add(camera.at);
   }
   return batch;
@@ -86,7 +94,7 @@ void PostgresPresence::NoteWritten(uint64_t last_change) {
   for (auto at = cameras_.begin(); at != cameras_.end();) {
     const auto camera = at++;
     if (camera->second.change > last_change) continue;
-    camera->second.dirty = camera->second.announced = false;
+    camera->second.dirty = camera->second.announced = camera->second.silent = false;
     if (!camera->second.online) cameras_.erase(camera);
   }
 }
@@ -104,6 +112,13 @@ absl::Status PostgresPresence::WriteRows(PgConnection* db, int64_t writer, const
   params.Add(writer).Add(version).Add(batch.cameras).Add(batch.checkpoints).Add(batch.online);
   params.Add(batch.announced).Add(batch.changed);
   VD_RETURN_IF_ERROR(db->Run(kWriteCameras, params, "cannot note cameras").status());
+  if (batch.any_silent) {
+    VD_RETURN_IF_ERROR(
+        db->Run(kWriteSilences,
+                PgParams().Add(writer).Add(version).Add(batch.cameras).Add(batch.silent),
+                "cannot note silent cameras")
+            .status());
+  }
   return db
       ->Run("SELECT pg_notify($1, $2)",
             PgParams().Add(kPostgresChannel).Add(std::to_string(writer)), "cannot notify")
@@ -146,13 +161,17 @@ absl::Status PostgresCameras::Follow(PgConnection* db, const Node& node,
   Followed* const followed = &at->second;
   // A database that was restored may have older numbers.
   if (!Hear(node, !added, followed) || node.version < followed->version) Drop(followed, changes);
-  if (!followed->alive || node.version == followed->version) return absl::OkStatus();
-  return ReadChanges(db, node, followed, changes);
+  if (!followed->alive) return absl::OkStatus();
+  if (node.version != followed->version) {
+    VD_RETURN_IF_ERROR(ReadChanges(db, node, followed, changes));
+  }
+  followed->current = true;
+  return absl::OkStatus();
 }
 
 absl::Status PostgresCameras::ReadChanges(PgConnection* db, const Node& node, Followed* followed,
                                           std::vector<CameraPresence>* changes) {
-  const bool all = followed->version > 0;  // Who begins has nothing to end.
+  const bool all = followed->current;  // Who begins has nothing to end.
   int64_t version = followed->version;
   std::string camera = "\xf4\x8f\xbf\xbf";  // The last there is: what has this version is known.
   while (true) {
@@ -165,7 +184,8 @@ absl::Status PostgresCameras::ReadChanges(PgConnection* db, const Node& node, Fo
       change.camera_id = camera = rows.Text(row, 0);
       change.checkpoint_id = rows.Text(row, 1);
       change.online = rows.Bool(row, 2);
-      change.announced = rows.Bool(row, 3);
+      change.announced = rows.Bool(row, 3) || rows.Bool(row, 6);
+      change.online = change.online || rows.Bool(row, 3);
       change.at = rows.Time(row, 4);
       version = rows.Int(row, 5);
       Apply(change, followed, changes);
@@ -181,9 +201,10 @@ void PostgresCameras::Apply(const CameraPresence& change, Followed* followed,
   if (change.announced) {
     CameraPresence ended = change;  // Its last session may have ended before.
     ended.announced = ended.online = false;
+    const size_t before = changes->size();
     Apply(ended, followed, changes);
-    changes->push_back(change);
-    changes->back().online = true;
+    // That it is offline is told once.
+    if (change.online || changes->size() == before) changes->push_back(change);
     return;
   }
   if (change.online) {
@@ -203,6 +224,7 @@ void PostgresCameras::Apply(const CameraPresence& change, Followed* followed,
 // another way counts for more.
 void PostgresCameras::Drop(Followed* followed, std::vector<CameraPresence>* changes) {
   followed->version = 0;
+  followed->current = false;
   const std::vector<std::pair<std::string, std::string>> cameras(followed->cameras.begin(),
                                                                  followed->cameras.end());
   for (const auto& [id, checkpoint] : cameras) {

@@ -39,6 +39,7 @@ class PostgresPresence {
     std::string checkpoint_id;
     bool online = false;
     bool announced = false;
+    bool silent = false;
     bool dirty = true;
     absl::Time at;
     uint64_t change = 0;  // Number of the last one.
@@ -48,6 +49,8 @@ class PostgresPresence {
     PgArray checkpoints{PgType::kText};
     PgArray online{PgType::kBool};
     PgArray announced{PgType::kBool};
+    PgArray silent{PgType::kBool};
+    bool any_silent = false;
     PgArray changed{PgType::kTime};
     uint64_t last_change = 0;
   };
@@ -88,6 +91,7 @@ class PostgresCameras {
     absl::Time beat;
     int64_t heard_ns = 0;
     bool alive = false;
+    bool current = false;                                   // What it writes from now on is news.
     absl::flat_hash_map<std::string, std::string> cameras;  // And their checkpoints.
   };
   // True: it is alive.

@@ -135,6 +135,27 @@ TEST_F(PostgresPresenceTest, ACameraIsAtAnotherNodeUntilItIsAtNone) {
   watch.reset();
 }
 
+TEST_F(PostgresPresenceTest, ThatACameraFellSilentIsToldOnce) {
+  auto one = Open("node-1");
+  auto two = Open("node-2");
+  ToldCameras told;
+  auto watch = two->WatchOthers(told.Observer());
+  Note(one.get(), "SESSION", true);
+  EXPECT_THAT(told.Await(1), ElementsAre("SESSION online"));
+  Note(one.get(), "SILENT", false, /*announced=*/true);
+  EXPECT_THAT(told.Await(2).back(), "SILENT offline announced");
+  Note(one.get(), "SESSION", false, /*announced=*/true);  // It is there.
+  Note(one.get(), "SILENT", true, /*announced=*/true);
+  EXPECT_THAT(told.Await(3).back(), "SILENT online announced");
+  Note(one.get(), "SILENT", false, /*announced=*/true);
+  EXPECT_THAT(told.Await(4).back(), "SILENT offline announced");
+  ToldCameras later;
+  auto another = two->WatchOthers(later.Observer());
+  EXPECT_THAT(later.Await(1), ElementsAre("SESSION online"));
+  another.reset();
+  watch.reset();
+}
+
 TEST_F(PostgresPresenceTest, WhoeverBeginsToWatchLearnsWhoIsThere) {
   auto one = Open("node-1");
   auto two = Open("node-2");

@@ -217,6 +217,21 @@ absl::StatusOr<DevicesPage> PgDevices(PgConnection* db, int limit, std::string_v
   return page;
 }
 
+absl::StatusOr<std::vector<SilentDevice>> PgSilent(PgConnection* db, absl::Time since, int limit,
+                                                   int64_t after) {
+  VD_ASSIGN_OR_RETURN(
+      const PgResult rows,
+      db->Run("SELECT id, device_id, checkpoint_id, last_seen FROM edge_devices WHERE id > $1 AND "
+              "status = 'online' AND last_seen < $2 ORDER BY id LIMIT $3",
+              PgParams().Add(after).Add(since).Add(int64_t{ClampLimit(limit)}),
+              "cannot look for silent devices"));
+  std::vector<SilentDevice> silent;
+  for (int row = 0; row < rows.rows(); ++row) {
+    silent.push_back({rows.Int(row, 0), rows.Text(row, 1), rows.Text(row, 2), rows.Time(row, 3)});
+  }
+  return silent;
+}
+
 absl::StatusOr<DeviceRow> PgDevice(PgConnection* db, std::string_view device_id) {
   VD_ASSIGN_OR_RETURN(const PgResult rows,
                       db->Run(absl::StrCat(AbslView(kDeviceColumns), " WHERE device_id = $1"),

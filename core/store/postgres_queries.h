@@ -18,6 +18,8 @@ namespace viaduct {
 absl::StatusOr<StoreStatistics> PgStatistics(PgConnection* db, absl::Time active_since,
                                              std::string_view day);
 absl::StatusOr<RecordsPage> PgRecords(PgConnection* db, const RecordsQuery& query);
+absl::StatusOr<std::vector<SilentDevice>> PgSilent(PgConnection* db, absl::Time since, int limit,
+                                                   int64_t after);
 absl::StatusOr<DevicesPage> PgDevices(PgConnection* db, int limit, std::string_view cursor);
 absl::StatusOr<DeviceRow> PgDevice(PgConnection* db, std::string_view device_id);
 absl::StatusOr<EventsPage> PgEvents(PgConnection* db, const EventsQuery& query);

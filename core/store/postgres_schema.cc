@@ -193,6 +193,16 @@ CREATE TABLE node_presence (
   version bigint NOT NULL
 ) WITH (fillfactor = 50);
 )sql",
+    // 5: which rows of node_cameras say that a camera without a session has fallen silent: those
+    // with the same version.
+    R"sql(
+CREATE TABLE node_silences (
+  writer int NOT NULL,
+  camera_id text COLLATE "C" NOT NULL,
+  version bigint NOT NULL,
+  PRIMARY KEY (writer, camera_id)
+) WITH (fillfactor = 50);
+)sql",
 };
 
 // One look, while another node may be making the tables; to_regclass would remember in a

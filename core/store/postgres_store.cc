@@ -72,6 +72,8 @@ class PostgresStore final : public Store {
   absl::StatusOr<StoreStatistics> Statistics() override;
   absl::StatusOr<RecordsPage> ListRecords(const RecordsQuery& query) override;
   absl::StatusOr<DevicesPage> ListDevices(int limit, std::string_view cursor) override;
+  absl::StatusOr<std::vector<SilentDevice>> ListSilent(absl::Time since, int limit,
+                                                       int64_t after) override;
   absl::StatusOr<DeviceRow> GetDevice(std::string_view device_id) override;
   absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) override;
   absl::StatusOr<EventRow> GetEvent(std::string_view event_id) override;
@@ -429,6 +431,11 @@ absl::StatusOr<RecordsPage> PostgresStore::ListRecords(const RecordsQuery& query
 
 absl::StatusOr<DevicesPage> PostgresStore::ListDevices(int limit, std::string_view cursor) {
   return Read([&](PgConnection* db) { return PgDevices(db, limit, cursor); });
+}
+
+absl::StatusOr<std::vector<SilentDevice>> PostgresStore::ListSilent(absl::Time since, int limit,
+                                                                    int64_t after) {
+  return Read([&](PgConnection* db) { return PgSilent(db, since, limit, after); });
 }
 
 absl::StatusOr<DeviceRow> PostgresStore::GetDevice(std::string_view device_id) {

@@ -90,6 +90,7 @@ class PostgresWriter {
 
   // postgres_writer_edits.cc
   absl::Status Edit(const DeviceRecord& record, Slot* slot);
+  absl::Status Silence(const DeviceRecord& record, AppendResult* result);
   absl::Status Edit(const EventRecord& record, Slot* slot);
   absl::Status Edit(const BlacklistRecord& record, Slot* slot);
   absl::Status CreateEvent(const EventRecord& record, AppendResult* result);

@@ -18,6 +18,9 @@ constexpr std::string_view kUpdateDevice =
     "'offline' THEN 'online' ELSE coalesce($8, status) END, latitude = coalesce($9, "
     "latitude), longitude = coalesce($10, longitude) "
     "WHERE device_id = $1";
+constexpr std::string_view kSilenceDevice =
+    "UPDATE edge_devices SET status = 'offline' WHERE device_id = $1 AND status = 'online' AND "
+    "last_seen <= $2";
 constexpr std::string_view kUpdateEvent =
     "UPDATE lpr_events SET updated_at = $2, edge_device_id = coalesce($3, edge_device_id), "
     "license_plate = CASE WHEN $4::text IS NULL THEN license_plate ELSE nullif($4, '') END, "
@@ -34,8 +37,18 @@ void AddJson(const std::optional<std::string>& json, PgParams* params) {
 
 }  // namespace
 
+absl::Status PostgresWriter::Silence(const DeviceRecord& r, AppendResult* result) {
+  VD_ASSIGN_OR_RETURN(
+      const PgResult changed,
+      db_->Run(kSilenceDevice, PgParams().Add(r.device_id).Add(r.silent_since.value_or(r.at)),
+               "cannot store a device"));
+  result->duplicate = changed.affected() == 0;
+  return absl::OkStatus();
+}
+
 absl::Status PostgresWriter::Edit(const DeviceRecord& r, Slot* slot) {
   slot->result->id = r.device_id;
+  if (r.mode == DeviceRecord::Mode::kSilent) return Silence(r, slot->result);
   if (r.mode == DeviceRecord::Mode::kUpsert) {
     PgArray ids(PgType::kText), times(PgType::kTime);
     ids.Add(r.device_id);

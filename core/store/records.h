@@ -58,7 +58,10 @@ struct HealthRecord {
 
 // A camera or edge device makes itself known, or somebody edits it. Unset members stay as they are.
 struct DeviceRecord {
-  enum class Mode : uint8_t { kUpsert, kUpdate };  // kUpdate: NOT_FOUND when it does not exist.
+  // kUpdate: NOT_FOUND when it does not exist. kSilent: it is offline where it was online and was
+  // not seen after `silent_since`; nothing else of it counts, and where that is not so, or others
+  // have done it before, it is a duplicate and changes nothing.
+  enum class Mode : uint8_t { kUpsert, kUpdate, kSilent };
   Mode mode = Mode::kUpsert;
   std::string device_id;
   absl::Time at;  // This node's clock.
@@ -148,13 +151,23 @@ struct StoredElsewhere {
   std::vector<PlateAlert> alerts;
 };
 
+// A device that is online by its row and was not heard of for a while.
+struct SilentDevice {
+  int64_t number = 0;  // Its place in the table.
+  std::string device_id;
+  std::string checkpoint_id;  // "" of what is no camera.
+  absl::Time last_seen;
+};
+
 // A camera that has sessions at a node, or no longer any.
 struct CameraPresence {
   std::string camera_id;
   std::string checkpoint_id;
   bool online = false;
-  bool announced = false;  // It made itself known without a session: told once, not remembered.
-  absl::Time at;           // Of the change; by then it was silent where it is not online.
+  // Of one without a session, which made itself known or has fallen silent: told once, not
+  // remembered.
+  bool announced = false;
+  absl::Time at;  // Of the change; by then it was silent where it is not online.
 };
 
 struct StoreStatistics {

@@ -122,6 +122,24 @@ absl::StatusOr<DevicesPage> QueryDevices(SqliteDb* db, int limit, std::string_vi
   }
 }
 
+absl::StatusOr<std::vector<SilentDevice>> QuerySilent(SqliteDb* db, absl::Time since, int limit,
+                                                      int64_t after) {
+  VD_ASSIGN_OR_RETURN(
+      SqliteStatement statement,
+      db->Prepare("SELECT id, device_id, checkpoint_id, last_seen FROM edge_devices WHERE id > ? "
+                  "AND status = 'online' AND last_seen < ? ORDER BY id LIMIT ?"));
+  statement.Bind(1, after);
+  statement.Bind(2, absl::ToUnixMillis(since));
+  statement.Bind(3, int64_t{ClampLimit(limit)});
+  std::vector<SilentDevice> silent;
+  while (true) {
+    VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot look for silent devices"));
+    if (!more) return silent;
+    silent.push_back(
+        {statement.Int(0), statement.Text(1), statement.Text(2), TimeAt(statement, 3)});
+  }
+}
+
 absl::StatusOr<DeviceRow> QueryDevice(SqliteDb* db, std::string_view device_id) {
   VD_ASSIGN_OR_RETURN(SqliteStatement statement,
                       db->Prepare(absl::StrCat(AbslView(kDeviceColumns), " WHERE device_id = ?")));

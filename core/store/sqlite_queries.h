@@ -19,6 +19,8 @@ struct StatisticsOptions {
 absl::StatusOr<StoreStatistics> QueryStatistics(SqliteDb* db, const StatisticsOptions& options);
 absl::StatusOr<RecordsPage> QueryRecords(SqliteDb* db, const RecordsQuery& query);
 absl::StatusOr<DevicesPage> QueryDevices(SqliteDb* db, int limit, std::string_view cursor);
+absl::StatusOr<std::vector<SilentDevice>> QuerySilent(SqliteDb* db, absl::Time since, int limit,
+                                                      int64_t after);
 absl::StatusOr<DeviceRow> QueryDevice(SqliteDb* db, std::string_view device_id);
 absl::StatusOr<EventsPage> QueryEvents(SqliteDb* db, const EventsQuery& query);
 absl::StatusOr<EventRow> QueryEvent(SqliteDb* db, std::string_view event_id);

@@ -74,6 +74,8 @@ class SqliteStore final : public Store {
   absl::StatusOr<StoreStatistics> Statistics() override;
   absl::StatusOr<RecordsPage> ListRecords(const RecordsQuery& query) override;
   absl::StatusOr<DevicesPage> ListDevices(int limit, std::string_view cursor) override;
+  absl::StatusOr<std::vector<SilentDevice>> ListSilent(absl::Time since, int limit,
+                                                       int64_t after) override;
   absl::StatusOr<DeviceRow> GetDevice(std::string_view device_id) override;
   absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) override;
   absl::StatusOr<EventRow> GetEvent(std::string_view event_id) override;
@@ -341,6 +343,12 @@ absl::StatusOr<RecordsPage> SqliteStore::ListRecords(const RecordsQuery& query) 
 absl::StatusOr<DevicesPage> SqliteStore::ListDevices(int limit, std::string_view cursor) {
   VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
   return QueryDevices(lease.db(), limit, cursor);
+}
+
+absl::StatusOr<std::vector<SilentDevice>> SqliteStore::ListSilent(absl::Time since, int limit,
+                                                                  int64_t after) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QuerySilent(lease.db(), since, limit, after);
 }
 
 absl::StatusOr<DeviceRow> SqliteStore::GetDevice(std::string_view device_id) {

@@ -78,6 +78,7 @@ class SqliteWriter {
   absl::Status Apply(const DetectionRecord& record, AppendResult* result);
   absl::Status Apply(const HealthRecord& record, AppendResult* result);
   absl::Status Apply(const DeviceRecord& record, AppendResult* result);
+  absl::Status Silence(const DeviceRecord& record, AppendResult* result);
   absl::Status Apply(const EventRecord& record, AppendResult* result);
   absl::Status Apply(const CommunicationRecord& record, AppendResult* result);
   absl::Status Apply(const MessageRecord& record, AppendResult* result);
@@ -130,7 +131,7 @@ class SqliteWriter {
   SqliteStatement insert_communication_, trim_communication_;
   SqliteStatement find_device_, add_device_, find_source_, add_source_, count_sources_;
   SqliteStatement touch_device_, count_source_, add_counter_, add_daily_;
-  SqliteStatement update_device_, update_event_, delete_event_;
+  SqliteStatement update_device_, silence_device_, update_event_, delete_event_;
   SqliteStatement add_listed_, change_listed_, remove_listed_, find_listed_;
 };
 

@@ -38,6 +38,9 @@ absl::Status SqliteWriter::PrepareEdits() {
       "NULL AND status = 'offline' THEN 'online' ELSE coalesce(?8, status) END, "
       "latitude = coalesce(?9, latitude), "
       "longitude = coalesce(?10, longitude) WHERE id = ?1"));
+  VD_RETURN_IF_ERROR(prepare(&silence_device_,
+                             "UPDATE edge_devices SET status = 'offline' WHERE device_id = ?1 AND "
+                             "status = 'online' AND last_seen <= ?2"));
   VD_RETURN_IF_ERROR(
       prepare(&update_event_,
               "UPDATE lpr_events SET updated_at = ?2, edge_device_id = coalesce(?3, "
@@ -59,8 +62,17 @@ absl::Status SqliteWriter::PrepareEdits() {
                  "communication_logs) - ?");
 }
 
+absl::Status SqliteWriter::Silence(const DeviceRecord& r, AppendResult* result) {
+  silence_device_.Bind(1, std::string_view(r.device_id));
+  silence_device_.Bind(2, Millis(r.silent_since.value_or(r.at)));
+  VD_RETURN_IF_ERROR(silence_device_.Run("cannot store a device"));
+  result->duplicate = db_->Changes() == 0;
+  return absl::OkStatus();
+}
+
 absl::Status SqliteWriter::Apply(const DeviceRecord& r, AppendResult* result) {
   result->id = r.device_id;
+  if (r.mode == DeviceRecord::Mode::kSilent) return Silence(r, result);
   int64_t device = 0;
   if (r.mode == DeviceRecord::Mode::kUpdate) {
     VD_ASSIGN_OR_RETURN(device, FindDevice(r.device_id));

@@ -78,6 +78,9 @@ class Store {
   virtual absl::StatusOr<StoreStatistics> Statistics() = 0;
   virtual absl::StatusOr<RecordsPage> ListRecords(const RecordsQuery& query) = 0;
   virtual absl::StatusOr<DevicesPage> ListDevices(int limit, std::string_view cursor) = 0;
+  // Those with the status "online" that were not seen since then, by their number, behind `after`.
+  virtual absl::StatusOr<std::vector<SilentDevice>> ListSilent(absl::Time since, int limit,
+                                                               int64_t after) = 0;
   virtual absl::StatusOr<DeviceRow> GetDevice(std::string_view device_id) = 0;
   virtual absl::StatusOr<EventsPage> ListEvents(const EventsQuery& query) = 0;
   virtual absl::StatusOr<EventRow> GetEvent(std::string_view event_id) = 0;

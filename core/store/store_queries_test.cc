@@ -218,6 +218,42 @@ TEST_P(StoreTest, ADeviceThatWasSeenLaterStaysOnline) {
   EXPECT_EQ(store_->GetDevice("CAM001")->status, "offline");
 }
 
+TEST_P(StoreTest, WhoIsSilentIsListedAndEndsOnce) {
+  for (const char* camera : {"CAM001", "CAM002", "CAM003"}) {
+    ASSERT_TRUE(AppendOne(Detection("m-1", camera)).status.ok());
+  }
+  const absl::Time heard = clock_.Now();
+  clock_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(AppendOne(Detection("m-2", "CAM002")).status.ok());
+  EXPECT_THAT(*store_->ListSilent(heard, 10, 0), IsEmpty()) << "seen then";
+  const absl::Time since = clock_.Now();
+  auto page = store_->ListSilent(since, 1, 0);
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_THAT(*page, SizeIs(1));
+  const SilentDevice first = page->front();
+  EXPECT_EQ(first.device_id, "CAM001");
+  EXPECT_EQ(first.checkpoint_id, "CP01");
+  EXPECT_EQ(first.last_seen, heard);
+  page = store_->ListSilent(since, 10, first.number);
+  ASSERT_THAT(*page, SizeIs(1));
+  EXPECT_EQ(page->front().device_id, "CAM003");
+  DeviceRecord silent;
+  silent.mode = DeviceRecord::Mode::kSilent;
+  silent.device_id = "CAM001";
+  silent.at = clock_.Now();
+  silent.silent_since = heard;
+  EXPECT_FALSE(AppendOne(silent).duplicate);
+  EXPECT_EQ(store_->GetDevice("CAM001")->status, "offline");
+  EXPECT_EQ(store_->GetDevice("CAM001")->last_seen, heard);
+  EXPECT_TRUE(AppendOne(silent).duplicate) << "it is known";
+  silent.device_id = "CAM002";
+  EXPECT_TRUE(AppendOne(silent).duplicate) << "it was seen later";
+  EXPECT_EQ(store_->GetDevice("CAM002")->status, "online");
+  silent.device_id = "nobody";
+  EXPECT_TRUE(AppendOne(silent).duplicate);
+  EXPECT_THAT(*store_->ListSilent(since, 10, 0), SizeIs(1));
+}
+
 TEST_P(StoreTest, ADeviceThatSpeaksIsOfflineNoLonger) {
   ASSERT_TRUE(AppendOne(Detection("m-1")).status.ok());
   DeviceRecord record;

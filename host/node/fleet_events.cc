@@ -59,6 +59,7 @@ void FleetEvents::Arm() {
 void FleetEvents::Look() {
   parts_.fleet->roads().Sweep(parts_.clock->Now());
   parts_.look();
+  parts_.silence();
   parts_.calls->TellGone();
   if (++looks_ % kSeenLooks == 0 || seeing_) seeing_ = parts_.calls->KeepSeen();
   if (looks_ % kKnockLooks == 0) parts_.knock();

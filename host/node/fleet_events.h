@@ -38,8 +38,9 @@ class FleetEvents {
     Metrics* metrics = nullptr;
     Fleet* fleet = nullptr;
     FleetCalls* calls = nullptr;
-    std::function<void()> look;   // There may be news of devices.
-    std::function<void()> knock;  // Roads of this node that are lost are to be tried again.
+    std::function<void()> look;     // There may be news of devices.
+    std::function<void()> silence;  // Devices that have fallen silent are to be looked for.
+    std::function<void()> knock;    // Roads of this node that are lost are to be tried again.
   };
 
   explicit FleetEvents(Parts parts);

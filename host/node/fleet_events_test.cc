@@ -75,6 +75,10 @@ class FleetEventsTest : public ::testing::Test {
       absl::MutexLock lock(&mutex_);
       ++looks_;
     };
+    parts.silence = [this] {
+      absl::MutexLock lock(&mutex_);
+      ++silences_;
+    };
     parts.knock = [this] {
       absl::MutexLock lock(&mutex_);
       ++knocks_;
@@ -110,6 +114,7 @@ class FleetEventsTest : public ::testing::Test {
   absl::Mutex mutex_;
   int passes_ = 0;
   int looks_ ABSL_GUARDED_BY(mutex_) = 0;
+  int silences_ ABSL_GUARDED_BY(mutex_) = 0;
   int knocks_ ABSL_GUARDED_BY(mutex_) = 0;
   Fleet fleet_;
   std::unique_ptr<FleetCalls> calls_;
@@ -162,6 +167,7 @@ TEST_F(FleetEventsTest, TellsOfExchangesOnlyWhenTheyDifferAndNotMoreOftenThanItL
   EXPECT_EQ(recorder_.last["protocols"]["rest"]["total_attempts"], 2);
   absl::MutexLock lock(&mutex_);
   EXPECT_EQ(knocks_, 1);
+  EXPECT_EQ(silences_, 3);
 }
 
 TEST_F(FleetEventsTest, CountsStrayAnswers) {

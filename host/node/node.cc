@@ -153,6 +153,10 @@ absl::Status Node::BuildApplication() {
   parts.control = &commands_;
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
+  parts.reachable = [this](std::string_view device) {
+    return fleet_->roads().IsReachable(device, foundation_->clock.Now());
+  };
+  parts.renew = [this](const std::string& device) { fleet_->roads().Renew(device); };
   Publisher* const publisher = parts.publisher;
   application_ = std::make_unique<Application>(std::move(options), std::move(parts));
   BuildFleet();

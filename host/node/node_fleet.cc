@@ -37,6 +37,7 @@ void Node::BeginFleet() {
   events.fleet = fleet_.get();
   events.calls = fleet_calls_.get();
   events.look = [this] { services_->fleet.OnNews(); };
+  events.silence = [this] { application_->FindSilent(); };
   events.knock = [this] { KnockAtLostRoads(); };
   fleet_events_ = std::make_unique<FleetEvents>(std::move(events));
   fleet_->roads().SetOnNews([this] { services_->fleet.OnNews(); });

@@ -384,6 +384,8 @@ void FleetService::Tell(const std::string& device_id) {
   // An address that was only heard of, and a row that another node writes, are no news.
   pb::FleetNode compared = node;
   compared.clear_last_seen();
+  // Whether the row says so or its silence makes no difference.
+  if (node.stated() == "online" || node.stated() == "offline") compared.clear_stated();
   for (pb::DeviceRoad& road : *compared.mutable_roads()) road.clear_round_trip();
   std::string text = compared.SerializeAsString();
   if (last_told_.size() >= DeviceRoads::kMaxDevices) last_told_.clear();

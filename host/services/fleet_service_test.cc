@@ -282,5 +282,35 @@ TEST_F(FleetServiceTest, WhatIsAsItWasToldBeforeIsNotToldAgain) {
   EXPECT_THAT(told_, ElementsAre("EDGE-1"));
 }
 
+// First it has not been heard of for a while, then its row says so as well.
+TEST_F(FleetServiceTest, ADeviceThatFallsSilentIsToldOnce) {
+  Store("CAM-1");
+  grpc::ClientContext context;
+  auto reader = stub_->WatchNodes(&context, pb::FleetWatchNodesRequest());
+  pb::FleetWatchNodesResponse response;
+  while (reader->Read(&response) && !response.has_synced()) {
+  }
+  clock_.Advance(kHeardWindow + absl::Seconds(1));
+  fleet_.roads().Renew("CAM-1");
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.node().status(), pb::NODE_STATUS_OFFLINE);
+  EXPECT_EQ(response.node().stated(), "online");
+  DeviceRecord silent;
+  silent.mode = DeviceRecord::Mode::kSilent;
+  silent.device_id = "CAM-1";
+  silent.at = silent.silent_since.emplace(clock_.Now());
+  std::vector<StoreRecord> records;
+  records.emplace_back(std::move(silent));
+  absl::Notification stored;
+  store_->Append(std::move(records), [&stored](const std::vector<AppendResult>& results) {
+    EXPECT_FALSE(results.front().duplicate);
+    stored.Notify();
+  });
+  ASSERT_TRUE(stored.WaitForNotificationWithTimeout(kPatience));
+  fleet_.roads().Renew("CAM-1");
+  service_->Stop(grpc::Status::OK);
+  EXPECT_THAT(told_, ElementsAre("CAM-1"));
+}
+
 }  // namespace
 }  // namespace viaduct

@@ -22,6 +22,10 @@ class WrappedStore : public Store {
   absl::StatusOr<DevicesPage> ListDevices(int limit, std::string_view cursor) override {
     return store_->ListDevices(limit, cursor);
   }
+  absl::StatusOr<std::vector<SilentDevice>> ListSilent(absl::Time since, int limit,
+                                                       int64_t after) override {
+    return store_->ListSilent(since, limit, after);
+  }
   absl::StatusOr<DeviceRow> GetDevice(std::string_view id) override {
     return store_->GetDevice(id);
   }
