@@ -9,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "core/lpr/json_writer.h"
 #include "core/lpr/testing/application_fixture.h"
 #include "core/lpr/testing/wrapped_store.h"
 
@@ -180,6 +181,19 @@ TEST_F(ApplicationTest, AnErrorThatQuotesThaiLeavesTheVerdictReadable) {
 TEST_F(ApplicationTest, AnswersAreJsonWhateverThePathIs) {
   for (const char* path : {"/api/devices/%FF", "/api/lpr/events/%E0%B8", "/%FF", "/\xff"}) {
     EXPECT_EQ(Call(application_.get(), "GET", path).json()["success"], false) << path;
+  }
+}
+
+// One bit that flips in the store must not make a page of a thousand rows unreadable.
+TEST(JsonWriterTest, WhatIsDamagedInTheStoreIsNull) {
+  const auto written = [](std::string_view stored) {
+    JsonWriter json;
+    json.BeginObject().Key("payload").Stored(stored).EndObject();
+    return json.Take();
+  };
+  EXPECT_EQ(written(R"({"a":[1,"\u00e9"]})"), R"({"payload":{"a":[1,"\u00e9"]}})");
+  for (const char* damaged : {"", "{", "{\"a\":\"\xac\"}", "{\"a\":1]", "{\"a\":1}}"}) {
+    EXPECT_EQ(written(damaged), R"({"payload":null})") << damaged;
   }
 }
 

@@ -63,6 +63,13 @@ JsonWriter& JsonWriter::Raw(std::string_view json) {
   return *this;
 }
 
+JsonWriter& JsonWriter::Stored(std::string_view json) {
+  JsonScanLimits limits;
+  limits.max_bytes = json.size();
+  JsonSlice value;
+  return JsonScanner(json, limits).ScanDocument(&value).ok() ? Raw(json) : Null();
+}
+
 JsonWriter& JsonWriter::Time(absl::Time time) {
   if (time == absl::InfinitePast()) return Null();
   Separate();

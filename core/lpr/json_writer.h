@@ -25,7 +25,9 @@ class JsonWriter {
   JsonWriter& Bool(bool value);
   JsonWriter& Null();
   JsonWriter& Raw(std::string_view json);  // One JSON value as it is.
-  JsonWriter& Time(absl::Time time);       // null for InfinitePast
+  // The same of a file that may be damaged: null where it is no JSON value any more.
+  JsonWriter& Stored(std::string_view json);
+  JsonWriter& Time(absl::Time time);  // null for InfinitePast
 
   JsonWriter& Field(std::string_view key, std::string_view text) { return Key(key).String(text); }
   JsonWriter& Field(std::string_view key, const char* text) { return Key(key).String(text); }

@@ -107,7 +107,7 @@ void WriteRecord(const DetectionRow& row, bool with_payload, ImageWriter* images
   json->EndArray();
   WritePlates(r.plates, images, json);
   if (!r.note.empty()) json->Field("note", std::string_view(r.note));
-  if (with_payload) json->Key("payload").Raw(r.payload_json);
+  if (with_payload) json->Key("payload").Stored(r.payload_json);
   json->EndObject();
 }
 

@@ -137,7 +137,8 @@ TEST(ReadOptions, DefaultsOfSchemaAndCodeAgree) {
 
 // What the schema says in words, "Client: ..." and "Server: ...", and in defaults.
 TEST(ReadOptions, RefusesOptionsOfTheOtherRole) {
-  for (const auto& [key, property] : Schema()["properties"].items()) {
+  const nlohmann::json properties = Schema()["properties"];
+  for (const auto& [key, property] : properties.items()) {
     const std::string words = property["description"];
     const bool of_client = words.rfind("Client: ", 0) == 0;
     if (!of_client && words.rfind("Server: ", 0) != 0) continue;
@@ -161,7 +162,8 @@ TEST(ReadOptions, RefusesOptionsOfTheOtherRole) {
 TEST(ReadOptions, EveryOptionIsInTheReadme) {
   std::ifstream readme_file("plugins/mqtt/README.md");
   const std::string readme((std::istreambuf_iterator<char>(readme_file)), {});
-  for (const auto& [key, property] : Schema()["properties"].items())
+  const nlohmann::json properties = Schema()["properties"];
+  for (const auto& [key, property] : properties.items())
     EXPECT_NE(readme.find("| `" + key + "` |"), std::string::npos) << key;
 }
 

@@ -14,7 +14,7 @@ import os
 import re
 
 import common_path  # noqa: F401
-from harness import ROOT, Failure, main, monotonic, say
+from harness import ROOT, Failure, main, monotonic, say, wait_for
 
 POINT = re.compile(r'VD_CRASH_POINT\(\s*"([^"]+)"')
 EDGE_AREAS = {"spool", "dispatcher", "gateway"}
@@ -98,9 +98,12 @@ def one_point(t, name, n, victim_name, picture, number):
         if not died:
             died = await_end(loads, node)
         if not died:
-            # Not on the way of traffic: perhaps on the way out.
-            t.await_stored(server, 30)
-            node.process.terminate()
+            # Not on the way of traffic: perhaps while it drains, or on the way out.
+            owed = len(t.obligations())
+            wait_for(lambda o=owed: not node.alive() or server.total_detections() >= o, 30,
+                     f"{owed} detections on {server.name}, or the end of {node.name}", 0.05)
+            if node.alive():
+                node.process.terminate()
             died = node.wait_exit(20) == -9
             if not died:
                 break

@@ -40,15 +40,17 @@ const char* __tsan_default_options() {
 
 VD_SANITIZER_HOOK const char* __tsan_default_suppressions();
 const char* __tsan_default_suppressions() {
-  // Debian's gRPC and OpenSSL are not instrumented: what they order among their own threads with
-  // atomics is not seen; nor are the references of a shared absl::Status, whose last holder also
-  // ends its payloads.
+  // Debian's gRPC, OpenSSL and cpp-httplib are not instrumented: what they order among their own
+  // threads with atomics is not seen; nor are the references of a shared absl::Status, whose last
+  // holder also ends its payloads.
   return "race:libgrpc.so\n"
          "race:libgrpc++.so\n"
          "race:libgpr.so\n"
          "race:libupb.so\n"
          "race:absl::*::Status::Unref\n"
          "race:absl::*::status_internal::Payload*\n"
+         // Statics of its functions, made by whichever thread comes first.
+         "race:libcpp-httplib.so\n"
          "race:libcrypto.so\n"
          "race:libssl.so\n"
          "mutex:libgrpc.so\n"
