@@ -49,7 +49,7 @@ const char* __tsan_default_suppressions() {
          "race:libupb.so\n"
          "race:absl::*::Status::Unref\n"
          "race:absl::*::status_internal::Payload*\n"
-         // Statics of its functions, made by whichever thread comes first.
+         // Static objects of its functions, made by whichever thread comes first.
          "race:libcpp-httplib.so\n"
          "race:libcrypto.so\n"
          "race:libssl.so\n"
