@@ -100,6 +100,11 @@ SourceVerdict Ledger::JudgeSource(const SeenById& seen, uint64_t fresh_order) co
   SourceVerdict v;
   for (const auto& [id, s] : seen) {
     v.rows += s.times;
+    if (id == kNameless) {  // Each is another one.
+      v.unknown += s.times;
+      Name(v, "unknown", id);
+      continue;
+    }
     if (s.times > 1) ++v.doubled, Name(v, "doubled", id);
     const auto it = entries_.find(id);
     if (it == entries_.end()) {

@@ -21,6 +21,8 @@
 
 namespace viaduct::support {
 
+// The name of a stored row that has none, or none that can be read.
+inline constexpr std::string_view kNameless = "?";
 // How many ids of each kind of mistake are named in a report.
 inline constexpr size_t kMaxNamedIds = 10;
 

@@ -127,6 +127,17 @@ TEST(Ledger, AllowsOnlyTheRowsThatDamageCanHaveChanged) {
   EXPECT_FALSE(JudgeText(log, rules).ok());
 }
 
+TEST(Ledger, RowsWithoutANameAreEachUnknown) {
+  Ledger ledger;
+  std::istringstream in(
+      "claimed A d\naccepted A\nstored sqlite A d\nstored sqlite ? d\nstored sqlite ? d\n");
+  ASSERT_TRUE(ledger.Read(in, "x.log").ok());
+  const Verdict verdict = ledger.Judge(LedgerRules());
+  EXPECT_EQ(verdict.sources.at("sqlite").unknown, 2u);
+  EXPECT_EQ(verdict.sources.at("sqlite").doubled, 0u);
+  EXPECT_FALSE(verdict.ok());
+}
+
 TEST(Ledger, RefusesALineItCannotRead) {
   for (const char* text : {"claimed A\n", "stored A d\n", "lost A d\n", "\n", "accepted \n"}) {
     Ledger ledger;
