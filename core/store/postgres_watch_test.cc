@@ -54,12 +54,7 @@ TEST_F(PostgresStoreTest, AWatchTellsWhatOtherNodesStoreAndNothingOfItsOwn) {
   Append(one.get(), Detection("before", "OLD"));
   Told told;
   auto watch = two->WatchOthers(told.Observer());
-  // Until the watch has begun it tells of nothing: messages of one camera until one arrives.
-  int sent = 0;
-  const absl::Time patience = absl::Now() + kPatience;
-  while (told.Await(0).empty() && absl::Now() < patience) {
-    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
-  }
+  SendUntil(one.get(), [&] { return !told.Await(0).empty(); });
   const size_t begun = told.Await(1).size();
   ASSERT_GE(begun, 1u);
   BlacklistRecord listed;
@@ -105,11 +100,7 @@ TEST_F(PostgresStoreTest, AWatchCatchesUpFromTheTablesAfterItsConnectionWasLost)
   auto two = Open(address, "node-2");
   Told told;
   auto watch = two->WatchOthers(told.Observer());
-  int sent = 0;
-  const absl::Time patience = absl::Now() + kPatience;
-  while (told.Await(0).empty() && absl::Now() < patience) {
-    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
-  }
+  SendUntil(one.get(), [&] { return !told.Await(0).empty(); });
   auto db = Connect(address);
   ASSERT_TRUE(db->Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE (query LIKE "
                        "'LISTEN%' OR query LIKE '%last_health_report, node_id%') AND pid <> "
@@ -208,11 +199,7 @@ TEST_F(PostgresStoreTest, AWatchSaysOnceThatItCannotFollowAndOnceThatItCanAgain)
   auto one = Open(options.address, "node-1");
   Told told;
   auto watch = store->WatchOthers(told.Observer());
-  int sent = 0;
-  const absl::Time patience = absl::Now() + kPatience;
-  while (told.Await(0).empty() && absl::Now() < patience) {
-    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
-  }
+  SendUntil(one.get(), [&] { return !told.Await(0).empty(); });
   server.Stop();
   log.Await(1);
   server.Start();
@@ -236,11 +223,7 @@ TEST_F(PostgresStoreTest, AWatchLeavesOutARowThatCannotBeReadAndGoesOn) {
   Append(one.get(), Detection("known", "BAD"));
   Told told;
   auto watch = two->WatchOthers(told.Observer());
-  int sent = 0;
-  const absl::Time patience = absl::Now() + kPatience;
-  while (told.Await(0).empty() && absl::Now() < patience) {
-    Append(one.get(), Detection(absl::StrCat("first-", sent++), "FIRST"));
-  }
+  SendUntil(one.get(), [&] { return !told.Await(0).empty(); });
   ASSERT_TRUE(Connect(address)
                   ->Exec("BEGIN; ALTER TABLE edge_devices RENAME TO devices_below; CREATE VIEW "
                          "edge_devices AS SELECT id, last_seen, checkpoint_id, health_status, "

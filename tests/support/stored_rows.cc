@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "tests/support/digest.h"
+#include "tests/support/ledger.h"
 
 namespace viaduct::support {
 namespace {
@@ -65,17 +66,18 @@ std::string ImageView(const std::string& root, const std::string& path) {
 
 std::string PlateId(const json& payload) {
   const auto results = payload.find("ocr_results");
-  if (results == payload.end() || !results->is_array() || results->empty()) return "?";
+  if (results == payload.end() || !results->is_array() || results->empty())
+    return std::string(kNameless);
   const json& first = results->front();
   if (first.is_string()) return first.get<std::string>();
-  return first.is_object() ? first.value("text", "?") : "?";
+  return first.is_object() ? first.value("text", std::string(kNameless)) : std::string(kNameless);
 }
 
 std::string NoBlanks(std::string id) {
   for (char& c : id) {
     if (c == ' ' || c == '\n') c = '_';
   }
-  return id.empty() ? "?" : id;
+  return id.empty() ? std::string(kNameless) : id;
 }
 
 void WriteDetection(const StoreFiles& files, sqlite3_stmt* row, std::ostream& out) {

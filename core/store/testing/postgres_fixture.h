@@ -4,12 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "core/base/clock.h"
@@ -77,6 +79,13 @@ class PostgresStoreTest : public ::testing::Test {
     r.plates.push_back(PlateRead{"1AB2345", 0.9, R"({"text":"1AB2345"})", ""});
     r.payload_json = R"({"a":1})";
     return r;
+  }
+  // Messages of one camera until `enough`: a watch tells of nothing until it has begun.
+  void SendUntil(Store* store, const std::function<bool()>& enough) {
+    const absl::Time deadline = absl::Now() + kPatience;
+    for (int sent = 0; !enough() && absl::Now() < deadline; ++sent) {
+      Append(store, Detection(absl::StrCat("first-", sent), "FIRST"));
+    }
   }
   // Tries as a sender does; the clock moves on, so that the store tries to connect again.
   AppendResult AppendUntilStored(Store* store, const StoreRecord& record) {
