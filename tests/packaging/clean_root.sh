@@ -46,9 +46,12 @@ if [[ ! -e $root/etc/debian_version ]]; then
   debootstrap --variant=minbase bookworm "$root" "$(mirror)" >"$logs/debootstrap.log"
 fi
 lend /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt \
-  /etc/apt/apt.conf.d/99*
-npm_settings=$(npm config get userconfig 2>/dev/null || true)
-[[ -r $npm_settings ]] && install -D -m 600 "$npm_settings" "$root/root/.npmrc"
+  /usr/local/share/ca-certificates/* /etc/apt/apt.conf.d/99*
+rm -f "$root/root/.npmrc"
+for settings in globalconfig userconfig; do # The later one wins there, too.
+  settings=$(npm config get "$settings" 2>/dev/null || true)
+  [[ -r $settings ]] && (umask 077 && cat "$settings" >>"$root/root/.npmrc")
+done
 rm -rf "$root/viaduct"
 git clone -q --no-hardlinks "$tree" "$root/viaduct"
 trap unmount EXIT

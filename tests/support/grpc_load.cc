@@ -290,7 +290,12 @@ bool GrpcLoad::RunOneStream(pb::Gateway::Stub* stub) {
   if (whole) stream->WritesDone();
   {
     absl::MutexLock lock(&mutex_);
-    // Done in time means nothing is outstanding; otherwise the peer is silent, and we hang up.
+    // What is under way has the time of a call to be answered; then the peer is silent, and we hang
+    // up.
+    const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return outstanding_ == 0 || stream_ended_;
+    };
+    mutex_.AwaitWithTimeout(absl::Condition(&settled), absl::Milliseconds(load_.timeout_ms));
     if (outstanding_ > 0) context.TryCancel();
   }
   reader.join();
