@@ -31,6 +31,9 @@ lend() { # PATH...: what the root borrows of this machine
 }
 
 mounts() {
+  # The root of a machine is a mount point, and tests make private mounts below it.
+  mount --bind "$root" "$root"
+  mount --make-private "$root"
   mount -t proc proc "$root/proc"
   mount --rbind /dev "$root/dev"
   mount --make-rslave "$root/dev"
@@ -38,7 +41,7 @@ mounts() {
 
 # shellcheck disable=SC2317 # At exit.
 unmount() {
-  umount -l "$root/dev" "$root/proc" 2>/dev/null || true
+  umount -l "$root/dev" "$root/proc" "$root" 2>/dev/null || true
 }
 
 command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -qy debootstrap
