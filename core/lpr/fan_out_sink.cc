@@ -49,21 +49,20 @@ void FanOutSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
     gathering->missing = sinks_.size();
     gathering->by_sink.resize(sinks_.size());
   }
-  for (size_t i = 0; i < sinks_.size(); ++i) {
-    const bool last = i + 1 == sinks_.size();
-    sinks_[i]->Accept(last ? std::move(batch) : batch,
-                      [gathering, i, count](std::vector<AcceptResult> results) {
-                        std::vector<AcceptResult> merged;
-                        {
-                          const absl::MutexLock lock(&gathering->mutex);
-                          gathering->by_sink[i] = std::move(results);
-                          if (--gathering->missing > 0) return;
-                          for (size_t n = 0; n < count; ++n)
-                            merged.push_back(Merge(gathering->by_sink, n));
-                        }
-                        gathering->done(std::move(merged));
-                      });
-  }
+  const auto gather = [&gathering, count](size_t i) {
+    return [gathering, i, count](std::vector<AcceptResult> results) {
+      std::vector<AcceptResult> merged;
+      {
+        const absl::MutexLock lock(&gathering->mutex);
+        gathering->by_sink[i] = std::move(results);
+        if (--gathering->missing > 0) return;
+        for (size_t n = 0; n < count; ++n) merged.push_back(Merge(gathering->by_sink, n));
+      }
+      gathering->done(std::move(merged));
+    };
+  };
+  for (size_t i = 0; i + 1 < sinks_.size(); ++i) sinks_[i]->Accept(batch, gather(i));
+  if (!sinks_.empty()) sinks_.back()->Accept(std::move(batch), gather(sinks_.size() - 1));
 }
 
 }  // namespace viaduct

@@ -18,7 +18,7 @@ bool IsTold(const AppendResult& result) { return result.status.ok() && !result.d
 bool Application::Impl::BeginLook(int64_t* after) {
   const absl::MutexLock lock(&silence_mutex_);
   const int64_t listening = parts_.clock->MonotonicNanos() - listening_since_ns_;
-  if (telling_ || listening < absl::ToInt64Nanoseconds(kHeardWindow)) return false;
+  if (telling_ || absl::Nanoseconds(listening) < kHeardWindow) return false;
   *after = looked_to_;
   return true;
 }

@@ -17,8 +17,8 @@ namespace viaduct {
 
 // A message on its way into the sink.
 struct Arrival {
-  Arrival(Envelope message)
-      : envelope(std::move(message)) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): an envelope is one, of which nothing was read.
+  Arrival(Envelope message) : envelope(std::move(message)) {}
   Arrival(Envelope message, DetectionPayload read)
       : envelope(std::move(message)), detection(std::move(read)) {}
 

@@ -217,11 +217,8 @@ void DeliverSide::Complete(const vd_completion_list* list) {
       const vd_completion* const item = At(list->items, list->stride, i);
       vd_completion copy;
       const bool whole = item->struct_size >= sizeof(copy);
-      if (!whole && !ReadStruct(item, &copy)) {
-        ++unknown;
-      } else if (!TakeLocked(whole ? *item : copy, &done)) {
-        ++unknown;
-      }
+      const bool readable = whole || ReadStruct(item, &copy);
+      if (!readable || !TakeLocked(whole ? *item : copy, &done)) ++unknown;
     }
   }
   Counters::Add(&owner_->counters().unknown_tokens, unknown);

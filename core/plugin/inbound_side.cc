@@ -278,21 +278,22 @@ int32_t InboundSide::Call(const vd_call& call) {
 }
 
 void InboundSide::FinishCall(uint64_t token, uint64_t ticket, CallReply reply) {
-  bool flush = false;
-  const bool inside = CallScope::active();
-  {
-    absl::MutexLock lock(&mutex_);
-    if (inside) {
+  if (CallScope::active()) {
+    {
+      absl::MutexLock lock(&mutex_);
       answered_.push_back({token, ticket, std::move(reply)});
       // In their order, and all that come meanwhile with one change of threads.
       if (std::exchange(answering_, true)) return;
-    } else {
-      if (!Leave(&calls_, token, ticket)) return;
-      // Its octets may be the room that a submit waits for.
-      flush = room_wanted_ != 0 && !std::exchange(flushing_, true);
     }
+    return OffThePluginsStack([](InboundSide* self) { self->FinishAnswered(); });
   }
-  if (inside) return OffThePluginsStack([](InboundSide* self) { self->FinishAnswered(); });
+  bool flush = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!Leave(&calls_, token, ticket)) return;
+    // Its octets may be the room that a submit waits for.
+    flush = room_wanted_ != 0 && !std::exchange(flushing_, true);
+  }
   SendReply(token, reply);
   if (flush) Flush();
 }

@@ -13,7 +13,6 @@ namespace viaduct {
 
 using spool_internal::DeadRow;
 using spool_internal::FirstKey;
-using spool_internal::IsKey;
 using spool_internal::kClasses;
 using spool_internal::KeyClass;
 using spool_internal::kMaxSequence;

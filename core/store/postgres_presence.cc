@@ -149,7 +149,7 @@ bool PostgresCameras::Hear(const Node& node, bool known, Followed* followed) con
     followed->alive = known || node.alive;
     followed->beat = node.beat;
     followed->heard_ns = now;
-  } else if (now - followed->heard_ns > absl::ToInt64Nanoseconds(lease_)) {
+  } else if (absl::Nanoseconds(now - followed->heard_ns) > lease_) {
     followed->alive = false;
   }
   return followed->alive;

@@ -1,6 +1,6 @@
 #include "plugins/websocket/frame_codec.h"
 
-#define _WEBSOCKETPP_CPP11_STL_
+#define _WEBSOCKETPP_CPP11_STL_  // NOLINT(bugprone-reserved-identifier): its own switch.
 #include <algorithm>
 #include <cstring>
 #include <exception>
@@ -125,7 +125,7 @@ class FrameCodec::Processor final : public wspp::processor::hybi13<CodecConfig> 
  public:
   using Base = wspp::processor::hybi13<CodecConfig>;
 
-  Processor(const FrameOptions& options)
+  explicit Processor(const FrameOptions& options)
       : Base(false, options.is_server, std::make_shared<CodecConfig::con_msg_manager_type>(),
              Random()) {
     set_max_message_size(options.max_message_bytes);

@@ -22,13 +22,15 @@ void Require(bool condition) {
 }
 
 size_t DepthOf(const nlohmann::json& json) {
+  if (!json.is_structured()) return 0;  // Anything else has itself as its one element.
   size_t depth = 0;
   for (const auto& inner : json) depth = std::max(depth, DepthOf(inner));
-  return json.is_structured() ? depth + 1 : 0;
+  return depth + 1;
 }
 
-// As others read it, but for what is nested too deeply, and for numbers that overflow.
+// As others read it, but for what is nested too deeply, and a zero, which they take for the end.
 void TryJson(const std::string& text) {
+  if (text.find('\0') != std::string::npos) return;
   const auto theirs = nlohmann::json::parse(text, nullptr, false);
   if (theirs.is_discarded() || DepthOf(theirs) > kMaxJsonDepth) return;
   Require(IsJson(text));

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Fault 5: no space, no inodes, a disk that turned read-only. In a mount namespace of its own: a
-16 MB tmpfs, a loop-mounted ext4 (as root), a tmpfs with few inodes.
+tmpfs with 14 MB beside the plugins, a loop-mounted ext4 (as root), a tmpfs with few inodes.
 
 While there is no room, REST answers 507 or 503 with Retry-After, gRPC RESOURCE_EXHAUSTED or
 UNAVAILABLE, Socket.IO the event `error`, a plain WebSocket an error, and over MQTT no
@@ -56,7 +56,7 @@ def tmpfs(t, folder, options):
 def ext4(t, folder, size):
     image = os.path.join(t.folder, os.path.basename(folder) + ".ext4")
     os.makedirs(folder, exist_ok=True)
-    command("truncate", "-s", size, image)
+    command("truncate", "-s", str(size), image)
     command("mkfs.ext4", "-q", "-F", "-m", "0", image)
     mount_ext4(image, folder)
     t.cleanups.append(lambda: subprocess.run(["umount", folder], check=False))
@@ -67,10 +67,10 @@ def mount_ext4(image, folder):
     command("mount", "-o", "loop", image, folder)
 
 
-def copied_plugins(t, *names):
-    """What a node copies of them into its folder: of a sanitizer's build, more than 16 MB."""
-    return sum(os.path.getsize(os.path.join(t.build.plugins, f"{name}.so"))
-               for name in names)
+def room(t, mib, *plugins):
+    """So much beside what a node copies of its plugins: of a sanitizer's build, more than 16 MB."""
+    return (mib << 20) + sum(os.path.getsize(os.path.join(t.build.plugins, f"{name}.so"))
+                             for name in plugins)
 
 
 class Filler:
@@ -344,23 +344,23 @@ def run(t):
     def disk(name):
         return os.path.join(t.folder, name)
 
-    tmpfs(t, disk("t1"), "size=16m")
-    part("edge, tmpfs 16 MB, filled by traffic", edge_full_of_traffic, disk("t1"))
-    tmpfs(t, disk("t2"), "size=16m")
-    part("server, tmpfs 16 MB, filled by others", server_full_of_others, disk("t2"))
-    tmpfs(t, disk("t5"), f"size={(16 << 20) + copied_plugins(t, 'rest', 'websocket', 'mqtt')}")
-    part("server, tmpfs 16 MB beside its plugins, filled by others, over the real-time roads",
+    tmpfs(t, disk("t1"), f"size={room(t, 14, 'rest')}")
+    part("edge, tmpfs 14 MB, filled by traffic", edge_full_of_traffic, disk("t1"))
+    tmpfs(t, disk("t2"), f"size={room(t, 14, 'rest')}")
+    part("server, tmpfs 14 MB, filled by others", server_full_of_others, disk("t2"))
+    tmpfs(t, disk("t5"), f"size={room(t, 16, 'rest', 'websocket', 'mqtt')}")
+    part("server, tmpfs 16 MB, filled by others, over the real-time roads",
          server_full_over_sockets, disk("t5"))
-    tmpfs(t, disk("t3"), "size=16m")
-    part("edge, tmpfs 16 MB, filled by others", edge_full_of_others, disk("t3"))
+    tmpfs(t, disk("t3"), f"size={room(t, 14, 'rest')}")
+    part("edge, tmpfs 14 MB, filled by others", edge_full_of_others, disk("t3"))
     tmpfs(t, disk("t4"), "size=64m,nr_inodes=200")
     part("server, tmpfs without inodes", server_without_inodes, disk("t4"))
     if os.access("/dev/loop-control", os.W_OK):
-        ext4(t, disk("e1"), "16M")
-        part("edge, ext4 16 MB, filled by traffic", edge_full_of_traffic, disk("e1"))
-        ext4(t, disk("e2"), "24M")
-        part("server, ext4 24 MB, filled by others", server_full_of_others, disk("e2"))
-        image = ext4(t, disk("e3"), "24M")
+        ext4(t, disk("e1"), room(t, 14, "rest"))
+        part("edge, ext4 14 MB, filled by traffic", edge_full_of_traffic, disk("e1"))
+        ext4(t, disk("e2"), room(t, 22, "rest"))
+        part("server, ext4 22 MB, filled by others", server_full_of_others, disk("e2"))
+        image = ext4(t, disk("e3"), room(t, 22, "rest"))
         part("edge, ext4 turned read-only", edge_read_only, disk("e3"), image)
     else:
         say("no loop devices for this user: the ext4 parts need root")

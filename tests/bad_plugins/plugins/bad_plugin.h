@@ -17,6 +17,10 @@
 
 #include "viaduct/abi/abi.h"
 
+#ifdef __clang__ /* Whose -Wextra comes after what CMake turns off. */
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+#endif
+
 #define UNUSED __attribute__((unused))
 
 struct vd_instance {
