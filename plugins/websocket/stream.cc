@@ -68,8 +68,10 @@ class TlsStream final : public Stream {
     if (is_server) return;
     stream_.set_verify_callback(asio::ssl::host_name_verification(server_name));
     // Which of several servers behind one address is meant; an address names itself.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): it is read only.
+    char* const name = const_cast<char*>(server_name.c_str());
     SSL_ctrl(stream_.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-             const_cast<char*>(server_name.c_str()));
+             name);
   }
 
   void Handshake(DoneFn done) override {
