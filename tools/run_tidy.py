@@ -83,10 +83,11 @@ def main():
             code, output = run.result()
             if code == 0:
                 clean[name] = state
+                # At once: a run takes an hour and may be ended before.
+                memory.write_text(json.dumps(clean, indent=0))
             else:
                 failed += 1
                 print(f"-- {name}\n{output}", flush=True)
-    memory.write_text(json.dumps(clean, indent=0))
     print(f"clang-tidy: {len(seen)} sources, {len(work)} looked at, {failed} with findings")
     return 1 if failed else 0
 
