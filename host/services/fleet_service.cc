@@ -338,7 +338,7 @@ grpc::ServerWriteReactor<pb::FleetWatchNodesResponse>* FleetService::WatchNodes(
     response.mutable_lagged()->set_missed(missed);
     return response;
   });
-  const std::string prefix = request->id_prefix();
+  const std::string& prefix = request->id_prefix();
   absl::Status status = watchers_.Subscribe(stream, prefix, [](auto*) {});
   // The state is read where changes are told, so that neither overtakes the other.
   if (status.ok() && !strand_->Post([this, stream, prefix] { QueueState(prefix, stream); })) {

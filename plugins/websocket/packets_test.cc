@@ -30,8 +30,8 @@ TEST(EnginePayload, ComesBackAsItWasWritten) {
 
 TEST(EnginePayload, RefusesWhatIsNoPacketAndTooMany) {
   for (const char* bad : {"", "abc", "7", "4a\x1e",
-                          "\x1e"
-                          "4a",
+                          ("\x1e"
+                           "4a"),
                           "b$$"}) {
     std::vector<EnginePacket> packets;
     EXPECT_FALSE(ReadEnginePayload(bad, 10, &packets)) << bad;
