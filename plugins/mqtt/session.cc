@@ -420,6 +420,7 @@ absl::Status Session::Subscribe(const std::vector<std::string>& filters, int qos
   if (filters.empty()) return absl::OkStatus();
   std::vector<char*> texts;
   texts.reserve(filters.size());
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): they are read only.
   for (const std::string& filter : filters) texts.push_back(const_cast<char*>(filter.c_str()));
   const int code = mosquitto_subscribe_multiple(client_, nullptr, static_cast<int>(texts.size()),
                                                 texts.data(), qos, /*options=*/0, nullptr);
