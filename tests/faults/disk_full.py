@@ -47,9 +47,9 @@ def command(*words):
     return done.stdout
 
 
-def tmpfs(t, folder, options):
+def tmpfs(t, folder, size, *options):
     os.makedirs(folder, exist_ok=True)
-    command("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder)
+    command("mount", "-t", "tmpfs", "-o", ",".join([f"size={size}", *options]), "tmpfs", folder)
     t.cleanups.append(lambda: subprocess.run(["umount", "-l", folder], check=False))
 
 
@@ -344,16 +344,16 @@ def run(t):
     def disk(name):
         return os.path.join(t.folder, name)
 
-    tmpfs(t, disk("t1"), f"size={room(t, 14, 'rest')}")
+    tmpfs(t, disk("t1"), room(t, 14, "rest"))
     part("edge, tmpfs 14 MB, filled by traffic", edge_full_of_traffic, disk("t1"))
-    tmpfs(t, disk("t2"), f"size={room(t, 14, 'rest')}")
+    tmpfs(t, disk("t2"), room(t, 14, "rest"))
     part("server, tmpfs 14 MB, filled by others", server_full_of_others, disk("t2"))
-    tmpfs(t, disk("t5"), f"size={room(t, 16, 'rest', 'websocket', 'mqtt')}")
+    tmpfs(t, disk("t5"), room(t, 16, "rest", "websocket", "mqtt"))
     part("server, tmpfs 16 MB, filled by others, over the real-time roads",
          server_full_over_sockets, disk("t5"))
-    tmpfs(t, disk("t3"), f"size={room(t, 14, 'rest')}")
+    tmpfs(t, disk("t3"), room(t, 14, "rest"))
     part("edge, tmpfs 14 MB, filled by others", edge_full_of_others, disk("t3"))
-    tmpfs(t, disk("t4"), "size=64m,nr_inodes=200")
+    tmpfs(t, disk("t4"), 64 << 20, "nr_inodes=200")
     part("server, tmpfs without inodes", server_without_inodes, disk("t4"))
     if os.access("/dev/loop-control", os.W_OK):
         ext4(t, disk("e1"), room(t, 14, "rest"))
