@@ -2,8 +2,7 @@
 #include "bad_plugin.h"
 
 static void* run(void* user) {
-  vd_instance* self = user;
-  const vd_host* host = self->host;
+  const vd_host* host = user; /* Not the instance, whose memory may be gone before this begins. */
   const vd_host_health_1* health = host->query(host, text(VD_HOST_HEALTH_1));
   for (;;) {
     health->set(host, VD_HEALTH_DEGRADED, text("still here"));
@@ -13,7 +12,7 @@ static void* run(void* user) {
 }
 static int32_t start(vd_instance* self, uint32_t lanes, vd_error* error) {
   (void)lanes, (void)error;
-  if (pthread_create(&self->thread, NULL, run, self) != 0) return VD_INTERNAL;
+  if (pthread_create(&self->thread, NULL, run, (void*)self->host) != 0) return VD_INTERNAL;
   pthread_detach(self->thread);
   return VD_OK;
 }
