@@ -16,6 +16,7 @@ struct Delivery {
   int64_t key = 0;
   uint32_t attempts = 0;  // Before this one.
   uint32_t bytes = 0;
+  uint64_t bytes_ahead = 0;  // Under way on the link when it was sent.
   int64_t sent_ns = 0;
   int64_t deadline_ns = 0;          // When the link has had its time; Add may make it later.
   int64_t message_deadline_ns = 0;  // 0: none.

@@ -1,6 +1,7 @@
 #include "core/gateway/dispatch_core.h"
 
 #include <algorithm>
+#include <bitset>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,13 +28,16 @@ DispatchCore::DispatchCore(const DispatcherOptions& options, Outbox* outbox, Sel
       selector_(selector),
       clock_(clock),
       random_(random),
-      log_(log) {}
+      log_(log),
+      retry_budget_(options.retry_budget) {}
 
-bool DispatchCore::AddLink(LinkId id, Link* link, std::shared_ptr<LinkCounters> counters) {
+bool DispatchCore::AddLink(LinkId id, Link* link, LinkTraits traits,
+                           std::shared_ptr<LinkCounters> counters) {
   if (links_.size() >= kMaxLinks) return false;
-  auto state = std::make_unique<LinkState>(options_.window);
+  auto state = std::make_unique<LinkState>(options_.window, options_.failures_to_open);
   state->id = id;
   state->link = link;
+  state->traits = std::move(traits);
   state->counters = std::move(counters);
   links_.push_back(std::move(state));
   tried_.clear();  // Bits are positions.
@@ -99,7 +103,12 @@ void DispatchCore::Complete(LinkId id, absl::Span<const Completion> completions)
   LinkState* state = FindLink(id);
   if (state == nullptr) return;  // Removed: its messages have gone another way.
   const int64_t now = clock_->MonotonicNanos();
+  traffic_ = Traffic();
   for (const Completion& completion : completions) CompleteOne(state, completion, now);
+  if (traffic_.confirmed + traffic_.failed > 0) {
+    state->counters->meter.NoteTraffic(traffic_.confirmed, traffic_.failed, traffic_.fastest, now);
+    state->counters->meter.NoteBandwidth(state->model.bytes_per_second());
+  }
   state->counters->in_flight.store(state->table.active(), std::memory_order_relaxed);
   state->blocked = false;
   FlushSettlements();
@@ -116,6 +125,7 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
     case Outcome::kDurable:
       Count(&counters.confirmed);
       NoteSuccess(state);
+      NoteConfirmed(state, delivery, now);
       if (delivery.tried != 0) tried_.erase(delivery.key);
       return Settle(delivery.key, SettleKind::kConfirmed);
     case Outcome::kExpired:
@@ -148,7 +158,10 @@ int64_t DispatchCore::DelayNanos(uint32_t failures) {
 bool DispatchCore::OtherLinkUntried(uint64_t tried, int64_t now) const {
   for (size_t i = 0; i < links_.size(); ++i) {
     const LinkState& state = *links_[i];
-    if ((tried >> i & 1) == 0 && state.paused_until_ns <= now && state.link->ready()) return true;
+    if ((tried >> i & 1) == 0 && state.breaker.state(now) != BreakerState::kOpen &&
+        state.link->ready()) {
+      return true;
+    }
   }
   return false;
 }
@@ -160,11 +173,12 @@ void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
   while (links_[index].get() != state) ++index;
   uint64_t tried = delivery.tried | uint64_t{1} << index;
   int64_t delay = 0;
-  if (!OtherLinkUntried(tried, now)) {
+  if (!MayFallBack(tried, now)) {
     tried = 0;
-    // While the link pauses nothing but its end matters; else each message has its own patience.
-    delay = state->paused_until_ns > now ? state->paused_until_ns - now
-                                         : DelayNanos(delivery.attempts + 1);
+    // While the breaker is open nothing but its end matters; else each message has its own
+    // patience.
+    const int64_t opens = state->breaker.open_until_ns();
+    delay = opens > now ? opens - now : DelayNanos(delivery.attempts + 1);
   }
   delay = std::max(delay, tried == 0 ? Nanos(completion.retry_after) : 0);
   if (tried_.size() >= kMaxTried) tried_.clear();
@@ -176,35 +190,45 @@ void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
   Settle(delivery.key, kind, delay, std::move(reason));
 }
 
+bool DispatchCore::MayFallBack(uint64_t tried, int64_t now) {
+  if (!options_.fallback || !OtherLinkUntried(tried, now)) return false;
+  const std::bitset<kMaxLinks> bits(tried);
+  return bits.count() < options_.max_attempts && retry_budget_.Spend(now);
+}
+
 void DispatchCore::NoteSuccess(LinkState* state) {
-  state->failures_in_a_row = 0;
-  if (state->pauses_in_a_row > 0) {
-    log_->Info("gateway", "link delivers again", {{"link", state->link->name()}});
-  }
-  state->pauses_in_a_row = 0;
-  state->probing = false;
-  if (!state->pause_asked) state->paused_until_ns = 0;
+  if (!state->breaker.OnSuccess()) return;
+  log_->Info("gateway", "link delivers again", {{"link", state->link->name()}});
+}
+
+void DispatchCore::NoteConfirmed(LinkState* state, const Delivery& delivery, int64_t now) {
+  const absl::Duration took = absl::Nanoseconds(now - delivery.sent_ns);
+  state->model.OnConfirmed(delivery.bytes_ahead + delivery.bytes, absl::ToDoubleSeconds(took));
+  ++traffic_.confirmed;
+  traffic_.fastest = std::min(traffic_.fastest, took);
+}
+
+void DispatchCore::NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes) {
+  LinkState* state = FindLink(id);
+  if (state == nullptr) return;
+  state->counters->meter.NoteProbe(answered, round_trip, bytes, clock_->MonotonicNanos());
+  if (!answered) return;
+  state->model.OnProbe(absl::ToDoubleSeconds(round_trip));
+  state->breaker.OnSignOfLife();
 }
 
 void DispatchCore::NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration retry_after,
                                int64_t now) {
-  // Failures of what was in flight when the pause began tell nothing new.
-  if (sent_ns <= state->pause_began_ns || state->paused_until_ns > now) return;
-  ++state->failures_in_a_row;
-  const bool asked = retry_after > absl::ZeroDuration();
-  if (!asked && !state->probing && state->failures_in_a_row < options_.failures_before_pause) {
-    return;
-  }
-  const int64_t delay = std::max(DelayNanos(++state->pauses_in_a_row), Nanos(retry_after));
-  state->paused_until_ns = now + delay;
-  state->pause_began_ns = now;
-  state->pause_asked = asked;
-  state->probing = true;
-  state->counters->paused.store(true, std::memory_order_relaxed);
-  if (state->pauses_in_a_row == 1) {
-    log_->Warning(
-        "gateway", "link fails, pausing",
-        {{"link", state->link->name()}, {"delay", absl::FormatDuration(absl::Nanoseconds(delay))}});
+  ++traffic_.failed;
+  state->model.OnFailed(static_cast<double>(now - sent_ns) / kNanosPerSecond);
+  const bool opened = state->breaker.OnFailure(sent_ns, Nanos(retry_after), now,
+                                               [this](uint32_t n) { return DelayNanos(n); });
+  if (!opened) return;
+  state->counters->breaker.store(BreakerState::kOpen, std::memory_order_relaxed);
+  if (state->breaker.opened_in_a_row() == 1) {
+    const absl::Duration delay = absl::Nanoseconds(state->breaker.open_until_ns() - now);
+    log_->Warning("gateway", "link fails, pausing",
+                  {{"link", state->link->name()}, {"delay", absl::FormatDuration(delay)}});
   }
 }
 
@@ -218,12 +242,16 @@ void DispatchCore::TimeOutDeliveries(int64_t now) {
   timed_out.outcome = Outcome::kCancelled;
   for (const auto& state : links_) {
     Delivery delivery;
+    traffic_ = Traffic();
     while (state->table.AbandonDue(now, &delivery)) {
       timed_out.status = absl::DeadlineExceededError(absl::StrCat(
           "no answer within ", absl::FormatDuration(absl::Nanoseconds(now - delivery.sent_ns))));
       Count(&state->counters->timed_out);
       NoteFailure(state.get(), delivery.sent_ns, absl::ZeroDuration(), now);
       RetryDelivery(state.get(), delivery, timed_out, SettleKind::kRetry, now);
+    }
+    if (traffic_.failed > 0) {
+      state->counters->meter.NoteTraffic(0, traffic_.failed, traffic_.fastest, now);
     }
     state->table.Reclaim(now);
     state->counters->in_flight.store(state->table.active(), std::memory_order_relaxed);
@@ -238,23 +266,75 @@ size_t DispatchCore::UpdateViews(int64_t now) {
   for (size_t i = 0; i < links_.size(); ++i) {
     LinkState& state = *links_[i];
     if (state.blocked && state.blocked_until_ns <= now) state.blocked = false;
-    const bool paused = state.paused_until_ns > now;
-    state.counters->paused.store(paused, std::memory_order_relaxed);
-    LinkView& view = views_[i];
-    view.name = state.link->name();
+    const BreakerState breaker = state.breaker.state(now);
+    state.counters->breaker.store(breaker, std::memory_order_relaxed);
     const bool ready = state.link->ready();
+    state.counters->meter.NoteReady(ready && breaker != BreakerState::kOpen, now);
+    LinkView& view = views_[i];
+    Describe(state, now, &view);
     state.timeout_ns = std::max(Nanos(options_.delivery_timeout),
                                 Nanos(state.link->confirm_timeout() * kConfirmTimes));
     state.counters->ready.store(ready, std::memory_order_relaxed);
-    view.ready = !paused && ready;
-    view.in_flight = state.table.active();
-    view.room = 0;
+    view.ready = ready && breaker != BreakerState::kOpen;
     if (!view.ready || state.blocked) continue;
     view.room = std::min(state.link->credit(), state.table.room());
-    if (state.probing) view.room = view.in_flight == 0 ? std::min<size_t>(view.room, 1) : 0;
+    if (breaker == BreakerState::kHalfOpen) {
+      view.room = view.in_flight == 0 ? std::min<size_t>(view.room, 1) : 0;
+    }
     total += view.room;
   }
   return total;
+}
+
+void DispatchCore::Describe(const LinkState& state, int64_t now, LinkView* view) const {
+  view->name = state.link->name();
+  view->plugin = state.traits.plugin;
+  view->metered = state.traits.metered;
+  view->cost_per_mb = state.traits.cost_per_mb;
+  view->model = &state.model;
+  const LinkReading reading = state.counters->meter.Read(now);
+  view->quality = reading.quality;
+  view->score = reading.score;
+  view->measured_ns = reading.measured_ns;
+  view->in_flight = state.table.active();
+  view->in_flight_bytes = state.table.active_bytes();
+  view->room = 0;
+}
+
+Explanation DispatchCore::Explain(SelectorMessage message) {
+  message.now_ns = clock_->MonotonicNanos();
+  UpdateViews(message.now_ns);
+  return selector_->Explain(message, views_);
+}
+
+std::vector<LinkSwitch> DispatchCore::TakeSwitches() {
+  std::vector<LinkSwitch> out;
+  std::swap(out, switches_);
+  return out;
+}
+
+void DispatchCore::NoteChoice(const SelectorMessage& facts, const Choice& choice) {
+  if (choice.momentary) return;
+  const LinkView& now = views_[static_cast<size_t>(choice.link)];
+  std::string& chosen = chosen_[MessageKind(facts)];
+  if (chosen == now.name) return;
+  LinkSwitch change;
+  change.from = chosen;
+  change.to = std::string(now.name);
+  change.priority = facts.priority;
+  change.bytes = facts.bytes;
+  const auto old = std::find_if(views_.begin(), views_.end(),
+                                [&](const LinkView& view) { return view.name == chosen; });
+  if (chosen.empty()) {
+    change.why = "the first choice";
+  } else if (old == views_.end()) {
+    change.why = absl::StrCat(chosen, " is gone");
+  } else {
+    change.why = absl::StrCat(chosen, old->ready ? " is no longer the best" : " is not ready");
+  }
+  chosen = change.to;
+  if (switches_.size() >= kMaxSwitches) switches_.erase(switches_.begin());
+  switches_.push_back(std::move(change));
 }
 
 int64_t DispatchCore::Step() {
@@ -273,30 +353,36 @@ bool DispatchCore::Pump(int64_t now) {
   claimed_.clear();
   const size_t got = outbox_->Claim(want, options_.max_claim_bytes, &claimed_);
   if (got == 0) return false;
-  for (size_t i = 0; i < got; ++i) Assign(i);
+  for (size_t i = 0; i < got; ++i) Assign(i, now);
   for (size_t i = 0; i < links_.size(); ++i) DeliverBatch(i, now);
   FlushSettlements();
   return true;
 }
 
-void DispatchCore::Assign(size_t index) {
+void DispatchCore::Assign(size_t index, int64_t now) {
   const OutboxMessage& message = claimed_[index];
   SelectorMessage facts;
   facts.bytes = message.envelope_json.size();
   facts.data_type = message.data_type;
   facts.priority = message.priority;
   facts.attempts = message.attempts;
-  if (message.attempts > 0) {
+  facts.now_ns = now;
+  if (message.attempts == 0) {
+    retry_budget_.OnFirst();
+  } else {
     const auto tried = tried_.find(message.key);
     facts.tried = tried == tried_.end() ? 0 : tried->second;
   }
-  const int pick = selector_->Pick(facts, views_);
-  if (pick < 0 || static_cast<size_t>(pick) >= views_.size() ||
-      views_[static_cast<size_t>(pick)].room == 0) {
+  const Choice choice = selector_->Pick(facts, views_);
+  if (choice.link < 0 || static_cast<size_t>(choice.link) >= views_.size() ||
+      views_[static_cast<size_t>(choice.link)].room == 0) {
     return Settle(message.key, SettleKind::kRelease);
   }
-  const auto link = static_cast<size_t>(pick);
+  NoteChoice(facts, choice);
+  const auto link = static_cast<size_t>(choice.link);
   --views_[link].room;
+  ++views_[link].in_flight;
+  views_[link].in_flight_bytes += facts.bytes;
   LinkState& state = *links_[link];
   OutboundMessage out;
   out.message_id = message.message_id;
@@ -313,7 +399,8 @@ void DispatchCore::Assign(size_t index) {
   delivery.attempts = message.attempts;
   delivery.bytes = static_cast<uint32_t>(message.envelope_json.size());
   delivery.sent_ns = clock_->MonotonicNanos();
-  const uint64_t bytes = state.table.active_bytes() + delivery.bytes;
+  delivery.bytes_ahead = state.table.active_bytes();
+  const uint64_t bytes = delivery.bytes_ahead + delivery.bytes;
   delivery.deadline_ns = delivery.sent_ns + state.timeout_ns +
                          static_cast<int64_t>(bytes / kSlowestBytes) * kNanosPerSecond;
   delivery.message_deadline_ns = message.deadline_monotonic_ns;
@@ -359,9 +446,10 @@ int64_t DispatchCore::NextWake(int64_t now) const {
     for (const int64_t due : {state->table.NextDeadlineNs(), state->table.NextReclaimNs()}) {
       if (due >= 0) wake = std::min(wake, due);
     }
-    if (state->paused_until_ns > now) wake = std::min(wake, state->paused_until_ns);
+    const int64_t opens = state->breaker.open_until_ns();
+    if (opens > now) wake = std::min(wake, opens);
     if (state->blocked) wake = std::min(wake, state->blocked_until_ns);
-    room = room || (state->paused_until_ns <= now && !state->blocked && state->link->ready());
+    room = room || (opens <= now && !state->blocked && state->link->ready());
   }
   if (room && claiming_) wake = std::min(wake, outbox_->NextDueNanos());
   // What is due already waits for room, and room comes with an event.

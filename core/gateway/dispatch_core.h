@@ -3,6 +3,7 @@
 // Internal to core/gateway; see dispatcher.h.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,10 +15,14 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/base/clock.h"
+#include "core/gateway/circuit_breaker.h"
 #include "core/gateway/delivery_table.h"
 #include "core/gateway/link.h"
+#include "core/gateway/link_meter.h"
+#include "core/gateway/link_model.h"
 #include "core/gateway/link_stats.h"
 #include "core/gateway/outbox.h"
+#include "core/gateway/retry_budget.h"
 #include "core/gateway/retry_policy.h"
 #include "core/gateway/selector.h"
 #include "core/observe/log.h"
@@ -33,25 +38,40 @@ struct DispatcherOptions {
   // a second more for each kSlowestBytes under way.
   absl::Duration delivery_timeout = absl::Seconds(60);
   size_t max_claim_bytes = 16u << 20;  // Held in memory at once between outbox and links.
-  // So many retries in a row, with no other answer between them, and the link pauses.
-  uint32_t failures_before_pause = 3;
+  // So many retries in a row, with no other answer between them, and the link's breaker opens.
+  uint32_t failures_to_open = 3;
+  // What failed on one link goes to another at once, over so many links before it waits; false: it
+  // waits for its next attempt.
+  bool fallback = true;
+  uint32_t max_attempts = 3;
+  RetryBudget::Options retry_budget;  // Of the repetitions at once.
 };
 
 inline constexpr uint64_t kSlowestBytes = 8u << 10;  // A second, of a road that is not given up.
 
 using LinkId = uint32_t;
 
+// The link that messages of a kind take has become another one.
+struct LinkSwitch {
+  std::string from;  // "" for the first choice.
+  std::string to;
+  std::string why;
+  Priority priority = Priority::kNormal;
+  size_t bytes = 0;  // Of the message that went first.
+};
+
 // Lives on one thread.
 class DispatchCore {
  public:
   static constexpr int64_t kNever = Outbox::kNever;
+  static constexpr size_t kMaxSwitches = 100;
 
   // All must outlive the core.
   DispatchCore(const DispatcherOptions& options, Outbox* outbox, Selector* selector, Clock* clock,
                absl::BitGenRef random, Log* log);
 
   // Adds a link at the end of the configured order; false when there are kMaxLinks.
-  bool AddLink(LinkId id, Link* link, std::shared_ptr<LinkCounters> counters);
+  bool AddLink(LinkId id, Link* link, LinkTraits traits, std::shared_ptr<LinkCounters> counters);
   // What it has in flight goes another way at once.
   void RemoveLink(LinkId id);
 
@@ -61,6 +81,16 @@ class DispatchCore {
   void Complete(LinkId id, absl::Span<const Completion> completions);
   // The link may take more than when it last took less than offered.
   void LinkReady(LinkId id);
+
+  void SetSelector(Selector* selector) { selector_ = selector; }
+
+  // A probe of the link ended.
+  void NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes);
+
+  // What would become of such a message now, and why.
+  Explanation Explain(SelectorMessage message);
+  // Switches since the last call, the oldest first; no more than kMaxSwitches are kept.
+  std::vector<LinkSwitch> TakeSwitches();
 
   // Does everything that can be done now. Returns when it must be called again though nothing
   // happens until then, monotonic; kNever when only an event can change anything.
@@ -77,20 +107,25 @@ class DispatchCore {
     LinkId id = 0;
     Link* link = nullptr;
     std::shared_ptr<LinkCounters> counters;
+    LinkTraits traits;
     DeliveryTable table;
-    uint32_t failures_in_a_row = 0;
-    uint32_t pauses_in_a_row = 0;
+    CircuitBreaker breaker;
+    LinkModel model;
     int64_t timeout_ns = 0;  // For a delivery, without its bytes.
-    int64_t paused_until_ns = 0;
-    int64_t pause_began_ns = -1;
-    bool pause_asked = false;  // By the peer: a success meanwhile does not end it.
-    bool probing = false;      // After a pause: one message decides.
-    bool blocked = false;      // Took less than it had promised.
+    bool blocked = false;    // Took less than it had promised.
     int64_t blocked_until_ns = 0;
     std::vector<OutboundMessage> batch;  // Being collected; borrows from claimed_.
     std::vector<size_t> batch_sources;   // Indexes into claimed_.
 
-    explicit LinkState(size_t window) : table(window) {}
+    LinkState(size_t window, uint32_t failures_to_open)
+        : table(window), breaker(failures_to_open) {}
+  };
+
+  // What ended on one link in one call.
+  struct Traffic {
+    uint64_t confirmed = 0;
+    uint64_t failed = 0;
+    absl::Duration fastest = absl::InfiniteDuration();
   };
 
   LinkState* FindLink(LinkId id);
@@ -99,20 +134,24 @@ class DispatchCore {
   void RetryDelivery(LinkState* state, const Delivery& delivery, const Completion& completion,
                      SettleKind kind, int64_t now);
   void NoteSuccess(LinkState* state);
+  void NoteConfirmed(LinkState* state, const Delivery& delivery, int64_t now);
+  void NoteChoice(const SelectorMessage& facts, const Choice& choice);
   void NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
   int64_t DelayNanos(uint32_t failures);
   bool OtherLinkUntried(uint64_t tried, int64_t now) const;
+  bool MayFallBack(uint64_t tried, int64_t now);
   void TimeOutDeliveries(int64_t now);
   void FlushSettlements();
   size_t UpdateViews(int64_t now);
   bool Pump(int64_t now);
-  void Assign(size_t index);
+  void Describe(const LinkState& state, int64_t now, LinkView* view) const;
+  void Assign(size_t index, int64_t now);
   void DeliverBatch(size_t link_index, int64_t now);
   int64_t NextWake(int64_t now) const;
 
   const DispatcherOptions options_;
   Outbox* const outbox_;
-  Selector* const selector_;
+  Selector* selector_;
   Clock* const clock_;
   absl::BitGenRef random_;
   Log* const log_;
@@ -123,6 +162,11 @@ class DispatchCore {
   std::vector<Settlement> settlements_;
   // Links that failed a message which waits for its next attempt.
   absl::flat_hash_map<int64_t, uint64_t> tried_;
+  RetryBudget retry_budget_;
+  Traffic traffic_;
+  // The link that each kind of message took last, when that was no choice of the moment.
+  std::array<std::string, kMessageKinds> chosen_;
+  std::vector<LinkSwitch> switches_;
 };
 
 }  // namespace viaduct

@@ -212,7 +212,8 @@ class Simulation {
     links_.push_back(
         std::make_unique<WildLink>(absl::StrCat("link", next_id_), &random_, options_.window));
     ids_.push_back(next_id_);
-    ASSERT_TRUE(core_->AddLink(next_id_++, links_.back().get(), std::make_shared<LinkCounters>()));
+    ASSERT_TRUE(core_->AddLink(next_id_++, links_.back().get(), LinkTraits(),
+                               std::make_shared<LinkCounters>()));
   }
 
   void WildStep() {

@@ -10,6 +10,7 @@ namespace {
 
 // Honest links have at most their window in flight each; more is a plugin that floods.
 constexpr size_t kMaxArrivals = 262'144;
+constexpr size_t kMaxWork = 1'024;  // Probes that wait to be noted; more are forgotten.
 
 }  // namespace
 
@@ -41,7 +42,7 @@ bool Dispatcher::RunOnThread(std::function<void()> work) {
   return true;
 }
 
-absl::StatusOr<LinkId> Dispatcher::AddLink(Link* link) {
+absl::StatusOr<LinkId> Dispatcher::AddLink(Link* link, LinkTraits traits) {
   Member member;
   member.link = link;
   member.name = std::string(link->name());
@@ -52,7 +53,7 @@ absl::StatusOr<LinkId> Dispatcher::AddLink(Link* link) {
   }
   bool added = false;
   const bool ran = RunOnThread([&] {
-    added = core_.AddLink(member.id, link, member.counters);
+    added = core_.AddLink(member.id, link, std::move(traits), member.counters);
     if (!added) return;
     {
       absl::MutexLock lock(&mutex_);
@@ -77,6 +78,49 @@ void Dispatcher::SetOrder(const std::vector<LinkId>& ids) {
     }
     core_.SetOrder(ids);
   });
+}
+
+void Dispatcher::SetSelector(std::unique_ptr<Selector> selector) {
+  RunOnThread([&] {
+    core_.SetSelector(selector.get());
+    std::swap(selector_, selector);
+  });
+}
+
+void Dispatcher::NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || work_.size() >= kMaxWork) return;
+    work_.push_back([=] { core_.NoteProbe(id, answered, round_trip, bytes); });
+  }
+  waker_.Wake();
+}
+
+Explanation Dispatcher::Explain(const SelectorMessage& message) {
+  Explanation out;
+  RunOnThread([&] { out = core_.Explain(message); });
+  return out;
+}
+
+void Dispatcher::NoteSwitches() {
+  for (LinkSwitch& change : core_.TakeSwitches()) {
+    log_->Info("gateway", "another link",
+               {{"from", change.from},
+                {"to", change.to},
+                {"why", change.why},
+                {"priority", PriorityName(change.priority)},
+                {"bytes", absl::StrCat(change.bytes)}});
+    absl::MutexLock lock(&mutex_);
+    ++switched_;
+    if (switches_.size() >= DispatchCore::kMaxSwitches) switches_.pop_front();
+    switches_.push_back(std::move(change));
+  }
+}
+
+std::vector<LinkSwitch> Dispatcher::Switches(uint64_t* total) const {
+  absl::MutexLock lock(&mutex_);
+  *total = switched_;
+  return {switches_.begin(), switches_.end()};
 }
 
 void Dispatcher::RemoveLink(LinkId id) {
@@ -164,6 +208,7 @@ bool Dispatcher::HandleEvents() {
 void Dispatcher::Run() {
   while (HandleEvents()) {
     int64_t wake = core_.Step();
+    NoteSwitches();
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) wake = std::min(wake, stop_at_ns_);
@@ -210,7 +255,7 @@ std::vector<LinkStats> Dispatcher::Stats() const {
   }
   std::vector<LinkStats> stats;
   for (const Member& member : members) {
-    LinkStats one = member.counters->Read();
+    LinkStats one = member.counters->Read(clock_->MonotonicNanos());
     one.name = member.name;
     stats.push_back(std::move(one));
   }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -37,12 +38,22 @@ class Dispatcher {
 
   // Adds a link behind those that are there. It must outlive its membership. RESOURCE_EXHAUSTED
   // when there are kMaxLinks; FAILED_PRECONDITION when stopped.
-  absl::StatusOr<LinkId> AddLink(Link* link);
+  absl::StatusOr<LinkId> AddLink(Link* link, LinkTraits traits = LinkTraits());
   // Brings the links into the order of `ids`; those it does not name stay behind.
   void SetOrder(const std::vector<LinkId>& ids);
   // When it returns the link is not used any more; what it had in flight goes another way. Unknown
   // ids are ignored. Not from a handler of the link.
   void RemoveLink(LinkId id);
+
+  // From the next message on this one chooses.
+  void SetSelector(std::unique_ptr<Selector> selector);
+  // A probe of the link ended. Does not block; unknown ids are ignored.
+  void NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes);
+  // What would become of such a message now, and why; empty when stopped.
+  Explanation Explain(const SelectorMessage& message);
+
+  // The last switches, the oldest first, and how many there were in all.
+  std::vector<LinkSwitch> Switches(uint64_t* total) const;
 
   // Delivers nothing new, waits up to `grace` for what is in flight, gives the rest back to the
   // outbox, lets go of all links and ends the thread. True: nothing had to be given back.
@@ -69,13 +80,14 @@ class Dispatcher {
   void OnReady(LinkId id);
   bool HandleEvents();
   void DeliverArrivals(std::vector<Arrival>* arrivals);
+  void NoteSwitches();
   // Runs on the dispatcher's thread; false when stopped.
   bool RunOnThread(std::function<void()> work);
 
   Clock* const clock_;
   Log* const log_;
   Outbox* const outbox_;
-  const std::unique_ptr<Selector> selector_;
+  std::unique_ptr<Selector> selector_;  // Lives on the thread.
   absl::BitGen random_;
   DispatchCore core_;  // Lives on the thread.
   Waker waker_;
@@ -90,6 +102,9 @@ class Dispatcher {
   int64_t stop_at_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t overrun_ ABSL_GUARDED_BY(mutex_) = 0;  // Completions dropped: a plugin floods.
   bool clean_ ABSL_GUARDED_BY(mutex_) = true;
+
+  std::deque<LinkSwitch> switches_ ABSL_GUARDED_BY(mutex_);
+  uint64_t switched_ ABSL_GUARDED_BY(mutex_) = 0;
 
   std::vector<Arrival> batch_;           // Swapped with arrivals_; lives on the thread.
   std::vector<Completion> completions_;  // Lives on the thread.

@@ -466,15 +466,17 @@ TEST_F(DispatcherTest, FailingLinkPausesAndComesBack) {
 
 TEST(ConfiguredOrderSelectorTest, PrefersTheFirstThatHasNotFailedIt) {
   ConfiguredOrderSelector selector;
-  std::vector<LinkView> links = {{"a", true, 1, 0}, {"b", true, 1, 0}, {"c", true, 0, 0}};
+  std::vector<LinkView> links(3);
+  for (LinkView& link : links) link.ready = true;
+  links[0].room = links[1].room = 1;
   SelectorMessage message;
-  EXPECT_EQ(selector.Pick(message, links), 0);
+  EXPECT_EQ(selector.Pick(message, links).link, 0);
   message.tried = 1;
-  EXPECT_EQ(selector.Pick(message, links), 1);
+  EXPECT_EQ(selector.Pick(message, links).link, 1);
   message.tried = 3;
-  EXPECT_EQ(selector.Pick(message, links), 0);
+  EXPECT_EQ(selector.Pick(message, links).link, 0);
   links[0].ready = links[1].ready = false;
-  EXPECT_EQ(selector.Pick(message, links), Selector::kNone);
+  EXPECT_EQ(selector.Pick(message, links).link, Choice::kNone);
 }
 
 TEST(LatencyHistogramTest, CountsIntoPowersOfTwo) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -47,6 +48,13 @@ struct Completion {
   absl::Status status;  // Why, for everything but kDurable.
   absl::Duration retry_after =
       absl::ZeroDuration();  // Asked for by the peer; zero: the host decides.
+};
+
+// What does not change while a link is there.
+struct LinkTraits {
+  std::string plugin;      // Behind its instance.
+  bool metered = false;    // Traffic costs: no probes, and ordinary messages go elsewhere.
+  double cost_per_mb = 0;  // In the operator's own unit.
 };
 
 // Thread-safe.

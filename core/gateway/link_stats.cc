@@ -32,11 +32,12 @@ LatencySnapshot LatencyHistogram::Read() const {
   return snapshot;
 }
 
-LinkStats LinkCounters::Read() const {
+LinkStats LinkCounters::Read(int64_t now_ns) {
   const auto get = [](const auto& value) { return value.load(std::memory_order_relaxed); };
   LinkStats stats;
   stats.ready = get(ready);
-  stats.paused = get(paused);
+  stats.breaker = get(breaker);
+  stats.reading = meter.Read(now_ns);
   stats.sent = get(sent);
   stats.confirmed = get(confirmed);
   stats.retried = get(retried);

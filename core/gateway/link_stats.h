@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <string>
 
+#include "core/gateway/circuit_breaker.h"
+#include "core/gateway/link_meter.h"
+
 namespace viaduct {
 
 // Bucket i counts values below 2^i microseconds; the last one everything above.
@@ -33,8 +36,9 @@ class LatencyHistogram {
 struct LinkStats {
   std::string name;
   bool ready = false;
-  bool paused = false;  // Waiting after failures.
-  uint64_t sent = 0;    // Deliveries taken by the link.
+  BreakerState breaker = BreakerState::kClosed;
+  LinkReading reading;
+  uint64_t sent = 0;  // Deliveries taken by the link.
   uint64_t confirmed = 0;
   uint64_t retried = 0;
   uint64_t rejected = 0;
@@ -63,11 +67,12 @@ struct LinkCounters {
   std::atomic<uint64_t> bytes_sent{0};
   std::atomic<uint64_t> in_flight{0};
   std::atomic<bool> ready{false};
-  std::atomic<bool> paused{false};
+  std::atomic<BreakerState> breaker{BreakerState::kClosed};
   LatencyHistogram queue;
   LatencyHistogram delivery;
+  LinkMeter meter;
 
-  LinkStats Read() const;
+  LinkStats Read(int64_t now_ns);  // Monotonic.
 };
 
 // Cheaper than fetch_add where there is one writer.

@@ -1,16 +1,87 @@
 #include "core/gateway/selector.h"
 
-namespace viaduct {
+#include <string>
 
-int ConfiguredOrderSelector::Pick(const SelectorMessage& message,
-                                  absl::Span<const LinkView> links) {
-  int fallback = kNone;
+namespace viaduct {
+namespace {
+
+constexpr double kMsPerSecond = 1e3;
+// Each class is below its limit, the last one has none.
+constexpr size_t kSizeLimits[kSizeClasses - 1] = {1u << 10, 10'000, 1u << 20};
+
+std::string WhyNot(const SelectorMessage& message, const LinkView& link, size_t index) {
+  if (!link.ready) return "not ready";
+  if (link.room == 0) return "full";
+  return (message.tried >> index & 1) != 0 ? "has failed this message" : "";
+}
+
+}  // namespace
+
+size_t MessageKind(const SelectorMessage& message) {
+  size_t size = 0;
+  while (size < kSizeClasses - 1 && message.bytes >= kSizeLimits[size]) ++size;
+  return static_cast<size_t>(message.priority) * kSizeClasses + size;
+}
+
+bool IsCandidate(const SelectorMessage& message, absl::Span<const LinkView> links, size_t index) {
+  return links[index].ready && links[index].room > 0 && (message.tried >> index & 1) == 0;
+}
+
+SelectorMessage WithFreshRound(const SelectorMessage& message, absl::Span<const LinkView> links) {
+  SelectorMessage fresh = message;
   for (size_t i = 0; i < links.size(); ++i) {
-    if (!links[i].ready || links[i].room == 0) continue;
-    if ((message.tried >> i & 1) == 0) return static_cast<int>(i);
-    if (fallback == kNone) fallback = static_cast<int>(i);
+    if (links[i].ready && links[i].room > 0 && (message.tried >> i & 1) == 0) return fresh;
   }
-  return fallback;
+  fresh.tried = 0;
+  return fresh;
+}
+
+std::vector<LinkVerdict> VerdictsOf(const SelectorMessage& message,
+                                    absl::Span<const LinkView> links) {
+  std::vector<LinkVerdict> verdicts;
+  verdicts.reserve(links.size());
+  for (size_t i = 0; i < links.size(); ++i) {
+    LinkVerdict verdict;
+    verdict.link = std::string(links[i].name);
+    verdict.eligible = IsCandidate(message, links, i);
+    verdict.expected_ms =
+        links[i].model == nullptr
+            ? 0
+            : links[i].model->ExpectedSeconds(message.bytes + links[i].in_flight_bytes) *
+                  kMsPerSecond;
+    verdict.why = WhyNot(message, links[i], i);
+    verdicts.push_back(std::move(verdict));
+  }
+  return verdicts;
+}
+
+Choice ConfiguredOrderSelector::Pick(const SelectorMessage& message,
+                                     absl::Span<const LinkView> links) {
+  const SelectorMessage round = WithFreshRound(message, links);
+  Choice choice;
+  for (size_t i = 0; i < links.size(); ++i) {
+    if (IsCandidate(round, links, i)) {
+      choice.link = static_cast<int>(i);
+      break;
+    }
+    choice.momentary = choice.momentary || links[i].ready;
+  }
+  return choice;
+}
+
+Explanation ConfiguredOrderSelector::Explain(const SelectorMessage& message,
+                                             absl::Span<const LinkView> links) const {
+  const SelectorMessage round = WithFreshRound(message, links);
+  Explanation out;
+  out.links = VerdictsOf(round, links);
+  for (const LinkVerdict& verdict : out.links) {
+    if (!verdict.eligible) continue;
+    out.link = verdict.link;
+    break;
+  }
+  out.why = out.link.empty() ? "no link can take it now"
+                             : "the first of the configuration that can take it";
+  return out;
 }
 
 }  // namespace viaduct

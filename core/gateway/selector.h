@@ -3,9 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/types/span.h"
+#include "core/gateway/link_model.h"
+#include "core/gateway/link_quality.h"
 #include "core/message/envelope.h"
 
 namespace viaduct {
@@ -16,31 +20,82 @@ struct SelectorMessage {
   size_t bytes = 0;
   DataType data_type = DataType::kDetection;
   Priority priority = Priority::kNormal;
+  bool is_file = false;
   uint32_t attempts = 0;
   uint64_t tried = 0;  // Bit i: link i failed it since all links were last tried.
+  int64_t now_ns = 0;  // Monotonic.
 };
+
+// Kinds of messages that may have a link each: by priority and size.
+inline constexpr size_t kSizeClasses = 4;
+inline constexpr size_t kMessageKinds = 3 * kSizeClasses;
+size_t MessageKind(const SelectorMessage& message);
 
 struct LinkView {
   std::string_view name;
-  bool ready = false;  // Started, not draining, not pausing after failures.
-  size_t room = 0;     // Messages it takes now.
+  std::string_view plugin;  // Of its instance: rules may name either.
+  bool ready = false;       // Started, not draining, not pausing after failures.
+  size_t room = 0;          // Messages it takes now.
   size_t in_flight = 0;
+  uint64_t in_flight_bytes = 0;
+  LinkQuality quality = LinkQuality::kUnknown;
+  double score = 0;                  // ConnectivityScore.
+  const LinkModel* model = nullptr;  // Never null where a selector sees it.
+  int64_t measured_ns = 0;           // When traffic or a probe last told something; 0: never.
+  bool metered = false;
+  double cost_per_mb = 0;  // In the operator's own unit.
+};
+
+// Why a link was taken or left, for people.
+struct LinkVerdict {
+  std::string link;
+  bool eligible = false;
+  double expected_ms =
+      0;                // Until a confirmation, with what is under way; 0: the rule does not ask.
+  double price_ms = 0;  // What the message's cost on this link counts for, as time.
+  std::string why;
+};
+
+struct Explanation {
+  std::string link;  // "" when none would take it now.
+  std::string why;
+  std::vector<LinkVerdict> links;  // In configured order.
+};
+
+struct Choice {
+  static constexpr int kNone = -1;
+  int link = kNone;  // Index of one that is ready and has room; kNone: not now.
+  // For this message or this moment only, as when another is full: nothing has changed for others.
+  bool momentary = false;
 };
 
 // Lives on the dispatcher's thread.
 class Selector {
  public:
-  static constexpr int kNone = -1;
   virtual ~Selector() = default;
-  // Index into `links` of one that is ready and has room; kNone: not now. Called for every message,
-  // must be quick.
-  virtual int Pick(const SelectorMessage& message, absl::Span<const LinkView> links) = 0;
+  // Called for every message, must be quick.
+  virtual Choice Pick(const SelectorMessage& message, absl::Span<const LinkView> links) = 0;
+  // What Pick would do, and why; changes nothing.
+  virtual Explanation Explain(const SelectorMessage& message,
+                              absl::Span<const LinkView> links) const = 0;
 };
+
+// Ready, with room, and has not failed this message.
+bool IsCandidate(const SelectorMessage& message, absl::Span<const LinkView> links, size_t index);
+
+// The message again, as if no link had failed it, when every link that is ready has.
+SelectorMessage WithFreshRound(const SelectorMessage& message, absl::Span<const LinkView> links);
+
+// Verdicts for every link with what makes it no candidate; `why` is "" for candidates.
+std::vector<LinkVerdict> VerdictsOf(const SelectorMessage& message,
+                                    absl::Span<const LinkView> links);
 
 // The first in the configured order that has not failed this message; when all have, the first.
 class ConfiguredOrderSelector final : public Selector {
  public:
-  int Pick(const SelectorMessage& message, absl::Span<const LinkView> links) override;
+  Choice Pick(const SelectorMessage& message, absl::Span<const LinkView> links) override;
+  Explanation Explain(const SelectorMessage& message,
+                      absl::Span<const LinkView> links) const override;
 };
 
 }  // namespace viaduct

@@ -1,0 +1,142 @@
+#include "core/gateway/adaptive_selector.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace viaduct {
+namespace {
+
+constexpr double kMsPerSecond = 1e3;
+constexpr double kBytesPerMb = 1e6;
+
+bool ClearlyBetter(double candidate, double present, double share, double at_least) {
+  return candidate < present * share && candidate + at_least < present;
+}
+
+}  // namespace
+
+double AdaptiveSelector::PriceMs(const SelectorMessage& message, const LinkView& link) const {
+  if (message.priority == Priority::kHigh) return 0;
+  const double mb = static_cast<double>(message.bytes) / kBytesPerMb;
+  const double price =
+      link.cost_per_mb * mb * options_.cost_ms + (link.metered ? options_.metered_ms : 0);
+  return message.priority == Priority::kLow ? price * options_.low_priority : price;
+}
+
+AdaptiveSelector::Costs AdaptiveSelector::CostsOf(const SelectorMessage& message,
+                                                  const LinkView& link) const {
+  const double price = PriceMs(message, link);
+  return {link.model->ExpectedSeconds(message.bytes) * kMsPerSecond + price,
+          link.model->ExpectedSeconds(message.bytes + link.in_flight_bytes) * kMsPerSecond + price};
+}
+
+int AdaptiveSelector::ToExplore(const SelectorMessage& message,
+                                absl::Span<const LinkView> links) const {
+  if (message.priority == Priority::kHigh || message.bytes > options_.explore_bytes)
+    return Choice::kNone;
+  if (explored_ns_ != 0 && message.now_ns - explored_ns_ < options_.explore_ns)
+    return Choice::kNone;
+  for (size_t i = 0; i < links.size(); ++i) {
+    const LinkView& link = links[i];
+    if (link.metered || link.in_flight > 0 || !IsCandidate(message, links, i)) continue;
+    if (link.measured_ns == 0 || message.now_ns - link.measured_ns >= options_.explore_ns) {
+      return static_cast<int>(i);
+    }
+  }
+  return Choice::kNone;
+}
+
+AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& message,
+                                                    absl::Span<const LinkView> links) const {
+  const Preference& preference = preferences_[MessageKind(message)];
+  int preferred = Choice::kNone;
+  int best = Choice::kNone;     // Were nothing under way.
+  int soonest = Choice::kNone;  // As things are.
+  Costs preferred_costs;
+  Costs best_costs;
+  Costs soonest_costs;
+  for (size_t i = 0; i < links.size(); ++i) {
+    if (!IsCandidate(message, links, i)) continue;
+    const Costs costs = CostsOf(message, links[i]);
+    const int index = static_cast<int>(i);
+    if (links[i].name == preference.link) preferred = index, preferred_costs = costs;
+    if (best == Choice::kNone || costs.idle_ms < best_costs.idle_ms)
+      best = index, best_costs = costs;
+    if (soonest == Choice::kNone || costs.loaded_ms < soonest_costs.loaded_ms) {
+      soonest = index, soonest_costs = costs;
+    }
+  }
+  if (best == Choice::kNone) return {};
+  if (preferred == Choice::kNone) {
+    // Full for a moment, or failed for this message only: that is no reason to prefer another.
+    const bool there = std::any_of(links.begin(), links.end(), [&](const LinkView& link) {
+      return link.name == preference.link && link.ready;
+    });
+    if (there) return {soonest, Why::kUnavailable, false};
+    return {best, preference.link.empty() ? Why::kBest : Why::kUnavailable, true};
+  }
+  const int explored = ToExplore(message, links);
+  if (explored != Choice::kNone && explored != preferred) return {explored, Why::kExplore, false};
+  if (message.now_ns - preference.since_ns >= options_.dwell_ns &&
+      ClearlyBetter(best_costs.idle_ms, preferred_costs.idle_ms, options_.better,
+                    options_.better_ms)) {
+    return {best, Why::kBest, true};
+  }
+  const bool loaded = ClearlyBetter(preferred_costs.idle_ms, preferred_costs.loaded_ms,
+                                    options_.spill, options_.better_ms);
+  if (loaded && ClearlyBetter(soonest_costs.loaded_ms, preferred_costs.loaded_ms, options_.spill,
+                              options_.better_ms)) {
+    return {soonest, Why::kSpill, false};
+  }
+  return {preferred, Why::kPreferred, false};
+}
+
+Choice AdaptiveSelector::Pick(const SelectorMessage& message, absl::Span<const LinkView> links) {
+  const Decision decision = Decide(WithFreshRound(message, links), links);
+  if (decision.link == Choice::kNone) return {};
+  if (decision.why == Why::kExplore) explored_ns_ = message.now_ns;
+  if (decision.changes) {
+    Preference& preference = preferences_[MessageKind(message)];
+    preference.link.assign(links[static_cast<size_t>(decision.link)].name);
+    preference.since_ns = message.now_ns;
+  }
+  return {decision.link, !decision.changes && decision.why != Why::kPreferred};
+}
+
+Explanation AdaptiveSelector::Explain(const SelectorMessage& message,
+                                      absl::Span<const LinkView> links) const {
+  const SelectorMessage round = WithFreshRound(message, links);
+  const Decision decision = Decide(round, links);
+  Explanation out;
+  out.links = VerdictsOf(round, links);
+  for (size_t i = 0; i < links.size(); ++i) out.links[i].price_ms = PriceMs(round, links[i]);
+  const std::string& preferred = preferences_[MessageKind(message)].link;
+  if (decision.link != Choice::kNone) out.link = out.links[static_cast<size_t>(decision.link)].link;
+  switch (decision.why) {
+    case Why::kNone:
+      out.why = "no link can take it now";
+      break;
+    case Why::kBest:
+      out.why = "expected to be confirmed soonest, cost included";
+      break;
+    case Why::kPreferred:
+      out.why = "preferred for this priority and size, and no other is clearly better";
+      break;
+    case Why::kUnavailable:
+      out.why = absl::StrCat(preferred, " is preferred and cannot take it now");
+      break;
+    case Why::kSpill:
+      out.why = absl::StrCat(preferred,
+                             " is preferred and has so much under way that this one will "
+                             "confirm sooner");
+      break;
+    case Why::kExplore:
+      out.why = "to learn how it is now: nothing was heard of it for long";
+      break;
+  }
+  return out;
+}
+
+}  // namespace viaduct

@@ -1,0 +1,65 @@
+// The default choice: the link on which this message is expected to be confirmed soonest, learnt
+// from what each link did with messages before; weighed with what it costs, and steady.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "core/gateway/selector.h"
+
+namespace viaduct {
+
+// One link is preferred for each priority and class of size. It changes at once when it can take
+// nothing, and otherwise only for one that is clearly better, and not often. While the preferred
+// link is so loaded that another would confirm clearly sooner, messages spill over to that one.
+// Now and then one ordinary message goes over a link of which nothing was heard for long.
+class AdaptiveSelector final : public Selector {
+ public:
+  struct Options {
+    double better = 0.8;   // Another is better when it is expected to take at most this share,
+    double better_ms = 5;  // and so much less.
+    double spill = 0.6;    // The same for one message that spills over.
+    int64_t dwell_ns = 30'000'000'000;    // A preference stays at least so long.
+    int64_t explore_ns = 30'000'000'000;  // A link that was silent so long is tried.
+    size_t explore_bytes = 64u << 10;     // With a message of at most this size.
+    double cost_ms = 1'000;     // What one unit of `cost_per_mb` counts for, at normal priority.
+    double metered_ms = 2'000;  // What a metered link counts for, at normal priority.
+    double low_priority = 10;  // Both, times this, at low priority; high priority asks for neither.
+  };
+
+  explicit AdaptiveSelector(Options options) : options_(options) {}
+  AdaptiveSelector() : AdaptiveSelector(Options()) {}
+
+  Choice Pick(const SelectorMessage& message, absl::Span<const LinkView> links) override;
+  Explanation Explain(const SelectorMessage& message,
+                      absl::Span<const LinkView> links) const override;
+
+ private:
+  enum class Why : uint8_t { kNone, kBest, kPreferred, kUnavailable, kSpill, kExplore };
+
+  struct Preference {
+    std::string link;
+    int64_t since_ns = 0;
+  };
+  struct Decision {
+    int link = Choice::kNone;
+    Why why = Why::kNone;
+    bool changes = false;  // The preference becomes `link`.
+  };
+  struct Costs {
+    double idle_ms = 0;    // Of the message, were nothing under way.
+    double loaded_ms = 0;  // Behind what is under way.
+  };
+
+  double PriceMs(const SelectorMessage& message, const LinkView& link) const;
+  Costs CostsOf(const SelectorMessage& message, const LinkView& link) const;
+  int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links) const;
+  Decision Decide(const SelectorMessage& message, absl::Span<const LinkView> links) const;
+
+  const Options options_;
+  std::array<Preference, kMessageKinds> preferences_;
+  int64_t explored_ns_ = 0;
+};
+
+}  // namespace viaduct

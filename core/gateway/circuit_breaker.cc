@@ -1,0 +1,50 @@
+#include "core/gateway/circuit_breaker.h"
+
+#include <algorithm>
+
+namespace viaduct {
+
+std::string_view BreakerStateName(BreakerState state) {
+  switch (state) {
+    case BreakerState::kClosed:
+      return "closed";
+    case BreakerState::kOpen:
+      return "open";
+    case BreakerState::kHalfOpen:
+      return "half_open";
+  }
+  return "closed";
+}
+
+BreakerState CircuitBreaker::state(int64_t now_ns) const {
+  if (open_until_ns_ > now_ns) return BreakerState::kOpen;
+  return deciding_ ? BreakerState::kHalfOpen : BreakerState::kClosed;
+}
+
+bool CircuitBreaker::OnFailure(int64_t sent_ns, int64_t asked_ns, int64_t now_ns,
+                               absl::FunctionRef<int64_t(uint32_t)> delay_for) {
+  // Failures of what was in flight when it opened tell nothing new.
+  if (sent_ns <= opened_at_ns_ || open_until_ns_ > now_ns) return false;
+  ++failures_in_a_row_;
+  if (asked_ns <= 0 && !deciding_ && failures_in_a_row_ < failures_to_open_) return false;
+  open_until_ns_ = now_ns + std::max(delay_for(++opened_in_a_row_), asked_ns);
+  opened_at_ns_ = now_ns;
+  asked_ = asked_ns > 0;
+  deciding_ = true;
+  return true;
+}
+
+bool CircuitBreaker::OnSuccess() {
+  const bool recovered = opened_in_a_row_ > 0;
+  failures_in_a_row_ = 0;
+  opened_in_a_row_ = 0;
+  deciding_ = false;
+  if (!asked_) open_until_ns_ = 0;
+  return recovered;
+}
+
+void CircuitBreaker::OnSignOfLife() {
+  if (!asked_) open_until_ns_ = 0;
+}
+
+}  // namespace viaduct

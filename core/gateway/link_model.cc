@@ -1,0 +1,76 @@
+#include "core/gateway/link_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace viaduct {
+namespace {
+
+constexpr double kForget = 0.98;     // A confirmation counts half after 34 more.
+constexpr double kUnitBytes = 64e3;  // Bytes in which the slope is fitted.
+constexpr double kMinPerByte = 1e-10;
+constexpr double kMaxPerByte = 1e-1;
+constexpr double kMinBase = 1e-5;
+constexpr double kMaxBase = 1e5;
+constexpr double kMinVariance = 1e-12;
+constexpr double kMaxVariance = 100;
+constexpr double kMaxCorrelation = 0.999;
+constexpr double kShareStep = 0.05;
+constexpr double kFailedStep = 0.2;
+constexpr double kProbeStep = 0.2;
+constexpr double kLeastSuccess = 0.02;
+// One confirmation that took very long must not outweigh all before it; several do.
+constexpr double kSurprise = 4;
+constexpr double kSurpriseSeconds = 0.2;
+
+}  // namespace
+
+void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
+  if (!(seconds >= 0) || !std::isfinite(seconds)) return;
+  success_ += kShareStep * (1 - success_);
+  const double x = static_cast<double>(bytes) / kUnitBytes;
+  if (learnt_) {
+    const double expected = base_ + per_byte_ * kUnitBytes * x;
+    seconds = std::min(seconds, expected * kSurprise + kSurpriseSeconds);
+  } else {
+    base_ = seconds;
+  }
+  Fit(x, seconds);
+  learnt_ = true;
+}
+
+// One step of recursive least squares.
+void LinkModel::Fit(double x, double seconds) {
+  const double g0 = p00_ + p01_ * x;
+  const double g1 = p01_ + p11_ * x;
+  const double scale = 1 / (kForget + g0 + g1 * x);
+  const double slope = per_byte_ * kUnitBytes;
+  const double error = seconds - (base_ + slope * x);
+  base_ = std::clamp(base_ + g0 * scale * error, kMinBase, kMaxBase);
+  per_byte_ = std::clamp((slope + g1 * scale * error) / kUnitBytes, kMinPerByte, kMaxPerByte);
+  // Forgetting lets the variance of what is never seen grow for ever, and rounding may make it
+  // negative: both are held within what is possible.
+  p00_ = std::clamp((p00_ - g0 * scale * g0) / kForget, kMinVariance, kMaxVariance);
+  p11_ = std::clamp((p11_ - g1 * scale * g1) / kForget, kMinVariance, kMaxVariance);
+  const double limit = kMaxCorrelation * std::sqrt(p00_ * p11_);
+  p01_ = std::clamp((p01_ - g0 * scale * g1) / kForget, -limit, limit);
+}
+
+void LinkModel::OnFailed(double seconds) {
+  success_ -= kShareStep * success_;
+  failed_seconds_ += kFailedStep * (seconds - failed_seconds_);
+}
+
+void LinkModel::OnProbe(double round_trip_seconds) {
+  success_ += kShareStep * (1 - success_);
+  base_ = learnt_ ? base_ + kProbeStep * (round_trip_seconds - base_) : round_trip_seconds;
+  learnt_ = true;
+}
+
+double LinkModel::ExpectedSeconds(uint64_t bytes) const {
+  const double once = base_ + per_byte_ * static_cast<double>(bytes);
+  const double success = std::max(success_, kLeastSuccess);
+  return once + (1 - success) / success * failed_seconds_;
+}
+
+}  // namespace viaduct

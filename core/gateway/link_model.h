@@ -1,0 +1,42 @@
+// What to expect of a link: learnt from every confirmation, failure and probe.
+#pragma once
+
+#include <cstdint>
+
+namespace viaduct {
+
+// How long until a message is confirmed: a + b * bytes, where the bytes are its own and those that
+// were under way before it, fitted by least squares with exponential forgetting; and how often a
+// delivery fails and what that costs. Constant work and memory. Lives on one thread.
+class LinkModel {
+ public:
+  void OnConfirmed(uint64_t bytes, double seconds);
+  void OnFailed(double seconds);
+  // A probe tells of the time without bytes, where there is no traffic to learn it from.
+  void OnProbe(double round_trip_seconds);
+
+  // Expected until `bytes` are confirmed, in seconds: failures and what follows them included.
+  double ExpectedSeconds(uint64_t bytes) const;
+  double base_seconds() const { return base_; }
+  double bytes_per_second() const { return 1 / per_byte_; }
+  double success_share() const { return success_; }
+  // Anything was learnt: otherwise all is a guess.
+  bool learnt() const { return learnt_; }
+
+ private:
+  void Fit(double bytes, double seconds);
+
+  double base_ = 0.05;      // Seconds.
+  double per_byte_ = 1e-6;  // Seconds.
+  double success_ = 1;
+  double failed_seconds_ = 1;
+  bool learnt_ = false;
+  // Covariance of the two, for the unit of bytes that keeps both of one size.
+  double p00_ = kVague;
+  double p01_ = 0;
+  double p11_ = kVague;
+
+  static constexpr double kVague = 100;
+};
+
+}  // namespace viaduct

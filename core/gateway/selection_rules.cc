@@ -1,0 +1,164 @@
+#include "core/gateway/selection_rules.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/string_view.h"
+
+namespace viaduct {
+namespace {
+
+constexpr double kRemember = 0.999;  // Of the picks so far, at each pick.
+constexpr double kForgotten = 1e-6;
+
+bool Names(std::string_view use, const LinkView& link) {
+  return use == link.name || use == link.plugin;
+}
+
+bool HoldsFor(const SelectionRule& rule, const SelectorMessage& message) {
+  if (rule.priority.has_value() && *rule.priority != message.priority) return false;
+  if (rule.is_file.has_value() && *rule.is_file != message.is_file) return false;
+  return rule.below_bytes == 0 || message.bytes < rule.below_bytes;
+}
+
+bool HoldsFor(const SelectionRule& rule, const LinkView& link) {
+  return Names(rule.use, link) && link.quality >= rule.quality && link.score >= rule.score;
+}
+
+int FirstCandidate(std::string_view use, const SelectorMessage& message,
+                   absl::Span<const LinkView> links) {
+  for (size_t i = 0; i < links.size(); ++i) {
+    if ((use.empty() || Names(use, links[i])) && IsCandidate(message, links, i)) {
+      return static_cast<int>(i);
+    }
+  }
+  return Choice::kNone;
+}
+
+}  // namespace
+
+RuleSelector::Found RuleSelector::Find(const SelectorMessage& message,
+                                       absl::Span<const LinkView> links) const {
+  Found found;
+  for (const SelectionRule& rule : options_.rules) {
+    if (!HoldsFor(rule, message)) continue;
+    for (size_t i = 0; i < links.size(); ++i) {
+      if (!HoldsFor(rule, links[i])) continue;
+      found.rule = &rule;
+      if (IsCandidate(message, links, i)) {
+        found.choice.link = static_cast<int>(i);
+        return found;
+      }
+      found.choice.momentary = found.choice.momentary || links[i].ready;
+    }
+    if (found.rule != nullptr) break;
+  }
+  found.fallen_back = true;
+  if (found.rule != nullptr && !options_.falls_back) return found;
+  if (found.rule != nullptr) found.choice.link = FallBack(*found.rule, message, links);
+  if (found.choice.link == Choice::kNone) found.choice.link = FirstCandidate("", message, links);
+  return found;
+}
+
+int RuleSelector::FallBack(const SelectionRule& rule, const SelectorMessage& message,
+                           absl::Span<const LinkView> links) const {
+  const auto order = options_.fallback.find(rule.use);
+  if (order == options_.fallback.end()) return Choice::kNone;
+  for (const std::string& use : order->second) {
+    const int link = FirstCandidate(use, message, links);
+    if (link != Choice::kNone) return link;
+  }
+  return Choice::kNone;
+}
+
+Choice RuleSelector::Pick(const SelectorMessage& message, absl::Span<const LinkView> links) {
+  return Find(WithFreshRound(message, links), links).choice;
+}
+
+Explanation RuleSelector::Explain(const SelectorMessage& message,
+                                  absl::Span<const LinkView> links) const {
+  const SelectorMessage round = WithFreshRound(message, links);
+  const Found found = Find(round, links);
+  Explanation out;
+  out.links = VerdictsOf(round, links);
+  for (size_t i = 0; i < links.size(); ++i) {
+    absl::StrAppend(&out.links[i].why, out.links[i].why.empty() ? "" : ", ", "quality ",
+                    AbslView(LinkQualityName(links[i].quality)), ", score ", links[i].score);
+  }
+  if (found.choice.link == Choice::kNone) {
+    out.why = "no link can take it now";
+    return out;
+  }
+  out.link = std::string(links[static_cast<size_t>(found.choice.link)].name);
+  if (found.rule == nullptr) {
+    out.why = "no rule holds: the first of the configuration that can take it";
+  } else {
+    const auto number = found.rule - options_.rules.data() + 1;
+    out.why = found.fallen_back ? absl::StrCat("rule ", number, " says ", found.rule->use,
+                                               ", which cannot take it")
+                                : absl::StrCat("rule ", number);
+  }
+  return out;
+}
+
+// A link that is new has not missed anything: it is one behind the one that was used least.
+double BalancingSelector::used(const LinkView& link) const {
+  const auto it = used_.find(link.name);
+  if (it != used_.end()) return it->second;
+  double least = 0;
+  for (const auto& [name, times] : used_) least = least == 0 ? times : std::min(least, times);
+  return std::max(least - 1, 0.0);
+}
+
+int BalancingSelector::Find(const SelectorMessage& message,
+                            absl::Span<const LinkView> links) const {
+  int best = Choice::kNone;
+  double least = 0;
+  for (size_t i = 0; i < links.size(); ++i) {
+    if (!IsCandidate(message, links, i)) continue;
+    const LinkView& link = links[i];
+    const double cost = message.priority == Priority::kHigh && link.model != nullptr
+                            ? link.model->ExpectedSeconds(message.bytes + link.in_flight_bytes)
+                            : used(link);
+    if (best != Choice::kNone && cost >= least) continue;
+    best = static_cast<int>(i);
+    least = cost;
+  }
+  return best;
+}
+
+Choice BalancingSelector::Pick(const SelectorMessage& message, absl::Span<const LinkView> links) {
+  const int pick = Find(WithFreshRound(message, links), links);
+  if (pick == Choice::kNone) return {};
+  const LinkView& link = links[static_cast<size_t>(pick)];
+  for (auto it = used_.begin(); it != used_.end();) {
+    it->second *= kRemember;
+    it = it->second < kForgotten ? used_.erase(it) : std::next(it);
+  }
+  const double before = used(link);
+  used_.insert_or_assign(std::string(link.name), before + 1);
+  return {pick, true};
+}
+
+Explanation BalancingSelector::Explain(const SelectorMessage& message,
+                                       absl::Span<const LinkView> links) const {
+  const SelectorMessage round = WithFreshRound(message, links);
+  const int pick = Find(round, links);
+  Explanation out;
+  out.links = VerdictsOf(round, links);
+  for (size_t i = 0; i < links.size(); ++i) {
+    absl::StrAppend(&out.links[i].why, out.links[i].why.empty() ? "" : ", ", "used ",
+                    used(links[i]), " times lately");
+  }
+  if (pick == Choice::kNone) {
+    out.why = "no link can take it now";
+    return out;
+  }
+  out.link = std::string(links[static_cast<size_t>(pick)].name);
+  out.why = message.priority == Priority::kHigh ? "the fastest for its size" : "the least used";
+  return out;
+}
+
+}  // namespace viaduct
