@@ -49,8 +49,6 @@ struct DispatcherOptions {
 
 inline constexpr uint64_t kSlowestBytes = 8u << 10;  // A second, of a road that is not given up.
 
-using LinkId = uint32_t;
-
 // The link that messages of a kind take has become another one.
 struct LinkSwitch {
   std::string from;  // "" for the first choice.

@@ -10,7 +10,10 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "core/gateway/adaptive_selector.h"
 #include "core/gateway/dispatch_core.h"
+#include "core/gateway/selection_rules.h"
+#include "core/gateway/standard_rules.h"
 
 namespace viaduct {
 namespace {
@@ -184,7 +187,12 @@ class Simulation {
     options_.delivery_timeout = absl::Milliseconds(500);
     options_.retry.initial_delay = absl::Milliseconds(1 + random_() % 50);
     options_.retry.max_delay = absl::Milliseconds(400);
-    core_ = std::make_unique<DispatchCore>(options_, &outbox_, &selector_, &clock_, random_, &log_);
+    options_.fallback = random_() % 4 != 0;
+    options_.max_attempts = 1 + random_() % 4;
+    options_.retry_budget.per_second = random_() % 2 == 0 ? 1 : 1000;
+    selector_ = AnySelector();
+    core_ = std::make_unique<DispatchCore>(options_, &outbox_, selector_.get(), &clock_, random_,
+                                           &log_);
     const size_t count = 1 + random_() % 3;
     for (size_t i = 0; i < count; ++i) AddLink();
   }
@@ -208,6 +216,19 @@ class Simulation {
   }
 
  private:
+  std::unique_ptr<Selector> AnySelector() {
+    switch (random_() % 5) {
+      case 0:
+        return std::make_unique<ConfiguredOrderSelector>();
+      case 1:
+        return std::make_unique<BalancingSelector>();
+      case 2:
+        return std::make_unique<RuleSelector>(SizePriorityRules());
+      default:
+        return std::make_unique<AdaptiveSelector>();
+    }
+  }
+
   void AddLink() {
     links_.push_back(
         std::make_unique<WildLink>(absl::StrCat("link", next_id_), &random_, options_.window));
@@ -238,6 +259,12 @@ class Simulation {
           ids_.erase(ids_.begin() + static_cast<std::ptrdiff_t>(at));
         } else if (random_() % 20 == 0 && links_.size() < 4) {
           AddLink();
+        } else if (random_() % 20 == 0) {
+          auto other = AnySelector();
+          core_->SetSelector(other.get());
+          selector_ = std::move(other);
+        } else if (random_() % 4 == 0) {
+          core_->NoteProbe(ids_[at], random_() % 2 == 0, absl::Milliseconds(random_() % 900), 100);
         }
         break;
       default:
@@ -272,7 +299,7 @@ class Simulation {
   FakeClock clock_;
   std::mt19937 random_;
   NullLog log_;
-  ConfiguredOrderSelector selector_;
+  std::unique_ptr<Selector> selector_;
   DispatcherOptions options_;
   MemoryOutbox outbox_;
   std::unique_ptr<DispatchCore> core_;

@@ -46,6 +46,7 @@ absl::StatusOr<LinkId> Dispatcher::AddLink(Link* link, LinkTraits traits) {
   Member member;
   member.link = link;
   member.name = std::string(link->name());
+  member.metered = traits.metered;
   member.counters = std::make_shared<LinkCounters>();
   {
     absl::MutexLock lock(&mutex_);
@@ -256,7 +257,9 @@ std::vector<LinkStats> Dispatcher::Stats() const {
   std::vector<LinkStats> stats;
   for (const Member& member : members) {
     LinkStats one = member.counters->Read(clock_->MonotonicNanos());
+    one.id = member.id;
     one.name = member.name;
+    one.metered = member.metered;
     stats.push_back(std::move(one));
   }
   return stats;

@@ -72,6 +72,7 @@ class Dispatcher {
     LinkId id = 0;
     Link* link = nullptr;
     std::string name;
+    bool metered = false;
     std::shared_ptr<LinkCounters> counters;
   };
 

@@ -50,6 +50,8 @@ struct Completion {
       absl::ZeroDuration();  // Asked for by the peer; zero: the host decides.
 };
 
+using LinkId = uint32_t;  // Of a membership in the dispatcher, never 0.
+
 // What does not change while a link is there.
 struct LinkTraits {
   std::string plugin;      // Behind its instance.

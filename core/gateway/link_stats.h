@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/gateway/circuit_breaker.h"
+#include "core/gateway/link.h"
 #include "core/gateway/link_meter.h"
 
 namespace viaduct {
@@ -34,7 +35,9 @@ class LatencyHistogram {
 };
 
 struct LinkStats {
+  LinkId id = 0;
   std::string name;
+  bool metered = false;
   bool ready = false;
   BreakerState breaker = BreakerState::kClosed;
   LinkReading reading;
