@@ -93,6 +93,11 @@ void DocumentCheck::CheckInstance(ConfigNode* item, const std::string& pointer) 
       TextOf(item->Find("start")) == "manual" ? InstanceStart::kManual : InstanceStart::kAuto;
   instance.on_start_failure =
       TextOf(item->Find("on_start_failure")) == "fail" ? StartFailure::kFail : StartFailure::kRetry;
+  if (const ConfigNode* link = item->Find("link"); link != nullptr && link->is_map()) {
+    // The schema has checked both.
+    (void)absl::SimpleAtob(TextOf(link->Find("metered")), &instance.link_metered);
+    (void)absl::SimpleAtod(TextOf(link->Find("cost_per_mb")), &instance.link_cost_per_mb);
+  }
   ConfigNode& config = item->Member("config");
   if (config.is_null()) config.kind = ConfigNode::Kind::kMap;
   const std::string config_pointer = ChildPointer(pointer, "config", config);

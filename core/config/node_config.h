@@ -54,6 +54,8 @@ struct InstanceOptions {
   std::string plugin;
   InstanceStart start = InstanceStart::kAuto;
   StartFailure on_start_failure = StartFailure::kRetry;
+  bool link_metered = false;
+  double link_cost_per_mb = 0;
   // What the plugin gets. Never null.
   std::shared_ptr<const ConfigView> config;
   // The same for people, as JSON: references instead of what they stand for, secrets redacted.
@@ -105,12 +107,20 @@ struct RetryOptions {
   double jitter = 0.2;
 };
 
+enum class SelectionStrategy : uint8_t {
+  kAdaptive,
+  kSizePriority,
+  kConnectivityScore,
+  kRoundRobin
+};
+
 struct GatewayOptions {
   uint32_t window = 0;  // Unacknowledged messages per link.
   uint32_t batch = 0;
   RetryOptions retry;
   uint32_t max_rejects = 0;
   struct Selection {
+    SelectionStrategy strategy = SelectionStrategy::kAdaptive;
     bool auto_select = true;
     bool priority_based = true;
     bool network_aware = true;
@@ -119,6 +129,17 @@ struct GatewayOptions {
     bool enabled = true;
     uint32_t max_attempts = 3;
   } fallback;
+  struct Probe {
+    bool enabled = true;
+    absl::Duration interval;
+    absl::Duration retry_interval;
+    absl::Duration timeout;
+  } probe;
+  uint32_t breaker_failures = 0;
+  struct RetryBudget {
+    double share = 0;
+    double per_second = 0;
+  } retry_budget;
 };
 
 struct LimitOptions {

@@ -156,6 +156,13 @@ StoreOptionsConfig ReadStore(const json& section, const std::string& data_dir) {
   return store;
 }
 
+SelectionStrategy Strategy(const json& selection) {
+  const std::string name = Text(selection, "strategy");
+  if (name == "size_priority") return SelectionStrategy::kSizePriority;
+  if (name == "connectivity_score") return SelectionStrategy::kConnectivityScore;
+  return name == "round_robin" ? SelectionStrategy::kRoundRobin : SelectionStrategy::kAdaptive;
+}
+
 GatewayOptions ReadGateway(const json& section) {
   GatewayOptions gateway;
   gateway.window = Number(section, "window");
@@ -165,10 +172,16 @@ GatewayOptions ReadGateway(const json& section) {
   gateway.retry = {Time(retry, "initial_delay"), Time(retry, "max_delay"),
                    Real(retry, "multiplier"), Real(retry, "jitter")};
   const json& selection = At(section, "selection");
-  gateway.selection = {Flag(selection, "auto_select"), Flag(selection, "priority_based"),
-                       Flag(selection, "network_aware")};
+  gateway.selection = {Strategy(selection), Flag(selection, "auto_select"),
+                       Flag(selection, "priority_based"), Flag(selection, "network_aware")};
   const json& fallback = At(section, "fallback");
   gateway.fallback = {Flag(fallback, "enabled"), Number(fallback, "max_attempts")};
+  const json& probe = At(section, "probe");
+  gateway.probe = {Flag(probe, "enabled"), Time(probe, "interval"), Time(probe, "retry_interval"),
+                   Time(probe, "timeout")};
+  gateway.breaker_failures = Number(At(section, "breaker"), "failures");
+  const json& budget = At(section, "retry_budget");
+  gateway.retry_budget = {Real(budget, "share"), Real(budget, "per_second")};
   return gateway;
 }
 

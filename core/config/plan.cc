@@ -59,6 +59,8 @@ Effect PlanInstance(const InstanceOptions& current, const InstanceOptions& next)
   std::vector<std::string> apply;
   if (current.start != next.start) apply.push_back("start");
   if (current.on_start_failure != next.on_start_failure) apply.push_back("on_start_failure");
+  if (current.link_metered != next.link_metered) apply.push_back("link.metered");
+  if (current.link_cost_per_mb != next.link_cost_per_mb) apply.push_back("link.cost_per_mb");
   if (!restart.empty()) {
     effect.kind = EffectKind::kRestart;
     restart.insert(restart.end(), apply.begin(), apply.end());

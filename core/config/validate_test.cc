@@ -189,6 +189,14 @@ TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   EXPECT_EQ(config.gateway.retry.jitter, 0.2);
   EXPECT_EQ(config.gateway.max_rejects, 5u);
   EXPECT_TRUE(config.gateway.fallback.enabled);
+  EXPECT_EQ(config.gateway.selection.strategy, SelectionStrategy::kAdaptive);
+  EXPECT_TRUE(config.gateway.probe.enabled);
+  EXPECT_EQ(config.gateway.probe.interval, absl::Seconds(30));
+  EXPECT_EQ(config.gateway.probe.retry_interval, absl::Seconds(5));
+  EXPECT_EQ(config.gateway.probe.timeout, absl::Seconds(5));
+  EXPECT_EQ(config.gateway.breaker_failures, 3u);
+  EXPECT_EQ(config.gateway.retry_budget.share, 0.2);
+  EXPECT_EQ(config.gateway.retry_budget.per_second, 10);
   EXPECT_EQ(config.limits.max_message_bytes, 32u << 20);
   EXPECT_EQ(config.limits.start_timeout, absl::Seconds(10));
 }
@@ -202,12 +210,15 @@ control:
 log: {level: warning, format: text, levels: {spool: debug, instance/http: trace}}
 plugins: {path: [/a, /b]}
 instances:
-  - {name: http, plugin: rest, start: manual, on_start_failure: fail, config: {role: server}}
+  - {name: http, plugin: rest, start: manual, on_start_failure: fail,
+     link: {metered: true, cost_per_mb: 0.25}, config: {role: server}}
 spool: {path: q/s.db, max_bytes: 1GiB, max_messages: 5, when_full: drop_oldest_low_priority,
         time_to_live: {health: 2h, control: 1m30s}}
 store: {sqlite: {path: /fast/x.db}, images: pics}
 gateway: {window: 1, batch: 2, retry: {initial_delay: 1s, max_delay: 2s, multiplier: 1.5,
-          jitter: 0}, max_rejects: 9, selection: {network_aware: false}, fallback: {enabled: false}}
+          jitter: 0}, max_rejects: 9, selection: {strategy: round_robin, network_aware: false}, fallback: {enabled: false},
+          probe: {enabled: false, interval: 2m, retry_interval: 9s, timeout: 1s},
+          breaker: {failures: 7}, retry_budget: {share: 0.5, per_second: 100}}
 limits: {max_message_bytes: 65536, start_timeout: 1s,
          drain_timeout: 0s}
 )");
@@ -225,6 +236,8 @@ limits: {max_message_bytes: 65536, start_timeout: 1s,
   ASSERT_THAT(config.instances, SizeIs(1));
   EXPECT_EQ(config.instances[0].start, InstanceStart::kManual);
   EXPECT_EQ(config.instances[0].on_start_failure, StartFailure::kFail);
+  EXPECT_TRUE(config.instances[0].link_metered);
+  EXPECT_EQ(config.instances[0].link_cost_per_mb, 0.25);
   EXPECT_EQ(*config.instances[0].config->GetInteger("/timeout"), 30);
   EXPECT_EQ(config.spool.path, "/data/q/s.db");
   EXPECT_EQ(config.spool.max_bytes, 1u << 30);
@@ -236,6 +249,14 @@ limits: {max_message_bytes: 65536, start_timeout: 1s,
   EXPECT_EQ(config.store.images, "/data/pics");
   EXPECT_EQ(config.gateway.retry.multiplier, 1.5);
   EXPECT_FALSE(config.gateway.selection.network_aware);
+  EXPECT_EQ(config.gateway.selection.strategy, SelectionStrategy::kRoundRobin);
+  EXPECT_FALSE(config.gateway.probe.enabled);
+  EXPECT_EQ(config.gateway.probe.interval, absl::Minutes(2));
+  EXPECT_EQ(config.gateway.probe.retry_interval, absl::Seconds(9));
+  EXPECT_EQ(config.gateway.probe.timeout, absl::Seconds(1));
+  EXPECT_EQ(config.gateway.breaker_failures, 7u);
+  EXPECT_EQ(config.gateway.retry_budget.share, 0.5);
+  EXPECT_EQ(config.gateway.retry_budget.per_second, 100);
   EXPECT_TRUE(config.gateway.selection.auto_select);
   EXPECT_FALSE(config.gateway.fallback.enabled);
   EXPECT_EQ(config.limits.max_message_bytes, 65536u);

@@ -57,6 +57,10 @@ struct LinkTraits {
   std::string plugin;      // Behind its instance.
   bool metered = false;    // Traffic costs: no probes, and ordinary messages go elsewhere.
   double cost_per_mb = 0;  // In the operator's own unit.
+
+  friend bool operator==(const LinkTraits& a, const LinkTraits& b) {
+    return a.plugin == b.plugin && a.metered == b.metered && a.cost_per_mb == b.cost_per_mb;
+  }
 };
 
 // Thread-safe.

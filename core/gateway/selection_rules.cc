@@ -23,8 +23,9 @@ bool HoldsFor(const SelectionRule& rule, const SelectorMessage& message) {
   return rule.below_bytes == 0 || message.bytes < rule.below_bytes;
 }
 
-bool HoldsFor(const SelectionRule& rule, const LinkView& link) {
-  return Names(rule.use, link) && link.quality >= rule.quality && link.score >= rule.score;
+bool HoldsFor(const SelectionRule& rule, const LinkView& link, bool measured) {
+  if (!Names(rule.use, link)) return false;
+  return !measured || (link.quality >= rule.quality && link.score >= rule.score);
 }
 
 int FirstCandidate(std::string_view use, const SelectorMessage& message,
@@ -45,7 +46,7 @@ RuleSelector::Found RuleSelector::Find(const SelectorMessage& message,
   for (const SelectionRule& rule : options_.rules) {
     if (!HoldsFor(rule, message)) continue;
     for (size_t i = 0; i < links.size(); ++i) {
-      if (!HoldsFor(rule, links[i])) continue;
+      if (!HoldsFor(rule, links[i], options_.measured)) continue;
       found.rule = &rule;
       if (IsCandidate(message, links, i)) {
         found.choice.link = static_cast<int>(i);

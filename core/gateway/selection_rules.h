@@ -29,6 +29,7 @@ class RuleSelector final : public Selector {
     std::vector<SelectionRule> rules;
     std::map<std::string, std::vector<std::string>, std::less<>> fallback;  // Names as in `use`.
     bool falls_back = true;  // false: a message waits for the link that its rule names.
+    bool measured = true;    // false: every link passes for a good one.
   };
   explicit RuleSelector(Options options) : options_(std::move(options)) {}
 

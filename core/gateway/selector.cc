@@ -84,4 +84,18 @@ Explanation ConfiguredOrderSelector::Explain(const SelectorMessage& message,
   return out;
 }
 
+Choice EqualPrioritySelector::Pick(const SelectorMessage& message,
+                                   absl::Span<const LinkView> links) {
+  SelectorMessage equal = message;
+  equal.priority = Priority::kNormal;
+  return selector_->Pick(equal, links);
+}
+
+Explanation EqualPrioritySelector::Explain(const SelectorMessage& message,
+                                           absl::Span<const LinkView> links) const {
+  SelectorMessage equal = message;
+  equal.priority = Priority::kNormal;
+  return selector_->Explain(equal, links);
+}
+
 }  // namespace viaduct

@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -96,6 +98,19 @@ class ConfiguredOrderSelector final : public Selector {
   Choice Pick(const SelectorMessage& message, absl::Span<const LinkView> links) override;
   Explanation Explain(const SelectorMessage& message,
                       absl::Span<const LinkView> links) const override;
+};
+
+// Chooses as another does for messages of normal priority.
+class EqualPrioritySelector final : public Selector {
+ public:
+  explicit EqualPrioritySelector(std::unique_ptr<Selector> selector)
+      : selector_(std::move(selector)) {}
+  Choice Pick(const SelectorMessage& message, absl::Span<const LinkView> links) override;
+  Explanation Explain(const SelectorMessage& message,
+                      absl::Span<const LinkView> links) const override;
+
+ private:
+  const std::unique_ptr<Selector> selector_;
 };
 
 }  // namespace viaduct

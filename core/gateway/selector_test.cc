@@ -224,6 +224,31 @@ TEST(RuleSelectorTest, RulesNameInstancesOrTheirPlugins) {
   EXPECT_THAT(selector.Explain(Message(50'000), links.views).links[0].why, HasSubstr("not ready"));
 }
 
+TEST(RuleSelectorTest, WithoutFallbackAMessageWaitsForTheLinkOfItsRule) {
+  Links links = AllFive();
+  RuleSelector::Options options = SizePriorityRules();
+  options.falls_back = false;
+  RuleSelector selector(options);
+  links["rest"].ready = false;
+  EXPECT_EQ(Picked(&selector, Message(5000), links), "");
+  links["rest"].ready = true;
+  EXPECT_EQ(Picked(&selector, Message(5000), links), "rest");
+}
+
+TEST(RuleSelectorTest, WithoutMeasuringEveryLinkPassesForAGoodOne) {
+  const Links links = AllFive();
+  RuleSelector::Options options = SizePriorityRules();
+  options.measured = false;
+  RuleSelector selector(options);
+  EXPECT_EQ(Picked(&selector, Message(100), links), "websocket");
+}
+
+TEST(EqualPriorityTest, UrgentMessagesAreLikeTheOthers) {
+  const Links links = AllFive();
+  EqualPrioritySelector selector(std::make_unique<RuleSelector>(SizePriorityRules()));
+  EXPECT_EQ(Picked(&selector, Message(5000, Priority::kHigh), links), "rest");
+}
+
 TEST(BalancingTest, OrdinaryMessagesGoWhereLeastWent) {
   Links links;
   for (const char* name : {"a", "b", "c"}) links.Add(name);

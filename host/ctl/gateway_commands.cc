@@ -11,6 +11,7 @@
 #include "host/ctl/arguments.h"
 #include "host/ctl/format.h"
 #include "host/ctl/session.h"
+#include "viaduct/control/v1/stats.grpc.pb.h"
 #include "viaduct/gateway/v1/gateway.grpc.pb.h"
 
 namespace viaduct::ctl {
@@ -184,6 +185,29 @@ ExitCode Subscribe(Session* session, const std::vector<std::string>& types,
       });
 }
 
+ExitCode Explain(Session* session, uint64_t bytes, const std::string& priority) {
+  control::v1::StatsExplainRequest request;
+  request.set_bytes(bytes);
+  request.set_priority(PriorityOf(priority));
+  control::v1::StatsExplainResponse response;
+  const ExitCode code =
+      session->Call<control::v1::Stats>(&control::v1::Stats::Stub::Explain, request, &response);
+  if (code != kOk) return code;
+  if (session->json()) {
+    Session::PrintJson(response);
+    return kOk;
+  }
+  std::cout << (response.link().empty() ? "none" : Cell(response.link())) << ": " << response.why()
+            << "\n\n";
+  Table table({"LINK", "CAN TAKE IT", "EXPECTED", "PRICE", "WHY"});
+  for (const auto& link : response.links()) {
+    table.Add({Cell(link.link()), link.eligible() ? "yes" : "no", DurationText(link.expected()),
+               DurationText(link.price()), Cell(link.why())});
+  }
+  table.Print(std::cout);
+  return kOk;
+}
+
 void AddSendOptions(CLI::App* command, SendArguments* arguments) {
   command->add_option("input", arguments->input, "file, - for standard input")
       ->capture_default_str();
@@ -205,6 +229,15 @@ void AddGatewayCommands(CLI::App* app, Session* session) {
   AddSendOptions(AddCommand(app, session, "send-stream", "hand over many, one JSON object a line",
                             [=] { return SendMany(session, *arguments); }),
                  arguments.get());
+  auto bytes = std::make_shared<uint64_t>(1000);
+  auto priority = std::make_shared<std::string>("normal");
+  CLI::App* explain =
+      AddCommand(app, session, "explain", "which link a message would take, and why",
+                 [=] { return Explain(session, *bytes, *priority); });
+  explain->add_option("--bytes", *bytes, "size of the message")->capture_default_str();
+  explain->add_option("--priority", *priority)
+      ->capture_default_str()
+      ->check(CLI::IsMember({"high", "normal", "low"}));
   auto types = std::make_shared<std::vector<std::string>>();
   auto devices = std::make_shared<std::vector<std::string>>();
   auto count = std::make_shared<uint64_t>(0);

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "host/ctl/arguments.h"
 #include "host/ctl/format.h"
 #include "host/ctl/session.h"
@@ -32,6 +33,28 @@ void PrintInstances(const pb::Snapshot& snapshot) {
   table.Print(std::cout);
 }
 
+void PrintLinks(const pb::Snapshot& snapshot) {
+  Table table(
+      {"LINK", "BREAKER", "SCORE", "LATENCY", "P50", "P99", "LOSS", "BYTES/S", "UPTIME", "PROBES"});
+  for (const auto& instance : snapshot.instances()) {
+    if (!instance.has_link()) continue;
+    const pb::LinkReading& link = instance.link();
+    table.Add({Cell(instance.instance()),
+               EnumText(pb::BreakerState_Name(link.breaker()), "BREAKER_STATE_"),
+               absl::StrFormat("%.2f", link.score()), DurationText(link.latency()),
+               DurationText(link.latency_p50()), DurationText(link.latency_p99()),
+               absl::StrFormat("%.1f %%", link.loss() * 100),
+               absl::StrFormat("%.0f", link.bytes_per_second()),
+               absl::StrFormat("%.1f %%", link.uptime() * 100), absl::StrCat(link.probes())});
+  }
+  std::cout << "\n";
+  table.Print(std::cout);
+  for (const auto& change : snapshot.switches()) {
+    std::cout << (change.from().empty() ? "-" : Cell(change.from())) << " -> " << Cell(change.to())
+              << ": " << change.why() << "\n";
+  }
+}
+
 void PrintSnapshot(const pb::Snapshot& snapshot) {
   const auto& spool = snapshot.spool();
   Table table({"AT", TimeText(snapshot.time())});
@@ -47,6 +70,7 @@ void PrintSnapshot(const pb::Snapshot& snapshot) {
   table.Print(std::cout);
   std::cout << "\n";
   PrintInstances(snapshot);
+  PrintLinks(snapshot);
   for (const auto& sample : snapshot.samples()) {
     std::cout << sample.name();
     for (const auto& [name, value] : sample.labels()) std::cout << " " << name << "=" << value;

@@ -12,6 +12,7 @@
 #include "core/base/string_view.h"
 #include "host/node/config_source.h"
 #include "host/node/control_socket.h"
+#include "host/node/gateway_setup.h"
 #include "host/node/grpc_server.h"
 #include "host/node/node_facts.h"
 #include "host/node/node_monitor.h"
@@ -164,7 +165,7 @@ absl::Status Node::BuildApplication() {
   BuildInstances();
   if (spool_ != nullptr) BuildGateway();
   instances_->SetLinksChanged([this] {
-    if (roads_ != nullptr) roads_->Sync(ConfiguredNames());
+    SyncRoads();
     subscribers_->Sync(instances_->publishers());
   });
   return absl::OkStatus();
@@ -214,21 +215,20 @@ void Node::BuildInstances() {
 
 void Node::BuildGateway() {
   const GatewayOptions& gateway = foundation_->config.gateway;
-  DispatcherOptions options;
-  if (gateway.window > 0) options.window = gateway.window;
-  if (gateway.batch > 0) options.batch = gateway.batch;
-  options.retry = {gateway.retry.initial_delay, gateway.retry.max_delay, gateway.retry.multiplier,
-                   gateway.retry.jitter};
-  dispatcher_ = std::make_unique<Dispatcher>(options, spool_.get(),
-                                             std::make_unique<ConfiguredOrderSelector>(),
-                                             &foundation_->clock, foundation_->log.get());
+  dispatcher_ = std::make_unique<Dispatcher>(MakeDispatcherOptions(gateway), spool_.get(),
+                                             MakeSelector(gateway), &foundation_->clock,
+                                             foundation_->log.get());
   roads_ = std::make_unique<Roads>(dispatcher_.get(), instances_.get(), foundation_->log.get());
+  network_ = std::make_unique<NetworkMonitor>(
+      MakeMonitorOptions(gateway), dispatcher_.get(), &timers_, &foundation_->clock,
+      [this](const std::string& link, absl::Duration limit, uint32_t payload_bytes,
+             NetworkMonitor::DoneFn done) {
+        return roads_->Probe(link, limit, payload_bytes, std::move(done));
+      });
 }
 
-std::vector<std::string> Node::ConfiguredNames() const {
-  std::vector<std::string> names;
-  for (const auto& instance : config_->running().instances) names.push_back(instance.name);
-  return names;
+void Node::SyncRoads() {
+  if (roads_ != nullptr) roads_->Sync(ConfiguredRoads(config_->running()));
 }
 
 void Node::BuildConfigControl() {
@@ -248,7 +248,7 @@ void Node::BuildConfigControl() {
   config_->SetChanged([this](const Revision& revision, ConfigControl::Change change) {
     hub_->PublishRevision(rpc::ToProto(revision));
     if (change == ConfigControl::Change::kNoted) return;
-    if (roads_ != nullptr) roads_->Sync(ConfiguredNames());  // The order may be another.
+    SyncRoads();  // Their order or traits may be others.
     hub_->PublishEvent(change == ConfigControl::Change::kRolledBack
                            ? pb::EVENT_KIND_CONFIG_ROLLED_BACK
                            : pb::EVENT_KIND_CONFIG_APPLIED,
@@ -273,7 +273,7 @@ void Node::BuildServices() {
   deps_.health = &health_;
   deps_.spool = spool_.get();
   if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
-  if (dispatcher_ != nullptr) deps_.links = [this] { return dispatcher_->Stats(); };
+  deps_.dispatcher = dispatcher_.get();
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
       &deps_, foundation_->config.node.id,
@@ -326,7 +326,8 @@ absl::Status Node::StartInstances() {
     foundation_->log->Error(kComponent, "an instance cannot be made",
                             {{"instance", name}, {"reason", StdView(status.message())}});
   }
-  if (roads_ != nullptr) roads_->Sync(ConfiguredNames());
+  SyncRoads();
+  if (network_ != nullptr) network_->Start();
   monitor_->Start();
   fleet_events_->Start();
   instances_->AwaitSettled(config.limits.start_timeout);
@@ -475,6 +476,7 @@ size_t Node::Stop(absl::Duration limit) {
   roads_.reset();
   dispatcher_.reset();
   instances_.reset();
+  network_.reset();  // Probes have ended with their instances.
   if (spool_ != nullptr) spool_->Close();
   // The sink waits until the store has answered it; the application writes its last log rows.
   others_.reset();

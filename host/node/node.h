@@ -91,7 +91,7 @@ class Node {
   void KnockAtLostRoads();
   absl::Status StartControl();
   absl::Status StartInstances();
-  std::vector<std::string> ConfiguredNames() const;
+  void SyncRoads();
   NodeActions MakeActions();
   control::v1::NodeInfo Info() const;
   NodeActions::Drained Drain(absl::Duration limit);
@@ -133,6 +133,7 @@ class Node {
   std::unique_ptr<Instances> instances_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<Roads> roads_;
+  std::unique_ptr<NetworkMonitor> network_;
   std::unique_ptr<NodeMonitor> monitor_;
   std::unique_ptr<StateHub> hub_;
   std::unique_ptr<ConfigControl> config_;

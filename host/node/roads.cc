@@ -5,19 +5,29 @@
 #include <utility>
 
 #include "core/base/string_view.h"
+#include "core/plugin/road_prober.h"
 
 namespace viaduct {
 
-void Roads::Sync(const std::vector<std::string>& configured) {
+void Roads::Sync(const std::vector<Configured>& configured) {
   absl::MutexLock lock(&mutex_);
   std::vector<std::shared_ptr<Link>> wanted = instances_->links();
-  auto rank = [&](const std::shared_ptr<Link>& link) {
-    return std::find(configured.begin(), configured.end(), link->name()) - configured.begin();
+  const auto find = [&](const std::shared_ptr<Link>& link) {
+    return std::find_if(configured.begin(), configured.end(),
+                        [&](const Configured& one) { return one.name == link->name(); });
+  };
+  const auto traits_of = [&](const std::shared_ptr<Link>& link) {
+    const auto found = find(link);
+    return found == configured.end() ? LinkTraits() : found->traits;
+  };
+  const auto rank = [&](const std::shared_ptr<Link>& link) {
+    return find(link) - configured.begin();
   };
   std::stable_sort(wanted.begin(), wanted.end(),
                    [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
   auto gone = std::stable_partition(roads_.begin(), roads_.end(), [&](const Road& road) {
-    return std::find(wanted.begin(), wanted.end(), road.link) != wanted.end();
+    return std::find(wanted.begin(), wanted.end(), road.link) != wanted.end() &&
+           road.traits == traits_of(road.link);
   });
   for (auto road = gone; road != roads_.end(); ++road) dispatcher_->RemoveLink(road->id);
   roads_.erase(gone, roads_.end());
@@ -25,9 +35,10 @@ void Roads::Sync(const std::vector<std::string>& configured) {
     const bool known = std::any_of(roads_.begin(), roads_.end(),
                                    [&](const Road& road) { return road.link == link; });
     if (known) continue;
-    auto id = dispatcher_->AddLink(link.get());
+    LinkTraits traits = traits_of(link);
+    auto id = dispatcher_->AddLink(link.get(), traits);
     if (id.ok()) {
-      roads_.push_back({*id, std::move(link)});
+      roads_.push_back({*id, std::move(link), std::move(traits)});
       continue;
     }
     log_->Error("gateway", "an instance cannot be used as a link",
@@ -36,11 +47,21 @@ void Roads::Sync(const std::vector<std::string>& configured) {
   SetOrder(configured);
 }
 
-void Roads::SetOrder(const std::vector<std::string>& configured) {
+bool Roads::Probe(const std::string& name, absl::Duration limit, uint32_t payload_bytes,
+                  NetworkMonitor::DoneFn done) {
+  const auto prober = instances_->prober(name);
+  if (!prober.ok()) return false;
+  (*prober)->Probe(limit, payload_bytes, [done = std::move(done)](const ProbeResult& result) {
+    done({result.status.ok(), result.round_trip, result.bytes_sent + result.bytes_received});
+  });
+  return true;
+}
+
+void Roads::SetOrder(const std::vector<Configured>& configured) {
   std::vector<LinkId> order;
-  for (const std::string& name : configured) {
+  for (const Configured& one : configured) {
     for (const Road& road : roads_) {
-      if (road.link->name() == name) order.push_back(road.id);
+      if (road.link->name() == one.name) order.push_back(road.id);
     }
   }
   dispatcher_->SetOrder(order);

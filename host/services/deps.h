@@ -11,7 +11,7 @@
 #include "core/base/clock.h"
 #include "core/base/executor.h"
 #include "core/base/executor_timer_queue.h"
-#include "core/gateway/link_stats.h"
+#include "core/gateway/dispatcher.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/log_hub.h"
 #include "core/observe/metrics.h"
@@ -51,9 +51,9 @@ struct ServiceDeps {
   LogHub* log_hub = nullptr;
   Metrics* metrics = nullptr;
   HealthTree* health = nullptr;
-  Spool* spool = nullptr;                         // Null on a node without the sink uplink.
-  SpoolInfo spool_at_open;                        // What it had counted before this process.
-  std::function<std::vector<LinkStats>()> links;  // Empty without a dispatcher.
+  Spool* spool = nullptr;            // Null on a node without the sink uplink.
+  SpoolInfo spool_at_open;           // What it had counted before this process.
+  Dispatcher* dispatcher = nullptr;  // Null as the spool.
   NodeActions node;
 };
 

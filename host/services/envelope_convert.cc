@@ -36,6 +36,14 @@ bool ReadType(pb::DataType type, DataType* out) {
   }
 }
 
+std::string StructToJson(const google::protobuf::Struct& value) {
+  std::string json;
+  auto status = google::protobuf::util::MessageToJsonString(value, &json);
+  return status.ok() ? json : "";
+}
+
+}  // namespace
+
 bool ReadPriority(pb::Priority priority, Priority* out) {
   switch (priority) {
     case pb::PRIORITY_HIGH:
@@ -53,13 +61,9 @@ bool ReadPriority(pb::Priority priority, Priority* out) {
   }
 }
 
-std::string StructToJson(const google::protobuf::Struct& value) {
-  std::string json;
-  auto status = google::protobuf::util::MessageToJsonString(value, &json);
-  return status.ok() ? json : "";
+pb::Priority ToProto(Priority priority) {
+  return static_cast<pb::Priority>(static_cast<int>(priority) + 1);
 }
-
-}  // namespace
 
 std::string FieldOfRefusal(std::string_view text, std::string_view field) {
   constexpr std::string_view kPrefix = "envelope: /";
@@ -135,8 +139,7 @@ pb::Envelope ToProto(const Envelope& envelope) {
   message.set_data_type(static_cast<pb::DataType>(static_cast<int>(envelope.data_type) + 1));
   message.set_payload_json(envelope.payload_json);
   auto* metadata = message.mutable_metadata();
-  metadata->set_priority(
-      static_cast<pb::Priority>(static_cast<int>(envelope.metadata.priority) + 1));
+  metadata->set_priority(ToProto(envelope.metadata.priority));
   metadata->set_compression(envelope.metadata.compression);
   metadata->set_encryption(envelope.metadata.encryption);
   metadata->set_protocol_version(envelope.metadata.protocol_version);

@@ -29,6 +29,10 @@ class EnvelopeReader {
   const Clock* const clock_;
 };
 
+// False: no such value. Unspecified is normal.
+bool ReadPriority(gateway::v1::Priority priority, Priority* out);
+gateway::v1::Priority ToProto(Priority priority);
+
 // The path of what a refusal of the core ("envelope: /metadata/priority: ...") is about, below
 // `field`.
 std::string FieldOfRefusal(std::string_view text, std::string_view field);

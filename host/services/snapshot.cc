@@ -9,6 +9,7 @@
 
 #include "core/gateway/link_stats.h"
 #include "host/rpc/convert.h"
+#include "host/services/envelope_convert.h"
 
 namespace viaduct {
 namespace {
@@ -39,6 +40,34 @@ void AddPhase(const char* name, const LatencySnapshot& latency, pb::InstanceStat
   }
 }
 
+pb::LinkQuality ToProto(LinkQuality quality) {
+  switch (quality) {
+    case LinkQuality::kUnknown:
+      return pb::LINK_QUALITY_UNKNOWN;
+    case LinkQuality::kPoor:
+      return pb::LINK_QUALITY_POOR;
+    case LinkQuality::kFair:
+      return pb::LINK_QUALITY_FAIR;
+    case LinkQuality::kGood:
+      return pb::LINK_QUALITY_GOOD;
+    case LinkQuality::kExcellent:
+      return pb::LINK_QUALITY_EXCELLENT;
+  }
+  return pb::LINK_QUALITY_UNKNOWN;
+}
+
+pb::BreakerState ToProto(BreakerState state) {
+  switch (state) {
+    case BreakerState::kClosed:
+      return pb::BREAKER_STATE_CLOSED;
+    case BreakerState::kOpen:
+      return pb::BREAKER_STATE_OPEN;
+    case BreakerState::kHalfOpen:
+      return pb::BREAKER_STATE_HALF_OPEN;
+  }
+  return pb::BREAKER_STATE_UNSPECIFIED;
+}
+
 // What the dispatcher counted is what reached the peer; the rest is known to the instance.
 void AddLink(const LinkStats& link, pb::InstanceStats* out) {
   out->set_sent(link.sent);
@@ -51,6 +80,35 @@ void AddLink(const LinkStats& link, pb::InstanceStats* out) {
   out->set_in_flight(link.in_flight);
   AddPhase("queue", link.queue, out);
   AddPhase("deliver", link.delivery, out);
+  out->set_quality(ToProto(link.reading.quality));
+  const LinkReading& reading = link.reading;
+  pb::LinkReading* shown = out->mutable_link();
+  shown->set_breaker(ToProto(link.breaker));
+  shown->set_score(reading.score);
+  *shown->mutable_latency() = rpc::ToProto(reading.facts.latency);
+  *shown->mutable_latency_p50() = rpc::ToProto(reading.latency_p50);
+  *shown->mutable_latency_p90() = rpc::ToProto(reading.latency_p90);
+  *shown->mutable_latency_p99() = rpc::ToProto(reading.latency_p99);
+  shown->set_loss(reading.facts.loss);
+  shown->set_bytes_per_second(reading.facts.bytes_per_second);
+  shown->set_uptime(reading.facts.uptime);
+  shown->set_measurements(static_cast<uint32_t>(reading.measurements));
+  shown->set_probes(reading.probes);
+  shown->set_probe_bytes(reading.probe_bytes);
+  shown->set_metered(link.metered);
+}
+
+void FillSwitches(const Dispatcher& dispatcher, pb::Snapshot* out) {
+  uint64_t total = 0;
+  for (const LinkSwitch& change : dispatcher.Switches(&total)) {
+    pb::LinkSwitch* shown = out->add_switches();
+    shown->set_from(change.from);
+    shown->set_to(change.to);
+    shown->set_why(change.why);
+    shown->set_priority(ToProto(change.priority));
+    shown->set_bytes(change.bytes);
+  }
+  out->set_switched(total);
 }
 
 pb::InstanceStats ToProto(const InstanceInfo& info) {
@@ -112,7 +170,11 @@ absl::StatusOr<pb::Snapshot> TakeSnapshot(const ServiceDeps& deps, const Snapsho
   if (deps.spool != nullptr) {
     FillSpool(deps.spool->Info(), deps.spool_at_open, snapshot.mutable_spool());
   }
-  const std::vector<LinkStats> links = deps.links ? deps.links() : std::vector<LinkStats>();
+  std::vector<LinkStats> links;
+  if (deps.dispatcher != nullptr) {
+    links = deps.dispatcher->Stats();
+    FillSwitches(*deps.dispatcher, &snapshot);
+  }
   for (const auto& info : deps.instances->List()) {
     const bool wanted = query.instances.empty() ||
                         std::find(query.instances.begin(), query.instances.end(), info.name) !=

@@ -6,6 +6,7 @@
 #include "host/rpc/call.h"
 #include "host/rpc/convert.h"
 #include "host/rpc/watch_stream.h"
+#include "host/services/envelope_convert.h"
 #include "host/services/snapshot.h"
 
 namespace viaduct {
@@ -75,6 +76,36 @@ grpc::ServerUnaryReactor* StatsService::Snapshot(grpc::CallbackServerContext* co
     auto snapshot = TakeSnapshot(*deps_, query);
     if (!snapshot.ok()) return rpc::ToGrpc(snapshot.status());
     *response->mutable_snapshot() = *std::move(snapshot);
+    return grpc::Status::OK;
+  });
+}
+
+grpc::ServerUnaryReactor* StatsService::Explain(grpc::CallbackServerContext* context,
+                                                const pb::StatsExplainRequest* request,
+                                                pb::StatsExplainResponse* response) {
+  SelectorMessage message;
+  message.bytes = request->bytes();
+  rpc::Violations violations;
+  if (request->bytes() > kMaxExplainedBytes) violations.Add("bytes", "more than 1 TiB");
+  if (!ReadPriority(request->priority(), &message.priority)) {
+    violations.Add("priority", "no such value");
+  }
+  if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Stats.Explain"));
+  return rpc::RunOn(deps_->executor, context, [this, message, response] {
+    if (deps_->dispatcher == nullptr) {
+      return rpc::ToGrpc(absl::FailedPreconditionError("stats: this node sends nothing on"));
+    }
+    const Explanation explained = deps_->dispatcher->Explain(message);
+    response->set_link(explained.link);
+    response->set_why(explained.why);
+    for (const LinkVerdict& verdict : explained.links) {
+      pb::LinkVerdict* shown = response->add_links();
+      shown->set_link(verdict.link);
+      shown->set_eligible(verdict.eligible);
+      *shown->mutable_expected() = rpc::ToProto(absl::Milliseconds(verdict.expected_ms));
+      *shown->mutable_price() = rpc::ToProto(absl::Milliseconds(verdict.price_ms));
+      shown->set_why(verdict.why);
+    }
     return grpc::Status::OK;
   });
 }

@@ -16,6 +16,7 @@ class StatsService final : public control::v1::Stats::CallbackService {
   static constexpr absl::Duration kMinInterval = absl::Milliseconds(100);
   static constexpr absl::Duration kMaxInterval = absl::Hours(1);
   static constexpr int kMaxWatches = 64;
+  static constexpr uint64_t kMaxExplainedBytes = uint64_t{1} << 40;
 
   explicit StatsService(const ServiceDeps* deps)
       : deps_(deps), epoch_(deps->clock->Now()), watches_(std::make_shared<std::atomic<int>>(0)) {}
@@ -25,6 +26,9 @@ class StatsService final : public control::v1::Stats::CallbackService {
                                      control::v1::StatsSnapshotResponse* response) override;
   grpc::ServerWriteReactor<control::v1::StatsWatchResponse>* Watch(
       grpc::CallbackServerContext* context, const control::v1::StatsWatchRequest* request) override;
+  grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
+                                    const control::v1::StatsExplainRequest* request,
+                                    control::v1::StatsExplainResponse* response) override;
 
  private:
   const ServiceDeps* const deps_;
