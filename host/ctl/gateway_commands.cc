@@ -231,8 +231,10 @@ void AddGatewayCommands(CLI::App* app, Session* session) {
                  arguments.get());
   auto bytes = std::make_shared<uint64_t>(1000);
   auto priority = std::make_shared<std::string>("normal");
+  CLI::App* gateway = app->add_subcommand("gateway", "which road messages take");
+  gateway->require_subcommand(1);
   CLI::App* explain =
-      AddCommand(app, session, "explain", "which link a message would take, and why",
+      AddCommand(gateway, session, "explain", "which link a message would take, and why",
                  [=] { return Explain(session, *bytes, *priority); });
   explain->add_option("--bytes", *bytes, "size of the message")->capture_default_str();
   explain->add_option("--priority", *priority)
