@@ -143,60 +143,16 @@ def leave(*nodes):
         subprocess.run(["rm", "-rf", node.folder], check=True)
 
 
-def edge_rate(trial, args):
-    """gRPC stream into the edge as fast as it takes them, until all are committed on the server."""
-    runs = []
-    for number in range(args.pairs):
-        server, edge = road(trial, f"r{number}")
-        cpu = [n.cpu_seconds() for n in (edge, server)]
-        begin = monotonic()
-        result = trial.grpc_load(edge, ledger=False, seconds=args.seconds, window=8192,
-                                 frame=256, drain_seconds=30).result()
-        wait_for(lambda: server.total_detections() >= result["accepted"], 120,
-                 "the road to drain", 0.005)
-        seconds = monotonic() - begin
-        cpu = [n.cpu_seconds() - c for n, c in zip((edge, server), cpu)]
-        runs.append({"accepted_per_second": result["per_second"],
-                     "committed_per_second": result["accepted"] / seconds,
-                     "edge_cpu_us": cpu[0] / result["accepted"] * 1e6,
-                     "server_cpu_us": cpu[1] / result["accepted"] * 1e6,
-                     "edge_rss_mib": edge.rss_kib() / MIB, "server_rss_mib": server.rss_kib() / MIB})
-        say(f"road, round {number + 1}: {runs[-1]['committed_per_second']:.0f}/s committed")
-        leave(edge, server)
-    def middle(key):
-        return median([r[key] for r in runs])
-
-    return {"title": "Edge gRPC stream -> synced -> REST -> committed on the server, two cores for "
-                     "generator, edge and server together", "detail": runs, "rows": [
-                row("committed on the server, sustained", middle("committed_per_second"), "/s",
-                    20000),
-                row("accepted by the edge meanwhile", middle("accepted_per_second"), "/s"),
-                row("CPU a message, edge", middle("edge_cpu_us"), "us", None, "less"),
-                row("CPU a message, server", middle("server_cpu_us"), "us", None, "less"),
-                row("resident, edge", middle("edge_rss_mib"), "MiB", None, "less"),
-                row("resident, server", middle("server_rss_mib"), "MiB", None, "less")]}
-
-
-def edge_latency(trial, args):
-    """1,000 messages a second; from the moment each is due at the generator to the moment the
-    server's Subscribe stream tells the same generator that it is committed. One clock, no polling;
-    the way of that news back is included."""
-    runs = []
-    for number in range(args.pairs):
-        server, edge = road(trial, f"l{number}")
-        result = trial.grpc_load(edge, "--watch", server.control, ledger=False, rate=1000,
-                                 seconds=max(args.seconds, 5), window=8192, frame=64,
-                                 drain_seconds=10).result()
-        if result["answers"].get("commits heard", 0) < result["accepted"]:
-            raise Failure(f"commits not heard: {result}")
-        runs.append(result["latency_ms"])
-        say(f"latency, round {number + 1}: p50 {runs[-1]['p50']:.2f} ms, p99 {runs[-1]['p99']:.2f}")
-        leave(edge, server)
-    return {"title": "The same road at 1,000 messages/s: camera to committed on the server",
-            "detail": runs, "rows": [
-                row("p50", median([r["p50"] for r in runs]), "ms", 1, "less"),
-                row("p99", median([r["p99"] for r in runs]), "ms", 5, "less"),
-                row("p99.9", median([r["p999"] for r in runs]), "ms", None, "less")]}
+def link_choice(trial, args):
+    """core/gateway/selector_benchmark.cc: the choice of a link for a message, by strategy."""
+    subprocess.run(["cmake", "--build", trial.build.folder, "--target", "selector_benchmark"],
+                   check=True, stdout=subprocess.DEVNULL)
+    runs = [{(r["benchmark"], r["links"]): r["median_ns"] for r in map(json.loads, program(
+        trial, "selector_benchmark", "--json").splitlines())} for _ in range(args.pairs)]
+    return {"title": "The choice of a link for one message",
+            "detail": [{f"{name} {links}": ns for (name, links), ns in r.items()} for r in runs],
+            "rows": [row(f"{name} over {links} links", median([r[name, links] for r in runs]),
+                         "ns", 1000 if links == 3 else None, "less") for name, links in runs[0]]}
 
 
 # --- MQTT ---

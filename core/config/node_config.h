@@ -2,6 +2,7 @@
 // docs/CONFIG.md says what each key means; node.schema.json has the limits and defaults.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -140,6 +141,11 @@ struct GatewayOptions {
     double share = 0;
     double per_second = 0;
   } retry_budget;
+  struct Backlog {
+    absl::Duration after;
+    double per_second = 0;  // 0: no limit.
+  } backlog;
+  std::array<bool, 4> ordered{};  // By DataType.
 };
 
 struct LimitOptions {

@@ -182,6 +182,11 @@ GatewayOptions ReadGateway(const json& section) {
   gateway.breaker_failures = Number(At(section, "breaker"), "failures");
   const json& budget = At(section, "retry_budget");
   gateway.retry_budget = {Real(budget, "share"), Real(budget, "per_second")};
+  const json& backlog = At(section, "backlog");
+  gateway.backlog = {Time(backlog, "after"), Real(backlog, "rate")};
+  const json& ordering = At(section, "ordering");
+  const auto strict = [&](const char* type) { return Text(ordering, type) == "strict"; };
+  gateway.ordered = {strict("detection"), strict("health"), strict("config"), strict("control")};
   return gateway;
 }
 

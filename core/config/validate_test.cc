@@ -197,6 +197,9 @@ TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   EXPECT_EQ(config.gateway.breaker_failures, 3u);
   EXPECT_EQ(config.gateway.retry_budget.share, 0.2);
   EXPECT_EQ(config.gateway.retry_budget.per_second, 10);
+  EXPECT_EQ(config.gateway.backlog.after, absl::Seconds(5));
+  EXPECT_EQ(config.gateway.backlog.per_second, 0);
+  EXPECT_EQ(config.gateway.ordered, (std::array<bool, 4>{}));
   EXPECT_EQ(config.limits.max_message_bytes, 32u << 20);
   EXPECT_EQ(config.limits.start_timeout, absl::Seconds(10));
 }
@@ -218,7 +221,8 @@ store: {sqlite: {path: /fast/x.db}, images: pics}
 gateway: {window: 1, batch: 2, retry: {initial_delay: 1s, max_delay: 2s, multiplier: 1.5,
           jitter: 0}, max_rejects: 9, selection: {strategy: round_robin, network_aware: false}, fallback: {enabled: false},
           probe: {enabled: false, interval: 2m, retry_interval: 9s, timeout: 1s},
-          breaker: {failures: 7}, retry_budget: {share: 0.5, per_second: 100}}
+          breaker: {failures: 7}, retry_budget: {share: 0.5, per_second: 100},
+          backlog: {after: 1m, rate: 50.5}, ordering: {control: strict, health: none}}
 limits: {max_message_bytes: 65536, start_timeout: 1s,
          drain_timeout: 0s}
 )");
@@ -257,6 +261,9 @@ limits: {max_message_bytes: 65536, start_timeout: 1s,
   EXPECT_EQ(config.gateway.breaker_failures, 7u);
   EXPECT_EQ(config.gateway.retry_budget.share, 0.5);
   EXPECT_EQ(config.gateway.retry_budget.per_second, 100);
+  EXPECT_EQ(config.gateway.backlog.after, absl::Minutes(1));
+  EXPECT_EQ(config.gateway.backlog.per_second, 50.5);
+  EXPECT_EQ(config.gateway.ordered, (std::array<bool, 4>{false, false, false, true}));
   EXPECT_TRUE(config.gateway.selection.auto_select);
   EXPECT_FALSE(config.gateway.fallback.enabled);
   EXPECT_EQ(config.limits.max_message_bytes, 65536u);

@@ -54,11 +54,19 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   int preferred = Choice::kNone;
   int best = Choice::kNone;     // Were nothing under way.
   int soonest = Choice::kNone;  // As things are.
+  const auto there = std::find_if(links.begin(), links.end(), [&](const LinkView& link) {
+    return link.name == preference.link && link.ready;
+  });
   Costs preferred_costs;
   Costs best_costs;
   Costs soonest_costs;
   for (size_t i = 0; i < links.size(); ++i) {
     if (!IsCandidate(message, links, i)) continue;
+    // What has waited goes on waiting for the link it prefers rather than pay more for another.
+    if (message.backlog && there != links.end() &&
+        PriceMs(message, links[i]) > PriceMs(message, *there)) {
+      continue;
+    }
     const Costs costs = CostsOf(message, links[i]);
     const int index = static_cast<int>(i);
     if (links[i].name == preference.link) preferred = index, preferred_costs = costs;
@@ -71,10 +79,7 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   if (best == Choice::kNone) return {};
   if (preferred == Choice::kNone) {
     // Full for a moment, or failed for this message only: that is no reason to prefer another.
-    const bool there = std::any_of(links.begin(), links.end(), [&](const LinkView& link) {
-      return link.name == preference.link && link.ready;
-    });
-    if (there) return {soonest, Why::kUnavailable, false};
+    if (there != links.end()) return {soonest, Why::kUnavailable, false};
     return {best, preference.link.empty() ? Why::kBest : Why::kUnavailable, true};
   }
   const int explored = ToExplore(message, links);

@@ -36,6 +36,7 @@ uint64_t DeliveryTable::Add(Delivery delivery) {
   newest_ = index;
   ++active_;
   active_bytes_ += delivery.bytes;
+  active_backlog_ += delivery.backlog ? 1 : 0;
   return TokenOf(index, slot.generation);
 }
 
@@ -51,6 +52,7 @@ void DeliveryTable::Unlink(Slot* slot) {
   (slot->newer == kNoSlot ? newest_ : slots_[slot->newer].older) = slot->older;
   --active_;
   active_bytes_ -= slot->delivery.bytes;
+  active_backlog_ -= slot->delivery.backlog ? 1 : 0;
 }
 
 void DeliveryTable::Free(uint32_t index) {

@@ -21,6 +21,7 @@ struct Delivery {
   int64_t deadline_ns = 0;          // When the link has had its time; Add may make it later.
   int64_t message_deadline_ns = 0;  // 0: none.
   uint64_t tried = 0;
+  bool backlog = false;
 };
 
 // Thread-compatible. Capacity is the link's window.
@@ -35,6 +36,7 @@ class DeliveryTable {
   // Timed out, but the link still has them; they go on counting against the window.
   size_t abandoned() const { return abandoned_; }
   uint64_t active_bytes() const { return active_bytes_; }
+  size_t active_backlog() const { return active_backlog_; }
   size_t room() const { return free_.size(); }
 
   // There must be room. A road is gone through in order: no deadline is before that of one that was
@@ -79,6 +81,7 @@ class DeliveryTable {
   size_t active_ = 0;
   size_t abandoned_ = 0;
   uint64_t active_bytes_ = 0;
+  size_t active_backlog_ = 0;
 };
 
 }  // namespace viaduct

@@ -12,9 +12,6 @@ namespace {
 
 // Entries outlive their message when the outbox expires it; forgetting them costs one wrong guess.
 constexpr size_t kMaxTried = 65'536;
-// A link that took nothing and says nothing is asked again after this.
-constexpr int64_t kBlockedNs = 100'000'000;
-constexpr int kConfirmTimes = 2;  // The time of a delivery in those of the link itself.
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
 
 int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
@@ -29,7 +26,8 @@ DispatchCore::DispatchCore(const DispatcherOptions& options, Outbox* outbox, Sel
       clock_(clock),
       random_(random),
       log_(log),
-      retry_budget_(options.retry_budget) {}
+      retry_budget_(options.retry_budget),
+      backlog_pace_(options.backlog_per_second) {}
 
 bool DispatchCore::AddLink(LinkId id, Link* link, LinkTraits traits,
                            std::shared_ptr<LinkCounters> counters) {
@@ -105,13 +103,20 @@ void DispatchCore::Complete(LinkId id, absl::Span<const Completion> completions)
   const int64_t now = clock_->MonotonicNanos();
   traffic_ = Traffic();
   for (const Completion& completion : completions) CompleteOne(state, completion, now);
-  if (traffic_.confirmed + traffic_.failed > 0) {
-    state->counters->meter.NoteTraffic(traffic_.confirmed, traffic_.failed, traffic_.fastest, now);
-    state->counters->meter.NoteBandwidth(state->model.bytes_per_second());
-  }
+  if (traffic_.confirmed + traffic_.failed > 0) NoteTraffic(state, now);
   state->counters->in_flight.store(state->table.active(), std::memory_order_relaxed);
   state->blocked = false;
   FlushSettlements();
+}
+
+void DispatchCore::NoteTraffic(LinkState* state, int64_t now) {
+  state->counters->meter.NoteTraffic(traffic_.confirmed, traffic_.failed, traffic_.fastest, now);
+  state->counters->meter.NoteBandwidth(state->model.bytes_per_second());
+  if (traffic_.confirmed > 0) {
+    state->backlog.OnConfirmed(Nanos(traffic_.fastest), traffic_.bytes,
+                               state->table.active_bytes() + traffic_.bytes, traffic_.alone, now);
+  }
+  if (traffic_.failed > 0) state->backlog.OnFailed(now);
 }
 
 void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, int64_t now) {
@@ -205,6 +210,8 @@ void DispatchCore::NoteConfirmed(LinkState* state, const Delivery& delivery, int
   const absl::Duration took = absl::Nanoseconds(now - delivery.sent_ns);
   state->model.OnConfirmed(delivery.bytes_ahead + delivery.bytes, absl::ToDoubleSeconds(took));
   ++traffic_.confirmed;
+  traffic_.bytes += delivery.bytes;
+  traffic_.alone = traffic_.alone || delivery.bytes_ahead == 0;
   traffic_.fastest = std::min(traffic_.fastest, took);
 }
 
@@ -250,91 +257,11 @@ void DispatchCore::TimeOutDeliveries(int64_t now) {
       NoteFailure(state.get(), delivery.sent_ns, absl::ZeroDuration(), now);
       RetryDelivery(state.get(), delivery, timed_out, SettleKind::kRetry, now);
     }
-    if (traffic_.failed > 0) {
-      state->counters->meter.NoteTraffic(0, traffic_.failed, traffic_.fastest, now);
-    }
+    if (traffic_.failed > 0) NoteTraffic(state.get(), now);
     state->table.Reclaim(now);
     state->counters->in_flight.store(state->table.active(), std::memory_order_relaxed);
   }
   FlushSettlements();
-}
-
-// Returns how many messages the links would take together.
-size_t DispatchCore::UpdateViews(int64_t now) {
-  views_.resize(links_.size());
-  size_t total = 0;
-  for (size_t i = 0; i < links_.size(); ++i) {
-    LinkState& state = *links_[i];
-    if (state.blocked && state.blocked_until_ns <= now) state.blocked = false;
-    const BreakerState breaker = state.breaker.state(now);
-    state.counters->breaker.store(breaker, std::memory_order_relaxed);
-    const bool ready = state.link->ready();
-    state.counters->meter.NoteReady(ready && breaker != BreakerState::kOpen, now);
-    LinkView& view = views_[i];
-    Describe(state, now, &view);
-    state.timeout_ns = std::max(Nanos(options_.delivery_timeout),
-                                Nanos(state.link->confirm_timeout() * kConfirmTimes));
-    state.counters->ready.store(ready, std::memory_order_relaxed);
-    view.ready = ready && breaker != BreakerState::kOpen;
-    if (!view.ready || state.blocked) continue;
-    view.room = std::min(state.link->credit(), state.table.room());
-    if (breaker == BreakerState::kHalfOpen) {
-      view.room = view.in_flight == 0 ? std::min<size_t>(view.room, 1) : 0;
-    }
-    total += view.room;
-  }
-  return total;
-}
-
-void DispatchCore::Describe(const LinkState& state, int64_t now, LinkView* view) const {
-  view->name = state.link->name();
-  view->plugin = state.traits.plugin;
-  view->metered = state.traits.metered;
-  view->cost_per_mb = state.traits.cost_per_mb;
-  view->model = &state.model;
-  const LinkReading reading = state.counters->meter.Read(now);
-  view->quality = reading.quality;
-  view->score = reading.score;
-  view->measured_ns = reading.measured_ns;
-  view->in_flight = state.table.active();
-  view->in_flight_bytes = state.table.active_bytes();
-  view->room = 0;
-}
-
-Explanation DispatchCore::Explain(SelectorMessage message) {
-  message.now_ns = clock_->MonotonicNanos();
-  UpdateViews(message.now_ns);
-  return selector_->Explain(message, views_);
-}
-
-std::vector<LinkSwitch> DispatchCore::TakeSwitches() {
-  std::vector<LinkSwitch> out;
-  std::swap(out, switches_);
-  return out;
-}
-
-void DispatchCore::NoteChoice(const SelectorMessage& facts, const Choice& choice) {
-  if (choice.momentary) return;
-  const LinkView& now = views_[static_cast<size_t>(choice.link)];
-  std::string& chosen = chosen_[MessageKind(facts)];
-  if (chosen == now.name) return;
-  LinkSwitch change;
-  change.from = chosen;
-  change.to = std::string(now.name);
-  change.priority = facts.priority;
-  change.bytes = facts.bytes;
-  const auto old = std::find_if(views_.begin(), views_.end(),
-                                [&](const LinkView& view) { return view.name == chosen; });
-  if (chosen.empty()) {
-    change.why = "the first choice";
-  } else if (old == views_.end()) {
-    change.why = absl::StrCat(chosen, " is gone");
-  } else {
-    change.why = absl::StrCat(chosen, old->ready ? " is no longer the best" : " is not ready");
-  }
-  chosen = change.to;
-  if (switches_.size() >= kMaxSwitches) switches_.erase(switches_.begin());
-  switches_.push_back(std::move(change));
 }
 
 int64_t DispatchCore::Step() {
@@ -343,100 +270,6 @@ int64_t DispatchCore::Step() {
   while (claiming_ && Pump(now)) {
   }
   return NextWake(now);
-}
-
-// Claims what the links would take and offers it; true when there may be more.
-bool DispatchCore::Pump(int64_t now) {
-  const size_t room = UpdateViews(now);
-  if (room == 0) return false;
-  const size_t want = std::min(room, options_.batch * links_.size());
-  claimed_.clear();
-  const size_t got = outbox_->Claim(want, options_.max_claim_bytes, &claimed_);
-  if (got == 0) return false;
-  for (size_t i = 0; i < got; ++i) Assign(i, now);
-  for (size_t i = 0; i < links_.size(); ++i) DeliverBatch(i, now);
-  FlushSettlements();
-  return true;
-}
-
-void DispatchCore::Assign(size_t index, int64_t now) {
-  const OutboxMessage& message = claimed_[index];
-  SelectorMessage facts;
-  facts.bytes = message.envelope_json.size();
-  facts.data_type = message.data_type;
-  facts.priority = message.priority;
-  facts.attempts = message.attempts;
-  facts.now_ns = now;
-  if (message.attempts == 0) {
-    retry_budget_.OnFirst();
-  } else {
-    const auto tried = tried_.find(message.key);
-    facts.tried = tried == tried_.end() ? 0 : tried->second;
-  }
-  const Choice choice = selector_->Pick(facts, views_);
-  if (choice.link < 0 || static_cast<size_t>(choice.link) >= views_.size() ||
-      views_[static_cast<size_t>(choice.link)].room == 0) {
-    return Settle(message.key, SettleKind::kRelease);
-  }
-  NoteChoice(facts, choice);
-  const auto link = static_cast<size_t>(choice.link);
-  --views_[link].room;
-  ++views_[link].in_flight;
-  views_[link].in_flight_bytes += facts.bytes;
-  LinkState& state = *links_[link];
-  OutboundMessage out;
-  out.message_id = message.message_id;
-  out.edge_device_id = message.edge_device_id;
-  out.envelope_json = message.envelope_json;
-  out.payload_json = PayloadOf(message.envelope_json);
-  out.data_type = message.data_type;
-  out.priority = message.priority;
-  out.attempt = message.attempts + 1;
-  out.timestamp_ns = message.captured_ns;
-  out.deadline_monotonic_ns = message.deadline_monotonic_ns;
-  Delivery delivery;
-  delivery.key = message.key;
-  delivery.attempts = message.attempts;
-  delivery.bytes = static_cast<uint32_t>(message.envelope_json.size());
-  delivery.sent_ns = clock_->MonotonicNanos();
-  delivery.bytes_ahead = state.table.active_bytes();
-  const uint64_t bytes = delivery.bytes_ahead + delivery.bytes;
-  delivery.deadline_ns = delivery.sent_ns + state.timeout_ns +
-                         static_cast<int64_t>(bytes / kSlowestBytes) * kNanosPerSecond;
-  delivery.message_deadline_ns = message.deadline_monotonic_ns;
-  delivery.tried = facts.tried;
-  out.token = state.table.Add(delivery);
-  state.batch.push_back(out);
-  state.batch_sources.push_back(index);
-}
-
-void DispatchCore::DeliverBatch(size_t link_index, int64_t now) {
-  LinkState& state = *links_[link_index];
-  if (state.batch.empty()) return;
-  const absl::Span<const OutboundMessage> all = state.batch;
-  size_t taken = 0;
-  while (taken < all.size()) {
-    const auto part = all.subspan(taken, options_.batch);
-    // A link that claims to have taken more than it was offered took what it was offered.
-    const size_t took = std::min(state.link->Deliver(part), part.size());
-    for (size_t i = 0; i < took; ++i) {
-      Count(&state.counters->bytes_sent, part[i].envelope_json.size());
-      state.counters->queue.Add(claimed_[state.batch_sources[taken + i]].queued_ns);
-    }
-    taken += took;
-    if (took == part.size()) continue;
-    state.blocked = true;
-    state.blocked_until_ns = now + kBlockedNs;
-    break;
-  }
-  Count(&state.counters->sent, taken);
-  for (size_t i = taken; i < all.size(); ++i) {
-    state.table.TakeBack(all[i].token);
-    Settle(claimed_[state.batch_sources[i]].key, SettleKind::kRelease);
-  }
-  state.counters->in_flight.store(state.table.active(), std::memory_order_relaxed);
-  state.batch.clear();
-  state.batch_sources.clear();
 }
 
 int64_t DispatchCore::NextWake(int64_t now) const {
@@ -451,7 +284,10 @@ int64_t DispatchCore::NextWake(int64_t now) const {
     if (state->blocked) wake = std::min(wake, state->blocked_until_ns);
     room = room || (opens <= now && !state->blocked && state->link->ready());
   }
-  if (room && claiming_) wake = std::min(wake, outbox_->NextDueNanos());
+  if (room && claiming_) {
+    wake = std::min(wake, outbox_->NextDueNanos());
+    if (const int64_t paced = backlog_pace_.NextNanos(); paced > now) wake = std::min(wake, paced);
+  }
   // What is due already waits for room, and room comes with an event.
   return wake <= now ? now + kBlockedNs : wake;
 }

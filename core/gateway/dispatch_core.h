@@ -15,6 +15,8 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/base/clock.h"
+#include "core/gateway/backlog_pace.h"
+#include "core/gateway/backlog_window.h"
 #include "core/gateway/circuit_breaker.h"
 #include "core/gateway/delivery_table.h"
 #include "core/gateway/link.h"
@@ -45,6 +47,7 @@ struct DispatcherOptions {
   bool fallback = true;
   uint32_t max_attempts = 3;
   RetryBudget::Options retry_budget;  // Of the repetitions at once.
+  double backlog_per_second = 0;      // Messages; 0: as fast as the links take them.
 };
 
 inline constexpr uint64_t kSlowestBytes = 8u << 10;  // A second, of a road that is not given up.
@@ -63,6 +66,9 @@ class DispatchCore {
  public:
   static constexpr int64_t kNever = Outbox::kNever;
   static constexpr size_t kMaxSwitches = 100;
+  // A link that took nothing and says nothing is asked again after this, and a message that no link
+  // took is offered again.
+  static constexpr int64_t kBlockedNs = 100'000'000;
 
   // All must outlive the core.
   DispatchCore(const DispatcherOptions& options, Outbox* outbox, Selector* selector, Clock* clock,
@@ -109,8 +115,10 @@ class DispatchCore {
     DeliveryTable table;
     CircuitBreaker breaker;
     LinkModel model;
-    int64_t timeout_ns = 0;  // For a delivery, without its bytes.
-    bool blocked = false;    // Took less than it had promised.
+    BacklogWindow backlog;
+    double mean_bytes = 1'024;  // Of the messages it took.
+    int64_t timeout_ns = 0;     // For a delivery, without its bytes.
+    bool blocked = false;       // Took less than it had promised.
     int64_t blocked_until_ns = 0;
     std::vector<OutboundMessage> batch;  // Being collected; borrows from claimed_.
     std::vector<size_t> batch_sources;   // Indexes into claimed_.
@@ -123,7 +131,13 @@ class DispatchCore {
   struct Traffic {
     uint64_t confirmed = 0;
     uint64_t failed = 0;
+    uint64_t bytes = 0;  // Of the confirmed ones.
+    bool alone = false;  // One of them had nothing before it.
     absl::Duration fastest = absl::InfiniteDuration();
+  };
+  struct Room {
+    size_t messages = 0;
+    size_t backlog = 0;  // Of these.
   };
 
   LinkState* FindLink(LinkId id);
@@ -140,10 +154,14 @@ class DispatchCore {
   bool MayFallBack(uint64_t tried, int64_t now);
   void TimeOutDeliveries(int64_t now);
   void FlushSettlements();
-  size_t UpdateViews(int64_t now);
+  Room UpdateViews(int64_t now);
+  static size_t BacklogRoom(const LinkState& state, size_t room);
+  void NoteTraffic(LinkState* state, int64_t now);
   bool Pump(int64_t now);
+  void ClaimSome(const Room& room, int64_t now);
   void Describe(const LinkState& state, int64_t now, LinkView* view) const;
-  void Assign(size_t index, int64_t now);
+  bool Assign(size_t index, int64_t now);
+  OutboundMessage Outbound(const OutboxMessage& message) const;
   void DeliverBatch(size_t link_index, int64_t now);
   int64_t NextWake(int64_t now) const;
 
@@ -161,6 +179,8 @@ class DispatchCore {
   // Links that failed a message which waits for its next attempt.
   absl::flat_hash_map<int64_t, uint64_t> tried_;
   RetryBudget retry_budget_;
+  BacklogPace backlog_pace_;
+  double backlog_share_ = 0;  // Messages of the backlog whose turn it is, whatever is live.
   Traffic traffic_;
   // The link that each kind of message took last, when that was no choice of the moment.
   std::array<std::string, kMessageKinds> chosen_;

@@ -25,13 +25,16 @@ class MemoryOutbox final : public Outbox {
  public:
   explicit MemoryOutbox(Clock* clock) : clock_(clock) {}
 
-  void Put(int64_t key) { waiting_[key] = {}; }
+  void Put(int64_t key, bool backlog) { waiting_[key].backlog = backlog; }
 
-  size_t Claim(size_t max, size_t, std::vector<OutboxMessage>* out) override {
+  size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) override {
     size_t count = 0;
+    size_t left[2] = {limits.live, limits.backlog};
     for (auto& [key, entry] : waiting_) {
-      if (count == max) break;
+      if (count == limits.messages) break;
       if (entry.claimed || entry.due > clock_->MonotonicNanos()) continue;
+      if (left[entry.backlog ? 1 : 0] == 0) continue;
+      --left[entry.backlog ? 1 : 0];
       entry.claimed = true;
       ++count;
       OutboxMessage message;
@@ -39,6 +42,7 @@ class MemoryOutbox final : public Outbox {
       message.message_id = absl::StrCat("m", key);
       message.envelope_json = "{}";
       message.attempts = entry.attempts;
+      message.backlog = entry.backlog;
       out->push_back(message);
     }
     return count;
@@ -82,6 +86,7 @@ class MemoryOutbox final : public Outbox {
  private:
   struct Entry {
     bool claimed = false;
+    bool backlog = false;
     int64_t due = 0;
     uint32_t attempts = 0;
     uint32_t rejects = 0;
@@ -190,6 +195,7 @@ class Simulation {
     options_.fallback = random_() % 4 != 0;
     options_.max_attempts = 1 + random_() % 4;
     options_.retry_budget.per_second = random_() % 2 == 0 ? 1 : 1000;
+    if (random_() % 3 == 0) options_.backlog_per_second = 1 + random_() % 200;
     selector_ = AnySelector();
     core_ = std::make_unique<DispatchCore>(options_, &outbox_, selector_.get(), &clock_, random_,
                                            &log_);
@@ -201,12 +207,12 @@ class Simulation {
     const int64_t messages = 1 + static_cast<int64_t>(random_() % 60);
     int64_t put = 0;
     for (int step = 0; step < 300; ++step) {
-      if (put < messages && random_() % 2 == 0) outbox_.Put(++put);
+      if (put < messages && random_() % 2 == 0) outbox_.Put(++put, random_() % 3 == 0);
       WildStep();
       ASSERT_LE(core_->in_flight(), options_.window * links_.size());
       ASSERT_EQ(core_->in_flight(), outbox_.claimed());
     }
-    while (put < messages) outbox_.Put(++put);
+    while (put < messages) outbox_.Put(++put, random_() % 3 == 0);
     Settle();
     ASSERT_EQ(outbox_.left(), 0u);
     ASSERT_EQ(outbox_.confirmed().size() + outbox_.dead().size(), static_cast<size_t>(messages));

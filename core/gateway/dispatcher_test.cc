@@ -28,10 +28,10 @@ class TestOutbox final : public Outbox {
     }
     Ready();
   }
-  size_t Claim(size_t max, size_t, std::vector<OutboxMessage>* out) override {
+  size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) override {
     absl::MutexLock lock(&mutex_);
     size_t count = 0;
-    for (; count < max && !waiting_.empty(); ++count) {
+    for (; count < std::min(limits.messages, limits.live) && !waiting_.empty(); ++count) {
       OutboxMessage message;
       message.key = waiting_.front();
       message.message_id = absl::StrCat("m", message.key);

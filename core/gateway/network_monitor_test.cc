@@ -17,7 +17,7 @@ using ::testing::IsEmpty;
 
 class EmptyOutbox final : public Outbox {
  public:
-  size_t Claim(size_t, size_t, std::vector<OutboxMessage>*) override { return 0; }
+  size_t Claim(const ClaimLimits&, std::vector<OutboxMessage>*) override { return 0; }
   void Settle(absl::Span<const Settlement>) override {}
   int64_t NextDueNanos() const override { return kNever; }
   void SetReadyHandler(std::function<void()>) override {}

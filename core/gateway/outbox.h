@@ -26,6 +26,15 @@ struct OutboxMessage {
   int64_t captured_ns = 0;            // Unix time.
   int64_t queued_ns = 0;              // Time since acceptance, to the millisecond or better.
   int64_t deadline_monotonic_ns = 0;  // End of its time to live; 0: none.
+  bool backlog = false;               // Waits already longer than what is live.
+};
+
+struct ClaimLimits {
+  static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+  size_t messages = 0;
+  size_t bytes = 0;  // Of envelopes: a claim ends with the message that reaches it.
+  size_t live = kNoLimit;
+  size_t backlog = kNoLimit;
 };
 
 enum class SettleKind : uint8_t {
@@ -33,7 +42,7 @@ enum class SettleKind : uint8_t {
   kRetry,      // An attempt failed: again after `delay_ns`.
   kReject,   // A peer refused it: again after `delay_ns`, or set aside when it happened too often.
   kExpired,  // Too old: forget it.
-  kRelease,  // Was not tried: again at once, nothing counted.
+  kRelease,  // Was not tried: again after `delay_ns`, nothing counted.
 };
 
 struct Settlement {
@@ -49,12 +58,13 @@ class Outbox {
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
   virtual ~Outbox() = default;
-  // Appends up to `max_messages` to `out`, in order, ending early once `max_bytes` of envelopes are
-  // there. Returns how many.
-  virtual size_t Claim(size_t max_messages, size_t max_bytes, std::vector<OutboxMessage>* out) = 0;
+  // Appends messages to `out`: by priority, then live ones before the backlog, then in order of
+  // acceptance. Returns how many.
+  virtual size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) = 0;
   // Ends claims. A key that is not claimed (settled twice) is ignored and counted.
   virtual void Settle(absl::Span<const Settlement> settlements) = 0;
-  // When the earliest delayed message may be claimed, monotonic; kNever when none waits.
+  // When the earliest delayed message may be claimed, monotonic, or the past; kNever when none
+  // waits.
   virtual int64_t NextDueNanos() const = 0;
   // Called, on any thread and with no lock held, when Claim may give more than before. Set before
   // first use; cleared with nullptr, and then no old function is running when the call returns.

@@ -11,7 +11,7 @@ constexpr size_t kSizeLimits[kSizeClasses - 1] = {1u << 10, 10'000, 1u << 20};
 
 std::string WhyNot(const SelectorMessage& message, const LinkView& link, size_t index) {
   if (!link.ready) return "not ready";
-  if (link.room == 0) return "full";
+  if (!HasRoom(message, link)) return "full";
   return (message.tried >> index & 1) != 0 ? "has failed this message" : "";
 }
 
@@ -23,14 +23,18 @@ size_t MessageKind(const SelectorMessage& message) {
   return static_cast<size_t>(message.priority) * kSizeClasses + size;
 }
 
+bool HasRoom(const SelectorMessage& message, const LinkView& link) {
+  return link.room > 0 && (!message.backlog || link.backlog_room > 0);
+}
+
 bool IsCandidate(const SelectorMessage& message, absl::Span<const LinkView> links, size_t index) {
-  return links[index].ready && links[index].room > 0 && (message.tried >> index & 1) == 0;
+  return links[index].ready && HasRoom(message, links[index]) && (message.tried >> index & 1) == 0;
 }
 
 SelectorMessage WithFreshRound(const SelectorMessage& message, absl::Span<const LinkView> links) {
   SelectorMessage fresh = message;
   for (size_t i = 0; i < links.size(); ++i) {
-    if (links[i].ready && links[i].room > 0 && (message.tried >> i & 1) == 0) return fresh;
+    if (IsCandidate(message, links, i)) return fresh;
   }
   fresh.tried = 0;
   return fresh;

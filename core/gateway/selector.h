@@ -23,6 +23,7 @@ struct SelectorMessage {
   DataType data_type = DataType::kDetection;
   Priority priority = Priority::kNormal;
   bool is_file = false;
+  bool backlog = false;  // Has waited already: takes no more of a link than is left to the backlog.
   uint32_t attempts = 0;
   uint64_t tried = 0;  // Bit i: link i failed it since all links were last tried.
   int64_t now_ns = 0;  // Monotonic.
@@ -38,6 +39,7 @@ struct LinkView {
   std::string_view plugin;  // Of its instance: rules may name either.
   bool ready = false;       // Started, not draining, not pausing after failures.
   size_t room = 0;          // Messages it takes now.
+  size_t backlog_room = 0;  // Of these, of the backlog.
   size_t in_flight = 0;
   uint64_t in_flight_bytes = 0;
   LinkQuality quality = LinkQuality::kUnknown;
@@ -81,6 +83,8 @@ class Selector {
   virtual Explanation Explain(const SelectorMessage& message,
                               absl::Span<const LinkView> links) const = 0;
 };
+
+bool HasRoom(const SelectorMessage& message, const LinkView& link);
 
 // Ready, with room, and has not failed this message.
 bool IsCandidate(const SelectorMessage& message, absl::Span<const LinkView> links, size_t index);

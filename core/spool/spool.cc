@@ -21,7 +21,6 @@ using spool_internal::UnreadRange;
 namespace {
 
 constexpr int64_t kNanosPerMilli = 1'000'000;
-constexpr int64_t kRowsPerRead = 512;
 constexpr size_t kMaxReasonBytes = 256;
 
 }  // namespace
@@ -80,13 +79,28 @@ int64_t Spool::Impl::TimeToLiveMs(DataType type) const {
   return life == absl::InfiniteDuration() ? 0 : absl::ToInt64Milliseconds(life);
 }
 
+bool Spool::Impl::Ordered(DataType type) const {
+  const auto index = static_cast<size_t>(type);
+  return index < options_.ordered.size() && options_.ordered[index];  // Of a damaged row: any.
+}
+
+Spool::Impl::LoadedMessage Spool::Impl::Load(SpoolRow row) const {
+  const uint64_t stream =
+      Ordered(row.type) ? spool_internal::StreamOf(KeyClass(row.key), row.device, row.type) : 0;
+  LoadedMessage loaded = spool_internal::LoadedFrom(std::move(row));
+  loaded.stream = stream;
+  return loaded;
+}
+
 absl::Status Spool::Impl::Append(std::vector<Envelope> envelopes, AppendDone done) {
   AppendGroup group;
   group.rows.reserve(envelopes.size());
   const int64_t accepted_ms = absl::ToUnixMillis(clock_->Now());
   for (Envelope& envelope : envelopes) {
     SpoolRow row;
-    row.key = MakeKey(envelope.metadata.priority, 0);  // The writer adds the sequence.
+    const bool ordered = Ordered(envelope.data_type);
+    const Priority priority = ordered ? Priority::kNormal : envelope.metadata.priority;
+    row.key = MakeKey(priority, 0);  // The writer adds the sequence.
     row.type = envelope.data_type;
     row.captured_ms = absl::ToUnixMillis(envelope.timestamp);
     row.accepted_ms = accepted_ms;
@@ -141,157 +155,8 @@ void Spool::Impl::LeaveLocked(int64_t key, RemovalKind kind, std::string reason)
   queue_.removals.push_back(std::move(removal));
 }
 
-// Sets the deadline; false when it has passed.
-bool Spool::Impl::Deliverable(LoadedMessage* loaded) {
-  loaded->message.queued_ns = (SpoolNowMs() - loaded->spool_ms) * kNanosPerMilli;
-  const int64_t life_ms = TimeToLiveMs(loaded->message.data_type);
-  if (life_ms == 0) return true;
-  const int64_t left_ms = loaded->spool_ms + life_ms - SpoolNowMs();
-  if (left_ms <= 0) return false;
-  constexpr int64_t kMaxLeftMs = Outbox::kNever / kNanosPerMilli / 4;
-  loaded->message.deadline_monotonic_ns =
-      clock_->MonotonicNanos() + std::min(left_ms, kMaxLeftMs) * kNanosPerMilli;
-  return true;
-}
-
-size_t Spool::Impl::Claim(size_t max_messages, size_t max_bytes, std::vector<OutboxMessage>* out) {
-  const size_t before = out->size();
-  size_t bytes = 0;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (closing_) return 0;
-    index_.MoveDue(clock_->MonotonicNanos());
-  }
-  const size_t end = before + max_messages;
-  for (int c = 0; c < kClasses; ++c) {
-    ClaimDue(c, end, max_bytes, &bytes, out);
-    ClaimReady(c, end, max_bytes, &bytes, out);
-    ClaimUnread(c, end, max_bytes, &bytes, out);
-  }
-  bool wake = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    wake = !queue_.removals.empty();  // Expired or damaged ones.
-  }
-  if (wake) waker_.Wake();
-  return out->size() - before;
-}
-
-void Spool::Impl::ClaimDue(int klass, size_t end, size_t max_bytes, size_t* bytes,
-                           std::vector<OutboxMessage>* out) {
-  while (out->size() < end && *bytes < max_bytes) {
-    absl::MutexLock read(&read_mutex_);
-    int64_t key = 0;
-    {
-      absl::MutexLock lock(&mutex_);
-      OutEntry* entry = nullptr;
-      if (!index_.TakeDue(klass, &key, &entry)) return;
-      if (entry->ghost) {
-        LeaveLocked(key, RemovalKind::kExpired, "");
-        continue;
-      }
-    }
-    absl::StatusOr<absl::optional<StoredRow>> stored =
-        reader_ == nullptr ? absl::UnavailableError("spool: being repaired")
-                           : reader_->ReadRow(key);
-    absl::MutexLock lock(&mutex_);
-    if (!stored.ok() || !stored->has_value()) {
-      index_.Delay(key, clock_->MonotonicNanos() + 1000 * kNanosPerMilli);
-      if ((!stored.ok() && absl::IsDataLoss(stored.status())) || stored.ok()) {
-        if (queue_.damage.empty()) queue_.damage = "spool: a claimed row is missing or unreadable";
-        waker_.Wake();
-      }
-      return;
-    }
-    OutEntry* entry = index_.Find(key);
-    LoadedMessage loaded = spool_internal::LoadedFrom(std::move((*stored)->row));
-    loaded.message.attempts = entry->attempts;
-    if (!(*stored)->intact) {
-      LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
-    } else if (!Deliverable(&loaded)) {
-      LeaveLocked(key, RemovalKind::kExpired, "");
-    } else {
-      *bytes += loaded.message.envelope_json.size();
-      out->push_back(std::move(loaded.message));
-    }
-  }
-}
-
-void Spool::Impl::ClaimReady(int klass, size_t end, size_t max_bytes, size_t* bytes,
-                             std::vector<OutboxMessage>* out) {
-  absl::MutexLock lock(&mutex_);
-  LoadedMessage loaded;
-  while (out->size() < end && *bytes < max_bytes) {
-    if (index_.Full()) {
-      claim_was_full_ = true;
-      return;
-    }
-    if (!index_.TakeReady(klass, &loaded)) return;
-    if (!Deliverable(&loaded)) {
-      LeaveLocked(loaded.message.key, RemovalKind::kExpired, "");
-      continue;
-    }
-    *bytes += loaded.message.envelope_json.size();
-    out->push_back(std::move(loaded.message));
-  }
-}
-
-void Spool::Impl::ClaimUnread(int klass, size_t end, size_t max_bytes, size_t* bytes,
-                              std::vector<OutboxMessage>* out) {
-  while (out->size() < end && *bytes < max_bytes) {
-    UnreadRange unread;
-    absl::MutexLock read(&read_mutex_);
-    {
-      absl::MutexLock lock(&mutex_);
-      unread = index_.Unread(klass);
-      if (unread.count <= 0 || reader_ == nullptr) return;
-      if (index_.Full()) {
-        claim_was_full_ = true;
-        return;
-      }
-    }
-    const int64_t limit = std::min<int64_t>(kRowsPerRead, static_cast<int64_t>(end - out->size()));
-    int64_t rows = 0;
-    bool stopped = false;
-    const absl::Status status =
-        reader_->ReadRows({unread.first, unread.last, limit}, [&](StoredRow stored) {
-          ++rows;
-          absl::MutexLock lock(&mutex_);
-          OutEntry entry;
-          entry.bytes = stored.bytes;
-          entry.attempts = stored.attempt.attempts;
-          entry.rejects = stored.attempt.rejects;
-          entry.has_attempt_row = stored.attempt.attempts > 0;
-          const int64_t key = stored.row.key;
-          if (!index_.TakeRead(key, entry)) return true;
-          if (!stored.intact) {
-            LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
-            return true;
-          }
-          LoadedMessage loaded = spool_internal::LoadedFrom(std::move(stored.row));
-          loaded.message.attempts = entry.attempts;
-          if (!Deliverable(&loaded)) {
-            LeaveLocked(key, RemovalKind::kExpired, "");
-            return true;
-          }
-          *bytes += loaded.message.envelope_json.size();
-          out->push_back(std::move(loaded.message));
-          claim_was_full_ = index_.Full();
-          stopped = *bytes >= max_bytes || claim_was_full_;
-          return !stopped;
-        });
-    if (!status.ok()) {
-      if (absl::IsDataLoss(status)) ReportDamage(std::string(status.message()));
-      return;
-    }
-    if (stopped) return;
-    if (rows >= limit) continue;
-    absl::MutexLock lock(&mutex_);
-    if (index_.CheckExhausted(klass, unread)) return;
-    if (queue_.damage.empty()) queue_.damage = "spool: rows are missing";
-    waker_.Wake();
-    return;
-  }
+int64_t Spool::Impl::DueNanos(const Settlement& settlement) const {
+  return settlement.delay_ns <= 0 ? 0 : clock_->MonotonicNanos() + settlement.delay_ns;
 }
 
 // False: the key is not claimed.
@@ -311,7 +176,7 @@ bool Spool::Impl::SettleLocked(const Settlement& settlement) {
       LeaveLocked(settlement.key, RemovalKind::kExpired, "");
       return true;
     case SettleKind::kRelease:
-      index_.Delay(settlement.key, 0);
+      index_.Delay(settlement.key, DueNanos(settlement));
       return true;
     case SettleKind::kRetry:
     case SettleKind::kReject:
@@ -327,8 +192,7 @@ bool Spool::Impl::SettleLocked(const Settlement& settlement) {
     first_removal_ns_ = clock_->MonotonicNanos();
   }
   queue_.attempts.push_back({settlement.key, {entry->attempts, entry->rejects, reason}});
-  const int64_t delay = std::max<int64_t>(settlement.delay_ns, 0);
-  index_.Delay(settlement.key, delay == 0 ? 0 : clock_->MonotonicNanos() + delay);
+  index_.Delay(settlement.key, DueNanos(settlement));
   return true;
 }
 
@@ -412,8 +276,8 @@ absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(SpoolOptions options, Clock* 
 absl::Status Spool::Append(std::vector<Envelope> envelopes, AppendDone done) {
   return impl_->Append(std::move(envelopes), std::move(done));
 }
-size_t Spool::Claim(size_t max_messages, size_t max_bytes, std::vector<OutboxMessage>* out) {
-  return impl_->Claim(max_messages, max_bytes, out);
+size_t Spool::Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) {
+  return impl_->Claim(limits, out);
 }
 void Spool::Settle(absl::Span<const Settlement> settlements) { impl_->Settle(settlements); }
 int64_t Spool::NextDueNanos() const { return impl_->NextDueNanos(); }

@@ -36,13 +36,18 @@ struct SpoolOptions {
   std::array<absl::Duration, 4> time_to_live{absl::InfiniteDuration(), absl::InfiniteDuration(),
                                              absl::InfiniteDuration(), absl::InfiniteDuration()};
   uint32_t max_rejects = 5;  // So many refusals make a dead letter.
+  // What waits longer is backlog: it goes behind what is live, and no faster than asked.
+  absl::Duration live_age = absl::Seconds(5);
+  // By DataType: the messages of one device go one at a time, in the order of acceptance, whatever
+  // their priority.
+  std::array<bool, 4> ordered{};
 
   // Accepted but not yet written; beyond: RESOURCE_EXHAUSTED at once.
   size_t max_queued_messages = 65'536;
   size_t max_queued_bytes = size_t{64} << 20;
   size_t max_claimed = 16'384;        // Claimed or delayed at once; Claim gives no more.
-  size_t max_ready_messages = 8'192;  // Kept in memory from commit to claim; others are
-  size_t max_ready_bytes = 8u << 20;  // read back from the file.
+  size_t max_ready_messages = 8'192;  // Kept in memory from commit to claim, and as many that
+  size_t max_ready_bytes = 8u << 20;  // are held for their order; others are read from the file.
   // Confirmations alone wait this long for company; they cost no sync of their own under load.
   absl::Duration confirm_delay = absl::Milliseconds(10);
   int checkpoint_pages = 4'096;     // Pages of log (4 KiB each) that are worth a checkpoint.
@@ -138,7 +143,7 @@ class Spool final : public Outbox {
   // the disk is full; UNAVAILABLE when the disk fails. Not de-duplicated: the receiver does that.
   absl::Status Append(std::vector<Envelope> envelopes, AppendDone done);
 
-  size_t Claim(size_t max_messages, size_t max_bytes, std::vector<OutboxMessage>* out) override;
+  size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) override;
   void Settle(absl::Span<const Settlement> settlements) override;
   int64_t NextDueNanos() const override;
   void SetReadyHandler(std::function<void()> on_ready) override;

@@ -101,7 +101,7 @@ double DrainPerSecond(Spool* spool, size_t messages) {
   std::vector<OutboxMessage> some;
   while (drained < messages) {
     some.clear();
-    drained += spool->Claim(512, 16u << 20, &some);
+    drained += spool->Claim({512, 16u << 20}, &some);
     SettleAll(spool, some, SettleKind::kConfirmed);
     if (some.empty()) std::this_thread::yield();
   }
@@ -146,7 +146,7 @@ int Main(int argc, char** argv) {
   spool = MustOpen(options, &clock, &log);
   const double open_ms = (Now() - open_start) * 1e3;
   std::vector<OutboxMessage> first;
-  spool->Claim(128, 16u << 20, &first);
+  spool->Claim({128, 16u << 20}, &first);
   const double first_ms = (Now() - open_start) * 1e3;
   const long after_kib = Resident();
   std::printf(

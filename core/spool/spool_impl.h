@@ -1,6 +1,7 @@
 // The inside of Spool. Internal to core/spool; split over spool.cc (what callers do),
-// spool_writer.cc (the thread and its transactions), spool_care.cc (full disk, damage, expiry,
-// checkpoints) and spool_admin.cc (looking and throwing away).
+// spool_claim.cc (what the dispatcher takes), spool_writer.cc (the thread and its transactions),
+// spool_care.cc (full disk, damage, expiry, checkpoints) and spool_admin.cc (looking and throwing
+// away).
 #pragma once
 
 #include <atomic>
@@ -33,7 +34,7 @@ class Spool::Impl {
 
   absl::Status Open();
   absl::Status Append(std::vector<Envelope> envelopes, AppendDone done);
-  size_t Claim(size_t max_messages, size_t max_bytes, std::vector<OutboxMessage>* out);
+  size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out);
   void Settle(absl::Span<const Settlement> settlements);
   int64_t NextDueNanos() const;
   void SetReadyHandler(std::function<void()> on_ready);
@@ -94,6 +95,16 @@ class Spool::Impl {
              damage.empty() && !maintenance;
     }
   };
+  // A claim under way.
+  struct Claiming {
+    ClaimLimits left;
+    int64_t live_ms = 0;  // Accepted before: backlog.
+    std::vector<OutboxMessage>* out = nullptr;
+
+    bool more(bool backlog) const {
+      return left.messages > 0 && left.bytes > 0 && (backlog ? left.backlog : left.live) > 0;
+    }
+  };
   // What one transaction made besides what was asked.
   struct Effects {
     SpoolState state;
@@ -101,21 +112,28 @@ class Spool::Impl {
     std::vector<Removal> dropped;       // To make room, or by an administrator.
   };
 
-  // spool.cc
-  void ClaimDue(int klass, size_t end, size_t max_bytes, size_t* bytes,
-                std::vector<OutboxMessage>* out);
-  void ClaimReady(int klass, size_t end, size_t max_bytes, size_t* bytes,
-                  std::vector<OutboxMessage>* out);
-  void ClaimUnread(int klass, size_t end, size_t max_bytes, size_t* bytes,
-                   std::vector<OutboxMessage>* out);
+  // spool_claim.cc
+  void ClaimDue(int klass, bool live, Claiming* claiming);
+  void ClaimReady(int klass, Claiming* claiming);
+  void ClaimHeld(int klass, Claiming* claiming);
+  void ClaimUnread(int klass, Claiming* claiming);
+  bool ClaimRow(StoredRow stored, Claiming* claiming) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayTakeMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Give(LoadedMessage loaded, bool backlog, Claiming* claiming)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Deliverable(LoadedMessage* loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // spool.cc
   void LeaveLocked(int64_t key, RemovalKind kind, std::string reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool SettleLocked(const Settlement& settlement) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t DueNanos(const Settlement& settlement) const;
   void ReportDamage(const std::string& what);
   void LogDamage(const DamageReport& report);
   int64_t SpoolNowMs() const;
   int64_t TimeToLiveMs(DataType type) const;
+  bool Ordered(DataType type) const;
+  LoadedMessage Load(SpoolRow row) const;
 
   // spool_writer.cc
   void Run();

@@ -1,8 +1,33 @@
 #include "core/spool/spool_index.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "absl/hash/hash.h"
 
 namespace viaduct::spool_internal {
+namespace {
+
+// While a message of a stream is in such a state, those behind it wait.
+bool HoldsUp(OutState state) { return state == OutState::kClaimed || state == OutState::kDelayed; }
+
+}  // namespace
+
+uint64_t StreamOf(int klass, const std::string& device, DataType type) {
+  return std::max<uint64_t>(
+      1, absl::Hash<std::tuple<int, std::string, DataType>>()(std::tuple(klass, device, type)));
+}
+
+OutEntry OutEntryOf(const LoadedMessage& loaded) {
+  OutEntry entry;
+  entry.has_attempt_row = loaded.has_attempt_row;
+  entry.attempts = loaded.message.attempts;
+  entry.rejects = loaded.rejects;
+  entry.bytes = loaded.bytes;
+  entry.stream = loaded.stream;
+  entry.spool_ms = loaded.spool_ms;
+  return entry;
+}
 
 LoadedMessage LoadedFrom(SpoolRow row) {
   constexpr int64_t kNanosPerMilli = 1'000'000;
@@ -23,10 +48,16 @@ LoadedMessage LoadedFrom(SpoolRow row) {
 void SpoolIndex::Restart(const SpoolState& state) {
   ready_messages_ = 0;
   ready_bytes_ = 0;
+  held_messages_ = 0;
+  held_bytes_ = 0;
+  for (auto& [stream, waiting] : streams_) waiting.held.clear();
+  absl::erase_if(streams_, [](const auto& stream) { return stream.second.out == 0; });
   for (int c = 0; c < kClasses; ++c) {
     const auto i = static_cast<size_t>(c);
     Class& klass = classes_[i];
     klass.ready.clear();
+    klass.held.clear();
+    klass.free.clear();
     klass.cursor = std::max(FirstKey(c), state.head[i]);
     klass.visible = MakeKey(static_cast<Priority>(c), state.next_sequence - 1);
     klass.unread = state.messages[i];
@@ -40,14 +71,68 @@ void SpoolIndex::Restart(const SpoolState& state) {
 OutEntry* SpoolIndex::Add(int64_t key, const OutEntry& entry) {
   const auto [it, added] = out_.insert_or_assign(key, entry);
   if (added && entry.state == OutState::kClaimed) ++claimed_;
+  if (entry.stream != 0 && HoldsUp(entry.state)) ++streams_[entry.stream].out;
   return &it->second;
 }
 
 void SpoolIndex::SetState(OutEntry* entry, OutState state) {
   if (entry->state == OutState::kClaimed) --claimed_;
+  const bool leaves = HoldsUp(entry->state) && !HoldsUp(state);
   entry->state = state;
   if (state == OutState::kClaimed) ++claimed_;
+  if (leaves) LeaveStream(entry->stream);
 }
+
+// ---- streams
+// -------------------------------------------------------------------------------------
+
+void SpoolIndex::LeaveStream(uint64_t stream) {
+  const auto found = streams_.find(stream);
+  if (stream == 0 || found == streams_.end()) return;
+  Stream& waiting = found->second;
+  if (waiting.out > 0) --waiting.out;
+  if (waiting.out > 0) return;
+  if (waiting.held.empty()) {
+    streams_.erase(found);
+  } else {
+    Of(*waiting.held.begin()).free.insert(*waiting.held.begin());
+  }
+}
+
+bool SpoolIndex::MayHold(const LoadedMessage& loaded) const {
+  return held_messages_ < limits_.max_ready_messages &&
+         held_bytes_ + loaded.message.envelope_json.size() <= limits_.max_ready_bytes;
+}
+
+void SpoolIndex::Hold(LoadedMessage loaded) {
+  const int64_t key = loaded.message.key;
+  ++held_messages_;
+  held_bytes_ += loaded.message.envelope_json.size();
+  streams_[loaded.stream].held.insert(key);
+  Of(key).held.emplace(key, std::move(loaded));
+}
+
+LoadedMessage SpoolIndex::Unhold(Class* klass, int64_t key) {
+  const auto found = klass->held.find(key);
+  LoadedMessage loaded = std::move(found->second);
+  klass->held.erase(found);
+  klass->free.erase(key);
+  --held_messages_;
+  held_bytes_ -= loaded.message.envelope_json.size();
+  streams_[loaded.stream].held.erase(key);
+  return loaded;
+}
+
+bool SpoolIndex::TakeHeld(int klass, LoadedMessage* loaded) {
+  Class& c = classes_[static_cast<size_t>(klass)];
+  if (c.free.empty()) return false;
+  *loaded = Unhold(&c, *c.free.begin());
+  Add(loaded->message.key, OutEntryOf(*loaded));
+  return true;
+}
+
+// ---- live messages
+// -------------------------------------------------------------------------------
 
 void SpoolIndex::Appended(LoadedMessage loaded) {
   const int64_t key = loaded.message.key;
@@ -57,11 +142,12 @@ void SpoolIndex::Appended(LoadedMessage loaded) {
   const size_t bytes = loaded.message.envelope_json.size();
   const bool room = ready_messages_ < limits_.max_ready_messages &&
                     ready_bytes_ + bytes <= limits_.max_ready_bytes;
-  if (klass.unread > 0 || !room) {  // Order: what is unread comes first.
+  const bool behind = loaded.stream != 0 && klass.unread > 0;  // Perhaps of others of its stream.
+  if (behind || !room) {
     ++klass.unread;
     return;
   }
-  klass.cursor = key + 1;
+  if (klass.unread == 0) klass.cursor = key + 1;
   ++ready_messages_;
   ready_bytes_ += bytes;
   klass.ready.push_back(std::move(loaded));
@@ -74,53 +160,112 @@ void SpoolIndex::AppendedUnread(int64_t key) {
   ++klass.unread;
 }
 
-void SpoolIndex::MoveDue(int64_t now_ns) {
-  for (const auto& [due, key] : delayed_) {
-    if (due > now_ns) return;
-    Of(key).due.insert(key);
-  }
+std::deque<LoadedMessage>::iterator SpoolIndex::FindReady(Class* klass, int64_t key) {
+  const auto at = std::lower_bound(
+      klass->ready.begin(), klass->ready.end(), key,
+      [](const LoadedMessage& loaded, int64_t k) { return loaded.message.key < k; });
+  return at != klass->ready.end() && at->message.key == key ? at : klass->ready.end();
 }
 
-bool SpoolIndex::TakeDue(int klass, int64_t* key, OutEntry** entry) {
+LoadedMessage SpoolIndex::PopReady(Class* klass) {
+  LoadedMessage loaded = std::move(klass->ready.front());
+  klass->ready.pop_front();
+  --ready_messages_;
+  ready_bytes_ -= loaded.message.envelope_json.size();
+  return loaded;
+}
+
+// The oldest live message is unread again. Not while the file is being read.
+void SpoolIndex::PutBack(Class* klass) {
+  const LoadedMessage loaded = PopReady(klass);
+  klass->cursor = std::min(klass->cursor, loaded.message.key);
+  ++klass->unread;
+}
+
+void SpoolIndex::DropStale(int klass, int64_t live_ms) {
   Class& c = classes_[static_cast<size_t>(klass)];
-  if (c.due.empty()) return false;
-  *key = *c.due.begin();
-  c.due.erase(c.due.begin());
-  *entry = Find(*key);
-  delayed_.erase({(*entry)->due_ns, *key});
-  SetState(*entry, OutState::kClaimed);
-  return true;
+  while (!c.ready.empty() && c.ready.front().spool_ms < live_ms) PutBack(&c);
 }
 
 bool SpoolIndex::TakeReady(int klass, LoadedMessage* loaded) {
   Class& c = classes_[static_cast<size_t>(klass)];
-  if (c.ready.empty()) return false;
-  *loaded = std::move(c.ready.front());
-  c.ready.pop_front();
-  --ready_messages_;
-  ready_bytes_ -= loaded->message.envelope_json.size();
-  OutEntry entry;
-  entry.bytes = loaded->bytes;
-  entry.has_attempt_row = loaded->has_attempt_row;
-  entry.attempts = loaded->message.attempts;
-  entry.rejects = loaded->rejects;
-  Add(loaded->message.key, entry);
+  while (!c.ready.empty()) {
+    const LoadedMessage& first = c.ready.front();
+    // What is unread below it may be of its stream.
+    const bool behind = first.stream != 0 && c.unread > 0 && c.cursor < first.message.key;
+    if (behind) {
+      PutBack(&c);
+    } else if (!Blocked(first.stream)) {
+      *loaded = PopReady(&c);
+      Add(loaded->message.key, OutEntryOf(*loaded));
+      return true;
+    } else if (MayHold(first)) {
+      Hold(PopReady(&c));
+    } else {
+      PutBack(&c);
+    }
+  }
+  return false;
+}
+
+// ---- delayed messages
+// ----------------------------------------------------------------------------
+
+void SpoolIndex::MoveDue(int64_t now_ns) {
+  while (!delayed_.empty() && delayed_.begin()->first <= now_ns) {
+    const int64_t key = delayed_.begin()->second;
+    delayed_.erase(delayed_.begin());
+    Of(key).due_live.insert(key);
+  }
+}
+
+bool SpoolIndex::TakeDue(int klass, bool live, int64_t live_ms, int64_t* key, OutEntry** entry) {
+  Class& c = classes_[static_cast<size_t>(klass)];
+  while (!c.due_live.empty() && Find(*c.due_live.begin())->spool_ms < live_ms) {
+    c.due_backlog.insert(*c.due_live.begin());
+    c.due_live.erase(c.due_live.begin());
+  }
+  absl::btree_set<int64_t>& due = live ? c.due_live : c.due_backlog;
+  if (due.empty()) return false;
+  *key = *due.begin();
+  due.erase(due.begin());
+  *entry = Find(*key);
+  SetState(*entry, OutState::kClaimed);
   return true;
 }
+
+size_t SpoolIndex::delayed() const {
+  size_t count = delayed_.size();
+  for (const Class& klass : classes_) count += klass.due_live.size() + klass.due_backlog.size();
+  return count;
+}
+
+// ---- the file
+// ------------------------------------------------------------------------------------
 
 UnreadRange SpoolIndex::Unread(int klass) const {
   const Class& c = classes_[static_cast<size_t>(klass)];
   return UnreadRange{c.cursor, c.visible, c.unread, c.appended};
 }
 
-bool SpoolIndex::TakeRead(int64_t key, const OutEntry& entry) {
+SpoolIndex::Take SpoolIndex::TakeRead(LoadedMessage* loaded) {
+  const int64_t key = loaded->message.key;
   Class& c = Of(key);
-  if (key < c.cursor || key > c.visible) return false;
+  if (key < c.cursor || key > c.visible) return Take::kPassed;
+  if (out_.contains(key) || c.held.contains(key) || FindReady(&c, key) != c.ready.end()) {
+    c.cursor = key + 1;
+    return Take::kPassed;
+  }
+  const bool blocked = Blocked(loaded->stream);
+  if (blocked && !MayHold(*loaded)) return Take::kFull;
   c.cursor = key + 1;
-  if (out_.contains(key)) return false;
   --c.unread;
-  Add(key, entry);
-  return true;
+  if (blocked) {
+    Hold(std::move(*loaded));
+    return Take::kPassed;
+  }
+  Add(key, OutEntryOf(*loaded));
+  return Take::kTaken;
 }
 
 bool SpoolIndex::CheckExhausted(int klass, const UnreadRange& range) const {
@@ -130,31 +275,35 @@ bool SpoolIndex::CheckExhausted(int klass, const UnreadRange& range) const {
 
 bool SpoolIndex::TakeWaiting(int64_t key, OutState state, uint64_t bytes) {
   Class& c = Of(key);
-  OutEntry* out = Find(key);
-  if (out != nullptr) {
+  if (OutEntry* const out = Find(key); out != nullptr) {
     if (out->state != OutState::kDelayed) return false;
     delayed_.erase({out->due_ns, key});
-    c.due.erase(key);
+    c.due_live.erase(key);
+    c.due_backlog.erase(key);
     SetState(out, state);
     return true;
   }
   OutEntry entry;
-  entry.state = state;
-  entry.bytes = bytes;
-  if (key >= c.cursor) {
-    if (key > c.visible) return false;
-    --c.unread;
+  if (c.held.contains(key)) {
+    const bool first = c.free.contains(key);
+    entry = OutEntryOf(Unhold(&c, key));
+    entry.state = state;
     Add(key, entry);
+    if (first && !HoldsUp(state)) LeaveStream(entry.stream);
     return true;
   }
-  const auto at = std::lower_bound(
-      c.ready.begin(), c.ready.end(), key,
-      [](const LoadedMessage& loaded, int64_t k) { return loaded.message.key < k; });
-  if (at == c.ready.end() || at->message.key != key) return false;
-  --ready_messages_;
-  ready_bytes_ -= at->message.envelope_json.size();
-  entry.has_attempt_row = at->has_attempt_row;
-  c.ready.erase(at);
+  if (const auto ready = FindReady(&c, key); ready != c.ready.end()) {
+    --ready_messages_;
+    ready_bytes_ -= ready->message.envelope_json.size();
+    entry = OutEntryOf(*ready);
+    c.ready.erase(ready);
+  } else if (key >= c.cursor && key <= c.visible) {
+    --c.unread;
+    entry.bytes = bytes;
+  } else {
+    return false;
+  }
+  entry.state = state;
   Add(key, entry);
   return true;
 }
@@ -169,7 +318,6 @@ void SpoolIndex::Delay(int64_t key, int64_t due_ns) {
   SetState(entry, OutState::kDelayed);
   entry->due_ns = due_ns;
   delayed_.insert({due_ns, key});
-  if (due_ns == 0) Of(key).due.insert(key);
 }
 
 void SpoolIndex::Leave(int64_t key, OutState state) { SetState(Find(key), state); }
@@ -177,17 +325,15 @@ void SpoolIndex::Leave(int64_t key, OutState state) { SetState(Find(key), state)
 void SpoolIndex::Erase(int64_t key) {
   const auto it = out_.find(key);
   if (it == out_.end()) return;
-  if (it->second.state == OutState::kClaimed) --claimed_;
+  if (HoldsUp(it->second.state)) SetState(&it->second, OutState::kLeaving);
   out_.erase(it);
 }
 
-bool SpoolIndex::HasWork() const {
-  return std::any_of(classes_.begin(), classes_.end(), [](const Class& c) {
-    return !c.ready.empty() || c.unread > 0 || !c.due.empty();
-  });
-}
-
 int64_t SpoolIndex::NextDue() const {
+  const bool due = std::any_of(classes_.begin(), classes_.end(), [](const Class& klass) {
+    return !klass.due_live.empty() || !klass.due_backlog.empty();
+  });
+  if (due) return 0;
   return delayed_.empty() ? Outbox::kNever : delayed_.begin()->first;
 }
 
@@ -195,8 +341,9 @@ std::array<int64_t, kClasses> SpoolIndex::Heads() const {
   std::array<int64_t, kClasses> heads{};
   for (int c = 0; c < kClasses; ++c) {
     const Class& klass = classes_[static_cast<size_t>(c)];
-    int64_t head = klass.ready.empty() ? klass.cursor
-                                       : std::min(klass.cursor, klass.ready.front().message.key);
+    int64_t head = klass.cursor;
+    if (!klass.ready.empty()) head = std::min(head, klass.ready.front().message.key);
+    if (!klass.held.empty()) head = std::min(head, klass.held.begin()->first);
     for (auto it = out_.lower_bound(FirstKey(c)); it != out_.end() && it->first < head; ++it) {
       if (it->second.state == OutState::kLeaving) continue;
       head = it->first;

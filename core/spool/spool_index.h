@@ -1,6 +1,9 @@
-// The order of what may be sent next, in memory: per priority a queue of messages that came
+// The order of what may be sent next, in memory: per priority a queue of live messages, which came
 // straight from the writer, the place up to which the file has been read, and every message that is
 // out. Internal to core/spool.
+//
+// Messages of one stream (a device and a type that is ordered) go one at a time: while one is out,
+// those that were read behind it are held.
 #pragma once
 
 #include <array>
@@ -11,6 +14,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "core/gateway/outbox.h"
 #include "core/spool/spool_format.h"
 
@@ -20,12 +24,16 @@ namespace viaduct::spool_internal {
 struct LoadedMessage {
   OutboxMessage message;
   int64_t spool_ms = 0;
-  uint64_t bytes = 0;  // As counted by the spool.
+  uint64_t bytes = 0;   // As counted by the spool.
+  uint64_t stream = 0;  // Its order is kept with others of the same; 0: with none.
   uint32_t rejects = 0;
   bool has_attempt_row = false;
 };
 
 LoadedMessage LoadedFrom(SpoolRow row);
+
+// Never 0. Two that meet in one number wait for each other without need, nothing else.
+uint64_t StreamOf(int klass, const std::string& device, DataType type);
 
 enum class OutState : uint8_t {
   kClaimed,
@@ -41,8 +49,12 @@ struct OutEntry {
   uint32_t attempts = 0;
   uint32_t rejects = 0;
   uint64_t bytes = 0;
-  int64_t due_ns = 0;  // While delayed.
+  uint64_t stream = 0;
+  int64_t spool_ms = 0;  // Of acceptance.
+  int64_t due_ns = 0;    // While delayed.
 };
+
+OutEntry OutEntryOf(const LoadedMessage& loaded);
 
 struct UnreadRange {
   int64_t first = 0;
@@ -56,9 +68,10 @@ class SpoolIndex {
  public:
   struct Limits {
     size_t max_out = 0;
-    size_t max_ready_messages = 0;
+    size_t max_ready_messages = 0;  // Live ones, and held ones once more.
     size_t max_ready_bytes = 0;
   };
+  enum class Take : uint8_t { kTaken, kPassed, kFull };
   explicit SpoolIndex(const Limits& limits) : limits_(limits) {}
 
   // Forgets the ready messages and starts reading the file anew; what is out stays out.
@@ -70,12 +83,18 @@ class SpoolIndex {
 
   // Moves delayed messages whose time has come to the front of their class.
   void MoveDue(int64_t now_ns);
-  // Takes the next due key of the class; its body must be read.
-  bool TakeDue(int klass, int64_t* key, OutEntry** entry);
+  // Takes the next due key of the class, of those accepted since `live_ms` or of the others; its
+  // body must be read.
+  bool TakeDue(int klass, bool live, int64_t live_ms, int64_t* key, OutEntry** entry);
+  // Live messages that were accepted before `live_ms` are unread again.
+  void DropStale(int klass, int64_t live_ms);
+  // Takes the next live message; those whose stream is not free are held or unread again.
   bool TakeReady(int klass, LoadedMessage* loaded);
+  bool TakeHeld(int klass, LoadedMessage* loaded);
   UnreadRange Unread(int klass) const;
-  // A row read from the file: false when it is out already, or not to be taken.
-  bool TakeRead(int64_t key, const OutEntry& entry);
+  // A row read from the file. kPassed: it is out already, or not to be taken, or is held now;
+  // kFull: no more can be held, reading must end before it.
+  Take TakeRead(LoadedMessage* loaded);
   // After reading a range to its end: false when rows are missing in the file.
   bool CheckExhausted(int klass, const UnreadRange& range) const;
   // Takes a message that waits, wherever it waits, for removal. False: it is out or unknown.
@@ -89,11 +108,10 @@ class SpoolIndex {
   bool Unpassed(int64_t key) { return key >= Of(key).cursor; }
 
   bool Full() const { return out_.size() >= limits_.max_out; }
-  bool HasWork() const;  // Something could be claimed now, but for Full().
   int64_t NextDue() const;
   std::array<int64_t, kClasses> Heads() const;
   size_t claimed() const { return claimed_; }
-  size_t delayed() const { return delayed_.size(); }
+  size_t delayed() const;
   // For recovery: every entry that is out.
   template <typename Fn>
   void ForEachOut(Fn fn) {
@@ -102,24 +120,42 @@ class SpoolIndex {
 
  private:
   struct Class {
-    std::deque<LoadedMessage> ready;
-    int64_t cursor = 0;   // Rows below are ready, out or gone.
-    int64_t visible = 0;  // Last key announced by Appended.
-    int64_t unread = 0;   // Rows in [cursor, visible] that are neither ready nor out.
+    std::deque<LoadedMessage> ready;  // By key; also above the cursor.
+    int64_t cursor = 0;               // Rows below are ready, held, out or gone.
+    int64_t visible = 0;              // Last key announced by Appended.
+    int64_t unread = 0;               // Rows in [cursor, visible] that are none of these.
     int64_t appended = 0;
-    absl::btree_set<int64_t> due;
+    absl::btree_set<int64_t> due_live;
+    absl::btree_set<int64_t> due_backlog;
+    absl::btree_map<int64_t, LoadedMessage> held;
+    absl::btree_set<int64_t> free;  // Of the held ones: nothing is before them any more.
+  };
+  struct Stream {
+    uint32_t out = 0;  // 1, but for messages of before a restart of the index.
+    absl::btree_set<int64_t> held;
   };
 
   Class& Of(int64_t key) { return classes_[static_cast<size_t>(KeyClass(key))]; }
   OutEntry* Add(int64_t key, const OutEntry& entry);
   void SetState(OutEntry* entry, OutState state);
+  bool Blocked(uint64_t stream) const { return stream != 0 && streams_.contains(stream); }
+  void LeaveStream(uint64_t stream);
+  bool MayHold(const LoadedMessage& loaded) const;
+  void Hold(LoadedMessage loaded);
+  LoadedMessage Unhold(Class* klass, int64_t key);
+  std::deque<LoadedMessage>::iterator FindReady(Class* klass, int64_t key);
+  LoadedMessage PopReady(Class* klass);
+  void PutBack(Class* klass);
 
   const Limits limits_;
   std::array<Class, kClasses> classes_;
   size_t ready_messages_ = 0;
   size_t ready_bytes_ = 0;
+  size_t held_messages_ = 0;
+  size_t held_bytes_ = 0;
+  absl::flat_hash_map<uint64_t, Stream> streams_;  // Of which something is out or held.
   absl::btree_map<int64_t, OutEntry> out_;
-  std::set<std::pair<int64_t, int64_t>> delayed_;  // (due, key), those in a class's `due` included.
+  std::set<std::pair<int64_t, int64_t>> delayed_;  // (due, key) of those that are not due yet.
   size_t claimed_ = 0;
 };
 

@@ -77,7 +77,80 @@ TEST_F(SpoolTest, OrderSurvivesARestart) {
   EXPECT_THAT(Claim(2), ElementsAre("h1", "n1"));  // Claimed but not settled: comes again.
   Reopen();
   Put("h2", Priority::kHigh);
-  EXPECT_THAT(Claim(10), ElementsAre("h1", "h2", "n1", "n2", "n3"));
+  EXPECT_THAT(Claim(10), ElementsAre("h2", "h1", "n1", "n2", "n3"));  // h2 is live.
+}
+
+TEST_F(SpoolTest, LiveGoesBeforeTheBacklogOfItsPriority) {
+  Open();
+  Put("old1");
+  Put("old2");
+  clock_.Advance(absl::Seconds(6));
+  Put("new1");
+  Put("low", Priority::kLow);
+  Put("new2");
+  std::vector<OutboxMessage> messages = ClaimAll(spool_.get());
+  EXPECT_THAT(Ids(messages), ElementsAre("new1", "new2", "old1", "old2", "low"));
+  EXPECT_FALSE(messages[0].backlog);
+  EXPECT_TRUE(messages[2].backlog);
+  EXPECT_FALSE(messages[4].backlog);
+}
+
+TEST_F(SpoolTest, NoMoreOfTheBacklogIsGivenThanAsked) {
+  Open();
+  for (const char* id : {"a", "b", "c"}) Put(id);
+  clock_.Advance(absl::Seconds(6));
+  Put("new");
+  std::vector<OutboxMessage> messages;
+  ClaimLimits limits{10, 1 << 20};
+  limits.backlog = 2;
+  limits.live = 0;
+  EXPECT_EQ(spool_->Claim(limits, &messages), 2u);
+  EXPECT_THAT(Ids(messages), ElementsAre("a", "b"));
+  // What was given back late is backlog, too.
+  SettleAll(spool_.get(), messages, SettleKind::kRelease);
+  messages.clear();
+  limits.backlog = 1;
+  limits.live = 10;
+  EXPECT_EQ(spool_->Claim(limits, &messages), 2u);
+  EXPECT_THAT(Ids(messages), ElementsAre("new", "a"));
+}
+
+TEST_F(SpoolTest, AnOrderedTypeGoesOneAtATimeByDevice) {
+  options_.ordered[static_cast<size_t>(DataType::kDetection)] = true;
+  Open();
+  const auto put = [&](const std::string& id, const std::string& device, Priority priority) {
+    Envelope envelope = TestEnvelope(id, priority);
+    envelope.edge_device_id = device;
+    ASSERT_TRUE(AppendOne(spool_.get(), std::move(envelope)).ok());
+  };
+  put("a1", "A", Priority::kLow);
+  put("a2", "A", Priority::kHigh);  // Does not overtake.
+  put("b1", "B", Priority::kNormal);
+  put("a3", "A", Priority::kNormal);
+  Put("health", Priority::kNormal, DataType::kHealth);  // Of a type that is not ordered.
+  const std::vector<OutboxMessage> first = ClaimAll(spool_.get());
+  EXPECT_THAT(Ids(first), ElementsAre("a1", "b1", "health"));
+  SettleAll(spool_.get(), {first[0]}, SettleKind::kRetry, 1'000'000'000, "busy");
+  EXPECT_THAT(Claim(10), ElementsAre()) << "what failed holds up what follows";
+  clock_.Advance(absl::Seconds(1));
+  const std::vector<OutboxMessage> again = ClaimAll(spool_.get());
+  EXPECT_THAT(Ids(again), ElementsAre("a1"));
+  SettleAll(spool_.get(), again, SettleKind::kConfirmed);
+  EXPECT_THAT(Claim(10), ElementsAre("a2"));
+  Reopen();
+  EXPECT_THAT(Claim(10), ElementsAre("a2", "b1", "health"));
+}
+
+TEST_F(SpoolTest, ADeadLetterLetsItsStreamGoOn) {
+  options_.ordered[static_cast<size_t>(DataType::kDetection)] = true;
+  options_.max_rejects = 1;
+  Open();
+  Put("poison");
+  Put("good");
+  const std::vector<OutboxMessage> first = ClaimAll(spool_.get());
+  EXPECT_THAT(Ids(first), ElementsAre("poison"));
+  SettleAll(spool_.get(), first, SettleKind::kReject, 0, "no");
+  EXPECT_THAT(Claim(10), ElementsAre("good"));
 }
 
 TEST_F(SpoolTest, ConfirmedIsForgottenAlsoAfterARestart) {

@@ -74,7 +74,7 @@ inline absl::Status AppendOne(Spool* spool, Envelope envelope) {
 
 inline std::vector<OutboxMessage> ClaimAll(Spool* spool, size_t max = 100'000) {
   std::vector<OutboxMessage> messages;
-  while (messages.size() < max && spool->Claim(max - messages.size(), 64u << 20, &messages) > 0) {
+  while (messages.size() < max && spool->Claim({max - messages.size(), 64u << 20}, &messages) > 0) {
   }
   return messages;
 }

@@ -367,7 +367,7 @@ bool Spool::Impl::PublishRows(Work* work, Effects* effects) {
         ++refused_;
         continue;
       }
-      index_.Appended(spool_internal::LoadedFrom(std::move(group.rows[i])));
+      index_.Appended(Load(std::move(group.rows[i])));
       ready = true;
     }
     queued_messages_ -= group.rows.size();

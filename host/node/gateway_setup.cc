@@ -50,6 +50,7 @@ DispatcherOptions MakeDispatcherOptions(const GatewayOptions& gateway) {
   options.max_attempts = gateway.fallback.max_attempts;
   options.retry_budget.share = gateway.retry_budget.share;
   options.retry_budget.per_second = gateway.retry_budget.per_second;
+  options.backlog_per_second = gateway.backlog.per_second;
   return options;
 }
 

@@ -45,6 +45,8 @@ SpoolOptions OptionsOf(const NodeConfig& config) {
   options.time_to_live = {config.spool.detection_time_to_live, config.spool.health_time_to_live,
                           config.spool.config_time_to_live, config.spool.control_time_to_live};
   options.max_rejects = config.gateway.max_rejects;
+  options.live_age = config.gateway.backlog.after;
+  options.ordered = config.gateway.ordered;
   return options;
 }
 

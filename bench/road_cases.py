@@ -1,0 +1,144 @@
+"""The road from an edge to its server, measured end to end; see README.md."""
+
+import json
+
+from cases import MIB, leave, road, row
+from harness import Failure, monotonic, say, wait_for
+from measure import median
+
+
+def edge_rate(trial, args):
+    """gRPC stream into the edge as fast as it takes them, until all are committed on the server."""
+    runs = []
+    for number in range(args.pairs):
+        server, edge = road(trial, f"r{number}")
+        cpu = [n.cpu_seconds() for n in (edge, server)]
+        begin = monotonic()
+        result = trial.grpc_load(edge, ledger=False, seconds=args.seconds, window=8192,
+                                 frame=256, drain_seconds=30).result()
+        wait_for(lambda: server.total_detections() >= result["accepted"], 120,
+                 "the road to drain", 0.005)
+        seconds = monotonic() - begin
+        cpu = [n.cpu_seconds() - c for n, c in zip((edge, server), cpu)]
+        runs.append({"accepted_per_second": result["per_second"],
+                     "committed_per_second": result["accepted"] / seconds,
+                     "edge_cpu_us": cpu[0] / result["accepted"] * 1e6,
+                     "server_cpu_us": cpu[1] / result["accepted"] * 1e6,
+                     "edge_rss_mib": edge.rss_kib() / MIB, "server_rss_mib": server.rss_kib() / MIB})
+        say(f"road, round {number + 1}: {runs[-1]['committed_per_second']:.0f}/s committed")
+        leave(edge, server)
+    def middle(key):
+        return median([r[key] for r in runs])
+
+    return {"title": "Edge gRPC stream -> synced -> REST -> committed on the server, two cores for "
+                     "generator, edge and server together", "detail": runs, "rows": [
+                row("committed on the server, sustained", middle("committed_per_second"), "/s",
+                    20000),
+                row("accepted by the edge meanwhile", middle("accepted_per_second"), "/s"),
+                row("CPU a message, edge", middle("edge_cpu_us"), "us", None, "less"),
+                row("CPU a message, server", middle("server_cpu_us"), "us", None, "less"),
+                row("resident, edge", middle("edge_rss_mib"), "MiB", None, "less"),
+                row("resident, server", middle("server_rss_mib"), "MiB", None, "less")]}
+
+
+def edge_latency(trial, args):
+    """1,000 messages a second; from the moment each is due at the generator to the moment the
+    server's Subscribe stream tells the same generator that it is committed. One clock, no polling;
+    the way of that news back is included."""
+    runs = []
+    for number in range(args.pairs):
+        server, edge = road(trial, f"l{number}")
+        result = trial.grpc_load(edge, "--watch", server.control, ledger=False, rate=1000,
+                                 seconds=max(args.seconds, 5), window=8192, frame=64,
+                                 drain_seconds=10).result()
+        if result["answers"].get("commits heard", 0) < result["accepted"]:
+            raise Failure(f"commits not heard: {result}")
+        runs.append(result["latency_ms"])
+        say(f"latency, round {number + 1}: p50 {runs[-1]['p50']:.2f} ms, p99 {runs[-1]['p99']:.2f}")
+        leave(edge, server)
+    return {"title": "The same road at 1,000 messages/s: camera to committed on the server",
+            "detail": runs, "rows": [
+                row("p50", median([r["p50"] for r in runs]), "ms", 1, "less"),
+                row("p99", median([r["p99"] for r in runs]), "ms", 5, "less"),
+                row("p99.9", median([r["p999"] for r in runs]), "ms", None, "less")]}
+
+
+def await_empty(edge, server, messages, seconds):
+    """How long until so many messages are committed, with the clock running."""
+    begin = monotonic()
+    wait_for(lambda: server.total_detections() >= messages, seconds, "the back-log to drain", 0.01)
+    return monotonic() - begin
+
+
+def fill(trial, edge, messages):
+    """Accepted by the edge while its server is away."""
+    result = trial.grpc_load(edge, ledger=False, seconds=600, messages=messages, window=16384,
+                             frame=256, drain_seconds=60).result(660)
+    if result["accepted"] != messages:
+        raise Failure(f"filling the edge: {result}")
+    return result["per_second"]
+
+
+def live_load(trial, edge, server, seconds):
+    """1,000 messages a second, as in edge_latency."""
+    return trial.grpc_load(edge, "--watch", server.control, ledger=False, rate=1000,
+                           seconds=seconds, window=8192, frame=64, drain_seconds=10)
+
+
+def backlog_round(trial, args, number):
+    server, edge = road(trial, f"b{number}")
+    idle = live_load(trial, edge, server, max(args.seconds, 5)).result()
+    stored = server.total_detections()
+    figures = {"idle": idle["latency_ms"]}
+    # The drain alone: what the road can do at most.
+    server.kill()
+    fill(trial, edge, args.backlog // 4)
+    server.start()
+    alone = args.backlog // 4
+    figures["drain_alone"] = alone / await_empty(edge, server, stored + alone, 600)
+    server.kill()
+    figures["fill"] = fill(trial, edge, args.backlog)
+    server.start()
+    stored += alone
+    wait_for(lambda: server.total_detections() > stored, 60, "the drain to begin", 0.01)
+    before, begin = server.total_detections(), monotonic()
+    live = live_load(trial, edge, server, max(args.seconds, 15)).result()
+    drained, took = server.total_detections() - before, monotonic() - begin
+    figures["drain_beside"] = drained / took
+    figures["live"] = live["latency_ms"]
+    if live["answers"].get("commits heard", 0) < live["accepted"]:
+        raise Failure(f"commits not heard: {live}")
+    if server.total_detections() >= stored + args.backlog + live["accepted"]:
+        raise Failure("the back-log was gone before the measurement ended: give more --backlog")
+    await_empty(edge, server, stored + args.backlog + live["accepted"], 900)
+    figures["edge_rss_mib"] = edge.rss_kib() / MIB
+    leave(edge, server)
+    return figures
+
+
+def backlog(trial, args):
+    """What is live while a back-log drains over the same road, beside the same road with nothing
+    else, and the drain beside the same drain with nothing live."""
+    runs = []
+    for number in range(max(1, args.pairs // 3)):
+        runs.append(backlog_round(trial, args, number))
+        say(f"back-log, round {number + 1}: {json.dumps(runs[-1])}")
+
+    def middle(read):
+        return median([read(r) for r in runs])
+
+    return {"title": f"1,000 live messages/s while {args.backlog} of the back-log drain",
+            "detail": runs, "rows": [
+                row("live p99 beside the drain, to that of the idle road",
+                    middle(lambda r: r["live"]["p99"] / r["idle"]["p99"]), "x", 2, "less"),
+                row("live p50 / idle p50",
+                    middle(lambda r: r["live"]["p50"] / r["idle"]["p50"]), "x", None, "less"),
+                row("live p99", middle(lambda r: r["live"]["p99"]), "ms", None, "less"),
+                row("idle p99", middle(lambda r: r["idle"]["p99"]), "ms", None, "less"),
+                row("committed beside what is live, to the drain alone",
+                    middle(lambda r: r["drain_beside"] / r["drain_alone"]), "x", 0.8),
+                row("committed, live and back-log together",
+                    middle(lambda r: r["drain_beside"]), "/s"),
+                row("the drain alone", middle(lambda r: r["drain_alone"]), "/s"),
+                row("accepted while the server is away", middle(lambda r: r["fill"]), "/s"),
+                row("resident, edge", middle(lambda r: r["edge_rss_mib"]), "MiB", None, "less")]}

@@ -1,0 +1,256 @@
+// Which messages go, and over which link: the half of DispatchCore that looks at the links, claims,
+// lets the selector choose and delivers.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/string_view.h"
+#include "core/gateway/dispatch_core.h"
+
+namespace viaduct {
+namespace {
+
+constexpr int kConfirmTimes = 2;  // The time of a delivery in those of the link itself.
+constexpr int64_t kNanosPerSecond = 1'000'000'000;
+// Of what goes, so much is of the backlog, also when there is more than enough of what is live.
+constexpr double kBacklogShare = 0.1;
+// Of what a link can have under way, so much may be of the backlog.
+constexpr size_t kBacklogQuarters = 3;
+constexpr double kMeanStep = 0.02;
+
+int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
+
+}  // namespace
+
+// Returns what the links would take together.
+DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
+  views_.resize(links_.size());
+  Room total;
+  for (size_t i = 0; i < links_.size(); ++i) {
+    LinkState& state = *links_[i];
+    if (state.blocked && state.blocked_until_ns <= now) state.blocked = false;
+    const BreakerState breaker = state.breaker.state(now);
+    state.counters->breaker.store(breaker, std::memory_order_relaxed);
+    const bool ready = state.link->ready();
+    state.counters->meter.NoteReady(ready && breaker != BreakerState::kOpen, now);
+    LinkView& view = views_[i];
+    Describe(state, now, &view);
+    state.timeout_ns = std::max(Nanos(options_.delivery_timeout),
+                                Nanos(state.link->confirm_timeout() * kConfirmTimes));
+    state.counters->ready.store(ready, std::memory_order_relaxed);
+    view.ready = ready && breaker != BreakerState::kOpen;
+    if (!view.ready || state.blocked) continue;
+    view.room = std::min(state.link->credit(), state.table.room());
+    if (breaker == BreakerState::kHalfOpen) {
+      view.room = view.in_flight == 0 ? std::min<size_t>(view.room, 1) : 0;
+    }
+    view.backlog_room = BacklogRoom(state, view.room);
+    total.messages += view.room;
+    total.backlog += view.backlog_room;
+  }
+  return total;
+}
+
+// As much as leaves the link to what is live, and one at least, so that it goes on.
+size_t DispatchCore::BacklogRoom(const LinkState& state, size_t room) {
+  const size_t capacity = room + state.table.active();
+  const size_t most = std::max<size_t>(capacity / 4 * kBacklogQuarters, 1);
+  const size_t active = state.table.active_backlog();
+  if (room == 0 || active >= most) return 0;
+  const uint64_t window = state.backlog.bytes();
+  const uint64_t under_way = state.table.active_bytes();
+  const size_t fits =
+      window <= under_way
+          ? 0
+          : static_cast<size_t>(static_cast<double>(window - under_way) / state.mean_bytes);
+  const bool idle = window == 0 ? state.table.active() == 0 : active == 0;
+  return std::min({room, most - active, std::max<size_t>(fits, idle ? 1 : 0)});
+}
+
+void DispatchCore::Describe(const LinkState& state, int64_t now, LinkView* view) const {
+  view->name = state.link->name();
+  view->plugin = state.traits.plugin;
+  view->metered = state.traits.metered;
+  view->cost_per_mb = state.traits.cost_per_mb;
+  view->model = &state.model;
+  const LinkReading reading = state.counters->meter.Read(now);
+  view->quality = reading.quality;
+  view->score = reading.score;
+  view->measured_ns = reading.measured_ns;
+  view->in_flight = state.table.active();
+  view->in_flight_bytes = state.table.active_bytes();
+  view->room = 0;
+  view->backlog_room = 0;
+}
+
+Explanation DispatchCore::Explain(SelectorMessage message) {
+  message.now_ns = clock_->MonotonicNanos();
+  UpdateViews(message.now_ns);
+  return selector_->Explain(message, views_);
+}
+
+std::vector<LinkSwitch> DispatchCore::TakeSwitches() {
+  std::vector<LinkSwitch> out;
+  std::swap(out, switches_);
+  return out;
+}
+
+void DispatchCore::NoteChoice(const SelectorMessage& facts, const Choice& choice) {
+  if (choice.momentary) return;
+  const LinkView& now = views_[static_cast<size_t>(choice.link)];
+  std::string& chosen = chosen_[MessageKind(facts)];
+  if (chosen == now.name) return;
+  LinkSwitch change;
+  change.from = chosen;
+  change.to = std::string(now.name);
+  change.priority = facts.priority;
+  change.bytes = facts.bytes;
+  const auto old = std::find_if(views_.begin(), views_.end(),
+                                [&](const LinkView& view) { return view.name == chosen; });
+  if (chosen.empty()) {
+    change.why = "the first choice";
+  } else if (old == views_.end()) {
+    change.why = absl::StrCat(chosen, " is gone");
+  } else {
+    change.why = absl::StrCat(chosen, old->ready ? " is no longer the best" : " is not ready");
+  }
+  chosen = change.to;
+  if (switches_.size() >= kMaxSwitches) switches_.erase(switches_.begin());
+  switches_.push_back(std::move(change));
+}
+
+// Claims what the links would take and offers it; true when there may be more.
+bool DispatchCore::Pump(int64_t now) {
+  const Room room = UpdateViews(now);
+  if (room.messages == 0) return false;
+  ClaimSome(room, now);
+  size_t assigned = 0;
+  for (size_t i = 0; i < claimed_.size(); ++i) assigned += Assign(i, now) ? 1 : 0;
+  for (size_t i = 0; i < links_.size(); ++i) DeliverBatch(i, now);
+  FlushSettlements();
+  return assigned > 0;
+}
+
+// What is live comes first, but its share is kept for the backlog.
+void DispatchCore::ClaimSome(const Room& room, int64_t now) {
+  claimed_.clear();
+  ClaimLimits limits;
+  limits.messages = std::min(room.messages, options_.batch * links_.size());
+  limits.bytes = options_.max_claim_bytes;
+  limits.backlog = std::min(room.backlog, backlog_pace_.Available(now));
+  backlog_share_ = std::min(backlog_share_ + kBacklogShare * static_cast<double>(limits.messages),
+                            static_cast<double>(options_.batch));
+  const size_t kept =
+      std::min({static_cast<size_t>(backlog_share_), limits.backlog, limits.messages});
+  limits.live = limits.messages - kept;
+  const size_t got = outbox_->Claim(limits, &claimed_);
+  const auto backlog = static_cast<size_t>(
+      std::count_if(claimed_.begin(), claimed_.end(),
+                    [](const OutboxMessage& message) { return message.backlog; }));
+  if (backlog < kept) {  // There is no more of it.
+    backlog_share_ = 0;
+    limits.messages -= got;
+    limits.backlog = 0;
+    limits.live = limits.messages;
+    outbox_->Claim(limits, &claimed_);
+  } else {
+    backlog_share_ = std::max(0.0, backlog_share_ - static_cast<double>(backlog));
+  }
+}
+
+OutboundMessage DispatchCore::Outbound(const OutboxMessage& message) const {
+  OutboundMessage out;
+  out.message_id = message.message_id;
+  out.edge_device_id = message.edge_device_id;
+  out.envelope_json = message.envelope_json;
+  out.payload_json = PayloadOf(message.envelope_json);
+  out.data_type = message.data_type;
+  out.priority = message.priority;
+  out.attempt = message.attempts + 1;
+  out.timestamp_ns = message.captured_ns;
+  out.deadline_monotonic_ns = message.deadline_monotonic_ns;
+  return out;
+}
+
+// False: no link takes it now.
+bool DispatchCore::Assign(size_t index, int64_t now) {
+  const OutboxMessage& message = claimed_[index];
+  SelectorMessage facts;
+  facts.bytes = message.envelope_json.size();
+  facts.data_type = message.data_type;
+  facts.priority = message.priority;
+  facts.backlog = message.backlog;
+  facts.attempts = message.attempts;
+  facts.now_ns = now;
+  if (message.attempts == 0) {
+    retry_budget_.OnFirst();
+  } else {
+    const auto tried = tried_.find(message.key);
+    facts.tried = tried == tried_.end() ? 0 : tried->second;
+  }
+  const Choice choice = selector_->Pick(facts, views_);
+  if (choice.link < 0 || static_cast<size_t>(choice.link) >= views_.size() ||
+      !HasRoom(facts, views_[static_cast<size_t>(choice.link)])) {
+    // Out of the way of others for a moment.
+    Settle(message.key, SettleKind::kRelease, kBlockedNs);
+    return false;
+  }
+  NoteChoice(facts, choice);
+  const auto link = static_cast<size_t>(choice.link);
+  LinkView& view = views_[link];
+  --view.room;
+  view.backlog_room = std::min(view.backlog_room - (message.backlog ? 1 : 0), view.room);
+  if (message.backlog) backlog_pace_.Spend(1);
+  ++view.in_flight;
+  view.in_flight_bytes += facts.bytes;
+  LinkState& state = *links_[link];
+  state.mean_bytes += kMeanStep * (static_cast<double>(facts.bytes) - state.mean_bytes);
+  OutboundMessage out = Outbound(message);
+  Delivery delivery;
+  delivery.key = message.key;
+  delivery.attempts = message.attempts;
+  delivery.bytes = static_cast<uint32_t>(message.envelope_json.size());
+  delivery.backlog = message.backlog;
+  delivery.sent_ns = clock_->MonotonicNanos();
+  delivery.bytes_ahead = state.table.active_bytes();
+  const uint64_t bytes = delivery.bytes_ahead + delivery.bytes;
+  delivery.deadline_ns = delivery.sent_ns + state.timeout_ns +
+                         static_cast<int64_t>(bytes / kSlowestBytes) * kNanosPerSecond;
+  delivery.message_deadline_ns = message.deadline_monotonic_ns;
+  delivery.tried = facts.tried;
+  out.token = state.table.Add(delivery);
+  state.batch.push_back(out);
+  state.batch_sources.push_back(index);
+  return true;
+}
+
+void DispatchCore::DeliverBatch(size_t link_index, int64_t now) {
+  LinkState& state = *links_[link_index];
+  if (state.batch.empty()) return;
+  const absl::Span<const OutboundMessage> all = state.batch;
+  size_t taken = 0;
+  while (taken < all.size()) {
+    const auto part = all.subspan(taken, options_.batch);
+    // A link that claims to have taken more than it was offered took what it was offered.
+    const size_t took = std::min(state.link->Deliver(part), part.size());
+    for (size_t i = 0; i < took; ++i) {
+      Count(&state.counters->bytes_sent, part[i].envelope_json.size());
+      state.counters->queue.Add(claimed_[state.batch_sources[taken + i]].queued_ns);
+    }
+    taken += took;
+    if (took == part.size()) continue;
+    state.blocked = true;
+    state.blocked_until_ns = now + kBlockedNs;
+    break;
+  }
+  Count(&state.counters->sent, taken);
+  for (size_t i = taken; i < all.size(); ++i) {
+    state.table.TakeBack(all[i].token);
+    Settle(claimed_[state.batch_sources[i]].key, SettleKind::kRelease);
+  }
+  state.counters->in_flight.store(state.table.active(), std::memory_order_relaxed);
+  state.batch.clear();
+  state.batch_sources.clear();
+}
+
+}  // namespace viaduct

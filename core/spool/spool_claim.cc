@@ -1,0 +1,187 @@
+// What the dispatcher takes: what is live from memory, the backlog from the file.
+#include <algorithm>
+#include <utility>
+
+#include "core/spool/spool_impl.h"
+
+namespace viaduct {
+
+using spool_internal::kClasses;
+using spool_internal::UnreadRange;
+
+namespace {
+
+constexpr int64_t kNanosPerMilli = 1'000'000;
+constexpr size_t kRowsPerRead = 512;
+constexpr int64_t kRereadNs = 1'000 * kNanosPerMilli;
+
+}  // namespace
+
+size_t Spool::Impl::Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) {
+  const size_t before = out->size();
+  Claiming claiming;
+  claiming.left = limits;
+  claiming.live_ms = SpoolNowMs() - absl::ToInt64Milliseconds(options_.live_age);
+  claiming.out = out;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (closing_) return 0;
+    index_.MoveDue(clock_->MonotonicNanos());
+  }
+  for (int c = 0; c < kClasses; ++c) {
+    ClaimDue(c, /*live=*/true, &claiming);
+    ClaimReady(c, &claiming);
+    ClaimDue(c, /*live=*/false, &claiming);
+    ClaimHeld(c, &claiming);
+    ClaimUnread(c, &claiming);
+  }
+  bool wake = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    wake = !queue_.removals.empty();  // Expired or damaged ones.
+  }
+  if (wake) waker_.Wake();
+  return out->size() - before;
+}
+
+// Sets the deadline; false when it has passed.
+bool Spool::Impl::Deliverable(LoadedMessage* loaded) {
+  loaded->message.queued_ns = (SpoolNowMs() - loaded->spool_ms) * kNanosPerMilli;
+  const int64_t life_ms = TimeToLiveMs(loaded->message.data_type);
+  if (life_ms == 0) return true;
+  const int64_t left_ms = loaded->spool_ms + life_ms - SpoolNowMs();
+  if (left_ms <= 0) return false;
+  constexpr int64_t kMaxLeftMs = Outbox::kNever / kNanosPerMilli / 4;
+  loaded->message.deadline_monotonic_ns =
+      clock_->MonotonicNanos() + std::min(left_ms, kMaxLeftMs) * kNanosPerMilli;
+  return true;
+}
+
+// Gives away a message that the index has let out, unless its time is over.
+void Spool::Impl::Give(LoadedMessage loaded, bool backlog, Claiming* claiming) {
+  if (!Deliverable(&loaded)) return LeaveLocked(loaded.message.key, RemovalKind::kExpired, "");
+  const size_t bytes = loaded.message.envelope_json.size();
+  claiming->left.bytes -= std::min(claiming->left.bytes, bytes);
+  --claiming->left.messages;
+  --(backlog ? claiming->left.backlog : claiming->left.live);
+  loaded.message.backlog = backlog;
+  claiming->out->push_back(std::move(loaded.message));
+}
+
+bool Spool::Impl::MayTakeMore() {
+  claim_was_full_ = claim_was_full_ || index_.Full();
+  return !index_.Full();
+}
+
+void Spool::Impl::ClaimDue(int klass, bool live, Claiming* claiming) {
+  while (claiming->more(!live)) {
+    absl::MutexLock read(&read_mutex_);
+    int64_t key = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      OutEntry* entry = nullptr;
+      if (!index_.TakeDue(klass, live, claiming->live_ms, &key, &entry)) return;
+      if (entry->ghost) {
+        LeaveLocked(key, RemovalKind::kExpired, "");
+        continue;
+      }
+    }
+    absl::StatusOr<absl::optional<StoredRow>> stored =
+        reader_ == nullptr ? absl::UnavailableError("spool: being repaired")
+                           : reader_->ReadRow(key);
+    absl::MutexLock lock(&mutex_);
+    if (!stored.ok() || !stored->has_value()) {
+      index_.Delay(key, clock_->MonotonicNanos() + kRereadNs);
+      if ((!stored.ok() && absl::IsDataLoss(stored.status())) || stored.ok()) {
+        if (queue_.damage.empty()) queue_.damage = "spool: a claimed row is missing or unreadable";
+        waker_.Wake();
+      }
+      return;
+    }
+    if (!(*stored)->intact) {
+      LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
+      continue;
+    }
+    LoadedMessage loaded = spool_internal::LoadedFrom(std::move((*stored)->row));
+    loaded.message.attempts = index_.Find(key)->attempts;
+    Give(std::move(loaded), !live, claiming);
+  }
+}
+
+void Spool::Impl::ClaimReady(int klass, Claiming* claiming) {
+  absl::MutexLock lock(&mutex_);
+  index_.DropStale(klass, claiming->live_ms);
+  LoadedMessage loaded;
+  while (claiming->more(/*backlog=*/false) && MayTakeMore() && index_.TakeReady(klass, &loaded)) {
+    Give(std::move(loaded), /*backlog=*/false, claiming);
+  }
+}
+
+void Spool::Impl::ClaimHeld(int klass, Claiming* claiming) {
+  absl::MutexLock lock(&mutex_);
+  LoadedMessage loaded;
+  while (claiming->more(/*backlog=*/true) && MayTakeMore() && index_.TakeHeld(klass, &loaded)) {
+    Give(std::move(loaded), /*backlog=*/true, claiming);
+  }
+}
+
+// False: reading must end here.
+bool Spool::Impl::ClaimRow(StoredRow stored, Claiming* claiming) {
+  const int64_t key = stored.row.key;
+  LoadedMessage loaded = Load(std::move(stored.row));
+  if (!stored.intact) loaded.stream = 0;  // Its device is not to be believed.
+  loaded.bytes = stored.bytes;
+  loaded.message.attempts = stored.attempt.attempts;
+  loaded.rejects = stored.attempt.rejects;
+  loaded.has_attempt_row = stored.attempt.attempts > 0;
+  switch (index_.TakeRead(&loaded)) {
+    case SpoolIndex::Take::kFull:
+      return false;
+    case SpoolIndex::Take::kPassed:
+      return true;
+    case SpoolIndex::Take::kTaken:
+      break;
+  }
+  if (stored.intact) {
+    Give(std::move(loaded), /*backlog=*/true, claiming);
+  } else {
+    LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
+  }
+  return claiming->more(/*backlog=*/true) && MayTakeMore();
+}
+
+void Spool::Impl::ClaimUnread(int klass, Claiming* claiming) {
+  while (claiming->more(/*backlog=*/true)) {
+    UnreadRange unread;
+    absl::MutexLock read(&read_mutex_);
+    {
+      absl::MutexLock lock(&mutex_);
+      unread = index_.Unread(klass);
+      if (unread.count <= 0 || reader_ == nullptr || !MayTakeMore()) return;
+    }
+    const auto limit = static_cast<int64_t>(
+        std::min({kRowsPerRead, claiming->left.messages, claiming->left.backlog}));
+    int64_t rows = 0;
+    bool stopped = false;
+    const absl::Status status =
+        reader_->ReadRows({unread.first, unread.last, limit}, [&](StoredRow stored) {
+          ++rows;
+          absl::MutexLock lock(&mutex_);
+          stopped = !ClaimRow(std::move(stored), claiming);
+          return !stopped;
+        });
+    if (!status.ok()) {
+      if (absl::IsDataLoss(status)) ReportDamage(std::string(status.message()));
+      return;
+    }
+    if (stopped) return;
+    if (rows >= limit) continue;
+    absl::MutexLock lock(&mutex_);
+    if (index_.CheckExhausted(klass, unread)) return;
+    if (queue_.damage.empty()) queue_.damage = "spool: rows are missing";
+    waker_.Wake();
+    return;
+  }
+}
+
+}  // namespace viaduct
