@@ -9,6 +9,7 @@ namespace viaduct {
 namespace {
 
 constexpr double kMsPerSecond = 1e3;
+constexpr double kNanosPerMs = 1e6;
 constexpr double kBytesPerMb = 1e6;
 
 bool ClearlyBetter(double candidate, double present, double share, double at_least) {
@@ -27,25 +28,41 @@ double AdaptiveSelector::PriceMs(const SelectorMessage& message, const LinkView&
 
 AdaptiveSelector::Costs AdaptiveSelector::CostsOf(const SelectorMessage& message,
                                                   const LinkView& link) const {
-  const double price = PriceMs(message, link);
-  return {link.model->ExpectedSeconds(message.bytes) * kMsPerSecond + price,
-          link.model->ExpectedSeconds(message.bytes + link.in_flight_bytes) * kMsPerSecond + price};
+  const double idle_ms = link.model->ExpectedSeconds(message.bytes) * kMsPerSecond;
+  double loaded_ms =
+      link.model->ExpectedSeconds(message.bytes + link.in_flight_bytes) * kMsPerSecond;
+  const double silent_ms = static_cast<double>(link.silent_ns) / kNanosPerMs;
+  if (silent_ms > loaded_ms * options_.silence + options_.silence_ms) loaded_ms += silent_ms;
+  const double price_ms = PriceMs(message, link);
+  return {idle_ms + price_ms, loaded_ms + price_ms};
 }
 
-int AdaptiveSelector::ToExplore(const SelectorMessage& message,
-                                absl::Span<const LinkView> links) const {
+bool AdaptiveSelector::MayExplore(const SelectorMessage& message, const LinkView& link) const {
+  const int64_t passed_ns = message.now_ns - explored_ns_;
+  if (link.returning || !link.model->confirmed())
+    return explored_ns_ == 0 || passed_ns >= options_.explore_new_ns;
+  if (explored_ns_ != 0 && passed_ns < options_.explore_ns) return false;
+  return link.measured_ns == 0 || message.now_ns - link.measured_ns >= options_.explore_ns;
+}
+
+int AdaptiveSelector::ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
+                                int preferred) const {
   if (message.priority == Priority::kHigh || message.bytes > options_.explore_bytes)
-    return Choice::kNone;
-  if (explored_ns_ != 0 && message.now_ns - explored_ns_ < options_.explore_ns)
     return Choice::kNone;
   for (size_t i = 0; i < links.size(); ++i) {
     const LinkView& link = links[i];
-    if (link.metered || link.in_flight > 0 || !IsCandidate(message, links, i)) continue;
-    if (link.measured_ns == 0 || message.now_ns - link.measured_ns >= options_.explore_ns) {
-      return static_cast<int>(i);
-    }
+    if (static_cast<int>(i) == preferred || link.metered || link.in_flight > 0 ||
+        !IsCandidate(message, links, i))
+      continue;
+    if (MayExplore(message, link)) return static_cast<int>(i);
   }
   return Choice::kNone;
+}
+
+bool AdaptiveSelector::MayChange(const SelectorMessage& message,
+                                 const Preference& preference) const {
+  if (message.now_ns - preference.since_ns < options_.settle_ns) return false;
+  return preference.chosen_ns == 0 || message.now_ns - preference.chosen_ns >= options_.dwell_ns;
 }
 
 AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& message,
@@ -82,9 +99,9 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
     if (there != links.end()) return {soonest, Why::kUnavailable, false};
     return {best, preference.link.empty() ? Why::kBest : Why::kUnavailable, true};
   }
-  const int explored = ToExplore(message, links);
-  if (explored != Choice::kNone && explored != preferred) return {explored, Why::kExplore, false};
-  if (message.now_ns - preference.since_ns >= options_.dwell_ns &&
+  const int explored = ToExplore(message, links, preferred);
+  if (explored != Choice::kNone) return {explored, Why::kExplore, false};
+  if (MayChange(message, preference) && !links[static_cast<size_t>(best)].returning &&
       ClearlyBetter(best_costs.idle_ms, preferred_costs.idle_ms, options_.better,
                     options_.better_ms)) {
     return {best, Why::kBest, true};
@@ -104,8 +121,10 @@ Choice AdaptiveSelector::Pick(const SelectorMessage& message, absl::Span<const L
   if (decision.why == Why::kExplore) explored_ns_ = message.now_ns;
   if (decision.changes) {
     Preference& preference = preferences_[MessageKind(message)];
+    const bool first = preference.link.empty();
     preference.link.assign(links[static_cast<size_t>(decision.link)].name);
-    preference.since_ns = message.now_ns;
+    preference.since_ns = first ? message.now_ns - options_.settle_ns : message.now_ns;
+    if (decision.why == Why::kBest && !first) preference.chosen_ns = message.now_ns;
   }
   return {decision.link, !decision.changes && decision.why != Why::kPreferred};
 }
@@ -133,9 +152,10 @@ Explanation AdaptiveSelector::Explain(const SelectorMessage& message,
       out.why = absl::StrCat(preferred, " is preferred and cannot take it now");
       break;
     case Why::kSpill:
-      out.why = absl::StrCat(preferred,
-                             " is preferred and has so much under way that this one will "
-                             "confirm sooner");
+      out.why =
+          absl::StrCat(preferred,
+                       " is preferred and has so much under way, or says nothing for so long, that "
+                       "this one will confirm sooner");
       break;
     case Why::kExplore:
       out.why = "to learn how it is now: nothing was heard of it for long";

@@ -12,17 +12,22 @@ namespace viaduct {
 
 // One link is preferred for each priority and class of size. It changes at once when it can take
 // nothing, and otherwise only for one that is clearly better, and not often. While the preferred
-// link is so loaded that another would confirm clearly sooner, messages spill over to that one.
-// Now and then one ordinary message goes over a link of which nothing was heard for long.
+// link is so loaded or so silent that another would confirm clearly sooner, messages spill over to
+// that one. One ordinary message at a time goes over a link that never confirmed any, over one that
+// failed and may work again, and now and then over one of which nothing was heard for long.
 class AdaptiveSelector final : public Selector {
  public:
   struct Options {
     double better = 0.8;   // Another is better when it is expected to take at most this share,
     double better_ms = 5;  // and so much less.
     double spill = 0.6;    // The same for one message that spills over.
-    int64_t dwell_ns = 30'000'000'000;    // A preference stays at least so long.
-    int64_t explore_ns = 30'000'000'000;  // A link that was silent so long is tried.
-    size_t explore_bytes = 64u << 10;     // With a message of at most this size.
+    int64_t dwell_ns = 30'000'000'000;     // From one change for the better to the next.
+    int64_t settle_ns = 2'000'000'000;     // And since the last one that had to be.
+    int64_t explore_ns = 30'000'000'000;   // A link of which nothing was heard so long is tried.
+    int64_t explore_new_ns = 500'000'000;  // Between tries of links that never confirmed any.
+    double silence = 2;      // A link that says nothing for so many times what was expected,
+    double silence_ms = 20;  // and so much more, will go on saying nothing for as long again.
+    size_t explore_bytes = 64u << 10;  // With a message of at most this size.
     double cost_ms = 1'000;     // What one unit of `cost_per_mb` counts for, at normal priority.
     double metered_ms = 2'000;  // What a metered link counts for, at normal priority.
     double low_priority = 10;  // Both, times this, at low priority; high priority asks for neither.
@@ -41,6 +46,7 @@ class AdaptiveSelector final : public Selector {
   struct Preference {
     std::string link;
     int64_t since_ns = 0;
+    int64_t chosen_ns = 0;  // Last changed for the better; 0: never.
   };
   struct Decision {
     int link = Choice::kNone;
@@ -49,12 +55,15 @@ class AdaptiveSelector final : public Selector {
   };
   struct Costs {
     double idle_ms = 0;    // Of the message, were nothing under way.
-    double loaded_ms = 0;  // Behind what is under way.
+    double loaded_ms = 0;  // Behind what is under way, and after the silence.
   };
 
   double PriceMs(const SelectorMessage& message, const LinkView& link) const;
   Costs CostsOf(const SelectorMessage& message, const LinkView& link) const;
-  int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links) const;
+  int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
+                int preferred) const;
+  bool MayExplore(const SelectorMessage& message, const LinkView& link) const;
+  bool MayChange(const SelectorMessage& message, const Preference& preference) const;
   Decision Decide(const SelectorMessage& message, absl::Span<const LinkView> links) const;
 
   const Options options_;

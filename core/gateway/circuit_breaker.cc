@@ -27,11 +27,23 @@ bool CircuitBreaker::OnFailure(int64_t sent_ns, int64_t asked_ns, int64_t now_ns
   if (sent_ns <= opened_at_ns_ || open_until_ns_ > now_ns) return false;
   ++failures_in_a_row_;
   if (asked_ns <= 0 && !deciding_ && failures_in_a_row_ < failures_to_open_) return false;
-  open_until_ns_ = now_ns + std::max(delay_for(++opened_in_a_row_), asked_ns);
-  opened_at_ns_ = now_ns;
+  Open(std::max(delay_for(++opened_in_a_row_), asked_ns), now_ns);
   asked_ = asked_ns > 0;
-  deciding_ = true;
   return true;
+}
+
+bool CircuitBreaker::OnSilence(int64_t sent_ns, int64_t now_ns,
+                               absl::FunctionRef<int64_t(uint32_t)> delay_for) {
+  if (sent_ns <= opened_at_ns_ || open_until_ns_ > now_ns) return false;
+  Open(delay_for(++opened_in_a_row_), now_ns);
+  asked_ = false;
+  return true;
+}
+
+void CircuitBreaker::Open(int64_t for_ns, int64_t now_ns) {
+  open_until_ns_ = now_ns + for_ns;
+  opened_at_ns_ = now_ns;
+  deciding_ = true;
 }
 
 bool CircuitBreaker::OnSuccess() {

@@ -30,6 +30,9 @@ class CircuitBreaker {
   // long. `delay_for` says how long to stay open the n-th time in a row. True: it has opened now.
   bool OnFailure(int64_t sent_ns, int64_t asked_ns, int64_t now_ns,
                  absl::FunctionRef<int64_t(uint32_t)> delay_for);
+  // A delivery that was sent at `sent_ns` and all after it are without an answer for too long:
+  // opens at once. True: it has opened now.
+  bool OnSilence(int64_t sent_ns, int64_t now_ns, absl::FunctionRef<int64_t(uint32_t)> delay_for);
   // A delivery succeeded. True: that ended a time of failures.
   bool OnSuccess();
   // The road was measured and the peer answers: the next message may find out now. A pause that the
@@ -37,6 +40,8 @@ class CircuitBreaker {
   void OnSignOfLife();
 
  private:
+  void Open(int64_t for_ns, int64_t now_ns);
+
   const uint32_t failures_to_open_;
   uint32_t failures_in_a_row_ = 0;
   uint32_t opened_in_a_row_ = 0;

@@ -83,20 +83,35 @@ int64_t DeliveryTable::NextDeadlineNs() const {
   return oldest_ == kNoSlot ? -1 : slots_[oldest_].delivery.deadline_ns;
 }
 
+const Delivery* DeliveryTable::Oldest() const {
+  return oldest_ == kNoSlot ? nullptr : &slots_[oldest_].delivery;
+}
+
 bool DeliveryTable::AbandonDue(int64_t now_ns, Delivery* delivery) {
-  if (oldest_ == kNoSlot) return false;
-  const uint32_t oldest = oldest_;
-  Slot& slot = slots_[oldest];
-  if (slot.delivery.deadline_ns > now_ns) return false;
-  *delivery = slot.delivery;
+  if (oldest_ == kNoSlot || slots_[oldest_].delivery.deadline_ns > now_ns) return false;
+  AbandonOldest(delivery);
+  return true;
+}
+
+void DeliveryTable::AbandonOldest(Delivery* delivery) {
+  *delivery = slots_[oldest_].delivery;
+  AbandonSlot(oldest_);
+}
+
+void DeliveryTable::Abandon(uint64_t token) {
+  const Slot* slot = Lookup(token);
+  if (slot != nullptr && slot->state == State::kActive) AbandonSlot(IndexOf(token));
+}
+
+void DeliveryTable::AbandonSlot(uint32_t index) {
+  Slot& slot = slots_[index];
   Unlink(&slot);
   const int64_t time_ns = slot.delivery.deadline_ns - slot.delivery.sent_ns;
   const int64_t reclaim_ns = slot.delivery.sent_ns + kReclaimTimes * time_ns;
   const int64_t last_ns = abandoned_order_.empty() ? 0 : abandoned_order_.back().first;
-  abandoned_order_.emplace_back(std::max(reclaim_ns, last_ns), TokenOf(oldest, slot.generation));
+  abandoned_order_.emplace_back(std::max(reclaim_ns, last_ns), TokenOf(index, slot.generation));
   slot.state = State::kAbandoned;
   ++abandoned_;
-  return true;
 }
 
 void DeliveryTable::Reclaim(int64_t now_ns) {

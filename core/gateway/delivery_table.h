@@ -46,7 +46,13 @@ class DeliveryTable {
   void TakeBack(uint64_t token);
   // Ends a delivery; kLate: it was abandoned before.
   Found Finish(uint64_t token, Delivery* delivery);
-  // Abandons the oldest active delivery if its deadline has come.
+  // The oldest active delivery; null when there is none.
+  const Delivery* Oldest() const;
+  // Abandons it. There must be one.
+  void AbandonOldest(Delivery* delivery);
+  // Abandons that one, if it is active.
+  void Abandon(uint64_t token);
+  // The same if its deadline has come.
   bool AbandonDue(int64_t now_ns, Delivery* delivery);
   // The next deadline; -1 when there is none.
   int64_t NextDeadlineNs() const;
@@ -72,6 +78,7 @@ class DeliveryTable {
   Slot* Lookup(uint64_t token);
   void Free(uint32_t index);
   void Unlink(Slot* slot);
+  void AbandonSlot(uint32_t index);
 
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;

@@ -81,6 +81,9 @@ void DispatchCore::Describe(const LinkState& state, int64_t now, LinkView* view)
   view->in_flight_bytes = state.table.active_bytes();
   view->room = 0;
   view->backlog_room = 0;
+  const int64_t since = SilentSinceNs(state);
+  view->silent_ns = since == kNever ? 0 : std::max<int64_t>(now - since, 0);
+  view->returning = state.breaker.state(now) == BreakerState::kHalfOpen;
 }
 
 Explanation DispatchCore::Explain(SelectorMessage message) {
@@ -219,6 +222,7 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
   delivery.message_deadline_ns = message.deadline_monotonic_ns;
   delivery.tried = facts.tried;
   out.token = state.table.Add(delivery);
+  NoteRepeated(delivery, state.id, out.token);
   state.batch.push_back(out);
   state.batch_sources.push_back(index);
   return true;
@@ -246,6 +250,7 @@ void DispatchCore::DeliverBatch(size_t link_index, int64_t now) {
   Count(&state.counters->sent, taken);
   for (size_t i = taken; i < all.size(); ++i) {
     state.table.TakeBack(all[i].token);
+    repeated_.erase(claimed_[state.batch_sources[i]].key);
     Settle(claimed_[state.batch_sources[i]].key, SettleKind::kRelease);
   }
   state.counters->in_flight.store(state.table.active(), std::memory_order_relaxed);

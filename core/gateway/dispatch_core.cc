@@ -57,6 +57,7 @@ void DispatchCore::RemoveLink(LinkId id) {
     links_[i]->counters->in_flight.store(0, std::memory_order_relaxed);
     links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
     tried_.clear();
+    repeated_.clear();
     break;
   }
   FlushSettlements();
@@ -74,6 +75,7 @@ void DispatchCore::SetOrder(const std::vector<LinkId>& ids) {
 
 void DispatchCore::GiveBackAll() {
   Delivery delivery;
+  repeated_.clear();
   for (const auto& state : links_) {
     while (state->table.TakeAny(&delivery)) Settle(delivery.key, SettleKind::kRelease);
     state->counters->in_flight.store(0, std::memory_order_relaxed);
@@ -124,19 +126,22 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
   LinkCounters& counters = *state->counters;
   const DeliveryTable::Found found = state->table.Finish(completion.token, &delivery);
   if (found == DeliveryTable::Found::kUnknown) return Count(&counters.unknown);
-  if (found == DeliveryTable::Found::kLate) return Count(&counters.late);
+  state->heard_ns = now;
+  if (found == DeliveryTable::Found::kLate)
+    return CompleteLate(state, delivery, completion.outcome);
   counters.delivery.Add(now - delivery.sent_ns);
   switch (completion.outcome) {
     case Outcome::kDurable:
       Count(&counters.confirmed);
       NoteSuccess(state);
       NoteConfirmed(state, delivery, now);
-      if (delivery.tried != 0) tried_.erase(delivery.key);
+      Forget(delivery);
       return Settle(delivery.key, SettleKind::kConfirmed);
     case Outcome::kExpired:
       // Believed only when it is so: a message that may live must not die of a plugin's mistake.
       if (delivery.message_deadline_ns != 0 && delivery.message_deadline_ns <= now) {
         Count(&counters.expired);
+        Forget(delivery);
         return Settle(delivery.key, SettleKind::kExpired);
       }
       Count(&counters.retried);
@@ -154,6 +159,19 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
   Count(&counters.retried);
   NoteFailure(state, delivery.sent_ns, completion.retry_after, now);
   RetryDelivery(state, delivery, completion, SettleKind::kRetry, now);
+}
+
+// The message has come to its end.
+void DispatchCore::Forget(const Delivery& delivery) {
+  if (delivery.tried == 0) return;
+  tried_.erase(delivery.key);
+  repeated_.erase(delivery.key);
+}
+
+void DispatchCore::NoteRepeated(const Delivery& delivery, LinkId link, uint64_t token) {
+  if (delivery.tried == 0) return;
+  if (repeated_.size() >= kMaxTried) repeated_.clear();
+  repeated_[delivery.key] = {link, token};
 }
 
 int64_t DispatchCore::DelayNanos(uint32_t failures) {
@@ -174,6 +192,7 @@ bool DispatchCore::OtherLinkUntried(uint64_t tried, int64_t now) const {
 // Another link at once where there is one, else this one later.
 void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
                                  const Completion& completion, SettleKind kind, int64_t now) {
+  if (delivery.tried != 0) repeated_.erase(delivery.key);
   size_t index = 0;
   while (links_[index].get() != state) ++index;
   uint64_t tried = delivery.tried | uint64_t{1} << index;
@@ -227,7 +246,11 @@ void DispatchCore::NoteProbe(LinkId id, bool answered, absl::Duration round_trip
 void DispatchCore::NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration retry_after,
                                int64_t now) {
   ++traffic_.failed;
-  state->model.OnFailed(static_cast<double>(now - sent_ns) / kNanosPerSecond);
+  // What was in flight at the last failure failed with it: of a road that was lost, many at once.
+  if (sent_ns > state->failed_ns) {
+    state->model.OnFailed(static_cast<double>(now - sent_ns) / kNanosPerSecond);
+    state->failed_ns = now;
+  }
   const bool opened = state->breaker.OnFailure(sent_ns, Nanos(retry_after), now,
                                                [this](uint32_t n) { return DelayNanos(n); });
   if (!opened) return;
@@ -267,13 +290,14 @@ void DispatchCore::TimeOutDeliveries(int64_t now) {
 int64_t DispatchCore::Step() {
   const int64_t now = clock_->MonotonicNanos();
   TimeOutDeliveries(now);
+  LeaveSilentLinks(now);
   while (claiming_ && Pump(now)) {
   }
   return NextWake(now);
 }
 
 int64_t DispatchCore::NextWake(int64_t now) const {
-  int64_t wake = kNever;
+  int64_t wake = NextSilenceNs(now);
   bool room = false;
   for (const auto& state : links_) {
     for (const int64_t due : {state->table.NextDeadlineNs(), state->table.NextReclaimNs()}) {

@@ -118,6 +118,8 @@ class DispatchCore {
     BacklogWindow backlog;
     double mean_bytes = 1'024;  // Of the messages it took.
     int64_t timeout_ns = 0;     // For a delivery, without its bytes.
+    int64_t heard_ns = 0;       // Last completion.
+    int64_t failed_ns = 0;      // Last failure that the model was told.
     bool blocked = false;       // Took less than it had promised.
     int64_t blocked_until_ns = 0;
     std::vector<OutboundMessage> batch;  // Being collected; borrows from claimed_.
@@ -125,6 +127,12 @@ class DispatchCore {
 
     LinkState(size_t window, uint32_t failures_to_open)
         : table(window), breaker(failures_to_open) {}
+  };
+
+  // A delivery of a message that another link may confirm still.
+  struct Repeated {
+    LinkId link = 0;
+    uint64_t token = 0;
   };
 
   // What ended on one link in one call.
@@ -141,6 +149,9 @@ class DispatchCore {
   };
 
   LinkState* FindLink(LinkId id);
+  void CompleteLate(LinkState* state, const Delivery& delivery, Outcome outcome);
+  void Forget(const Delivery& delivery);
+  void NoteRepeated(const Delivery& delivery, LinkId link, uint64_t token);
   void CompleteOne(LinkState* state, const Completion& completion, int64_t now);
   void Settle(int64_t key, SettleKind kind, int64_t delay_ns = 0, std::string reason = "");
   void RetryDelivery(LinkState* state, const Delivery& delivery, const Completion& completion,
@@ -153,6 +164,13 @@ class DispatchCore {
   bool OtherLinkUntried(uint64_t tried, int64_t now) const;
   bool MayFallBack(uint64_t tried, int64_t now);
   void TimeOutDeliveries(int64_t now);
+  // Since when the link owes an answer, and when that is too long: kNever when it owes none.
+  int64_t SilentSinceNs(const LinkState& state) const;
+  int64_t SilentAtNs(const LinkState& state) const;
+  bool OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) const;
+  void LeaveSilentLinks(int64_t now);
+  void LeaveSilentLink(size_t index, int64_t now);
+  int64_t NextSilenceNs(int64_t now) const;
   void FlushSettlements();
   Room UpdateViews(int64_t now);
   static size_t BacklogRoom(const LinkState& state, size_t room);
@@ -178,6 +196,8 @@ class DispatchCore {
   std::vector<Settlement> settlements_;
   // Links that failed a message which waits for its next attempt.
   absl::flat_hash_map<int64_t, uint64_t> tried_;
+  // Where those are that went to another link after that.
+  absl::flat_hash_map<int64_t, Repeated> repeated_;
   RetryBudget retry_budget_;
   BacklogPace backlog_pace_;
   double backlog_share_ = 0;  // Messages of the backlog whose turn it is, whatever is live.

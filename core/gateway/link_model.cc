@@ -37,6 +37,7 @@ void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
   }
   Fit(x, seconds);
   learnt_ = true;
+  confirmed_ = true;
 }
 
 // One step of recursive least squares.

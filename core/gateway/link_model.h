@@ -22,6 +22,8 @@ class LinkModel {
   double success_share() const { return success_; }
   // Anything was learnt: otherwise all is a guess.
   bool learnt() const { return learnt_; }
+  // A message was ever confirmed. Until then it is a probe's word, which asks less of the peer.
+  bool confirmed() const { return confirmed_; }
 
  private:
   void Fit(double bytes, double seconds);
@@ -31,6 +33,7 @@ class LinkModel {
   double success_ = 1;
   double failed_seconds_ = 1;
   bool learnt_ = false;
+  bool confirmed_ = false;
   // Covariance of the two, for the unit of bytes that keeps both of one size.
   double p00_ = kVague;
   double p01_ = 0;

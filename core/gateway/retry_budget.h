@@ -21,15 +21,20 @@ class RetryBudget {
 
   void OnFirst() { saved_ = std::min(saved_ + options_.share, options_.most); }
 
-  // True: repeat at once. false: wait as after a failure.
-  bool Spend(int64_t now_ns) {
+  // There is something to spend.
+  bool Has(int64_t now_ns) {
     constexpr double kNanosPerSecond = 1e9;
     if (last_ns_ != 0) {
       const double passed = static_cast<double>(now_ns - last_ns_) / kNanosPerSecond;
       saved_ = std::min(saved_ + passed * options_.per_second, options_.most);
     }
     last_ns_ = now_ns;
-    if (saved_ < 1) return false;
+    return saved_ >= 1;
+  }
+
+  // True: repeat at once. false: wait as after a failure.
+  bool Spend(int64_t now_ns) {
+    if (!Has(now_ns)) return false;
     saved_ -= 1;
     return true;
   }

@@ -46,6 +46,8 @@ struct LinkView {
   double score = 0;                  // ConnectivityScore.
   const LinkModel* model = nullptr;  // Never null where a selector sees it.
   int64_t measured_ns = 0;           // When traffic or a probe last told something; 0: never.
+  int64_t silent_ns = 0;             // It owes an answer and says nothing for so long.
+  bool returning = false;            // Failed; the next message decides whether it works again.
   bool metered = false;
   double cost_per_mb = 0;  // In the operator's own unit.
 };

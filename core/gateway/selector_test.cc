@@ -307,16 +307,62 @@ TEST_F(AdaptiveTest, EachSizeHasItsOwnBest) {
   EXPECT_EQ(Pick(), "fast");
 }
 
-TEST_F(AdaptiveTest, ChangesAtOnceWhenTheLinkIsGoneAndBackOnlyAfterItsDwell) {
+TEST_F(AdaptiveTest, ChangesAtOnceWhenTheLinkIsGoneAndComesBackButNotOften) {
   ASSERT_EQ(Pick(), "fast");
   Pass(5);
   links_["fast"].ready = false;
   EXPECT_EQ(Pick(), "wide");
   links_["fast"].ready = true;
-  Pass(20);
+  Pass(1);
   EXPECT_EQ(Pick(), "wide");
-  Pass(15);
+  Pass(2);
   EXPECT_EQ(Pick(), "fast");
+  links_["fast"].ready = false;
+  EXPECT_EQ(Pick(), "wide") << "again at once";
+  links_["fast"].ready = true;
+  Pass(25);
+  EXPECT_EQ(Pick(), "wide");
+  Pass(10);
+  EXPECT_EQ(Pick(), "fast");
+}
+
+TEST_F(AdaptiveTest, AFirstChoiceThatWasAGuessIsNotKept) {
+  Links links;
+  links.Add("promising");
+  links.Add("good");
+  for (size_t i = 0; i < 2; ++i) links.views[i].measured_ns = message_.now_ns;
+  links.model(0)->OnProbe(0.005);
+  links.model(1)->OnProbe(0.01);
+  AdaptiveSelector selector;
+  EXPECT_EQ(Picked(&selector, message_, links), "promising");
+  EXPECT_EQ(Picked(&selector, message_, links), "good") << "neither ever confirmed: one each";
+  links["good"].in_flight = 1;
+  EXPECT_EQ(Picked(&selector, message_, links), "promising");
+  for (int i = 0; i < 3; ++i) links.model(0)->OnConfirmed(300, 0.5);
+  links.model(1)->OnConfirmed(300, 0.02);
+  links["good"].in_flight = 0;
+  EXPECT_EQ(Picked(&selector, message_, links), "good");
+}
+
+TEST_F(AdaptiveTest, SpillsOverWhileTheLinkOwesAnAnswerForLong) {
+  ASSERT_EQ(Pick(), "fast");
+  links_["fast"].silent_ns = 30'000'000;
+  EXPECT_EQ(Pick(), "fast") << "no longer than it may take";
+  links_["fast"].silent_ns = 900'000'000;
+  EXPECT_EQ(Pick(), "wide");
+  EXPECT_THAT(selector_.Explain(message_, links_.views).why, HasSubstr("says nothing"));
+  links_["fast"].silent_ns = 0;
+  EXPECT_EQ(Pick(), "fast");
+}
+
+TEST_F(AdaptiveTest, OneOrdinaryMessageFindsOutWhetherALinkWorksAgain) {
+  ASSERT_EQ(Pick(), "fast");
+  links_["wide"].returning = true;
+  message_.priority = Priority::kHigh;
+  EXPECT_EQ(Pick(), "fast") << "not with what is urgent";
+  message_.priority = Priority::kNormal;
+  EXPECT_EQ(Pick(), "wide");
+  EXPECT_EQ(Pick(), "fast") << "and no more for a moment";
 }
 
 TEST_F(AdaptiveTest, ALinkThatIsFullForAMomentStaysPreferred) {

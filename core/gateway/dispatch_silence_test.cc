@@ -1,0 +1,181 @@
+// Links that owe answers and give none: what they have in flight goes to one that answers, and
+// whichever confirms first counts.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/gateway/dispatch_core.h"
+
+namespace viaduct {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class ListOutbox final : public Outbox {
+ public:
+  size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) override {
+    size_t count = 0;
+    for (; count < std::min(limits.messages, limits.live) && !waiting.empty(); ++count) {
+      OutboxMessage message;
+      message.key = waiting.front();
+      message.envelope_json = "{}";
+      message.attempts = attempts_[message.key];
+      waiting.pop_front();
+      out->push_back(std::move(message));
+    }
+    return count;
+  }
+  void Settle(absl::Span<const Settlement> settlements) override {
+    for (const Settlement& s : settlements) {
+      settled.push_back(s);
+      ++attempts_[s.key];
+      if (s.kind == SettleKind::kRetry && s.delay_ns == 0) waiting.push_back(s.key);
+    }
+  }
+  int64_t NextDueNanos() const override { return kNever; }
+  void SetReadyHandler(std::function<void()>) override {}
+
+  std::deque<int64_t> waiting;
+  std::vector<Settlement> settled;
+
+ private:
+  std::map<int64_t, uint32_t> attempts_;
+};
+
+class HoldingLink final : public Link {
+ public:
+  explicit HoldingLink(std::string name) : name_(std::move(name)) {}
+  std::string_view name() const override { return name_; }
+  bool ready() const override { return is_ready; }
+  size_t credit() const override { return 100; }
+  size_t Deliver(absl::Span<const OutboundMessage> batch) override {
+    for (const OutboundMessage& message : batch) tokens.push_back(message.token);
+    return batch.size();
+  }
+  void SetHandlers(CompletionFn, ReadyFn) override {}
+
+  bool is_ready = true;
+  std::vector<uint64_t> tokens;
+
+ private:
+  const std::string name_;
+};
+
+class SilenceTest : public ::testing::Test {
+ protected:
+  SilenceTest() : core_(options_, &outbox_, &selector_, &clock_, random_, &log_) {
+    for (size_t i = 0; i < 2; ++i) {
+      counters_.push_back(std::make_shared<LinkCounters>());
+      EXPECT_TRUE(core_.AddLink(static_cast<LinkId>(i + 1), links_[i], LinkTraits(), counters_[i]));
+    }
+  }
+  void Put(int64_t key) {
+    outbox_.waiting.push_back(key);
+    core_.Step();
+  }
+  void Confirm(size_t link, size_t delivery) {
+    const Completion done{links_[link]->tokens[delivery], Outcome::kDurable, absl::OkStatus()};
+    core_.Complete(static_cast<LinkId>(link + 1), {&done, 1});
+  }
+  void Pass(absl::Duration time) {
+    clock_.Advance(time);
+    core_.Step();
+  }
+
+  FakeClock clock_;
+  NullLog log_;
+  std::mt19937 random_;
+  DispatcherOptions options_;
+  ListOutbox outbox_;
+  ConfiguredOrderSelector selector_;
+  HoldingLink first_{"first"};
+  HoldingLink second_{"second"};
+  HoldingLink* const links_[2] = {&first_, &second_};
+  std::vector<std::shared_ptr<LinkCounters>> counters_;
+  DispatchCore core_;
+};
+
+TEST_F(SilenceTest, WhatIsInFlightGoesToALinkThatAnswers) {
+  Put(1);
+  ASSERT_THAT(first_.tokens, SizeIs(1));
+  Pass(absl::Milliseconds(900));
+  EXPECT_THAT(second_.tokens, IsEmpty());
+  Pass(absl::Milliseconds(200));
+  ASSERT_THAT(second_.tokens, SizeIs(1));
+  EXPECT_THAT(outbox_.settled[0].reason, HasSubstr("first: cancelled, silent for 1.1"));
+  // New messages keep away from it.
+  Put(2);
+  ASSERT_THAT(second_.tokens, SizeIs(2));
+  Confirm(1, 0);
+  EXPECT_EQ(outbox_.settled.back().kind, SettleKind::kConfirmed);
+  EXPECT_EQ(counters_[0]->timed_out.load(), 1u);
+}
+
+TEST_F(SilenceTest, WhicheverConfirmsFirstCounts) {
+  Put(1);
+  Pass(absl::Milliseconds(1'100));
+  ASSERT_THAT(second_.tokens, SizeIs(1));
+  Confirm(0, 0);
+  ASSERT_THAT(outbox_.settled, SizeIs(2));
+  EXPECT_EQ(outbox_.settled[1].kind, SettleKind::kConfirmed);
+  EXPECT_EQ(core_.in_flight(), 0u);
+  Confirm(1, 0);  // The same once more.
+  EXPECT_THAT(outbox_.settled, SizeIs(2));
+  EXPECT_EQ(counters_[1]->late.load(), 1u);
+  Put(2);
+  EXPECT_THAT(first_.tokens, SizeIs(2)) << "it delivers again";
+}
+
+TEST_F(SilenceTest, ALinkThatGoesOnAnsweringIsNotSilent) {
+  for (int64_t key = 1; key <= 20; ++key) Put(key);
+  for (size_t i = 0; i < 20; ++i) {
+    Pass(absl::Milliseconds(600));
+    Confirm(0, i);
+  }
+  EXPECT_THAT(second_.tokens, IsEmpty());
+}
+
+TEST_F(SilenceTest, NothingIsTakenFromALinkWithoutAnother) {
+  second_.is_ready = false;
+  Put(1);
+  Pass(absl::Seconds(30));
+  EXPECT_THAT(outbox_.settled, IsEmpty());
+  Confirm(0, 0);
+  EXPECT_THAT(outbox_.settled, SizeIs(1));
+}
+
+TEST_F(SilenceTest, NothingGoesRoundWhenAllAreSilent) {
+  Put(1);
+  for (int i = 0; i < 25; ++i) Pass(absl::Seconds(1));
+  EXPECT_THAT(first_.tokens, SizeIs(1));
+  EXPECT_THAT(second_.tokens, SizeIs(1));
+}
+
+TEST_F(SilenceTest, TheRetryBudgetBoundsWhatIsRepeatedAtOnce) {
+  for (int64_t key = 1; key <= 80; ++key) Put(key);
+  ASSERT_THAT(first_.tokens, SizeIs(80));
+  Pass(absl::Milliseconds(1'100));
+  const size_t at_once = second_.tokens.size();
+  EXPECT_GE(at_once, 10u);
+  EXPECT_LT(at_once, 60u);
+  size_t confirmed = 0;
+  for (int i = 0; i < 100; ++i) {
+    while (confirmed < second_.tokens.size()) Confirm(1, confirmed++);
+    Pass(absl::Milliseconds(100));
+  }
+  EXPECT_THAT(second_.tokens, SizeIs(80)) << "the others follow";
+  EXPECT_EQ(core_.in_flight(), 0u);
+}
+
+}  // namespace
+}  // namespace viaduct
