@@ -14,8 +14,9 @@ import time
 import common_path  # noqa: F401
 from broker import Broker
 from cameras import Camera, EveryRoad, MqttRoad, RestRoad, SocketIoRoad
-from harness import ROOT, Failure, free_port, main, wait_for
+from harness import ROOT, Failure, main, wait_for
 from mqtt_road import spool
+from relayed_roads import listen_on_all, road_to
 
 PATIENCE_S = 60
 KILLS = 3
@@ -28,17 +29,6 @@ def expect(condition, what):
         raise Failure(what)
 
 
-def listeners(node, sockets, broker, client_id):
-    """Beside that for HTTP, which every node has."""
-    node.config["instances"] += [
-        {"name": "sockets", "plugin": "websocket",
-         "config": {"role": "server", "listen": f"127.0.0.1:{sockets}"}},
-        {"name": "topics", "plugin": "mqtt",
-         "config": {"role": "server", "broker_url": f"127.0.0.1:{broker.port}",
-                    "client_id": client_id}}]
-    node.write_config()
-
-
 class Site:
     """Cameras, a broker of their own, the hub, the broker of the centre, the server."""
 
@@ -46,20 +36,14 @@ class Site:
         self.t = t
         self.broker, self.centre = Broker(t, f"site-{name}"), Broker(t, f"centre-{name}")
         self.server = t.server(f"server-{name}")
-        server_sockets, self.sockets = free_port(), free_port()
-        listeners(self.server, server_sockets, self.centre, "CENTRE")
-        roads = {
-            "rest": {"role": "client", "base_url": f"http://127.0.0.1:{self.server.http_port}"},
-            "websocket": {"role": "client", "server_url": f"ws://127.0.0.1:{server_sockets}"},
-            "mqtt": {"role": "client", "broker_url": f"127.0.0.1:{self.centre.port}",
-                     "client_id": "SITE7", "ack_timeout": 3},
-        }
+        ports = listen_on_all(self.server, self.centre, "CENTRE")
         self.hub = t.edge(1, f"hub-{name}", node_id="SITE7")
         self.hub.config["node"]["sinks"] = sinks
         if "store" in sinks:
             self.hub.config["store"] = {"sqlite": {"path": "store.db"}, "images": "images"}
-        self.hub.config["instances"][-1] = {"name": "uplink", "plugin": road, "config": roads[road]}
-        listeners(self.hub, self.sockets, self.broker, "SITE7-cameras")
+        self.hub.config["instances"][-1] = road_to(
+            road, ports[road], "SITE7", **({"ack_timeout": 3} if road == "mqtt" else {}))
+        self.sockets = listen_on_all(self.hub, self.broker, "SITE7-cameras")["websocket"]
         self.broker.start()
         self.centre.start()
 
