@@ -113,10 +113,15 @@ void DispatchCore::NoteChoice(const SelectorMessage& facts, const Choice& choice
   if (chosen.empty()) {
     change.why = "the first choice";
   } else if (old == views_.end()) {
+    change.reason = SwitchReason::kGone;
     change.why = absl::StrCat(chosen, " is gone");
   } else {
+    change.reason = old->ready ? SwitchReason::kNotBest : SwitchReason::kNotReady;
     change.why = absl::StrCat(chosen, old->ready ? " is no longer the best" : " is not ready");
   }
+  change.at = clock_->Now();
+  LinkCounters& counters = *links_[static_cast<size_t>(choice.link)]->counters;
+  Count(&counters.switched_to[static_cast<size_t>(change.reason)]);
   chosen = change.to;
   if (switches_.size() >= kMaxSwitches) switches_.erase(switches_.begin());
   switches_.push_back(std::move(change));

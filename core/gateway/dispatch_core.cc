@@ -129,10 +129,10 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
   state->heard_ns = now;
   if (found == DeliveryTable::Found::kLate)
     return CompleteLate(state, delivery, completion.outcome);
-  counters.delivery.Add(now - delivery.sent_ns);
   switch (completion.outcome) {
     case Outcome::kDurable:
       Count(&counters.confirmed);
+      counters.delivery.Add(now - delivery.sent_ns);
       NoteSuccess(state);
       NoteConfirmed(state, delivery, now);
       Forget(delivery);

@@ -57,6 +57,8 @@ struct LinkSwitch {
   std::string from;  // "" for the first choice.
   std::string to;
   std::string why;
+  SwitchReason reason = SwitchReason::kFirst;
+  absl::Time at;
   Priority priority = Priority::kNormal;
   size_t bytes = 0;  // Of the message that went first.
 };

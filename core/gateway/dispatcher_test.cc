@@ -235,6 +235,46 @@ TEST_F(DispatcherTest, DeliversInOrderAndConfirms) {
   EXPECT_TRUE(dispatcher_->Stop(absl::Seconds(10)));
 }
 
+TEST_F(DispatcherTest, SaysWhenAndWhyALinkWasSwitched) {
+  Start();
+  ASSERT_TRUE(dispatcher_->AddLink(&first_).ok());
+  ASSERT_TRUE(dispatcher_->AddLink(&second_).ok());
+  const absl::Time begin = clock_.Now();
+  outbox_.Put(1);
+  first_.Complete(first_.AwaitTokens(1).back(), Outcome::kDurable);
+  outbox_.AwaitSettled(1);
+  first_.SetReady(false);
+  outbox_.Put(2);
+  second_.Complete(second_.AwaitTokens(1).back(), Outcome::kDurable);
+  outbox_.AwaitSettled(2);
+  first_.SetReady(true);
+  outbox_.Put(3);
+  first_.AwaitTokens(2);
+  ASSERT_TRUE(dispatcher_->Explain(SelectorMessage()).link == "first");  // The step is over.
+  uint64_t total = 0;
+  const std::vector<LinkSwitch> switches = dispatcher_->Switches(&total);
+  ASSERT_EQ(total, 3u);
+  EXPECT_EQ(switches[0].reason, SwitchReason::kFirst);
+  EXPECT_EQ(switches[1].reason, SwitchReason::kNotReady);
+  EXPECT_EQ(switches[1].from, "first");
+  EXPECT_EQ(switches[1].to, "second");
+  EXPECT_EQ(switches[2].reason, SwitchReason::kNotBest);
+  EXPECT_GE(switches[0].at, begin);
+  const std::vector<LinkStats> stats = dispatcher_->Stats();
+  EXPECT_THAT(stats[0].switched_to, ElementsAre(1u, 0u, 0u, 1u));
+  EXPECT_THAT(stats[1].switched_to, ElementsAre(0u, 0u, 1u, 0u));
+}
+
+TEST_F(DispatcherTest, OnlyConfirmationsCountAsTimeToConfirmation) {
+  Start();
+  ASSERT_TRUE(dispatcher_->AddLink(&first_).ok());
+  outbox_.Put(1);
+  first_.Complete(first_.AwaitTokens(1).back(), Outcome::kReject);
+  outbox_.AwaitSettled(1);
+  EXPECT_EQ(dispatcher_->Stats()[0].rejected, 1u);
+  EXPECT_EQ(dispatcher_->Stats()[0].delivery.count, 0u);
+}
+
 TEST_F(DispatcherTest, CompletionsBeforeDeliverReturnsCount) {
   Start();
   first_.set_at_once();

@@ -4,6 +4,20 @@
 
 namespace viaduct {
 
+std::string_view SwitchReasonName(SwitchReason reason) {
+  switch (reason) {
+    case SwitchReason::kFirst:
+      return "first";
+    case SwitchReason::kGone:
+      return "gone";
+    case SwitchReason::kNotReady:
+      return "not_ready";
+    case SwitchReason::kNotBest:
+      break;
+  }
+  return "not_best";
+}
+
 uint64_t LatencySnapshot::QuantileUs(double quantile) const {
   const double rank = quantile * static_cast<double>(count);
   uint64_t seen = 0;
@@ -49,6 +63,7 @@ LinkStats LinkCounters::Read(int64_t now_ns) {
   stats.unknown = get(unknown);
   stats.bytes_sent = get(bytes_sent);
   stats.in_flight = get(in_flight);
+  for (size_t i = 0; i < kSwitchReasons; ++i) stats.switched_to[i] = get(switched_to[i]);
   stats.queue = queue.Read();
   stats.delivery = delivery.Read();
   return stats;

@@ -6,12 +6,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/gateway/circuit_breaker.h"
 #include "core/gateway/link.h"
 #include "core/gateway/link_meter.h"
 
 namespace viaduct {
+
+// Why messages of a kind have begun to take a link.
+enum class SwitchReason : uint8_t {
+  kFirst,     // No link was chosen before.
+  kGone,      // The one before is not there any more.
+  kNotReady,  // It cannot take messages.
+  kNotBest,   // It is no longer the best.
+};
+inline constexpr size_t kSwitchReasons = 4;
+std::string_view SwitchReasonName(SwitchReason reason);  // "first", "gone", "not_ready", ...
 
 // Bucket i counts values below 2^i microseconds; the last one everything above.
 struct LatencySnapshot {
@@ -52,8 +63,9 @@ struct LinkStats {
   uint64_t unknown = 0;    // Completed twice, or never delivered: ignored.
   uint64_t bytes_sent = 0;
   uint64_t in_flight = 0;
+  std::array<uint64_t, kSwitchReasons> switched_to{};
   LatencySnapshot queue;     // From acceptance to delivery.
-  LatencySnapshot delivery;  // From delivery to completion.
+  LatencySnapshot delivery;  // From delivery to the peer's confirmation.
 };
 
 // The same, while counting. One writer, any readers.
@@ -69,6 +81,7 @@ struct LinkCounters {
   std::atomic<uint64_t> unknown{0};
   std::atomic<uint64_t> bytes_sent{0};
   std::atomic<uint64_t> in_flight{0};
+  std::array<std::atomic<uint64_t>, kSwitchReasons> switched_to{};
   std::atomic<bool> ready{false};
   std::atomic<BreakerState> breaker{BreakerState::kClosed};
   LatencyHistogram queue;

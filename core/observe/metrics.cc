@@ -224,6 +224,16 @@ void Metrics::Observe(MetricNumber number, double value) {
   series->sum.Add(value);
 }
 
+void Metrics::Merge(MetricNumber number, absl::Span<const uint64_t> counts, double sum) {
+  Series* series = Find(number);
+  if (series == nullptr || series->kind != MetricKind::kHistogram) return;
+  if (counts.size() != series->bounds.size() + 1) return;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    series->buckets[i].fetch_add(counts[i], std::memory_order_relaxed);
+  }
+  series->sum.Add(sum);
+}
+
 namespace {
 
 prometheus::MetricType TypeOf(MetricKind kind) {

@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 
 namespace viaduct {
 
@@ -68,6 +69,9 @@ class Metrics final : public prometheus::Collectable {
   void Increase(MetricNumber number, double delta = 1);
   void Set(MetricNumber number, double value);
   void Observe(MetricNumber number, double value);
+  // What was counted elsewhere since the last time: so many observations in each bucket, the last
+  // one up to infinity, and the sum of them. Another number of buckets is ignored.
+  void Merge(MetricNumber number, absl::Span<const uint64_t> counts, double sum);
 
   // Families ordered by name.
   std::vector<prometheus::MetricFamily> Collect() const override;

@@ -67,6 +67,21 @@ TEST(MetricsTest, ShowsEveryKindAsPrometheusText) {
   EXPECT_THAT(text, HasSubstr("_bucket{le=\"+Inf\"} 3\n"));
 }
 
+TEST(MetricsTest, MergesWhatWasCountedElsewhere) {
+  Metrics metrics;
+  const MetricNumber histogram = *metrics.Add(Histogram("viaduct_link_time_seconds", {0.1, 1}));
+  metrics.Observe(histogram, 0.5);
+  metrics.Merge(histogram, {2, 1, 1}, 7.5);
+  metrics.Merge(histogram, {1, 1}, 100);  // Not its buckets.
+  metrics.Merge(*metrics.Add(Gauge("viaduct_a_b")), {1}, 100);
+  const std::string text = metrics.ExpositionText();
+  EXPECT_THAT(text, HasSubstr("_bucket{le=\"0.1\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("_bucket{le=\"1\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("viaduct_link_time_seconds_count 5\n"));
+  EXPECT_THAT(text, HasSubstr("viaduct_link_time_seconds_sum 8\n"));
+  EXPECT_THAT(text, HasSubstr("viaduct_a_b 0\n"));
+}
+
 TEST(MetricsTest, TheSameSeriesHasTheSameNumber) {
   Metrics metrics;
   MetricSpec spec = Counter("viaduct_a_b_total");
