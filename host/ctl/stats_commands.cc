@@ -15,44 +15,62 @@ namespace pb = viaduct::control::v1;
 
 void PrintInstances(const pb::Snapshot& snapshot) {
   Table table({"INSTANCE", "SENT", "CONFIRMED", "RETRIED", "REJECTED", "EXPIRED", "RECEIVED",
-               "IN FLIGHT", "P50", "P99", "QUALITY"});
+               "TIMED OUT", "IN FLIGHT"});
   for (const auto& instance : snapshot.instances()) {
-    std::string p50 = "-";
-    std::string p99 = "-";
-    for (const auto& phase : instance.phases()) {
-      if (phase.phase() != "deliver" || phase.latency().count() == 0) continue;
-      p50 = DurationText(phase.latency().p50());
-      p99 = DurationText(phase.latency().p99());
-    }
     table.Add({Cell(instance.instance()), absl::StrCat(instance.sent()),
                absl::StrCat(instance.confirmed()), absl::StrCat(instance.retried()),
                absl::StrCat(instance.rejected()), absl::StrCat(instance.expired()),
-               absl::StrCat(instance.received()), absl::StrCat(instance.in_flight()), p50, p99,
-               EnumText(pb::LinkQuality_Name(instance.quality()), "LINK_QUALITY_")});
+               absl::StrCat(instance.received()), absl::StrCat(instance.timed_out()),
+               absl::StrCat(instance.in_flight())});
   }
   table.Print(std::cout);
 }
 
-void PrintLinks(const pb::Snapshot& snapshot) {
-  Table table(
-      {"LINK", "BREAKER", "SCORE", "LATENCY", "P50", "P99", "LOSS", "BYTES/S", "UPTIME", "PROBES"});
-  for (const auto& instance : snapshot.instances()) {
-    if (!instance.has_link()) continue;
-    const pb::LinkReading& link = instance.link();
-    table.Add({Cell(instance.instance()),
-               EnumText(pb::BreakerState_Name(link.breaker()), "BREAKER_STATE_"),
-               absl::StrFormat("%.2f", link.score()), DurationText(link.latency()),
-               DurationText(link.latency_p50()), DurationText(link.latency_p99()),
-               absl::StrFormat("%.1f %%", link.loss() * 100),
-               absl::StrFormat("%.0f", link.bytes_per_second()),
-               absl::StrFormat("%.1f %%", link.uptime() * 100), absl::StrCat(link.probes())});
+std::string PercentText(double share) { return absl::StrFormat("%.1f %%", share * 100); }
+
+// Until the confirmation, of all deliveries that were confirmed.
+std::vector<std::string> Quantiles(const pb::InstanceStats& instance) {
+  for (const auto& phase : instance.phases()) {
+    const pb::Histogram& latency = phase.latency();
+    if (phase.phase() != "deliver" || latency.count() == 0) continue;
+    return {DurationText(latency.p50()), DurationText(latency.p90()), DurationText(latency.p99())};
+  }
+  return {"-", "-", "-"};
+}
+
+void PrintSwitches(const pb::Snapshot& snapshot) {
+  if (snapshot.switches().empty()) return;
+  Table table({"SWITCHED AT", "FROM", "TO", "PRIORITY", "BYTES", "REASON", "WHY"});
+  for (const auto& change : snapshot.switches()) {
+    table.Add({TimeText(change.at()), Cell(change.from()), Cell(change.to()),
+               EnumText(viaduct::gateway::v1::Priority_Name(change.priority()), "PRIORITY_"),
+               absl::StrCat(change.bytes()),
+               EnumText(pb::SwitchReason_Name(change.reason()), "SWITCH_REASON_"),
+               Cell(change.why())});
   }
   std::cout << "\n";
   table.Print(std::cout);
-  for (const auto& change : snapshot.switches()) {
-    std::cout << (change.from().empty() ? "-" : Cell(change.from())) << " -> " << Cell(change.to())
-              << ": " << change.why() << "\n";
+}
+
+void PrintLinks(const pb::Snapshot& snapshot) {
+  Table table({"LINK", "USAGE", "SUCCESS", "P50", "P90", "P99", "QUALITY", "BREAKER", "SCORE",
+               "LATENCY", "LOSS", "BYTES/S", "UPTIME", "PROBES"});
+  for (const auto& instance : snapshot.instances()) {
+    if (!instance.has_link()) continue;
+    const pb::LinkReading& link = instance.link();
+    const std::vector<std::string> times = Quantiles(instance);
+    table.Add(
+        {Cell(instance.instance()), instance.has_usage() ? PercentText(instance.usage()) : "-",
+         instance.has_success_rate() ? PercentText(instance.success_rate()) : "-", times[0],
+         times[1], times[2], EnumText(pb::LinkQuality_Name(instance.quality()), "LINK_QUALITY_"),
+         EnumText(pb::BreakerState_Name(link.breaker()), "BREAKER_STATE_"),
+         absl::StrFormat("%.2f", link.score()), DurationText(link.latency()),
+         PercentText(link.loss()), absl::StrFormat("%.0f", link.bytes_per_second()),
+         PercentText(link.uptime()), absl::StrCat(link.probes())});
   }
+  std::cout << "\n";
+  table.Print(std::cout);
+  PrintSwitches(snapshot);
 }
 
 void PrintSnapshot(const pb::Snapshot& snapshot) {

@@ -291,8 +291,9 @@ absl::Status Node::StartControl() {
   const ControlOptions& control = foundation_->config.control;
   hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
   BuildConfigControl();
-  monitor_ = std::make_unique<NodeMonitor>(
-      NodeMonitor::Deps{&timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get()});
+  monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{&timers_, &pools_.reads, &health_,
+                                                             &metrics_, spool_.get(), store_.get(),
+                                                             instances_.get(), dispatcher_.get()});
   BuildServices();
   GrpcServer::Options options;
   options.services = services_->All();

@@ -40,7 +40,7 @@ constexpr SpoolTotal kSpoolTotals[] = {
 
 }  // namespace
 
-NodeMonitor::NodeMonitor(Deps deps) : deps_(deps) {
+NodeMonitor::NodeMonitor(Deps deps) : deps_(deps), links_(deps.metrics) {
   resident_ = AddGauge(deps_.metrics, "viaduct_node_resident_bytes", "Resident memory.");
   if (deps_.spool != nullptr) {
     spool_messages_ = AddGauge(deps_.metrics, "viaduct_spool_messages", "Messages that wait.");
@@ -75,6 +75,7 @@ void NodeMonitor::Look() {
   deps_.metrics->Set(resident_, static_cast<double>(ResidentBytes()));
   if (deps_.spool != nullptr) LookAtSpool();
   if (deps_.store != nullptr) LookAtStore();
+  if (deps_.dispatcher != nullptr) LookAtLinks();
   Arm();
 }
 
@@ -101,6 +102,12 @@ void NodeMonitor::LookAtSpool() {
   } else {
     deps_.health->Set("spool", HealthState::kHealthy);
   }
+}
+
+void NodeMonitor::LookAtLinks() {
+  std::set<std::string> configured;
+  for (const InstanceInfo& info : deps_.instances->List()) configured.insert(info.name);
+  links_.Look(deps_.dispatcher->Stats(), configured);
 }
 
 void NodeMonitor::LookAtStore() {

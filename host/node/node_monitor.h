@@ -1,4 +1,5 @@
-// Looks at spool, store and process now and then, and says in health and metrics what it sees.
+// Looks at spool, links, store and process now and then, and says in health and metrics what it
+// sees.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +10,13 @@
 #include "core/base/clock.h"
 #include "core/base/executor.h"
 #include "core/base/executor_timer_queue.h"
+#include "core/gateway/dispatcher.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
+#include "core/plugin/instances.h"
 #include "core/spool/spool.h"
 #include "core/store/store.h"
+#include "host/node/link_metrics.h"
 
 namespace viaduct {
 
@@ -28,6 +32,8 @@ class NodeMonitor {
     Metrics* metrics = nullptr;
     Spool* spool = nullptr;  // May be null.
     Store* store = nullptr;  // May be null.
+    Instances* instances = nullptr;
+    Dispatcher* dispatcher = nullptr;  // May be null.
   };
 
   explicit NodeMonitor(Deps deps);
@@ -40,6 +46,7 @@ class NodeMonitor {
   void Arm();
   void LookAtSpool();
   void LookAtStore();
+  void LookAtLinks();
 
   // A total of the spool outlives the process; its counter begins with it.
   struct Counted {
@@ -49,6 +56,7 @@ class NodeMonitor {
   };
 
   const Deps deps_;
+  LinkMetrics links_;
   MetricNumber resident_ = 0;
   std::vector<Counted> spool_totals_;
   MetricNumber spool_messages_ = 0;

@@ -30,6 +30,7 @@ void AddPhase(const char* name, const LatencySnapshot& latency, pb::InstanceStat
   histogram->set_count(latency.count);
   *histogram->mutable_sum() = rpc::ToProto(absl::Microseconds(latency.sum_us));
   *histogram->mutable_p50() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.50)));
+  *histogram->mutable_p90() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.90)));
   *histogram->mutable_p99() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.99)));
   uint64_t below = 0;
   for (size_t i = 0; i < LatencySnapshot::kBuckets && below < latency.count; ++i) {
@@ -68,14 +69,39 @@ pb::BreakerState ToProto(BreakerState state) {
   return pb::BREAKER_STATE_UNSPECIFIED;
 }
 
+pb::SwitchReason ToProto(SwitchReason reason) {
+  switch (reason) {
+    case SwitchReason::kFirst:
+      return pb::SWITCH_REASON_FIRST;
+    case SwitchReason::kGone:
+      return pb::SWITCH_REASON_GONE;
+    case SwitchReason::kNotReady:
+      return pb::SWITCH_REASON_NOT_READY;
+    case SwitchReason::kNotBest:
+      return pb::SWITCH_REASON_NOT_BEST;
+  }
+  return pb::SWITCH_REASON_UNSPECIFIED;
+}
+
+double Share(uint64_t part, uint64_t whole) {
+  return static_cast<double>(part) / static_cast<double>(whole);
+}
+
 // What the dispatcher counted is what reached the peer; the rest is known to the instance.
-void AddLink(const LinkStats& link, pb::InstanceStats* out) {
+// `confirmed`: by all links.
+void AddLink(const LinkStats& link, uint64_t confirmed, pb::InstanceStats* out) {
   out->set_sent(link.sent);
   out->set_confirmed(link.confirmed);
   out->set_retried(link.retried);
   out->set_rejected(link.rejected);
   out->set_expired(link.expired);
   out->set_cancelled(link.cancelled);
+  out->set_timed_out(link.timed_out);
+  if (confirmed > 0) out->set_usage(Share(link.confirmed, confirmed));
+  // What the node took back says nothing about the link.
+  const uint64_t ended =
+      link.confirmed + link.retried + link.rejected + link.expired + link.timed_out;
+  if (ended > 0) out->set_success_rate(Share(link.confirmed, ended));
   out->set_bytes_sent(link.bytes_sent);
   out->set_in_flight(link.in_flight);
   AddPhase("queue", link.queue, out);
@@ -107,6 +133,8 @@ void FillSwitches(const Dispatcher& dispatcher, pb::Snapshot* out) {
     shown->set_why(change.why);
     shown->set_priority(ToProto(change.priority));
     shown->set_bytes(change.bytes);
+    *shown->mutable_at() = rpc::ToProto(change.at);
+    shown->set_reason(ToProto(change.reason));
   }
   out->set_switched(total);
 }
@@ -175,6 +203,8 @@ absl::StatusOr<pb::Snapshot> TakeSnapshot(const ServiceDeps& deps, const Snapsho
     links = deps.dispatcher->Stats();
     FillSwitches(*deps.dispatcher, &snapshot);
   }
+  uint64_t confirmed = 0;
+  for (const LinkStats& link : links) confirmed += link.confirmed;
   for (const auto& info : deps.instances->List()) {
     const bool wanted = query.instances.empty() ||
                         std::find(query.instances.begin(), query.instances.end(), info.name) !=
@@ -183,7 +213,7 @@ absl::StatusOr<pb::Snapshot> TakeSnapshot(const ServiceDeps& deps, const Snapsho
     auto* out = snapshot.add_instances();
     *out = ToProto(info);
     for (const auto& link : links) {
-      if (link.name == info.name) AddLink(link, out);
+      if (link.name == info.name) AddLink(link, confirmed, out);
     }
   }
   if (!query.samples) return snapshot;

@@ -165,6 +165,44 @@ def statistics_begin_with_the_process(t):
         node.stop()
 
 
+def statistics_of_a_link_are_in_stats_and_metrics(t):
+    server = t.server("links-server")
+    server.start()
+    edge = t.edge(server.http_port, "links")
+    edge.start()
+    body = {"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1"}
+    for second in range(3):
+        text = json.dumps({**body, "timestamp": f"2024-01-15T10:30:0{second}.000Z"})
+        expect(edge.post("/api/detection", text).status == 200, "the message was not taken")
+    wait_for(lambda: server.total_detections() == 3, LIMIT_S, "all on the server")
+
+    def uplink():
+        shown = ctl_json(t, edge, "stats", "show")["snapshot"]
+        return shown, next(i for i in shown["instances"] if i["instance"] == "uplink")
+    wait_for(lambda: int(uplink()[1].get("confirmed", 0)) == 3, LIMIT_S, "three confirmations")
+    snapshot, link = uplink()
+    expect(link["usage"] == 1 and link["success_rate"] == 1, f"shares: {link}")
+    latency = {p["phase"]: p["latency"] for p in link["phases"]}["deliver"]
+    expect(int(latency["count"]) == 3 and {"p50", "p90", "p99"} <= set(latency), f"{latency}")
+    first = snapshot["switches"][0]
+    expect(first["reason"] == "SWITCH_REASON_FIRST" and first["to"] == "uplink" and first["at"],
+           f"switches: {snapshot['switches']}")
+    shown = ctl(t, edge, "stats", "show").stdout
+    expect("SUCCESS" in shown and "100.0 %" in shown and "the first choice" in shown, shown)
+
+    def metrics():
+        return edge.get("/metrics").body.decode()
+    label = 'instance="uplink"'
+    wait_for(lambda: f"viaduct_link_confirmed_total{{{label}}} 3" in metrics(), LIMIT_S, "metrics")
+    for line in (f"viaduct_link_sent_total{{{label}}} 3", f"viaduct_link_ready{{{label}}} 1",
+                 f"viaduct_link_confirmation_seconds_count{{{label}}} 3",
+                 f'viaduct_link_failed_total{{{label},reason="retried"}} 0',
+                 f'viaduct_link_switches_total{{{label},reason="first"}} 1'):
+        expect(line in metrics(), f"not in the metrics: {line}\n{metrics()}")
+    edge.stop()
+    server.stop()
+
+
 def metrics_are_those_of_the_documents(t):
     with open(os.path.join(ROOT, "docs", "CONTROL.md")) as f:
         table = f.read().split("## Metrics")[1].split("\n## ")[0]
@@ -180,7 +218,7 @@ def metrics_are_those_of_the_documents(t):
     add_listener(server)
     for node in (server, edge):
         node.start()
-        shown |= set(re.findall(r"^(viaduct_[a-z_]+)[{ ]", node.get("/metrics").body.decode(), re.M))
+        shown |= set(re.findall(r"^# TYPE (viaduct_[a-z_]+) ", node.get("/metrics").body.decode(), re.M))
         node.stop()
     expect(shown == documented, f"not documented {shown - documented}, not shown {documented - shown}")
 
@@ -408,6 +446,7 @@ CHECKS = [
     health_shows_an_instance_failing_and_recovering,
     a_drained_node_stays_drained,
     statistics_begin_with_the_process,
+    statistics_of_a_link_are_in_stats_and_metrics,
     metrics_are_those_of_the_documents,
     long_drains_keep_nobody_waiting,
     garbage_on_the_socket_harms_nobody,
