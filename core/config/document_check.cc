@@ -1,6 +1,7 @@
 #include "core/config/document_check.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "core/config/short_form.h"
 #include "core/config/suggest.h"
 #include "core/config/units.h"
+#include "core/observe/alerts.h"
 
 namespace viaduct {
 namespace {
@@ -60,6 +62,7 @@ ConfigReport DocumentCheck::Run(std::string_view text, std::string_view filename
   CheckTimezone();
   CheckLogLevels();
   CheckRetry();
+  CheckAlerts();
   CheckInstances();
   report.redacted_yaml = RedactYaml(text, as_written, root_);
   if (findings_.errors() == 0) report.config = Build();
@@ -224,6 +227,30 @@ void DocumentCheck::CheckRetry() {
   findings_.Error(at == nullptr ? *retry : *at, "/gateway/retry/max_delay", "out_of_range",
                   absl::StrCat("max_delay: must not be less than initial_delay, ",
                                absl::FormatDuration(*max), " < ", absl::FormatDuration(*initial)));
+}
+
+// The condition must be over somewhere before it begins to hold.
+void DocumentCheck::CheckAlerts() {
+  const ConfigNode* alerts = root_.Find("alerts");
+  if (alerts == nullptr || !alerts->is_map() || !document_.is_object()) return;
+  for (const ConfigMember& member : alerts->members) {
+    const std::string pointer = absl::StrCat("/alerts/", EscapePointer(member.key));
+    const json rule = document_.value(json::json_pointer(pointer), json::object());
+    if (!rule.is_object() || !rule.contains("raise") || !rule.contains("clear")) continue;
+    const auto number = [&](const char* key) {
+      const json& value = rule[key];
+      if (value.is_number()) return value.get<double>();
+      const auto time = ParseDuration(value.is_string() ? value.get<std::string>() : "");
+      return time.ok() ? absl::ToDoubleSeconds(*time) : std::nan("");
+    };
+    const bool low = member.key == AlertKindName(AlertKind::kDiskFree);
+    const double over = low ? number("clear") - number("raise") : number("raise") - number("clear");
+    if (std::isnan(over) || over > 0) continue;
+    const ConfigNode* at = member.value.Find("clear");
+    findings_.Error(at == nullptr ? member.value : *at, pointer + "/clear", "out_of_range",
+                    absl::StrCat("clear: must be ", low ? "more" : "less", " than raise, ",
+                                 rule["clear"].dump(), " and ", rule["raise"].dump()));
+  }
 }
 
 void DocumentCheck::AddObjection(const Objection& objection) {

@@ -41,6 +41,7 @@ class DocumentCheck {
   void CheckTimezone();
   void CheckLogLevels();
   void CheckRetry();
+  void CheckAlerts();
   NodeConfig Build();
   // Says where the value stands that somebody objects to.
   void AddObjection(const Objection& objection);
