@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   viaduct::ctl::AddLogCommands(&app, &session);
   viaduct::ctl::AddGatewayCommands(&app, &session);
   viaduct::ctl::AddFleetCommands(&app, &session);
+  viaduct::ctl::AddAlertCommands(&app, &session);
   viaduct::ctl::AddHealthCommands(&app, &session);
   viaduct::ctl::AddCompletionCommands(&app, &session);
   try {

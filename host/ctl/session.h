@@ -107,6 +107,7 @@ void AddStatsCommands(CLI::App* app, Session* session);
 void AddSpoolCommands(CLI::App* app, Session* session);
 void AddLogCommands(CLI::App* app, Session* session);
 void AddGatewayCommands(CLI::App* app, Session* session);
+void AddAlertCommands(CLI::App* app, Session* session);
 void AddHealthCommands(CLI::App* app, Session* session);
 void AddCompletionCommands(CLI::App* app, Session* session);
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/lpr/json_writer.h"
+#include "host/node/alert_json.h"
 
 namespace viaduct {
 namespace {
@@ -119,6 +120,18 @@ void FleetEvents::OnHealth(const ComponentHealth& overall) {
   json.Field("status", HealthStateName(overall.state));
   json.Field("message", std::string_view(overall.reason));
   json.Field("timestamp", parts_.clock->Now()).EndObject();
+  Publish("system_status", kDashboard, json.text());
+  Publish("system_status", kHealthRoom, json.text());
+}
+
+// A member beside those of a change of the health: who knows none of it reads on.
+void FleetEvents::OnAlert(const Alert& alert, const ComponentHealth& overall) {
+  JsonWriter json;
+  json.BeginObject().Field("node_id", std::string_view(parts_.node_id));
+  json.Field("status", HealthStateName(overall.state));
+  json.Field("message", std::string_view(alert.text)).Key("alert").BeginObject();
+  WriteAlertMembers(alert, &json);
+  json.EndObject().Field("timestamp", parts_.clock->Now()).EndObject();
   Publish("system_status", kDashboard, json.text());
   Publish("system_status", kHealthRoom, json.text());
 }

@@ -15,6 +15,7 @@
 #include "core/lpr/fleet.h"
 #include "core/lpr/fleet_calls.h"
 #include "core/lpr/publisher.h"
+#include "core/observe/alerts.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
 #include "viaduct/control/v1/fleet.pb.h"
@@ -48,6 +49,8 @@ class FleetEvents {
   void Start();  // Looks each interval.
   void OnNode(const control::v1::FleetNode& node);
   void OnHealth(const ComponentHealth& overall);
+  // An alert was raised or cleared.
+  void OnAlert(const Alert& alert, const ComponentHealth& overall);
 
  private:
   struct Counted {

@@ -154,6 +154,34 @@ TEST_F(FleetEventsTest, TellsOnceThatTheHealthOfTheNodeHasChanged) {
   EXPECT_EQ(recorder_.last["status"], "healthy");
 }
 
+TEST_F(FleetEventsTest, TellsOfAnAlertWhenItIsRaisedAndWhenItIsCleared) {
+  ComponentHealth health;
+  health.state = HealthState::kDegraded;
+  Alert alert;
+  alert.id = "018d0000-0000-7000-8000-000000000000";
+  alert.kind = AlertKind::kLinkDown;
+  alert.subject = "uplink";
+  alert.text = "link uplink: down";
+  alert.value = alert.threshold = 1;
+  alert.raised_at = clock_.Now();
+  events_->OnAlert(alert, health);
+  EXPECT_THAT(recorder_.Take(),
+              ElementsAre("system_status@dashboard", "system_status@health_monitoring"));
+  EXPECT_EQ(recorder_.last["status"], "degraded");
+  EXPECT_EQ(recorder_.last["message"], "link uplink: down");
+  EXPECT_EQ(recorder_.last["alert"]["alert_id"], alert.id);
+  EXPECT_EQ(recorder_.last["alert"]["kind"], "link_down");
+  EXPECT_EQ(recorder_.last["alert"]["subject"], "uplink");
+  EXPECT_EQ(recorder_.last["alert"]["state"], "raised");
+  EXPECT_EQ(recorder_.last["alert"]["raised_at"], "2024-01-15T10:30:00.000Z");
+  EXPECT_FALSE(recorder_.last["alert"].contains("cleared_at"));
+  alert.cleared_at = clock_.Now() + absl::Seconds(1);
+  events_->OnAlert(alert, ComponentHealth());
+  EXPECT_EQ(recorder_.last["status"], "healthy");
+  EXPECT_EQ(recorder_.last["alert"]["state"], "cleared");
+  EXPECT_EQ(recorder_.last["alert"]["cleared_at"], "2024-01-15T10:30:01.000Z");
+}
+
 TEST_F(FleetEventsTest, TellsOfExchangesOnlyWhenTheyDifferAndNotMoreOftenThanItLooks) {
   events_->Start();
   Pass();

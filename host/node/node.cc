@@ -10,6 +10,7 @@
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "host/node/alert_monitor.h"
 #include "host/node/config_source.h"
 #include "host/node/control_socket.h"
 #include "host/node/gateway_setup.h"
@@ -19,6 +20,7 @@
 #include "host/node/node_services.h"
 #include "host/node/objections.h"
 #include "host/node/storage.h"
+#include "host/node/webhook.h"
 #include "host/rpc/convert.h"
 #include "host/rpc/describe.h"
 #include "host/services/snapshot.h"
@@ -273,6 +275,7 @@ void Node::BuildServices() {
   deps_.log_hub = foundation_->log.get();
   deps_.metrics = &metrics_;
   deps_.health = &health_;
+  deps_.alerts = &alerts_->alerts();
   deps_.spool = spool_.get();
   if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
   deps_.dispatcher = dispatcher_.get();
@@ -294,6 +297,7 @@ absl::Status Node::StartControl() {
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{&timers_, &pools_.reads, &health_,
                                                              &metrics_, spool_.get(), store_.get(),
                                                              instances_.get(), dispatcher_.get()});
+  BuildAlerts();
   BuildServices();
   GrpcServer::Options options;
   options.services = services_->All();
@@ -332,6 +336,7 @@ absl::Status Node::StartInstances() {
   SyncRoads();
   if (network_ != nullptr) network_->Start();
   monitor_->Start();
+  alerts_->Start();
   fleet_events_->Start();
   instances_->AwaitSettled(config.limits.start_timeout);
   VD_CRASH_POINT("host.start.before_ready");
@@ -465,6 +470,7 @@ size_t Node::Stop(absl::Duration limit) {
     feed_->CloseAll(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is stopping"));
   }
   timers_.Stop();
+  if (webhook_ != nullptr) left_behind += static_cast<size_t>(webhook_->Stop(kPoolPatience));
   if (server_ != nullptr) server_->Stop(kServerPatience);
   left_behind += static_cast<size_t>(pools_.Stop(kPoolPatience));
   if (left_behind > 0) {
@@ -475,6 +481,7 @@ size_t Node::Stop(absl::Duration limit) {
   server_.reset();
   config_.reset();
   monitor_.reset();
+  alerts_.reset();
   hub_.reset();
   roads_.reset();
   dispatcher_.reset();

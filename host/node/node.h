@@ -41,6 +41,8 @@ class GrpcServer;
 class MessageFeed;
 class FeedSink;
 class NodeMonitor;
+class AlertMonitor;
+class Webhook;
 struct NodeServices;
 
 // Thread-safe after Start.
@@ -85,6 +87,7 @@ class Node {
   void BuildGateway();
   void BuildConfigControl();
   void BuildServices();
+  void BuildAlerts();
   void BuildFleet();
   void BeginFleet();
   void BeginCommands();
@@ -135,6 +138,8 @@ class Node {
   std::unique_ptr<Roads> roads_;
   std::unique_ptr<NetworkMonitor> network_;
   std::unique_ptr<NodeMonitor> monitor_;
+  std::unique_ptr<Webhook> webhook_;  // Null where none is configured.
+  std::unique_ptr<AlertMonitor> alerts_;
   std::unique_ptr<StateHub> hub_;
   std::unique_ptr<ConfigControl> config_;
   ServiceDeps deps_;

@@ -64,6 +64,7 @@ void StateHub::Stop() {
   instance_watchers_.CloseAll(stopping);
   node_watchers_.CloseAll(stopping);
   config_watchers_.CloseAll(stopping);
+  alert_watchers_.CloseAll(stopping);
 }
 
 void StateHub::Follow() {
@@ -167,6 +168,14 @@ void StateHub::PublishRevision(const pb::Revision& revision) {
   config_watchers_.Publish(response, absl::StrCat(revision.number()));
 }
 
+void StateHub::PublishAlert(const Alert& alert) {
+  pb::StatsWatchAlertsResponse response;
+  *response.mutable_alert() = rpc::ToProto(alert);
+  alert_watchers_.Publish(response, alert.id);
+  PublishEvent(pb::EVENT_KIND_ALERT, alert.subject,
+               absl::StrCat(alert.cleared_at.has_value() ? "cleared, " : "raised, ", alert.text));
+}
+
 grpc::ServerWriteReactor<pb::InstancesWatchResponse>* StateHub::WatchInstances(
     const pb::InstancesWatchRequest& request) {
   Names names(request.names().begin(), request.names().end());
@@ -206,6 +215,24 @@ grpc::ServerWriteReactor<pb::NodeWatchResponse>* StateHub::WatchNode(const pb::N
     *node.mutable_node() = present;
     to->Queue(std::move(node));
     pb::NodeWatchResponse synced;
+    synced.mutable_synced();
+    to->Queue(std::move(synced));
+  });
+  if (!status.ok()) stream->Close(rpc::ToGrpc(status));
+  return stream.get();
+}
+
+grpc::ServerWriteReactor<pb::StatsWatchAlertsResponse>* StateHub::WatchAlerts(
+    const Alerts& alerts) {
+  auto stream = rpc::WatchStream<pb::StatsWatchAlertsResponse>::Create(
+      kMaxPending, TellLagged<pb::StatsWatchAlertsResponse>());
+  absl::Status status = alert_watchers_.Subscribe(stream, {}, [&](auto* to) {
+    for (const Alert& alert : alerts.Active()) {
+      pb::StatsWatchAlertsResponse response;
+      *response.mutable_alert() = rpc::ToProto(alert);
+      to->Queue(std::move(response), alert.id);
+    }
+    pb::StatsWatchAlertsResponse synced;
     synced.mutable_synced();
     to->Queue(std::move(synced));
   });

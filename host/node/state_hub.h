@@ -1,4 +1,5 @@
-// What changes on the node, for everybody who watches: instances, health, revisions, events.
+// What changes on the node, for everybody who watches: instances, health, revisions, alerts,
+// events.
 #pragma once
 
 #include <functional>
@@ -14,12 +15,14 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
+#include "core/observe/alerts.h"
 #include "core/observe/health_tree.h"
 #include "core/plugin/instances.h"
 #include "host/rpc/broadcast.h"
 #include "viaduct/control/v1/config.pb.h"
 #include "viaduct/control/v1/instances.pb.h"
 #include "viaduct/control/v1/node.pb.h"
+#include "viaduct/control/v1/stats.pb.h"
 
 namespace viaduct {
 
@@ -44,6 +47,8 @@ class StateHub {
 
   void PublishEvent(control::v1::EventKind kind, std::string_view subject, std::string_view text);
   void PublishRevision(const control::v1::Revision& revision);
+  // It was raised or cleared.
+  void PublishAlert(const Alert& alert);
 
   grpc::ServerWriteReactor<control::v1::InstancesWatchResponse>* WatchInstances(
       const control::v1::InstancesWatchRequest& request);
@@ -53,6 +58,9 @@ class StateHub {
   using ReadPastFn = std::function<absl::StatusOr<std::vector<control::v1::Revision>>()>;
   grpc::ServerWriteReactor<control::v1::ConfigWatchResponse>* WatchConfig(
       const ReadPastFn& read_past);
+
+  grpc::ServerWriteReactor<control::v1::StatsWatchAlertsResponse>* WatchAlerts(
+      const Alerts& alerts);
 
  private:
   using Names = std::vector<std::string>;  // Empty: all.
@@ -72,6 +80,7 @@ class StateHub {
   rpc::Broadcast<control::v1::InstancesWatchResponse, Names> instance_watchers_;
   rpc::Broadcast<control::v1::NodeWatchResponse> node_watchers_;
   rpc::Broadcast<control::v1::ConfigWatchResponse> config_watchers_;
+  rpc::Broadcast<control::v1::StatsWatchAlertsResponse> alert_watchers_;
 
   absl::Mutex mutex_;
   std::map<std::string, control::v1::Instance> present_ ABSL_GUARDED_BY(mutex_);

@@ -63,7 +63,38 @@ pb::RevisionState StateOf(RevisionState state) {
   return pb::REVISION_STATE_UNSPECIFIED;
 }
 
+pb::AlertKind KindOf(AlertKind kind) {
+  switch (kind) {
+    case AlertKind::kLinkErrors:
+      return pb::ALERT_KIND_LINK_ERRORS;
+    case AlertKind::kLinkDown:
+      return pb::ALERT_KIND_LINK_DOWN;
+    case AlertKind::kBacklogAge:
+      return pb::ALERT_KIND_BACKLOG_AGE;
+    case AlertKind::kBacklogBytes:
+      return pb::ALERT_KIND_BACKLOG_BYTES;
+    case AlertKind::kDiskFree:
+      return pb::ALERT_KIND_DISK_FREE;
+    case AlertKind::kDeadLetters:
+      return pb::ALERT_KIND_DEAD_LETTERS;
+  }
+  return pb::ALERT_KIND_UNSPECIFIED;
+}
+
 }  // namespace
+
+pb::Alert ToProto(const Alert& alert) {
+  pb::Alert out;
+  out.set_id(alert.id);
+  out.set_kind(KindOf(alert.kind));
+  out.set_subject(alert.subject);
+  out.set_text(alert.text);
+  out.set_value(alert.value);
+  out.set_threshold(alert.threshold);
+  *out.mutable_raised_at() = ToProto(alert.raised_at);
+  if (alert.cleared_at.has_value()) *out.mutable_cleared_at() = ToProto(*alert.cleared_at);
+  return out;
+}
 
 pb::Health ToProto(HealthState state) {
   switch (state) {

@@ -4,6 +4,7 @@
 #include "core/config/plan.h"
 #include "core/config/revision_store.h"
 #include "core/config/validate.h"
+#include "core/observe/alerts.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/log_hub.h"
 #include "core/plugin/instance.h"
@@ -13,10 +14,12 @@
 #include "viaduct/control/v1/instances.pb.h"
 #include "viaduct/control/v1/logs.pb.h"
 #include "viaduct/control/v1/plugins.pb.h"
+#include "viaduct/control/v1/stats.pb.h"
 
 namespace viaduct::rpc {
 
 control::v1::Health ToProto(HealthState state);
+control::v1::Alert ToProto(const Alert& alert);
 control::v1::Component ToProto(const ComponentHealth& component);
 control::v1::Instance ToProto(const InstanceInfo& info);
 control::v1::Plugin ToProto(const PluginInfo& info);

@@ -12,6 +12,7 @@
 #include "core/base/executor.h"
 #include "core/base/executor_timer_queue.h"
 #include "core/gateway/dispatcher.h"
+#include "core/observe/alerts.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/log_hub.h"
 #include "core/observe/metrics.h"
@@ -51,6 +52,7 @@ struct ServiceDeps {
   LogHub* log_hub = nullptr;
   Metrics* metrics = nullptr;
   HealthTree* health = nullptr;
+  const Alerts* alerts = nullptr;
   Spool* spool = nullptr;            // Null on a node without the sink uplink.
   SpoolInfo spool_at_open;           // What it had counted before this process.
   Dispatcher* dispatcher = nullptr;  // Null as the spool.

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "host/rpc/call.h"
 #include "host/rpc/convert.h"
+#include "host/rpc/describe.h"
 #include "host/rpc/watch_stream.h"
 #include "host/services/envelope_convert.h"
 #include "host/services/snapshot.h"
@@ -134,6 +135,21 @@ grpc::ServerWriteReactor<pb::StatsWatchResponse>* StatsService::Watch(
   });
   ticker->Begin();
   return stream.get();
+}
+
+grpc::ServerUnaryReactor* StatsService::ListAlerts(grpc::CallbackServerContext* context,
+                                                   const pb::StatsListAlertsRequest* /*request*/,
+                                                   pb::StatsListAlertsResponse* response) {
+  for (const Alert& alert : deps_->alerts->Active()) {
+    *response->add_active() = rpc::ToProto(alert);
+  }
+  for (const Alert& alert : deps_->alerts->Past()) *response->add_past() = rpc::ToProto(alert);
+  return rpc::Answer(context, grpc::Status::OK);
+}
+
+grpc::ServerWriteReactor<pb::StatsWatchAlertsResponse>* StatsService::WatchAlerts(
+    grpc::CallbackServerContext* /*context*/, const pb::StatsWatchAlertsRequest* /*request*/) {
+  return deps_->hub->WatchAlerts(*deps_->alerts);
 }
 
 }  // namespace viaduct

@@ -29,6 +29,12 @@ class StatsService final : public control::v1::Stats::CallbackService {
   grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
                                     const control::v1::StatsExplainRequest* request,
                                     control::v1::StatsExplainResponse* response) override;
+  grpc::ServerUnaryReactor* ListAlerts(grpc::CallbackServerContext* context,
+                                       const control::v1::StatsListAlertsRequest* request,
+                                       control::v1::StatsListAlertsResponse* response) override;
+  grpc::ServerWriteReactor<control::v1::StatsWatchAlertsResponse>* WatchAlerts(
+      grpc::CallbackServerContext* context,
+      const control::v1::StatsWatchAlertsRequest* request) override;
 
  private:
   const ServiceDeps* const deps_;

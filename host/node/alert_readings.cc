@@ -1,0 +1,73 @@
+#include "host/node/alert_readings.h"
+
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace viaduct {
+namespace {
+
+bool IsStopped(InstanceState state) {
+  return state == InstanceState::kStopped || state == InstanceState::kCreated ||
+         state == InstanceState::kConfigured;
+}
+
+}  // namespace
+
+std::optional<double> DownReading(const InstanceInfo& instance, const LinkStats* link) {
+  if (instance.state == InstanceState::kFailed) return 1;
+  if (instance.state != InstanceState::kStarted) return std::nullopt;
+  if (instance.health == InstanceHealth::kUnhealthy) return 1;
+  if (link == nullptr) return std::nullopt;
+  if (link->breaker == BreakerState::kOpen) return 1;
+  // Half open, the next message decides, unless the plugin says that the peer is there.
+  if (link->breaker == BreakerState::kClosed || instance.health == InstanceHealth::kHealthy) {
+    return 0;
+  }
+  return std::nullopt;
+}
+
+void AlertReadings::AddLinks(const std::vector<InstanceInfo>& instances,
+                             const std::vector<LinkStats>& links, int64_t now_ns,
+                             std::vector<AlertReading>* out) {
+  std::map<std::string, ErrorWindow> kept;
+  for (const InstanceInfo& instance : instances) {
+    if (!instance.link || IsStopped(instance.state)) continue;
+    const auto found = std::find_if(links.begin(), links.end(), [&](const LinkStats& link) {
+      return link.name == instance.name;
+    });
+    const LinkStats* link = found == links.end() ? nullptr : &*found;
+    out->push_back({AlertKind::kLinkDown, instance.name, DownReading(instance, link)});
+    ErrorWindow& window = kept[instance.name];
+    window = std::move(windows_[instance.name]);
+    if (link != nullptr) {
+      // What the node took back says nothing about the link.
+      const uint64_t failed = link->retried + link->rejected + link->expired + link->timed_out;
+      window.Add(link->confirmed, failed, error_window_, now_ns);
+    }
+    out->push_back({AlertKind::kLinkErrors, instance.name, window.Share(min_messages_)});
+  }
+  windows_ = std::move(kept);
+}
+
+void AddSpoolReadings(const SpoolInfo& info, std::vector<AlertReading>* out) {
+  const double age = info.messages == 0 ? 0 : absl::ToDoubleSeconds(info.oldest_age);
+  out->push_back({AlertKind::kBacklogAge, "", age});
+  if (info.max_bytes > 0) {
+    out->push_back({AlertKind::kBacklogBytes, "",
+                    static_cast<double>(info.bytes) / static_cast<double>(info.max_bytes)});
+  }
+  out->push_back({AlertKind::kDeadLetters, "", static_cast<double>(info.rejected)});
+}
+
+void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out) {
+  struct statvfs disk {};
+  std::optional<double> free;
+  if (statvfs(folder.c_str(), &disk) == 0 && disk.f_blocks > 0) {
+    free = static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks);
+  }
+  out->push_back({AlertKind::kDiskFree, "", free});
+}
+
+}  // namespace viaduct

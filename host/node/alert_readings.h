@@ -1,0 +1,43 @@
+// What the rules of the alerts are asked about, as it is now.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/config/alert_options.h"
+#include "core/gateway/link_stats.h"
+#include "core/observe/alerts.h"
+#include "core/plugin/instance.h"
+#include "core/spool/spool.h"
+#include "host/node/error_window.h"
+
+namespace viaduct {
+
+// Keeps what is needed of the past. Thread-compatible.
+class AlertReadings {
+ public:
+  explicit AlertReadings(const AlertOptions& options)
+      : error_window_(options.error_window), min_messages_(options.min_messages) {}
+
+  // Roads that were stopped on purpose have no reading. Monotonic.
+  void AddLinks(const std::vector<InstanceInfo>& instances, const std::vector<LinkStats>& links,
+                int64_t now_ns, std::vector<AlertReading>* out);
+
+ private:
+  const absl::Duration error_window_;
+  const uint64_t min_messages_;
+  std::map<std::string, ErrorWindow> windows_;
+};
+
+void AddSpoolReadings(const SpoolInfo& info, std::vector<AlertReading>* out);
+// Share of the file system of `folder` that a program without privileges may still use; none where
+// it cannot be asked.
+void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out);
+
+// 1: the road does not reach its peer; 0: it does; none: nothing can be said. `link` is null where
+// the dispatcher does not have it.
+std::optional<double> DownReading(const InstanceInfo& instance, const LinkStats* link);
+
+}  // namespace viaduct

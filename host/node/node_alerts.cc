@@ -1,0 +1,39 @@
+// What of a node has to do with alerts: where each is told that was raised or cleared.
+#include <utility>
+
+#include "host/node/alert_monitor.h"
+#include "host/node/node.h"
+#include "host/node/webhook.h"
+
+namespace viaduct {
+
+void Node::BuildAlerts() {
+  AlertOptions options = ReadAlertOptions(foundation_->config);
+  if (options.webhook.has_value()) {
+    Webhook::Parts parts;
+    parts.node_id = foundation_->config.node.id;
+    parts.timers = &timers_;
+    parts.log = foundation_->log.get();
+    parts.metrics = &metrics_;
+    webhook_ = std::make_unique<Webhook>(*std::move(options.webhook), std::move(parts));
+  }
+  AlertMonitor::Deps deps;
+  deps.clock = &foundation_->clock;
+  deps.timers = &timers_;
+  deps.executor = &pools_.reads;
+  deps.log = foundation_->log.get();
+  deps.health = &health_;
+  deps.metrics = &metrics_;
+  deps.instances = instances_.get();
+  deps.dispatcher = dispatcher_.get();
+  deps.spool = spool_.get();
+  deps.data_dir = foundation_->config.node.data_dir;
+  deps.tell = [this](const Alert& alert) {
+    hub_->PublishAlert(alert);
+    fleet_events_->OnAlert(alert, health_.Aggregate());
+    if (webhook_ != nullptr) webhook_->Send(alert);
+  };
+  alerts_ = std::make_unique<AlertMonitor>(options, std::move(deps));
+}
+
+}  // namespace viaduct
