@@ -53,6 +53,8 @@ void AlertMonitor::Look() {
   }
   if (deps_.spool != nullptr) AddSpoolReadings(deps_.spool->Info(), &readings);
   AddDiskReading(deps_.data_dir, &readings);
+  // What was read before Stop is of a node that runs.
+  if (stopping_.load()) return;
   alerts_.Evaluate(readings);
   Arm();
 }

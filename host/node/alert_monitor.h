@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <string>
 
@@ -45,6 +46,8 @@ class AlertMonitor {
 
   // Looks each interval.
   void Start();
+  // From now on nothing is raised or cleared: a road that stops with the node is not up again.
+  void Stop() { stopping_.store(true); }
   const Alerts& alerts() const { return alerts_; }
 
  private:
@@ -54,6 +57,7 @@ class AlertMonitor {
   void TellHealth();
 
   const Deps deps_;
+  std::atomic<bool> stopping_{false};
   AlertReadings readings_;  // Of the looks alone.
   Alerts alerts_;
   std::array<MetricNumber, kAlertKinds> raised_{};

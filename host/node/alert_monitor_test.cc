@@ -146,6 +146,19 @@ TEST_F(AlertMonitorTest, TellsOfDeadLettersInLogHealthMetricsAndToWhoeverListens
   EXPECT_EQ(Value("viaduct_alerts_raised_total", "link_down"), 0);
 }
 
+TEST_F(AlertMonitorTest, NothingIsRaisedOrClearedOnceTheNodeStops) {
+  ASSERT_TRUE(AppendOne(spool_.get(), TestEnvelope("m-1")).ok());
+  SettleAll(spool_.get(), ClaimAll(spool_.get()), SettleKind::kReject, 0, "not wanted");
+  ASSERT_TRUE(WaitFor([this] { return spool_->Info().rejected == 1; }));
+  Look(1);
+  EXPECT_EQ(TakeTold().size(), 1u);
+  monitor_->Stop();
+  ASSERT_EQ(*spool_->Drop({}, "test"), 1u);
+  Look(1);
+  EXPECT_THAT(TakeTold(), IsEmpty());
+  EXPECT_EQ(monitor_->alerts().Active().size(), 1u);
+}
+
 TEST_F(AlertMonitorTest, TellsOfABackLogThatAges) {
   ASSERT_TRUE(AppendOne(spool_.get(), TestEnvelope("m-1")).ok());
   Look(60);

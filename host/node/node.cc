@@ -454,6 +454,7 @@ bool Node::Alive() {
 
 size_t Node::Stop(absl::Duration limit) {
   if (std::exchange(stopped_, true)) return 0;
+  if (alerts_ != nullptr) alerts_->Stop();
   if (hub_ != nullptr) SetState(pb::NODE_STATE_STOPPING);
   if (gate_ != nullptr) gate_->Close();
   if (dispatcher_ != nullptr) dispatcher_->Stop(limit);

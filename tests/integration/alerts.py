@@ -151,6 +151,16 @@ def foreign_certificate_is_not_spoken_to(edge, stranger):
     stranger.close()
 
 
+def a_node_that_stops_clears_nothing(t, edge, server, receiver):
+    expect(server.stop() == 0, f"server: not 0\n{server.tail()}")
+    expect(edge.post("/api/detection", json.dumps(DETECTION)).status == 200, "detection")
+    until_raised(t, edge)
+    wait_for(lambda: len(receiver.taken()) == 3, PATIENCE_S, "the second alert at the webhook")
+    expect(edge.stop() == 0, f"edge: not 0\n{edge.tail()}")
+    states = [event["state"] for event in receiver.taken()]
+    expect(states == ["raised", "cleared", "raised"], f"after the stop: {states}")
+
+
 def run(t):
     make_certificates(t.folder)
     server = t.server()
@@ -181,10 +191,9 @@ def run(t):
         expect(line in metrics, f"not in the metrics: {line}")
     check_watch(watch, raised)
     dashboard.client.disconnect()
-    receiver.close()
-    for node in (edge, server):
-        expect(node.stop() == 0, f"{node.name}: not 0\n{node.tail()}")
     check_log(edge)
+    a_node_that_stops_clears_nothing(t, edge, server, receiver)
+    receiver.close()
 
 
 if __name__ == "__main__":
