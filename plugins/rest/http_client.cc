@@ -104,6 +104,9 @@ class HttpClient::Connection {
     request.method = "GET";
     return Send(path, kMaxAnswerBytes, std::move(request));
   }
+  // Whoever gave that answer may not be the server, and would keep the connection for ever: the
+  // next request asks for the name again. On the thread that sends.
+  void Close() { client_.stop(); }
   // From any thread: ends the request under way, and lets no other begin. One that is just opening
   // its socket is missed: repeat until the thread is back.
   void Cut() {
@@ -304,6 +307,7 @@ void HttpClient::Send(Connection& connection, std::vector<HttpDelivery> batch) {
     }
     return;
   }
+  if (!verdict.problem.empty()) connection.Close();
   ReportHealth(verdict.problem.empty() ? ""
                                        : absl::StrCat(options_.base_url, ": ", verdict.problem));
   Finish(batch, std::move(verdict.results));
@@ -362,11 +366,10 @@ void HttpClient::RunProbe(absl::Duration timeout, const ProbeFn& on_result) {
   const auto begin = std::chrono::steady_clock::now();
   const Exchange answer = probe_connection_->Get(path_prefix_ + "/api/test");
   const absl::Duration round_trip = absl::FromChrono(std::chrono::steady_clock::now() - begin);
-  absl::Status status;
-  if (!answer.problem.empty())
-    status = absl::UnavailableError(answer.problem);
-  else if (answer.status >= 500)
-    status = absl::UnavailableError(absl::StrCat("HTTP ", answer.status));
+  const absl::Status status = answer.problem.empty()
+                                  ? JudgeProbe({answer.status, answer.retry_after, answer.body})
+                                  : absl::UnavailableError(answer.problem);
+  if (!status.ok()) probe_connection_->Close();
   {
     absl::MutexLock lock(&mutex_);
     probing_ = false;

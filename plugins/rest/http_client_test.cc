@@ -279,6 +279,39 @@ TEST_F(HttpClientTest, MeasuresTheRoad) {
   EXPECT_GT(round_trip, absl::ZeroDuration());
 }
 
+TEST_F(HttpClientTest, APageIsNoServerToMeasure) {
+  Serve([](const HttpRequest&) { return HttpReply{200, {}, "<html>Welcome to the hotel</html>"}; });
+  StartClient();
+  absl::Notification done;
+  absl::Status measured;
+  ASSERT_TRUE(client_->Probe(absl::Seconds(5), [&](const absl::Status& status, absl::Duration) {
+    measured = status;
+    done.Notify();
+  }));
+  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
+  EXPECT_FALSE(measured.ok());
+}
+
+// A portal would keep the connection for ever, long after the name leads to the server again.
+TEST_F(HttpClientTest, LeavesAConnectionThatAnswersNonsense) {
+  std::vector<std::string> peers;
+  Serve([&](const HttpRequest& request) {
+    peers.push_back(request.peer);
+    return peers.size() == 1 ? HttpReply{200, {}, "<html>"} : StoreAll(request);
+  });
+  client_options_.connections = 1;
+  StartClient();
+  for (uint64_t i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(Send(i));
+    WaitFor(i);
+  }
+  EXPECT_EQ(WaitFor(3)[1].outcome, DeliveryOutcome::kRetry);
+  EXPECT_EQ(WaitFor(3)[3].outcome, DeliveryOutcome::kDurable);
+  ASSERT_EQ(peers.size(), 3u);
+  EXPECT_NE(peers[0], peers[1]);
+  EXPECT_EQ(peers[1], peers[2]);
+}
+
 TEST_F(HttpClientTest, CancelTakesBackWhatHasNotBegun) {
   Serve([this](const HttpRequest& request) {
     if (!inside_.HasBeenNotified()) inside_.Notify();

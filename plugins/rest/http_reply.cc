@@ -180,4 +180,14 @@ Verdict JudgeFlat(const HttpAnswer& answer) {
   return verdict;
 }
 
+absl::Status JudgeProbe(const HttpAnswer& answer) {
+  if (answer.status < 200 || answer.status >= 500 ||
+      (!IsSuccess(answer.status) && answer.status < 400))
+    return absl::UnavailableError(absl::StrCat("HTTP ", answer.status));
+  if (IsSuccess(answer.status) &&
+      !Json::parse(answer.body, nullptr, /*allow_exceptions=*/false).is_object())
+    return absl::UnavailableError("answer: not a JSON object; is this the right server?");
+  return absl::OkStatus();
+}
+
 }  // namespace viaduct::rest

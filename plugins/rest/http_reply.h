@@ -39,4 +39,8 @@ Verdict JudgeEnvelopes(const HttpAnswer& answer, absl::Span<const std::string_vi
 // why. Refused is what a 400, 413 or 422 with the latter is about.
 Verdict JudgeFlat(const HttpAnswer& answer);
 
+// The answer to GET /api/test. UNAVAILABLE: it comes from no server, as a redirection or a page
+// does. One that does not know the path, or the credentials, is there.
+absl::Status JudgeProbe(const HttpAnswer& answer);
+
 }  // namespace viaduct::rest

@@ -127,5 +127,15 @@ TEST(JudgeFlat, NeedsFailureInSoManyWordsToo) {
             DeliveryOutcome::kRetry);
 }
 
+TEST(JudgeProbe, APageOrARedirectionIsNoServer) {
+  EXPECT_TRUE(JudgeProbe(Answer(200, R"({"success":true,"message":"Server is running"})")).ok());
+  for (const int status : {400, 401, 403, 404, 405})
+    EXPECT_TRUE(JudgeProbe(Answer(status, "<html>")).ok()) << status;
+  for (const int status : {101, 301, 302, 307, 500, 503, 511})
+    EXPECT_FALSE(JudgeProbe(Answer(status, "{}")).ok()) << status;
+  for (const char* body : {"", "<html>Welcome to the hotel</html>", "[]", "true"})
+    EXPECT_FALSE(JudgeProbe(Answer(200, body)).ok()) << body;
+}
+
 }  // namespace
 }  // namespace viaduct::rest

@@ -13,31 +13,18 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 
 import common_path  # noqa: F401
 from broker import Broker
 from harness import Failure, main, say, wait_for
 from mqtt_clients import MosquittoTools
+from private_mounts import enter_namespace
 from websocket_nodes import add_listener
 from websocket_peer import TEXT, Peer, expect
 
 FULL_HTTP = {"507", "503"}
 FULL_GRPC = {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
-
-
-def enter_namespace():
-    """Runs this script again where mounts are private; as a plain user with root of its own."""
-    if os.environ.get("VIADUCT_PRIVATE_MOUNTS") == "1":
-        # Not possible in a chroot, whose root is no mount point; what is mounted here is unmounted
-        # here in any case.
-        subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL, check=False)
-        return
-    flags = "-m" if os.geteuid() == 0 else "-Urm"
-    os.environ["VIADUCT_PRIVATE_MOUNTS"] = "1"
-    os.execvp("unshare", ["unshare", flags, "--propagation", "unchanged", sys.executable,
-                          *sys.argv])
 
 
 def command(*words):

@@ -5,8 +5,6 @@ changes the road no more often than roads have failed, and after the storm it re
 Short: 15 s. Long: 30 minutes, compressed to three.
 """
 
-import json
-import subprocess
 import time
 
 import common_path  # noqa: F401
@@ -26,14 +24,6 @@ PATIENCE_S = 60
 OPTIONS = {"rest": {"timeout": 1, "connect_timeout": 1},
            "websocket": {"answer_timeout": 1, "connect_timeout": 1},
            "mqtt": {"ack_timeout": 1, "keepalive": 5, "connect_timeout": 2}}
-
-
-def ask(t, edge, *words):
-    done = subprocess.run([t.build.program("viaductctl"), "-s", edge.control[len("unix:"):], "-j",
-                           *words], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Failure(f"viaductctl {' '.join(words)}: {done.stderr}")
-    return json.loads(done.stdout)
 
 
 class Storm:
@@ -75,22 +65,22 @@ class Storm:
                 self.rise(name)
 
 
-def await_best(t, edge):
+def await_best(edge):
     """Until the best road is the edge's choice, and goes on being it; the seconds."""
     begin, in_a_row = monotonic(), 0
 
     def best():
         nonlocal in_a_row
-        link = ask(t, edge, "gateway", "explain", "--bytes", "600").get("link")
+        link = edge.ctl("gateway", "explain", "--bytes", "600").get("link")
         in_a_row = in_a_row + 1 if link == BEST else 0
         return in_a_row >= STEADY_LOOKS
     wait_for(best, RETURN_S, f"the edge to return to {BEST}", 0.1)
     return round(monotonic() - begin, 1)
 
 
-def judge_switches(t, edge, storm):
+def judge_switches(edge, storm):
     """Away from a road that fails, and back at most; and the first choice, and the return."""
-    switched = int(ask(t, edge, "stats", "show")["snapshot"].get("switched", 0))
+    switched = int(edge.ctl("stats", "show")["snapshot"].get("switched", 0))
     if not 1 < switched <= 2 * storm.failures + 2:
         raise Failure(f"{switched} changes of the road for {storm.failures} failures")
     return switched
@@ -114,8 +104,8 @@ def run(t):
     storm.end()
     before = server.total_detections()
     wait_for(lambda: server.total_detections() > before, PATIENCE_S, "messages after the storm")
-    returned = await_best(t, edge)
-    switched = judge_switches(t, edge, storm)
+    returned = await_best(edge)
+    switched = judge_switches(edge, storm)
     for load in loads:
         load.stop()
     for load in loads:

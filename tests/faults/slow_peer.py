@@ -12,7 +12,6 @@ Short: each protocol once. Long: three times, with five times the traffic.
 import hashlib
 import json
 import sqlite3
-import subprocess
 import threading
 import time
 import uuid
@@ -161,15 +160,10 @@ def judge_times(name, messages, silent_from, on_the_way):
     return {"slowest_s": slowest, "settled_p90_s": p90, "messages": len(messages.handed)}
 
 
-def await_road(t, edge, name):
+def await_road(edge, name):
     """Until the edge would take a message over this road, too."""
     def eligible():
-        done = subprocess.run([t.build.program("viaductctl"), "-s", edge.control[len("unix:"):],
-                               "-j", "gateway", "explain", "--bytes", "400"],
-                              capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Failure(f"viaductctl gateway explain: {done.stderr}")
-        links = json.loads(done.stdout).get("links", [])
+        links = edge.ctl("gateway", "explain", "--bytes", "400").get("links", [])
         return any(link["link"] == name and link.get("eligible") for link in links)
     wait_for(eligible, PATIENCE_S, f"{name} to be ready", 0.1)
 
@@ -180,11 +174,11 @@ def beside(t, road, silence, other):
     peers = Peers(t, name, {road: {timeout: ROAD_TIMEOUT_S}, other: {}})
     peers.relays[other].say("refuse")  # So that the one that falls silent is the one in use.
     peers.start()
-    await_road(t, peers.edge, road)
+    await_road(peers.edge, road)
     streams = [Messages(t, peers.edge, priority) for priority in ("high", "normal")]
     wait_for(lambda: peers.server.total_detections() >= WARM_MESSAGES, PATIENCE_S, "messages")
     peers.relays[other].say("pass")
-    await_road(t, peers.edge, other)
+    await_road(peers.edge, other)
     silent_from = monotonic()
     peers.relays[road].say(silence)
     time.sleep(SILENT_S)

@@ -15,7 +15,6 @@ import common_path  # noqa: F401
 from broker import Broker
 from cameras import Camera, EveryRoad, MqttRoad, RestRoad, SocketIoRoad
 from harness import ROOT, Failure, main, wait_for
-from mqtt_road import spool
 from relayed_roads import listen_on_all, road_to
 
 PATIENCE_S = 60
@@ -133,7 +132,7 @@ def answers_when_durable(t, name, sinks, point):
         site.hub.wait_exit(PATIENCE_S)
         site.hub.start()
         wait_for(lambda c=camera, d=detection: c.hand(d), PATIENCE_S, f"{camera.name} to be taken")
-        wait_for(lambda: int(spool(t, site.hub).get("messages", 0)) == 0, PATIENCE_S,
+        wait_for(lambda: site.hub.spool_messages() == 0, PATIENCE_S,
                  "an empty spool")
         expect(site.hub.stop() == 0, f"the hub: not 0\n{site.hub.tail()}")
     site.hub.start()

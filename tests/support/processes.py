@@ -198,6 +198,19 @@ class Node:
         finally:
             connection.close()
 
+    def ctl(self, *words):
+        """What viaductctl says of the running node, as JSON."""
+        done = subprocess.run(
+            [self.trial.build.program("viaductctl"), "-s", self.control[len("unix:"):], "-j",
+             *words], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failure(f"{self.name}: viaductctl {' '.join(words)}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def spool_messages(self):
+        """That wait or are on their way."""
+        return int(self.ctl("spool", "info")["spool"].get("messages", 0))
+
     def total_detections(self):
         try:
             reply = self.get("/api/statistics")

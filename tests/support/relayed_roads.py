@@ -20,11 +20,11 @@ def listen_on_all(server, broker, client_id="SERVER1"):
     return {"rest": server.http_port, "websocket": sockets, "mqtt": broker.port}
 
 
-def road_to(kind, port, client_id, **more):
+def road_to(kind, port, client_id, host="127.0.0.1", **more):
     """The configuration of an instance `kind`."""
-    address = {"rest": {"base_url": f"http://127.0.0.1:{port}"},
-               "websocket": {"server_url": f"ws://127.0.0.1:{port}"},
-               "mqtt": {"broker_url": f"127.0.0.1:{port}", "client_id": client_id}}[kind]
+    address = {"rest": {"base_url": f"http://{host}:{port}"},
+               "websocket": {"server_url": f"ws://{host}:{port}"},
+               "mqtt": {"broker_url": f"{host}:{port}", "client_id": client_id}}[kind]
     return {"name": kind, "plugin": kind, "config": {"role": "client", **address, **more}}
 
 
