@@ -173,7 +173,9 @@ void Spool::Impl::ShrinkFile() {
   int64_t used_bytes = 0;
   for (const int64_t bytes : state_.bytes) used_bytes += bytes;
   if (used_bytes > *free * spool_internal::kPageBytes) return;
-  const absl::Status status = writer_->Shrink(static_cast<int>(kShrinkPages));
+  absl::Status status = writer_->Shrink(static_cast<int>(kShrinkPages));
+  // The file itself is cut by a checkpoint, which on a quiet node might not come for days.
+  if (status.ok()) status = writer_->Checkpoint(/*restart=*/false);
   if (absl::IsDataLoss(status)) return ReportDamage(std::string(status.message()));
   if (status.ok()) next_maintenance_ns_ = clock_->MonotonicNanos() + kSecondNs / 10;
 }

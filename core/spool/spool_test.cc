@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "core/spool/spool_files.h"
 #include "core/spool/spool_test_support.h"
 
 namespace viaduct {
@@ -412,6 +413,26 @@ TEST_F(SpoolTest, DropsByFilterButNothingInFlight) {
   EXPECT_EQ(*dropped, 1u);
   EXPECT_EQ(spool_->Info().dropped_total, 1u);
   EXPECT_THAT(Claim(10), ElementsAre("n1", "n2", "n4"));
+}
+
+// Although nothing further is written that would be worth a checkpoint.
+TEST_F(SpoolTest, GivesTheSpaceOfABacklogBack) {
+  Open();
+  constexpr int kMessages = 24;
+  constexpr int64_t kMessageBytes = 1 << 20;
+  for (int i = 0; i < kMessages; ++i) {
+    const Envelope large = TestEnvelope(absl::StrCat("m", i), Priority::kNormal, kMessageBytes);
+    ASSERT_TRUE(AppendOne(spool_.get(), large).ok());
+  }
+  options_.checkpoint_pages = 1 << 20;
+  Reopen();
+  SettleAll(spool_.get(), ClaimAll(spool_.get()), SettleKind::kConfirmed);
+  ASSERT_TRUE(WaitFor([&] { return spool_->Info().confirmed_total == kMessages; }));
+  ASSERT_GT(spool_internal::FileSize(options_.path), kMessages / 2 * kMessageBytes);
+  EXPECT_TRUE(WaitFor([&] {
+    spool_->RunMaintenance();
+    return spool_internal::FileSize(options_.path) < kMessages / 2 * kMessageBytes;
+  })) << spool_internal::FileSize(options_.path);
 }
 
 TEST_F(SpoolTest, SecondOpenerIsRefused) {
