@@ -29,6 +29,7 @@ class Trial:
     def __init__(self, build, long, seed, name, keep=False, store="sqlite"):
         self.build = Build(build)
         self.long = long
+        self.minutes = None  # Of the long form, where a script lets that be chosen.
         self.seed = seed
         self.random = random.Random(seed)
         self.name = name
@@ -289,11 +290,13 @@ def _out_of_time(_signal, _frame):
     raise Failure("the trial did not end in its time")
 
 
-def run_trial(run, build, long, seed, name, keep=False, limit=None, store="sqlite"):
+def run_trial(run, build, long, seed, name, keep=False, limit=None, store="sqlite", minutes=None):
     """0: shown; 1: a fault was found, or the trial cannot be run here."""
     trial = Trial(build, long, seed, name, keep, store)
+    trial.minutes = minutes
     signal.signal(signal.SIGALRM, _out_of_time)
-    signal.alarm(int(LONG_LIMIT_S if long else (limit * SLOW if limit else SHORT_LIMIT_S)))
+    long_limit = LONG_LIMIT_S + (minutes or 0) * 60
+    signal.alarm(int(long_limit if long else (limit * SLOW if limit else SHORT_LIMIT_S)))
     say(f"{name}: {'long' if long else 'short'}, seed {seed}, in {trial.folder}")
     code = 1
     try:
@@ -315,7 +318,8 @@ def run_trial(run, build, long, seed, name, keep=False, limit=None, store="sqlit
     return code
 
 
-def main(run, name=None, limit=None, store="sqlite"):
+def main(run, name=None, limit=None, store="sqlite", minutes=None):
+    """`minutes`: of the long form, unless the command line says other ones."""
     parser = argparse.ArgumentParser(description=(sys.modules["__main__"].__doc__ or "").strip(),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.environ.get("VIADUCT_BUILD_DIR",
@@ -327,7 +331,10 @@ def main(run, name=None, limit=None, store="sqlite"):
     parser.add_argument("--keep", action="store_true", help="leave the folder of the trial")
     parser.add_argument("--store", choices=["sqlite", "postgresql"], default=store,
                         help="what servers keep their messages in")
+    if minutes:
+        parser.add_argument("--minutes", type=float, default=minutes,
+                            help=f"of the long form, default {minutes}")
     args = parser.parse_args()
     name = name or os.path.splitext(os.path.basename(sys.argv[0]))[0]
     sys.exit(run_trial(run, args.build, args.long, args.seed, name, args.keep, limit,
-                       args.store))
+                       args.store, args.minutes if minutes else None))
