@@ -67,6 +67,12 @@ uint64_t NumberOf(absl::string_view message_id) {
   return std::strtoull(std::string(message_id.substr(dash + 1)).c_str(), nullptr, 16);
 }
 
+pb::Priority PriorityOf(const std::string& name) {
+  if (name == "high") return pb::PRIORITY_HIGH;
+  if (name == "low") return pb::PRIORITY_LOW;
+  return name == "normal" ? pb::PRIORITY_NORMAL : pb::PRIORITY_UNSPECIFIED;
+}
+
 }  // namespace
 
 CommitWatcher::CommitWatcher(const std::string& target)
@@ -182,6 +188,8 @@ void GrpcLoad::FillEnvelope(const Pending& pending, pb::Envelope* envelope) cons
   envelope->mutable_timestamp()->set_nanos(static_cast<int32_t>(millis % 1000) * 1000000);
   envelope->set_edge_device_id(source_->spec().camera_id);
   envelope->set_data_type(pb::DATA_TYPE_DETECTION);
+  const pb::Priority priority = PriorityOf(source_->spec().priority);
+  if (priority != pb::PRIORITY_UNSPECIFIED) envelope->mutable_metadata()->set_priority(priority);
   source_->AppendPayload(pending.message, envelope->mutable_payload_json());
 }
 

@@ -47,6 +47,8 @@ void AddCommon(CLI::App& app, Common& c) {
   app.add_option("--prefix", c.spec.prefix, "First letters of the ids; one a run");
   app.add_option("--camera", c.spec.camera_id);
   app.add_option("--checkpoint", c.spec.checkpoint_id);
+  app.add_option("--priority", c.spec.priority, "Of envelopes; without it they do not say any")
+      ->check(CLI::IsMember({"high", "normal", "low"}));
   app.add_option("--start-unix-ms", c.spec.start_unix_ms, "Capture time of the first message");
   app.add_option("--image", c.image_path, "JPEG sent with every message");
   app.add_option("--cpu", c.cpu, "Pin to this CPU");

@@ -104,7 +104,9 @@ void MessageSource::AppendEnvelope(const Message& message, std::string* out) con
                   spec_.camera_id, "\",\"data_type\":\"detection\",\"payload\":");
   AppendPayload(message, out);
   out->append(
-      ",\"metadata\":{\"protocol_version\":\"1.0\",\"compression\":false,\"encryption\":false}}");
+      ",\"metadata\":{\"protocol_version\":\"1.0\",\"compression\":false,\"encryption\":false");
+  if (!spec_.priority.empty()) absl::StrAppend(out, ",\"priority\":\"", spec_.priority, "\"");
+  out->append("}}");
 }
 
 }  // namespace viaduct::support

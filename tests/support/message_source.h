@@ -15,6 +15,7 @@ struct MessageSpec {
   std::string prefix;  // First letters of every id; one prefix a run.
   std::string camera_id = "CAM001";
   std::string checkpoint_id = "CP01";
+  std::string priority;                   // Of envelopes: high, normal or low; empty: not said.
   std::string image;                      // JPEG bytes sent as annotated_image; empty: none.
   int64_t start_unix_ms = 1705314600000;  // Capture time of the first one; one more ms each.
 };

@@ -75,6 +75,16 @@ TEST(MessageSource, EnvelopeHoldsThePayload) {
   EXPECT_EQ(envelope["message_id"], m.message_id);
   EXPECT_EQ(envelope["data_type"], "detection");
   EXPECT_EQ(PayloadDigest(envelope["payload"]), m.digest);
+  EXPECT_FALSE(envelope["metadata"].contains("priority"));
+}
+
+TEST(MessageSource, EnvelopeSaysItsPriority) {
+  MessageSpec spec = Spec();
+  spec.priority = "high";
+  MessageSource source(spec);
+  std::string text;
+  source.AppendEnvelope(source.Next(false), &text);
+  EXPECT_EQ(json::parse(text)["metadata"]["priority"], "high");
 }
 
 }  // namespace
