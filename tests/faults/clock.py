@@ -94,4 +94,5 @@ def run(t):
     t.conclude(server, [edge])
 
 
-main(run)
+if __name__ == "__main__":
+    main(run)

@@ -354,5 +354,6 @@ def run(t):
     t.figure(parts=parts)
 
 
-enter_namespace()
-main(run, limit=600)
+if __name__ == "__main__":
+    enter_namespace()
+    main(run, limit=600)
