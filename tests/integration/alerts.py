@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A link goes down and comes back: its alert is raised once and cleared once, in the log, the health,
 viaductctl, a watch, the broadcast of a dashboard, the metrics and at a webhook over TLS, where a
-stranger answers at first and then the right one, with 500 to its first request.
+stranger answers at first and then the right one, with 500 to its first request. And a link whose
+deliveries fail.
 """
 
 import http.server
@@ -12,7 +13,7 @@ import sys
 import threading
 
 import common_path  # noqa: F401
-from control_checks import component_reasons, ctl_json, expect, follow
+from control_checks import component_reasons, ctl_json, expect, follow, run_checks
 from control_process import make_certificates
 from harness import free_port, main, wait_for
 from websocket_nodes import add_listener
@@ -161,7 +162,7 @@ def a_node_that_stops_clears_nothing(t, edge, server, receiver):
     expect(states == ["raised", "cleared", "raised"], f"after the stop: {states}")
 
 
-def run(t):
+def a_link_that_goes_down_and_comes_back(t):
     make_certificates(t.folder)
     server = t.server()
     server.start()
@@ -196,5 +197,38 @@ def run(t):
     receiver.close()
 
 
+def a_link_whose_deliveries_fail(t):
+    server = t.server("failing-server")
+    server.start()
+    edge = t.edge(server.http_port, "failing")
+    now = {"hold": "0s", "clear_hold": "0s"}
+    edge.config["alerts"] = {
+        "link_errors": {"window": "5s", "min_messages": 3, **now},
+        "link_down": {"enabled": False}, "disk_free": {"enabled": False}}
+    edge.write_config()
+    edge.start()
+
+    def post():
+        expect(edge.post("/api/detection", json.dumps(DETECTION)).status == 200, "detection")
+    server.stop()
+    post()
+    raised = wait_for(lambda: alerts(t, edge).get("active"), PATIENCE_S, "an alert to be raised")
+    expect([(a["kind"], a["subject"]) for a in raised] == [("ALERT_KIND_LINK_ERRORS", "uplink")],
+           f"raised: {raised}")
+    expect(raised[0]["value"] >= raised[0]["threshold"] == 0.5, f"raised: {raised}")
+    server.start()
+
+    def over():
+        post()
+        return not alerts(t, edge).get("active")
+    wait_for(over, PATIENCE_S, "the alert to be cleared", 0.2)
+    expect([a["id"] for a in alerts(t, edge)["past"]] == [raised[0]["id"]], "cleared once")
+    for node in (edge, server):
+        expect(node.stop() == 0, f"{node.name}: not 0\n{node.tail()}")
+
+
+CHECKS = [a_link_that_goes_down_and_comes_back, a_link_whose_deliveries_fail]
+
+
 if __name__ == "__main__":
-    main(run)
+    main(lambda t: run_checks(t, CHECKS))
