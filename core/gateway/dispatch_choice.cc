@@ -31,6 +31,11 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
     if (state.blocked && state.blocked_until_ns <= now) state.blocked = false;
     const BreakerState breaker = state.breaker.state(now);
     state.counters->breaker.store(breaker, std::memory_order_relaxed);
+    if (now - state.timed_ns >= kNanosPerSecond) {
+      if (state.timed_ns != 0)
+        state.model.OnTime(static_cast<double>(now - state.timed_ns) / kNanosPerSecond);
+      state.timed_ns = now;
+    }
     const bool ready = state.link->ready();
     state.counters->meter.NoteReady(ready && breaker != BreakerState::kOpen, now);
     LinkView& view = views_[i];

@@ -121,7 +121,8 @@ class DispatchCore {
     double mean_bytes = 1'024;  // Of the messages it took.
     int64_t timeout_ns = 0;     // For a delivery, without its bytes.
     int64_t heard_ns = 0;       // Last completion.
-    int64_t failed_ns = 0;      // Last failure that the model was told.
+    int64_t failed_ns = 0;      // Last failure that the model was told,
+    int64_t timed_ns = 0;       // and how late it is.
     bool blocked = false;       // Took less than it had promised.
     int64_t blocked_until_ns = 0;
     std::vector<OutboundMessage> batch;  // Being collected; borrows from claimed_.

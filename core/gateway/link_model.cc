@@ -19,6 +19,8 @@ constexpr double kShareStep = 0.05;
 constexpr double kFailedStep = 0.2;
 constexpr double kProbeStep = 0.2;
 constexpr double kLeastSuccess = 0.02;
+constexpr double kFailureMemorySeconds = 10;
+constexpr double kIdleForget = 6;  // A second without confirmations makes forget as so many do.
 // One confirmation that took very long must not outweigh all before it; several do.
 constexpr double kSurprise = 4;
 constexpr double kSurpriseSeconds = 0.2;
@@ -28,6 +30,7 @@ constexpr double kSurpriseSeconds = 0.2;
 void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
   if (!(seconds >= 0) || !std::isfinite(seconds)) return;
   success_ += kShareStep * (1 - success_);
+  idle_ = false;
   const double x = static_cast<double>(bytes) / kUnitBytes;
   if (learnt_) {
     const double expected = base_ + per_byte_ * kUnitBytes * x;
@@ -66,6 +69,18 @@ void LinkModel::OnProbe(double round_trip_seconds) {
   success_ += kShareStep * (1 - success_);
   base_ = learnt_ ? base_ + kProbeStep * (round_trip_seconds - base_) : round_trip_seconds;
   learnt_ = true;
+}
+
+void LinkModel::OnTime(double seconds) {
+  success_ = 1 - (1 - success_) * std::exp(-seconds / kFailureMemorySeconds);
+  if (idle_) {
+    const double growth = std::min(std::pow(kForget, -kIdleForget * seconds), kMaxVariance);
+    p00_ = std::min(p00_ * growth, kMaxVariance);
+    p11_ = std::min(p11_ * growth, kMaxVariance);
+    const double limit = kMaxCorrelation * std::sqrt(p00_ * p11_);
+    p01_ = std::clamp(p01_ * growth, -limit, limit);
+  }
+  idle_ = true;
 }
 
 double LinkModel::ExpectedSeconds(uint64_t bytes) const {

@@ -14,6 +14,9 @@ class LinkModel {
   void OnFailed(double seconds);
   // A probe tells of the time without bytes, where there is no traffic to learn it from.
   void OnProbe(double round_trip_seconds);
+  // Time has passed: failures are forgotten, and of a link without confirmations meanwhile the next
+  // one counts the more, so that a road which was bad once is not held to it.
+  void OnTime(double seconds);
 
   // Expected until `bytes` are confirmed, in seconds: failures and what follows them included.
   double ExpectedSeconds(uint64_t bytes) const;
@@ -34,6 +37,7 @@ class LinkModel {
   double failed_seconds_ = 1;
   bool learnt_ = false;
   bool confirmed_ = false;
+  bool idle_ = false;  // Nothing was confirmed since the last OnTime.
   // Covariance of the two, for the unit of bytes that keeps both of one size.
   double p00_ = kVague;
   double p01_ = 0;

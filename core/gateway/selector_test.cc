@@ -522,12 +522,33 @@ TEST(LinkModelTest, OneThatHungDoesNotCondemnALink) {
   EXPECT_LT(model.ExpectedSeconds(300), 0.3);
 }
 
+TEST(LinkModelTest, TimeForgivesWhatALinkWasOnce) {
+  LinkModel model;
+  for (int i = 0; i < 100; ++i) model.OnConfirmed(300, 2);
+  for (int i = 0; i < 10; ++i) model.OnFailed(2);
+  for (int i = 0; i < 30; ++i) model.OnTime(1);
+  EXPECT_NEAR(model.ExpectedSeconds(300), 2, 0.5) << "no failure counts for ever";
+  model.OnConfirmed(300, 0.02);
+  model.OnTime(30);
+  model.OnTime(30);
+  model.OnConfirmed(300, 0.02);
+  EXPECT_LT(model.ExpectedSeconds(300), 0.5);
+}
+
+TEST(LinkModelTest, TimeTakesNothingFromALinkInUse) {
+  LinkModel model;
+  for (int i = 0; i < 100; ++i) model.OnConfirmed(300, 0.1), model.OnTime(1);
+  model.OnConfirmed(300, 0.5);
+  EXPECT_LT(model.ExpectedSeconds(300), 0.15);
+}
+
 TEST(LinkModelTest, StaysFiniteWhateverComes) {
   LinkModel model;
   for (int i = 0; i < 100'000; ++i) {
     model.OnConfirmed(static_cast<uint64_t>(i) * 977 % 20'000'000, i % 7 == 0 ? 1e9 : 0);
     if (i % 3 == 0) model.OnFailed(1e6);
     if (i % 5 == 0) model.OnProbe(0.1);
+    if (i % 11 == 0) model.OnTime(i % 13 * 100);
     const double expected = model.ExpectedSeconds(1'000'000);
     ASSERT_TRUE(expected > 0 && expected < 1e12) << i;
   }

@@ -219,6 +219,8 @@ def metrics_are_those_of_the_documents(t):
     add_listener(server)
     for node in (server, edge):
         node.start()
+        if node is edge:  # Links are looked at once a second.
+            wait_for(lambda: b"viaduct_link_ready" in edge.get("/metrics").body, LIMIT_S, "its link")
         shown |= set(re.findall(r"^# TYPE (viaduct_[a-z_]+) ", node.get("/metrics").body.decode(), re.M))
         node.stop()
     expect(shown == documented, f"not documented {shown - documented}, not shown {documented - shown}")
