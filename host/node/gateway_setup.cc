@@ -39,6 +39,22 @@ std::unique_ptr<Selector> MakeSelector(const GatewayOptions& gateway) {
   return std::make_unique<EqualPrioritySelector>(std::move(selector));
 }
 
+SpoolOptions MakeSpoolOptions(const NodeConfig& config) {
+  SpoolOptions options;
+  options.path = config.spool.path;
+  options.max_bytes = config.spool.max_bytes;
+  options.max_messages = config.spool.max_messages;
+  options.when_full = config.spool.when_full == SpoolFull::kRejectNew
+                          ? WhenFull::kRejectNew
+                          : WhenFull::kDropOldestLowPriority;
+  options.time_to_live = {config.spool.detection_time_to_live, config.spool.health_time_to_live,
+                          config.spool.config_time_to_live, config.spool.control_time_to_live};
+  options.max_rejects = config.gateway.max_rejects;
+  options.live_age = config.gateway.backlog.after;
+  options.ordered = config.gateway.ordered;
+  return options;
+}
+
 DispatcherOptions MakeDispatcherOptions(const GatewayOptions& gateway) {
   DispatcherOptions options;
   if (gateway.window > 0) options.window = gateway.window;

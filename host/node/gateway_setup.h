@@ -1,4 +1,4 @@
-// The gateway as the configuration wants it.
+// The gateway and its spool as the configuration wants them.
 #pragma once
 
 #include <memory>
@@ -8,11 +8,13 @@
 #include "core/gateway/dispatcher.h"
 #include "core/gateway/network_monitor.h"
 #include "core/gateway/selector.h"
+#include "core/spool/spool.h"
 #include "host/node/roads.h"
 
 namespace viaduct {
 
 std::unique_ptr<Selector> MakeSelector(const GatewayOptions& gateway);
+SpoolOptions MakeSpoolOptions(const NodeConfig& config);
 DispatcherOptions MakeDispatcherOptions(const GatewayOptions& gateway);
 NetworkMonitor::Options MakeMonitorOptions(const GatewayOptions& gateway);
 std::vector<Roads::Configured> ConfiguredRoads(const NodeConfig& config);

@@ -36,22 +36,6 @@ constexpr absl::Duration kPoolPatience = absl::Seconds(10);
 constexpr uint32_t kAbiMajor = 1;
 constexpr uint32_t kAbiMinor = 0;
 
-SpoolOptions OptionsOf(const NodeConfig& config) {
-  SpoolOptions options;
-  options.path = config.spool.path;
-  options.max_bytes = config.spool.max_bytes;
-  options.max_messages = config.spool.max_messages;
-  options.when_full = config.spool.when_full == SpoolFull::kRejectNew
-                          ? WhenFull::kRejectNew
-                          : WhenFull::kDropOldestLowPriority;
-  options.time_to_live = {config.spool.detection_time_to_live, config.spool.health_time_to_live,
-                          config.spool.config_time_to_live, config.spool.control_time_to_live};
-  options.max_rejects = config.gateway.max_rejects;
-  options.live_age = config.gateway.backlog.after;
-  options.ordered = config.gateway.ordered;
-  return options;
-}
-
 // "viaduct.instance/http" for "instance/http"; "" where grpc.health.v1 has no name for it.
 std::string HealthName(const std::string& component) {
   if (component.compare(0, 9, "instance/") != 0) return "";
@@ -92,7 +76,7 @@ absl::Status Node::OpenStorage() {
   const NodeConfig& config = foundation_->config;
   Log* log = foundation_->log.get();
   if (config.node.sink_uplink) {
-    VD_ASSIGN_OR_RETURN(spool_, Spool::Open(OptionsOf(config), &foundation_->clock, log));
+    VD_ASSIGN_OR_RETURN(spool_, Spool::Open(MakeSpoolOptions(config), &foundation_->clock, log));
     uplink_sink_ = std::make_unique<UplinkSink>(spool_.get());
   }
   if (config.node.sink_store) {
