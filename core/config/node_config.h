@@ -72,6 +72,7 @@ struct SpoolOptionsConfig {
   std::string path;  // Absolute.
   uint64_t max_bytes = 0;
   uint64_t max_messages = 0;
+  uint64_t min_free_bytes = 0;
   SpoolFull when_full = SpoolFull::kRejectNew;
   // By data type; infinite where the configuration names none.
   absl::Duration detection_time_to_live = absl::InfiniteDuration();

@@ -118,6 +118,7 @@ SpoolOptionsConfig ReadSpool(const json& section, const std::string& data_dir) {
   spool.path = Below(data_dir, Text(section, "path"));
   spool.max_bytes = Bytes(section, "max_bytes");
   spool.max_messages = Number(section, "max_messages");
+  spool.min_free_bytes = Bytes(section, "min_free_bytes");
   spool.when_full = Text(section, "when_full") == "reject_new" ? SpoolFull::kRejectNew
                                                                : SpoolFull::kDropOldestLowPriority;
   const json& live = At(section, "time_to_live");

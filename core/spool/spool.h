@@ -30,6 +30,8 @@ struct SpoolOptions {
   std::string path;  // The folder must exist. Files beside it: -wal, -shm, .lock, .reserve, ...
   uint64_t max_bytes = uint64_t{4} << 30;  // Envelopes, ids and 64 bytes a message.
   uint64_t max_messages = 10'000'000;
+  // Of the file system, left to others: what would leave less is refused. 0: all is used.
+  uint64_t min_free_bytes = 0;
   WhenFull when_full = WhenFull::kRejectNew;
   // By DataType. Counted in time that the node has been running, so that no wall clock can expire
   // anything; infinite: never.
@@ -78,7 +80,8 @@ struct SpoolInfo {
   WhenFull when_full = WhenFull::kRejectNew;
   bool full = false;  // By its own bounds.
   bool disk_full = false;
-  bool failed = false;  // Damaged again and again; refuses everything.
+  bool low_space = false;  // Less than min_free_bytes are free: takes nothing new.
+  bool failed = false;     // Damaged again and again; refuses everything.
   // Since the spool was made.
   uint64_t accepted_total = 0;
   uint64_t confirmed_total = 0;
@@ -140,7 +143,8 @@ class Spool final : public Outbox {
   // Takes valid envelopes. Never blocks on the disk. On an error nothing was taken and `done` is
   // not called: RESOURCE_EXHAUSTED when too much waits to be written, FAILED_PRECONDITION when
   // closed. Statuses given to `done`: OK when synced to disk; RESOURCE_EXHAUSTED when the spool or
-  // the disk is full; UNAVAILABLE when the disk fails. Not de-duplicated: the receiver does that.
+  // the disk is full, or has less free than min_free_bytes; UNAVAILABLE when the disk fails. Not
+  // de-duplicated: the receiver does that.
   absl::Status Append(std::vector<Envelope> envelopes, AppendDone done);
 
   size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) override;

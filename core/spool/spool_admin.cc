@@ -85,7 +85,9 @@ SpoolInfo Spool::Impl::Info() {
   info.max_messages = options_.max_messages;
   info.max_bytes = options_.max_bytes;
   info.when_full = options_.when_full;
-  info.disk_full = disk_full_;
+  info.low_space = (disk_full_ && spared_) || spool_internal::FreeBytes(options_.path) <
+                                                  static_cast<int64_t>(options_.min_free_bytes);
+  info.disk_full = disk_full_ && !spared_;
   info.failed = failed_;
   const int64_t now_ms = SpoolNowMs();
   int64_t oldest_ms = now_ms;

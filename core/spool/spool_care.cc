@@ -121,7 +121,7 @@ void Spool::Impl::PersistTime() {
   const auto& messages = state_.messages;
   const bool waiting =
       std::any_of(messages.begin(), messages.end(), [](int64_t n) { return n > 0; });
-  if (writer_ == nullptr || disk_full_ || !AnythingExpires() || !waiting) return;
+  if (writer_ == nullptr || (disk_full_ && !spared_) || !AnythingExpires() || !waiting) return;
   if (SpoolNowMs() == state_.spool_ms) return;
   Work nothing;
   Effects effects;

@@ -7,11 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
 #include <thread>
 
+#include "core/spool/spool_files.h"
 #include "core/spool/spool_test_support.h"
 #include "core/spool/test_vfs.h"
 
@@ -118,6 +120,45 @@ INSTANTIATE_TEST_SUITE_P(Logs, SpoolFullDiskTest,
                          [](const auto& info) { return info.param.name; });
 
 // A small file system of its own where that is allowed; else the VFS says that the disk is full.
+// The file system is filled by the spool itself, then by others, then emptied again.
+TEST_F(SpoolFaultTest, LeavesMinFreeBytesToOthers) {
+  const std::string place = folder_.File("shared");
+  ASSERT_EQ(mkdir(place.c_str(), 0700), 0);
+  options_.path = place + "/spool.db";
+  if (mount("viaduct-test", place.c_str(), "tmpfs", 0, "size=16m,mode=700") != 0) {
+    options_.min_free_bytes = uint64_t{1} << 60;  // More than any disk has.
+    EXPECT_EQ(AppendOne(Open().get(), TestEnvelope("a")).code(),
+              absl::StatusCode::kResourceExhausted);
+    return;
+  }
+  constexpr int64_t kMinFree = 8 << 20;
+  options_.min_free_bytes = kMinFree;
+  std::unique_ptr<Spool> spool = Open();
+  const auto append = [&](int i) {
+    return AppendOne(spool.get(), TestEnvelope(absl::StrCat(i), Priority::kNormal, 80'000));
+  };
+  absl::Status last;
+  int accepted = 0;
+  while (accepted < 1'000 && (last = append(accepted)).ok()) ++accepted;
+  EXPECT_EQ(last.code(), absl::StatusCode::kResourceExhausted) << last;
+  EXPECT_THAT(std::string(last.message()), testing::HasSubstr("min_free_bytes"));
+  EXPECT_GT(accepted, 20);
+  EXPECT_GE(spool_internal::FreeBytes(options_.path), kMinFree);
+  EXPECT_TRUE(spool->Info().low_space);
+  EXPECT_FALSE(spool->Info().disk_full);
+  const std::string others = place + "/others";
+  std::ofstream(others, std::ios::binary) << std::string(6 << 20, 'x');
+  EXPECT_EQ(append(accepted).code(), absl::StatusCode::kResourceExhausted);
+  // What waits goes on leaving.
+  SettleAll(spool.get(), ClaimAll(spool.get()), SettleKind::kConfirmed);
+  EXPECT_TRUE(WaitFor([&] { return spool->Info().messages == 0; }));
+  std::filesystem::remove(others);
+  EXPECT_TRUE(WaitFor([&] { return append(accepted).ok(); }));
+  EXPECT_FALSE(spool->Info().low_space);
+  spool.reset();
+  EXPECT_EQ(umount(place.c_str()), 0);
+}
+
 TEST_P(SpoolFullDiskTest, RefusesKeepsAndGoesOnWithoutRestart) {
   const std::string place = folder_.File("small");
   ASSERT_EQ(mkdir(place.c_str(), 0700), 0);

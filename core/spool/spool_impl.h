@@ -160,6 +160,7 @@ class Spool::Impl {
   void RefuseWithoutRoom(Work* work);
   void HandleFailure(Work* work, Effects* effects, const absl::Status& status);
   bool HasRoom(int64_t bytes);
+  bool FitsOnDisk(int64_t bytes, uint64_t spared) const;
   void GiveSpaceBack();
   bool RegainSpace();
   void RemoveInSmallGroups(Work* work);
@@ -219,6 +220,7 @@ class Spool::Impl {
   bool over_bounds_ ABSL_GUARDED_BY(mutex_) = false;  // The latest append met the bounds.
 
   std::atomic<bool> disk_full_{false};
+  std::atomic<bool> spared_{false};  // It would not be full but for min_free_bytes.
   std::atomic<bool> failed_{false};
   // Spool time = base + monotonic time since.
   std::atomic<int64_t> spool_base_ms_{0};

@@ -38,6 +38,7 @@ void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status
   // What was taken out to make room stays out; it is removed with the next transaction.
   for (Removal& removal : effects->dropped) work->removals.push_back(std::move(removal));
   Refuse(work, answer);
+  if (full) spared_ = false;
   if (full && writer_ != nullptr) {
     reserve_.Release();
     RemoveInSmallGroups(work);
@@ -71,23 +72,31 @@ void Spool::Impl::RefuseWithoutRoom(Work* work) {
   }
   work->appends = std::move(taken);
   if (refused.appends.empty()) return;
+  spared_ = FitsOnDisk(room_wanted_, 0);
   if (!disk_full_.exchange(true)) {
     log_->Error("spool", "the disk has no room for more",
                 {{"free", absl::StrCat(FreeBytes(options_.path))},
-                 {"needed", absl::StrCat(2 * room_wanted_)}});
+                 {"needed", absl::StrCat(2 * room_wanted_)},
+                 {"min_free_bytes", absl::StrCat(options_.min_free_bytes)}});
   }
-  Refuse(&refused, absl::ResourceExhaustedError("spool: the disk is full"));
+  Refuse(&refused, absl::ResourceExhaustedError(
+                       spared_ ? absl::StrCat("spool: the disk would have less free than "
+                                              "min_free_bytes, ",
+                                              options_.min_free_bytes)
+                               : "spool: the disk is full"));
 }
 
-// For so much in the log and then in the database, beside what waits in the log already.
+bool Spool::Impl::FitsOnDisk(int64_t bytes, uint64_t spared) const {
+  const int64_t waiting = int64_t{writer_->log_pages()} * spool_internal::kPageBytes;
+  return FreeBytes(options_.path) - static_cast<int64_t>(spared) >= waiting + 2 * bytes;
+}
+
+// For so much in the log and then in the database, beside what waits in the log already and what is
+// left to others.
 bool Spool::Impl::HasRoom(int64_t bytes) {
-  const auto fits = [this, bytes] {
-    const int64_t waiting = int64_t{writer_->log_pages()} * spool_internal::kPageBytes;
-    return FreeBytes(options_.path) >= waiting + 2 * bytes;
-  };
-  if (fits()) return true;
+  if (FitsOnDisk(bytes, options_.min_free_bytes)) return true;
   GiveSpaceBack();
-  return fits();
+  return FitsOnDisk(bytes, options_.min_free_bytes);
 }
 
 // The reserve is back and what was refused would fit: there is room again.

@@ -44,6 +44,7 @@ SpoolOptions MakeSpoolOptions(const NodeConfig& config) {
   options.path = config.spool.path;
   options.max_bytes = config.spool.max_bytes;
   options.max_messages = config.spool.max_messages;
+  options.min_free_bytes = config.spool.min_free_bytes;
   options.when_full = config.spool.when_full == SpoolFull::kRejectNew
                           ? WhenFull::kRejectNew
                           : WhenFull::kDropOldestLowPriority;

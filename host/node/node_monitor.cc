@@ -96,6 +96,9 @@ void NodeMonitor::LookAtSpool() {
   } else if (info.full) {
     deps_.health->Set("spool", HealthState::kUnhealthy,
                       absl::StrCat("full, ", info.messages, " messages wait"));
+  } else if (info.low_space) {
+    deps_.health->Set("spool", HealthState::kDegraded,
+                      "less free on the disk than spool.min_free_bytes, takes nothing new");
   } else if (info.rejected > 0) {
     deps_.health->Set("spool", HealthState::kDegraded,
                       absl::StrCat(info.rejected, " messages were refused by the peer"));

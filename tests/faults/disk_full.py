@@ -5,7 +5,7 @@ tmpfs with 14 MB beside the plugins, a loop-mounted ext4 (as root), a tmpfs with
 While there is no room, REST answers 507 or 503 with Retry-After, gRPC RESOURCE_EXHAUSTED or
 UNAVAILABLE, Socket.IO the event `error`, a plain WebSocket an error, and over MQTT no
 acknowledgement comes before the message is stored; everything accepted before is kept; when room
-returns the node goes on without a restart.
+returns the node goes on without a restart. An edge leaves spool.min_free_bytes to others.
 """
 
 import base64
@@ -25,6 +25,8 @@ from websocket_peer import TEXT, Peer, expect
 
 FULL_HTTP = {"507", "503"}
 FULL_GRPC = {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
+USE_ALL = {"path": "spool.db", "min_free_bytes": 0}
+SPARED_BYTES = 8 << 20
 
 
 def command(*words):
@@ -144,7 +146,7 @@ def same_process(node, pid):
 def edge_full_of_traffic(t, disk):
     """The server is away, the cameras fill the edge's disk, the server comes back and drains it."""
     server = t.server(name=named("server", disk))
-    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk)
+    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk, spool=USE_ALL)
     edge.start()
     pid = edge.process.pid
     picture = t.picture("DF1", 60000, 640, 360)
@@ -257,7 +259,7 @@ def server_full_over_sockets(t, disk):
 
 def edge_full_of_others(t, disk):
     server = t.server(name=named("server", disk))
-    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk)
+    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk, spool=USE_ALL)
     edge.start()
     pid = edge.process.pid
     must_take(t, edge, messages=500)
@@ -273,6 +275,39 @@ def edge_full_of_others(t, disk):
     same_process(edge, pid)
     t.conclude(server, [edge])
     return {"refusals": answers}
+
+
+def spool_health(edge):
+    components = edge.get("/api/health").json()["components"]
+    return {one["name"]: one["status"] for one in components}["spool"]
+
+
+def edge_leaves_space(t, disk):
+    """The cameras fill the disk as far as they may, then others take some of what was left."""
+    server = t.server(name=named("server", disk))
+    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk,
+                  spool={"path": "spool.db", "min_free_bytes": SPARED_BYTES})
+    edge.start()
+    pid = edge.process.pid
+    picture = t.picture("DF1", 60000, 640, 360)
+    filled = t.http_load(edge.http_port, connections=4, seconds=60, messages=2000, retry=False,
+                         image=picture).result()
+    if filled["refused"] == 0:
+        raise Failure(f"the disk did not fill: {filled}")
+    left = os.statvfs(disk)
+    expect(left.f_bavail * left.f_frsize >= SPARED_BYTES, f"only {left} is left")
+    with open(os.path.join(disk, "others"), "wb") as others:
+        others.write(b"x" * (SPARED_BYTES // 2))
+    answers = must_refuse(t, edge, "envelope", image=picture)
+    wait_for(lambda: spool_health(edge) == "degraded", 20, "the spool to be shown as degraded")
+    server.start()
+    t.await_stored(server, 60)  # What waited has left, although little is free.
+    os.unlink(others.name)
+    must_take(t, edge)
+    wait_for(lambda: spool_health(edge) == "healthy", 20, "the spool to be shown as healthy")
+    same_process(edge, pid)
+    t.conclude(server, [edge])
+    return {"accepted_before_full": filled["accepted"], "refusals": answers}
 
 
 def server_without_inodes(t, disk):
@@ -296,7 +331,7 @@ def server_without_inodes(t, disk):
 def edge_read_only(t, disk, image):
     """The kernel gives the file system up (errors=remount-ro); after repair all is there."""
     server = t.server(name=named("server", disk))
-    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk)
+    edge = t.edge(server.http_port, name=named("edge", disk), folder=disk, spool=USE_ALL)
     edge.start()
     pid = edge.process.pid
     must_take(t, edge, messages=500)
@@ -340,6 +375,8 @@ def run(t):
          server_full_over_sockets, disk("t5"))
     tmpfs(t, disk("t3"), room(t, 14, "rest"))
     part("edge, tmpfs 14 MB, filled by others", edge_full_of_others, disk("t3"))
+    tmpfs(t, disk("t6"), room(t, 24, "rest"))
+    part("edge, tmpfs 24 MB, leaves 8 MB to others", edge_leaves_space, disk("t6"))
     tmpfs(t, disk("t4"), 64 << 20, "nr_inodes=200")
     part("server, tmpfs without inodes", server_without_inodes, disk("t4"))
     if os.access("/dev/loop-control", os.W_OK):
