@@ -69,7 +69,7 @@ TEST_F(ExamplesTest, EverySampleIsSound) {
   EXPECT_THAT(seen, Contains("original-gateway.yaml"));
 }
 
-TEST_F(ExamplesTest, TheOriginalGatewaysFileHasFiveInstancesAndThreeWarnings) {
+TEST_F(ExamplesTest, TheOriginalGatewaysFileHasFiveInstancesAndItsWarnings) {
   const ConfigReport report = Validate("original-gateway.yaml");
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report.config->node.id, "camera-edge-001");
@@ -81,6 +81,7 @@ TEST_F(ExamplesTest, TheOriginalGatewaysFileHasFiveInstancesAndThreeWarnings) {
   }
   EXPECT_EQ(codes.count("plain_secret"), 1u);
   EXPECT_EQ(codes.count("confined_delete"), 1u);
+  EXPECT_EQ(codes.count("no_effect"), 1u);
   const ConfigView& rest = *report.config->instances[1].config;
   EXPECT_EQ(*rest.GetString("/base_url"), "http://lpr-server:8000");
   EXPECT_EQ(*rest.GetInteger("/retry_attempts"), 3);
@@ -148,16 +149,40 @@ TEST(ConfigDocTest, HasEveryKeyOfTheSchema) {
 
 TEST(ConfigDocTest, HasEveryCodeOfAFinding) {
   const std::string doc = Slurp(Root() / "docs" / "CONFIG.md");
-  for (const char* code :
-       {"ambiguous",       "bad_alias",       "bad_duration",   "bad_encoding",
-        "bad_key",         "bad_length",      "bad_reference",  "bad_schema",
-        "bad_size",        "bad_tag",         "bad_value",      "bad_yaml",
-        "confined_delete", "duplicate_item",  "duplicate_key",  "duplicate_name",
-        "empty",           "merge_key",       "missing_item",   "missing_key",
-        "not_allowed",     "out_of_range",    "plain_secret",   "plugin_not_installed",
-        "plugin_unusable", "readable_secret", "redacted_value", "too_deep",
-        "too_large",       "too_many",        "unknown_key",    "unknown_reference",
-        "wrong_type"}) {
+  for (const char* code : {"ambiguous",
+                           "bad_alias",
+                           "bad_duration",
+                           "bad_encoding",
+                           "bad_key",
+                           "bad_length",
+                           "bad_reference",
+                           "bad_schema",
+                           "bad_size",
+                           "bad_tag",
+                           "bad_value",
+                           "bad_yaml",
+                           "confined_delete",
+                           "duplicate_item",
+                           "duplicate_key",
+                           "duplicate_name",
+                           "empty",
+                           "merge_key",
+                           "missing_item",
+                           "missing_key",
+                           "no_effect",
+                           "not_allowed",
+                           "out_of_range",
+                           "plain_secret",
+                           "plugin_not_installed",
+                           "plugin_unusable",
+                           "readable_secret",
+                           "redacted_value",
+                           "too_deep",
+                           "too_large",
+                           "too_many",
+                           "unknown_key",
+                           "unknown_reference",
+                           "wrong_type"}) {
     EXPECT_THAT(doc, HasSubstr(absl::StrCat("`", code, "`")));
   }
 }

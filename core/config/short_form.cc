@@ -41,17 +41,20 @@ struct NodeIdRow {
 };
 constexpr std::array<NodeIdRow, 1> kNodeIds = {{{"mqtt", "client_id"}}};
 
-// A list element that is taken, but not as far as its author may think.
+// A value that is taken, but not as far as its author may think.
 struct AdviceRow {
   std::string_view section;
   std::string_view key;
-  std::string_view element;
+  std::string_view element;  // Of a list; empty: the key itself, whatever its value.
   std::string_view code;
   std::string_view text;
 };
-constexpr std::array<AdviceRow, 1> kAdvice = {{
+constexpr std::array<AdviceRow, 2> kAdvice = {{
     {"rsync", "options", "--delete", "confined_delete",
      "\"--delete\" is kept inside this device's own folder on the server"},
+    {"rest", "retry_attempts", "", "no_effect",
+     "has no effect: what fails goes by another road at once where one is ready, else by this one "
+     "after gateway.retry, until it is delivered"},
 }};
 
 ConfigNode ScalarAt(const ConfigNode& place, std::string_view text, std::string origin) {
@@ -68,10 +71,16 @@ ConfigNode ScalarAt(const ConfigNode& place, std::string_view text, std::string 
 void Advise(const ConfigMember& section, Findings* findings) {
   for (const AdviceRow& row : kAdvice) {
     if (section.key != row.section) continue;
-    const ConfigNode* list = section.value.Find(row.key);
-    if (list == nullptr) continue;
-    for (size_t i = 0; i < list->items.size(); ++i) {
-      const ConfigNode& item = list->items[i];
+    const ConfigNode* value = section.value.Find(row.key);
+    if (value == nullptr) continue;
+    if (row.element.empty()) {
+      findings->Warning(value->line, value->column,
+                        absl::StrCat("/", AbslView(row.section), "/", AbslView(row.key)), row.code,
+                        absl::StrCat(AbslView(row.key), " ", AbslView(row.text)));
+      continue;
+    }
+    for (size_t i = 0; i < value->items.size(); ++i) {
+      const ConfigNode& item = value->items[i];
       if (!item.is_scalar() || item.text != row.element) continue;
       findings->Warning(item.line, item.column,
                         absl::StrCat("/", AbslView(row.section), "/", AbslView(row.key), "/", i),

@@ -284,6 +284,7 @@ TEST_F(ValidateTest, TheOriginalGatewaysFileLoadsAsItStands) {
 rest:
   base_url: "http://lprserver:8000"
   timeout: 30
+  retry_attempts: 3
 mqtt:
   broker_url: "lprserver"
   client_id: "aicamera-edge-001"
@@ -295,9 +296,9 @@ fallback: {max_attempts: 7}
 )");
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(Summary(report),
-              ElementsAre("1 /websocket plugin_not_installed", "6 /mqtt plugin_not_installed",
-                          "9 /mqtt/password plain_secret", "10 /rsync plugin_not_installed",
-                          "11 /rsync/options/1 confined_delete"));
+              ElementsAre("1 /websocket plugin_not_installed", "6 /rest/retry_attempts no_effect",
+                          "7 /mqtt plugin_not_installed", "10 /mqtt/password plain_secret",
+                          "11 /rsync plugin_not_installed", "12 /rsync/options/1 confined_delete"));
   const NodeConfig& config = *report.config;
   EXPECT_EQ(config.node.id, "aicamera-edge-001");
   ASSERT_THAT(config.instances, SizeIs(4));
