@@ -161,6 +161,20 @@ TEST_F(SilenceTest, NothingGoesRoundWhenAllAreSilent) {
   EXPECT_THAT(second_.tokens, SizeIs(1));
 }
 
+TEST_F(SilenceTest, WhatWasUnderWayThenDoesNotMakeTheLinkSlow) {
+  for (int64_t key = 1; key <= 80; ++key) Put(key);
+  Pass(absl::Milliseconds(1'100));
+  const size_t repeated = second_.tokens.size();
+  ASSERT_LT(repeated, 80u);
+  clock_.Advance(absl::Seconds(20));
+  for (size_t i = 0; i < 80; ++i) Confirm(0, i);
+  ASSERT_EQ(core_.in_flight(), 0u);
+  Put(100);
+  ASSERT_THAT(first_.tokens, SizeIs(81));
+  Pass(absl::Milliseconds(1'100));
+  EXPECT_THAT(second_.tokens, SizeIs(repeated + 1)) << "as patient as before";
+}
+
 TEST_F(SilenceTest, TheRetryBudgetBoundsWhatIsRepeatedAtOnce) {
   for (int64_t key = 1; key <= 80; ++key) Put(key);
   ASSERT_THAT(first_.tokens, SizeIs(80));

@@ -58,8 +58,9 @@ struct LinkStats {
   uint64_t rejected = 0;
   uint64_t expired = 0;
   uint64_t cancelled = 0;
-  uint64_t timed_out = 0;  // Not completed before the delivery deadline.
-  uint64_t late = 0;       // Completed after it: ignored.
+  uint64_t timed_out = 0;  // Not completed before the delivery deadline, or before its silence was
+                           // too long beside a link that answers.
+  uint64_t late = 0;       // Completed after it.
   uint64_t unknown = 0;    // Completed twice, or never delivered: ignored.
   uint64_t bytes_sent = 0;
   uint64_t in_flight = 0;
