@@ -39,8 +39,9 @@ AdaptiveSelector::Costs AdaptiveSelector::CostsOf(const SelectorMessage& message
 
 bool AdaptiveSelector::MayExplore(const SelectorMessage& message, const LinkView& link) const {
   const int64_t passed_ns = message.now_ns - explored_ns_;
-  if (link.returning || !link.model->confirmed())
-    return explored_ns_ == 0 || passed_ns >= options_.explore_new_ns;
+  const bool unknown = link.returning || !link.model->confirmed();
+  const bool uncertain = !link.model->certain() && since_explored_ >= options_.explore_every;
+  if (unknown || uncertain) return explored_ns_ == 0 || passed_ns >= options_.explore_new_ns;
   if (explored_ns_ != 0 && passed_ns < options_.explore_ns) return false;
   return link.measured_ns == 0 || message.now_ns - link.measured_ns >= options_.explore_ns;
 }
@@ -118,7 +119,8 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
 Choice AdaptiveSelector::Pick(const SelectorMessage& message, absl::Span<const LinkView> links) {
   const Decision decision = Decide(WithFreshRound(message, links), links);
   if (decision.link == Choice::kNone) return {};
-  if (decision.why == Why::kExplore) explored_ns_ = message.now_ns;
+  ++since_explored_;
+  if (decision.why == Why::kExplore) explored_ns_ = message.now_ns, since_explored_ = 0;
   if (decision.changes) {
     Preference& preference = preferences_[MessageKind(message)];
     const bool first = preference.link.empty();

@@ -27,6 +27,8 @@ class LinkModel {
   bool learnt() const { return learnt_; }
   // A message was ever confirmed. Until then it is a probe's word, which asks less of the peer.
   bool confirmed() const { return confirmed_; }
+  // Some were, and lately: one alone may have been a slow one.
+  bool certain() const { return confirmed_ && p00_ < kCertain; }
 
  private:
   void Fit(double bytes, double seconds);
@@ -44,6 +46,7 @@ class LinkModel {
   double p11_ = kVague;
 
   static constexpr double kVague = 100;
+  static constexpr double kCertain = 0.4;  // The variance after three.
 };
 
 }  // namespace viaduct

@@ -344,6 +344,24 @@ TEST_F(AdaptiveTest, AFirstChoiceThatWasAGuessIsNotKept) {
   EXPECT_EQ(Picked(&selector, message_, links), "good");
 }
 
+TEST_F(AdaptiveTest, OneConfirmationIsNotEnoughToJudgeALink) {
+  ASSERT_EQ(Pick(), "fast");
+  for (int i = 0; i < 30; ++i) links_.model(1)->OnTime(1);
+  links_.model(1)->OnConfirmed(300, 2);
+  EXPECT_FALSE(links_.model(1)->certain());
+  int explored = 0;
+  for (int i = 0; i < 80; ++i) {
+    message_.now_ns += kSecond;
+    Touch();
+    if (Pick() != "wide") continue;
+    ++explored;
+    links_.model(1)->OnConfirmed(300, 0.03);
+  }
+  EXPECT_GE(explored, 1);
+  EXPECT_LE(explored, 10);
+  EXPECT_TRUE(links_.model(1)->certain());
+}
+
 TEST_F(AdaptiveTest, SpillsOverWhileTheLinkOwesAnAnswerForLong) {
   ASSERT_EQ(Pick(), "fast");
   links_["fast"].silent_ns = 30'000'000;
