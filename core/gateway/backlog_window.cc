@@ -11,7 +11,7 @@ constexpr int64_t kMinuteNs = 60 * kNanosPerSecond;
 // The delay that may be added: half of the empty road's, and so much.
 constexpr int64_t kTargetNs = 10 * kNanosPerMilli;
 constexpr double kGain = 0.25;  // Of what was confirmed, the window grows by at most.
-constexpr double kLeast = 4e3;
+constexpr double kLeast = 16e3;
 constexpr double kMost = 16e6;
 // A slow-down this often, and not more often than so many times of the empty road.
 constexpr int64_t kSlowDownNs = 10 * kNanosPerSecond;

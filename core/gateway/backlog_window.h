@@ -16,8 +16,9 @@ class BacklogWindow {
   // Octets that may be under way together, of whatever kind, for one more of the backlog to follow.
   uint64_t bytes() const { return slow_ ? 0 : static_cast<uint64_t>(window_); }
 
-  // Deliveries that were confirmed together: the fastest of them took so long. `in_flight` were
-  // under way when they ended, they included; `alone`: nothing was before the fastest.
+  // Deliveries that were confirmed together: the slowest of them took so long, for a peer that
+  // confirms in groups lets some wait and others not. `in_flight` were under way when they ended,
+  // they included; `alone`: nothing was before one of them.
   void OnConfirmed(int64_t took_ns, uint64_t bytes, uint64_t in_flight, bool alone, int64_t now_ns);
   void OnFailed(int64_t now_ns);
 

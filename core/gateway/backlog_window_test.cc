@@ -55,12 +55,12 @@ class Road {
     in_flight_ += message_;
   }
   void Confirm() {
-    double fastest = 1e9;
+    double slowest = 0;
     uint64_t bytes = 0;
     bool alone = false;
     while (!sent_.empty() && sent_.front().arrives <= now_) {
       const Sent& one = sent_.front();
-      fastest = std::min(fastest, now_ - one.at);
+      slowest = std::max(slowest, now_ - one.at);
       if (one.live) live_worst_ = std::max(live_worst_, now_ - one.at);
       alone = alone || one.alone;
       bytes += message_;
@@ -68,7 +68,7 @@ class Road {
     }
     if (bytes == 0) return;
     confirmed_ += bytes;
-    window_.OnConfirmed(static_cast<int64_t>(fastest * kSecond), bytes, in_flight_, alone,
+    window_.OnConfirmed(static_cast<int64_t>(slowest * kSecond), bytes, in_flight_, alone,
                         static_cast<int64_t>(now_ * kSecond));
     in_flight_ -= bytes;
   }
@@ -114,6 +114,7 @@ INSTANTIATE_TEST_SUITE_P(Roads, BacklogWindowTest,
                                          Case{"urban", 0.010, 4e6, 0.003, 300},
                                          Case{"suburban", 0.160, 1e6, 0.003, 300},
                                          Case{"rural", 0.8, 32e3, 0.003, 300},
+                                         Case{"groups", 0.002, 4e6, 0.050, 600},
                                          Case{"pictures", 0.1, 1e6, 0.003, 20'000}),
                          [](const auto& info) { return info.param.name; });
 

@@ -115,7 +115,7 @@ void DispatchCore::NoteTraffic(LinkState* state, int64_t now) {
   state->counters->meter.NoteTraffic(traffic_.confirmed, traffic_.failed, traffic_.fastest, now);
   state->counters->meter.NoteBandwidth(state->model.bytes_per_second());
   if (traffic_.confirmed > 0) {
-    state->backlog.OnConfirmed(Nanos(traffic_.fastest), traffic_.bytes,
+    state->backlog.OnConfirmed(Nanos(traffic_.slowest), traffic_.bytes,
                                state->table.active_bytes() + traffic_.bytes, traffic_.alone, now);
   }
   if (traffic_.failed > 0) state->backlog.OnFailed(now);
@@ -234,6 +234,7 @@ void DispatchCore::NoteConfirmed(LinkState* state, const Delivery& delivery, int
   traffic_.bytes += delivery.bytes;
   traffic_.alone = traffic_.alone || delivery.bytes_ahead == 0;
   traffic_.fastest = std::min(traffic_.fastest, took);
+  traffic_.slowest = std::max(traffic_.slowest, took);
 }
 
 void DispatchCore::NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes) {

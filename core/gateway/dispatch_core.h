@@ -145,6 +145,7 @@ class DispatchCore {
     uint64_t bytes = 0;  // Of the confirmed ones.
     bool alone = false;  // One of them had nothing before it.
     absl::Duration fastest = absl::InfiniteDuration();
+    absl::Duration slowest = absl::ZeroDuration();
   };
   struct Room {
     size_t messages = 0;

@@ -7,6 +7,7 @@
 namespace viaduct {
 
 using spool_internal::kClasses;
+using spool_internal::KeyClass;
 using spool_internal::UnreadRange;
 
 namespace {
@@ -74,7 +75,8 @@ bool Spool::Impl::MayTakeMore() {
 }
 
 void Spool::Impl::ClaimDue(int klass, bool live, Claiming* claiming) {
-  while (claiming->more(!live)) {
+  const bool backlog = Claiming::IsBacklog(klass, /*waited=*/!live);
+  while (claiming->more(backlog)) {
     absl::MutexLock read(&read_mutex_);
     int64_t key = 0;
     {
@@ -104,30 +106,33 @@ void Spool::Impl::ClaimDue(int klass, bool live, Claiming* claiming) {
     }
     LoadedMessage loaded = spool_internal::LoadedFrom(std::move((*stored)->row));
     loaded.message.attempts = index_.Find(key)->attempts;
-    Give(std::move(loaded), !live, claiming);
+    Give(std::move(loaded), backlog, claiming);
   }
 }
 
 void Spool::Impl::ClaimReady(int klass, Claiming* claiming) {
   absl::MutexLock lock(&mutex_);
-  index_.DropStale(klass, claiming->live_ms);
+  const bool backlog = Claiming::IsBacklog(klass, /*waited=*/false);
+  if (Claiming::IsBacklog(klass, /*waited=*/true)) index_.DropStale(klass, claiming->live_ms);
   LoadedMessage loaded;
-  while (claiming->more(/*backlog=*/false) && MayTakeMore() && index_.TakeReady(klass, &loaded)) {
-    Give(std::move(loaded), /*backlog=*/false, claiming);
+  while (claiming->more(backlog) && MayTakeMore() && index_.TakeReady(klass, &loaded)) {
+    Give(std::move(loaded), backlog, claiming);
   }
 }
 
 void Spool::Impl::ClaimHeld(int klass, Claiming* claiming) {
   absl::MutexLock lock(&mutex_);
+  const bool backlog = Claiming::IsBacklog(klass, /*waited=*/true);
   LoadedMessage loaded;
-  while (claiming->more(/*backlog=*/true) && MayTakeMore() && index_.TakeHeld(klass, &loaded)) {
-    Give(std::move(loaded), /*backlog=*/true, claiming);
+  while (claiming->more(backlog) && MayTakeMore() && index_.TakeHeld(klass, &loaded)) {
+    Give(std::move(loaded), backlog, claiming);
   }
 }
 
 // False: reading must end here.
 bool Spool::Impl::ClaimRow(StoredRow stored, Claiming* claiming) {
   const int64_t key = stored.row.key;
+  const bool backlog = Claiming::IsBacklog(KeyClass(key), /*waited=*/true);
   LoadedMessage loaded = Load(std::move(stored.row));
   if (!stored.intact) loaded.stream = 0;  // Its device is not to be believed.
   loaded.bytes = stored.bytes;
@@ -143,15 +148,16 @@ bool Spool::Impl::ClaimRow(StoredRow stored, Claiming* claiming) {
       break;
   }
   if (stored.intact) {
-    Give(std::move(loaded), /*backlog=*/true, claiming);
+    Give(std::move(loaded), backlog, claiming);
   } else {
     LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
   }
-  return claiming->more(/*backlog=*/true) && MayTakeMore();
+  return claiming->more(backlog) && MayTakeMore();
 }
 
 void Spool::Impl::ClaimUnread(int klass, Claiming* claiming) {
-  while (claiming->more(/*backlog=*/true)) {
+  const bool backlog = Claiming::IsBacklog(klass, /*waited=*/true);
+  while (claiming->more(backlog)) {
     UnreadRange unread;
     absl::MutexLock read(&read_mutex_);
     {
@@ -159,8 +165,9 @@ void Spool::Impl::ClaimUnread(int klass, Claiming* claiming) {
       unread = index_.Unread(klass);
       if (unread.count <= 0 || reader_ == nullptr || !MayTakeMore()) return;
     }
-    const auto limit = static_cast<int64_t>(
-        std::min({kRowsPerRead, claiming->left.messages, claiming->left.backlog}));
+    const auto limit =
+        static_cast<int64_t>(std::min({kRowsPerRead, claiming->left.messages,
+                                       backlog ? claiming->left.backlog : claiming->left.live}));
     int64_t rows = 0;
     bool stopped = false;
     const absl::Status status =

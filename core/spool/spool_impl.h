@@ -101,6 +101,12 @@ class Spool::Impl {
     int64_t live_ms = 0;  // Accepted before: backlog.
     std::vector<OutboxMessage>* out = nullptr;
 
+    // High priority is never backlog, however long it waits; low priority always is.
+    static bool IsBacklog(int klass, bool waited) {
+      return klass == static_cast<int>(Priority::kNormal)
+                 ? waited
+                 : klass > static_cast<int>(Priority::kNormal);
+    }
     bool more(bool backlog) const {
       return left.messages > 0 && left.bytes > 0 && (backlog ? left.backlog : left.live) > 0;
     }

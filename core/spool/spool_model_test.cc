@@ -96,13 +96,16 @@ class Model {
       return before && e.stream == stream;
     });
   }
-  bool Give(Entry* entry, bool backlog) {
+  static bool IsBacklog(int priority, bool waited) { return priority == 1 ? waited : priority > 1; }
+  bool Give(int priority, Entry* entry, bool waited) {
     entry->where = Where::kOut;
     ids_.push_back(entry->id);
-    if (backlog) --backlog_;
+    if (IsBacklog(priority, waited)) --backlog_;
     return true;
   }
-  bool Room(bool backlog) const { return ids_.size() < max_ && (!backlog || backlog_ > 0); }
+  bool Room(int priority, bool waited) const {
+    return ids_.size() < max_ && (!IsBacklog(priority, waited) || backlog_ > 0);
+  }
 
   template <typename Fn>
   void Each(int priority, Where where, Fn fn) {
@@ -112,22 +115,23 @@ class Model {
   }
   void ClaimDue(int priority, bool live, int64_t now) {
     Each(priority, Where::kDelayed, [&](const Key&, Entry* entry) {
-      if (!Room(!live)) return false;
+      if (!Room(priority, !live)) return false;
       const bool young = entry->accepted >= now - live_age_;
-      return entry->due > now || young != live || Give(entry, !live);
+      return entry->due > now || young != live || Give(priority, entry, !live);
     });
   }
   void ClaimReady(int priority, int64_t now) {
     Each(priority, Where::kReady, [&](const Key&, Entry* entry) {
-      if (entry->accepted < now - live_age_) entry->where = Where::kFile;
+      const bool stale = priority > 0 && entry->accepted < now - live_age_;
+      if (stale) entry->where = Where::kFile;
       return true;
     });
     Each(priority, Where::kReady, [&](const Key& key, Entry* entry) {
-      if (!Room(false) || Out() >= max_out_) return false;
+      if (!Room(priority, false) || Out() >= max_out_) return false;
       const bool behind = !entry->stream.empty() && Any(priority, [&](const Entry& e) {
         return e.where == Where::kFile && keys_.at(e.id) < key;
       });
-      if (!behind && !Blocked(key)) return Give(entry, false);
+      if (!behind && !Blocked(key)) return Give(priority, entry, false);
       const bool held = !behind && Count(Where::kHeld) < room_;
       entry->where = held ? Where::kHeld : Where::kFile;
       return true;
@@ -135,15 +139,15 @@ class Model {
   }
   void ClaimHeld(int priority) {
     Each(priority, Where::kHeld, [&](const Key&, Entry* entry) {
-      if (!Room(true) || Out() >= max_out_) return false;
+      if (!Room(priority, true) || Out() >= max_out_) return false;
       const bool free = FirstOfItsStream(entry->id);
-      return !free || Give(entry, true);
+      return !free || Give(priority, entry, true);
     });
   }
   void ClaimFile(int priority) {
     Each(priority, Where::kFile, [&](const Key& key, Entry* entry) {
-      if (!Room(true) || Out() >= max_out_) return false;
-      if (!Blocked(key)) return Give(entry, true);
+      if (!Room(priority, true) || Out() >= max_out_) return false;
+      if (!Blocked(key)) return Give(priority, entry, true);
       if (Count(Where::kHeld) >= room_) return false;
       entry->where = Where::kHeld;
       return true;

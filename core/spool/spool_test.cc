@@ -93,7 +93,23 @@ TEST_F(SpoolTest, LiveGoesBeforeTheBacklogOfItsPriority) {
   EXPECT_THAT(Ids(messages), ElementsAre("new1", "new2", "old1", "old2", "low"));
   EXPECT_FALSE(messages[0].backlog);
   EXPECT_TRUE(messages[2].backlog);
-  EXPECT_FALSE(messages[4].backlog);
+  EXPECT_TRUE(messages[4].backlog) << "low priority always is";
+}
+
+TEST_F(SpoolTest, HighPriorityIsNeverBacklog) {
+  Open();
+  Put("old", Priority::kHigh);
+  clock_.Advance(absl::Seconds(6));
+  Put("new");
+  std::vector<OutboxMessage> messages;
+  ClaimLimits limits{10, 1 << 20};
+  limits.backlog = 0;
+  EXPECT_EQ(spool_->Claim(limits, &messages), 2u);
+  EXPECT_THAT(Ids(messages), ElementsAre("old", "new"));
+  Reopen();
+  messages.clear();
+  EXPECT_EQ(spool_->Claim(limits, &messages), 1u);  // Also from the file.
+  EXPECT_THAT(Ids(messages), ElementsAre("old"));
 }
 
 TEST_F(SpoolTest, NoMoreOfTheBacklogIsGivenThanAsked) {

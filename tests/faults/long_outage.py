@@ -19,7 +19,7 @@ import time
 
 import common_path  # noqa: F401
 from clock import WallClock
-from disk_full import Filler, enter_namespace, must_refuse, room, same_process, tmpfs
+from disk_full import USE_ALL, Filler, enter_namespace, must_refuse, room, same_process, tmpfs
 from harness import Failure, main, monotonic, say, wait_for
 
 SHORT_MESSAGES, LONG_MESSAGES = 20_000, 2_000_000
@@ -163,7 +163,7 @@ def run(t):
     tmpfs(t, disk, room(t, 24, "rest") + messages * DISK_BYTES)
     server = t.server()
     edge = t.edge(server.http_port, folder=disk, spool={
-        "path": "spool.db", "time_to_live": {"detection": "1h", "health": "1h"}})
+        **USE_ALL, "time_to_live": {"detection": "1h", "health": "1h"}})
     edge.config["gateway"]["window"] = WINDOW
     edge.write_config()
     clock = WallClock(t, "edge")
