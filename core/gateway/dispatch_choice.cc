@@ -238,13 +238,22 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
   return true;
 }
 
+// Live messages go on their own: a peer confirms what came together together.
+size_t DispatchCore::PartSize(const LinkState& state, size_t first) const {
+  const auto backlog = [&](size_t i) { return claimed_[state.batch_sources[i]].backlog; };
+  const size_t most = std::min(state.batch.size(), first + options_.batch);
+  size_t end = first + 1;
+  while (end < most && backlog(end) == backlog(first)) ++end;
+  return end - first;
+}
+
 void DispatchCore::DeliverBatch(size_t link_index, int64_t now) {
   LinkState& state = *links_[link_index];
   if (state.batch.empty()) return;
   const absl::Span<const OutboundMessage> all = state.batch;
   size_t taken = 0;
   while (taken < all.size()) {
-    const auto part = all.subspan(taken, options_.batch);
+    const auto part = all.subspan(taken, PartSize(state, taken));
     // A link that claims to have taken more than it was offered took what it was offered.
     const size_t took = std::min(state.link->Deliver(part), part.size());
     for (size_t i = 0; i < took; ++i) {

@@ -184,6 +184,7 @@ class DispatchCore {
   void Describe(const LinkState& state, int64_t now, LinkView* view) const;
   bool Assign(size_t index, int64_t now);
   OutboundMessage Outbound(const OutboxMessage& message) const;
+  size_t PartSize(const LinkState& state, size_t first) const;
   void DeliverBatch(size_t link_index, int64_t now);
   int64_t NextWake(int64_t now) const;
 

@@ -75,14 +75,16 @@ pb::Priority PriorityOf(const std::string& name) {
 
 }  // namespace
 
-CommitWatcher::CommitWatcher(const std::string& target)
-    : stub_(pb::Gateway::NewStub(MakeChannel(target))) {}
+CommitWatcher::CommitWatcher(const std::string& target, std::string device)
+    : device_(std::move(device)), stub_(pb::Gateway::NewStub(MakeChannel(target))) {}
 
 CommitWatcher::~CommitWatcher() { Stop(); }
 
 absl::Status CommitWatcher::Start() {
   context_.set_wait_for_ready(true);
-  reader_ = stub_->Subscribe(&context_, pb::SubscribeRequest());
+  pb::SubscribeRequest request;
+  request.add_edge_device_ids(device_);
+  reader_ = stub_->Subscribe(&context_, request);
   thread_ = std::thread([this] { Read(); });
   absl::MutexLock lock(&mutex_);
   const auto settled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return synced_ || ended_; };
@@ -426,7 +428,7 @@ void GrpcLoad::AddCommitLatencies(CommitWatcher& watcher) {
 absl::StatusOr<LoadResults> GrpcLoad::Run() {
   std::unique_ptr<CommitWatcher> watcher;
   if (!grpc_.watch.empty()) {
-    watcher = std::make_unique<CommitWatcher>(grpc_.watch);
+    watcher = std::make_unique<CommitWatcher>(grpc_.watch, source_->spec().camera_id);
     VD_RETURN_IF_ERROR(watcher->Start());
   }
   const int64_t start = NowNanos();

@@ -33,7 +33,8 @@ struct GrpcOptions {
 // Listens to what becomes durable on a node and remembers when. Thread-safe.
 class CommitWatcher {
  public:
-  explicit CommitWatcher(const std::string& target);
+  // Of the messages of one device.
+  CommitWatcher(const std::string& target, std::string device);
   ~CommitWatcher();
   // Returns once the node has said `synced`.
   absl::Status Start();
@@ -50,6 +51,7 @@ class CommitWatcher {
  private:
   void Read();
 
+  const std::string device_;
   std::unique_ptr<gateway::v1::Gateway::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReader<gateway::v1::SubscribeResponse>> reader_;
