@@ -10,7 +10,6 @@
 namespace viaduct {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 struct Parsed {
