@@ -240,18 +240,18 @@ TEST_F(DispatcherTest, SaysWhenAndWhyALinkWasSwitched) {
   ASSERT_TRUE(dispatcher_->AddLink(&first_).ok());
   ASSERT_TRUE(dispatcher_->AddLink(&second_).ok());
   const absl::Time begin = clock_.Now();
-  // What the thread does at this moment it does with the links as they were.
+  // Ends the step that is under way, which may have looked at the links before.
   const auto end_step = [this] { dispatcher_->Explain(SelectorMessage()); };
   outbox_.Put(1);
   first_.Complete(first_.AwaitTokens(1).back(), Outcome::kDurable);
   outbox_.AwaitSettled(1);
-  end_step();
   first_.SetReady(false);
+  end_step();
   outbox_.Put(2);
   second_.Complete(second_.AwaitTokens(1).back(), Outcome::kDurable);
   outbox_.AwaitSettled(2);
-  end_step();
   first_.SetReady(true);
+  end_step();
   outbox_.Put(3);
   first_.AwaitTokens(2);
   end_step();
