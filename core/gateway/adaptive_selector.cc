@@ -131,38 +131,33 @@ Choice AdaptiveSelector::Pick(const SelectorMessage& message, absl::Span<const L
   return {decision.link, !decision.changes && decision.why != Why::kPreferred};
 }
 
+std::string AdaptiveSelector::Reason(Why why, const std::string& preferred) {
+  switch (why) {
+    case Why::kNone:
+      break;
+    case Why::kBest:
+      return "expected to be confirmed soonest, cost included";
+    case Why::kPreferred:
+      return "preferred for this priority and size, and no other is clearly better";
+    case Why::kUnavailable:
+      return absl::StrCat(preferred, " is preferred and cannot take it now");
+    case Why::kSpill:
+      return absl::StrCat(preferred,
+                          " is preferred and has so much under way, or says nothing for so long, "
+                          "that this one will confirm sooner");
+    case Why::kExplore:
+      return "to learn how it is now: nothing was heard of it for long";
+  }
+  return "";
+}
+
 Explanation AdaptiveSelector::Explain(const SelectorMessage& message,
                                       absl::Span<const LinkView> links) const {
   const SelectorMessage round = WithFreshRound(message, links);
   const Decision decision = Decide(round, links);
-  Explanation out;
-  out.links = VerdictsOf(round, links);
+  Explanation out = ExplanationOf(round, links, decision.link,
+                                  Reason(decision.why, preferences_[MessageKind(message)].link));
   for (size_t i = 0; i < links.size(); ++i) out.links[i].price_ms = PriceMs(round, links[i]);
-  const std::string& preferred = preferences_[MessageKind(message)].link;
-  if (decision.link != Choice::kNone) out.link = out.links[static_cast<size_t>(decision.link)].link;
-  switch (decision.why) {
-    case Why::kNone:
-      out.why = "no link can take it now";
-      break;
-    case Why::kBest:
-      out.why = "expected to be confirmed soonest, cost included";
-      break;
-    case Why::kPreferred:
-      out.why = "preferred for this priority and size, and no other is clearly better";
-      break;
-    case Why::kUnavailable:
-      out.why = absl::StrCat(preferred, " is preferred and cannot take it now");
-      break;
-    case Why::kSpill:
-      out.why =
-          absl::StrCat(preferred,
-                       " is preferred and has so much under way, or says nothing for so long, that "
-                       "this one will confirm sooner");
-      break;
-    case Why::kExplore:
-      out.why = "to learn how it is now: nothing was heard of it for long";
-      break;
-  }
   return out;
 }
 

@@ -59,6 +59,7 @@ class AdaptiveSelector final : public Selector {
     double loaded_ms = 0;  // Behind what is under way, and after the silence.
   };
 
+  static std::string Reason(Why why, const std::string& preferred);
   double PriceMs(const SelectorMessage& message, const LinkView& link) const;
   Costs CostsOf(const SelectorMessage& message, const LinkView& link) const;
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,

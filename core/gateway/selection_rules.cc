@@ -82,24 +82,17 @@ Explanation RuleSelector::Explain(const SelectorMessage& message,
                                   absl::Span<const LinkView> links) const {
   const SelectorMessage round = WithFreshRound(message, links);
   const Found found = Find(round, links);
-  Explanation out;
-  out.links = VerdictsOf(round, links);
+  std::string why = "no rule holds: the first of the configuration that can take it";
+  if (found.rule != nullptr) {
+    why = absl::StrCat("rule ", found.rule - options_.rules.data() + 1);
+    if (found.fallen_back) {
+      absl::StrAppend(&why, " says ", found.rule->use, ", which cannot take it");
+    }
+  }
+  Explanation out = ExplanationOf(round, links, found.choice.link, std::move(why));
   for (size_t i = 0; i < links.size(); ++i) {
     absl::StrAppend(&out.links[i].why, out.links[i].why.empty() ? "" : ", ", "quality ",
                     AbslView(LinkQualityName(links[i].quality)), ", score ", links[i].score);
-  }
-  if (found.choice.link == Choice::kNone) {
-    out.why = "no link can take it now";
-    return out;
-  }
-  out.link = std::string(links[static_cast<size_t>(found.choice.link)].name);
-  if (found.rule == nullptr) {
-    out.why = "no rule holds: the first of the configuration that can take it";
-  } else {
-    const auto number = found.rule - options_.rules.data() + 1;
-    out.why = found.fallen_back ? absl::StrCat("rule ", number, " says ", found.rule->use,
-                                               ", which cannot take it")
-                                : absl::StrCat("rule ", number);
   }
   return out;
 }
@@ -146,19 +139,13 @@ Choice BalancingSelector::Pick(const SelectorMessage& message, absl::Span<const 
 Explanation BalancingSelector::Explain(const SelectorMessage& message,
                                        absl::Span<const LinkView> links) const {
   const SelectorMessage round = WithFreshRound(message, links);
-  const int pick = Find(round, links);
-  Explanation out;
-  out.links = VerdictsOf(round, links);
+  Explanation out = ExplanationOf(
+      round, links, Find(round, links),
+      message.priority == Priority::kHigh ? "the fastest for its size" : "the least used");
   for (size_t i = 0; i < links.size(); ++i) {
     absl::StrAppend(&out.links[i].why, out.links[i].why.empty() ? "" : ", ", "used ",
                     used(links[i]), " times lately");
   }
-  if (pick == Choice::kNone) {
-    out.why = "no link can take it now";
-    return out;
-  }
-  out.link = std::string(links[static_cast<size_t>(pick)].name);
-  out.why = message.priority == Priority::kHigh ? "the fastest for its size" : "the least used";
   return out;
 }
 

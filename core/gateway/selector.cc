@@ -1,6 +1,7 @@
 #include "core/gateway/selector.h"
 
 #include <string>
+#include <utility>
 
 namespace viaduct {
 namespace {
@@ -13,6 +14,25 @@ std::string WhyNot(const SelectorMessage& message, const LinkView& link, size_t 
   if (!link.ready) return "not ready";
   if (!HasRoom(message, link)) return "full";
   return (message.tried >> index & 1) != 0 ? "has failed this message" : "";
+}
+
+std::vector<LinkVerdict> VerdictsOf(const SelectorMessage& message,
+                                    absl::Span<const LinkView> links) {
+  std::vector<LinkVerdict> verdicts;
+  verdicts.reserve(links.size());
+  for (size_t i = 0; i < links.size(); ++i) {
+    LinkVerdict verdict;
+    verdict.link = std::string(links[i].name);
+    verdict.eligible = IsCandidate(message, links, i);
+    verdict.expected_ms =
+        links[i].model == nullptr
+            ? 0
+            : links[i].model->ExpectedSeconds(message.bytes + links[i].in_flight_bytes) *
+                  kMsPerSecond;
+    verdict.why = WhyNot(message, links[i], i);
+    verdicts.push_back(std::move(verdict));
+  }
+  return verdicts;
 }
 
 }  // namespace
@@ -40,23 +60,17 @@ SelectorMessage WithFreshRound(const SelectorMessage& message, absl::Span<const 
   return fresh;
 }
 
-std::vector<LinkVerdict> VerdictsOf(const SelectorMessage& message,
-                                    absl::Span<const LinkView> links) {
-  std::vector<LinkVerdict> verdicts;
-  verdicts.reserve(links.size());
-  for (size_t i = 0; i < links.size(); ++i) {
-    LinkVerdict verdict;
-    verdict.link = std::string(links[i].name);
-    verdict.eligible = IsCandidate(message, links, i);
-    verdict.expected_ms =
-        links[i].model == nullptr
-            ? 0
-            : links[i].model->ExpectedSeconds(message.bytes + links[i].in_flight_bytes) *
-                  kMsPerSecond;
-    verdict.why = WhyNot(message, links[i], i);
-    verdicts.push_back(std::move(verdict));
+Explanation ExplanationOf(const SelectorMessage& message, absl::Span<const LinkView> links,
+                          int pick, std::string why) {
+  Explanation out;
+  out.links = VerdictsOf(message, links);
+  if (pick == Choice::kNone) {
+    out.why = "no link can take it now";
+  } else {
+    out.link = std::string(links[static_cast<size_t>(pick)].name);
+    out.why = std::move(why);
   }
-  return verdicts;
+  return out;
 }
 
 Choice ConfiguredOrderSelector::Pick(const SelectorMessage& message,
@@ -76,16 +90,11 @@ Choice ConfiguredOrderSelector::Pick(const SelectorMessage& message,
 Explanation ConfiguredOrderSelector::Explain(const SelectorMessage& message,
                                              absl::Span<const LinkView> links) const {
   const SelectorMessage round = WithFreshRound(message, links);
-  Explanation out;
-  out.links = VerdictsOf(round, links);
-  for (const LinkVerdict& verdict : out.links) {
-    if (!verdict.eligible) continue;
-    out.link = verdict.link;
-    break;
+  int first = Choice::kNone;
+  for (size_t i = links.size(); i-- > 0;) {
+    if (IsCandidate(round, links, i)) first = static_cast<int>(i);
   }
-  out.why = out.link.empty() ? "no link can take it now"
-                             : "the first of the configuration that can take it";
-  return out;
+  return ExplanationOf(round, links, first, "the first of the configuration that can take it");
 }
 
 Choice EqualPrioritySelector::Pick(const SelectorMessage& message,

@@ -94,9 +94,11 @@ bool IsCandidate(const SelectorMessage& message, absl::Span<const LinkView> link
 // The message again, as if no link had failed it, when every link that is ready has.
 SelectorMessage WithFreshRound(const SelectorMessage& message, absl::Span<const LinkView> links);
 
-// Verdicts for every link with what makes it no candidate; `why` is "" for candidates.
-std::vector<LinkVerdict> VerdictsOf(const SelectorMessage& message,
-                                    absl::Span<const LinkView> links);
+// That link `pick` takes the message: verdicts for every link with what makes it no candidate
+// (their `why` is "" for candidates), its name, and `why`; or, for Choice::kNone, that none takes
+// it.
+Explanation ExplanationOf(const SelectorMessage& message, absl::Span<const LinkView> links,
+                          int pick, std::string why);
 
 // The first in the configured order that has not failed this message; when all have, the first.
 class ConfiguredOrderSelector final : public Selector {
