@@ -12,5 +12,15 @@ TEST(Sha256Test, GivesTheDigestsOfTheStandard) {
   EXPECT_EQ(Sha256("abc").size(), kSha256Bytes);
 }
 
+TEST(Sha256Test, IsTheSameInPieces) {
+  const std::string text(100'000, 'x');
+  Sha256Stream stream;
+  for (size_t at = 0; at < text.size(); at += 333) {
+    stream.Add(std::string_view(text).substr(at, 333));
+  }
+  EXPECT_EQ(stream.Hex(), HexSha256(text));
+  EXPECT_EQ(Sha256Stream().Hex(), HexSha256(""));
+}
+
 }  // namespace
 }  // namespace viaduct

@@ -12,9 +12,9 @@
 #include <sstream>
 #include <thread>
 
+#include "core/spool/spool_files.h"
 #include "core/spool/spool_schema.h"
 #include "core/spool/spool_test_support.h"
-#include "core/spool/sqlite.h"
 
 namespace viaduct {
 namespace {

@@ -10,8 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
+#include "core/spool/spool_files.h"
 #include "core/spool/spool_format.h"
-#include "core/spool/sqlite.h"
 
 namespace viaduct::spool_internal {
 

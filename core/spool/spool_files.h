@@ -1,56 +1,26 @@
-// Files beside the database: names, durable renames, the lock and the space reserve.
-// Internal to core/spool.
+// The names of core/base that the spool is built on. Internal to core/spool.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "core/base/disk_files.h"
+#include "core/base/sqlite.h"
 
 namespace viaduct::spool_internal {
 
-bool FileExists(const std::string& path);
-int64_t FileSize(const std::string& path);  // 0 when there is none.
-// Of the file system that holds `path`, for this user; the largest number when it does not say.
-int64_t FreeBytes(const std::string& path);
-absl::Status RemoveFile(const std::string& path);  // OK when there is none.
-// The first `size` bytes, padded with zeros where the file is shorter.
-absl::StatusOr<std::string> ReadStart(const std::string& path, size_t size);
-absl::Status SyncFile(const std::string& path);
-absl::Status SyncDirectoryOf(const std::string& path);
-// Replaces `to`. The directory is not synced: several renames share one sync.
-absl::Status RenameFile(const std::string& from, const std::string& to);
-
-// Holds `path` locked against other processes (and other spools of this one). Thread-compatible.
-class LockFile {
- public:
-  // FAILED_PRECONDITION when somebody else has it.
-  static absl::StatusOr<LockFile> Acquire(const std::string& path);
-  LockFile() = default;
-  LockFile(LockFile&& other) noexcept;
-  LockFile& operator=(LockFile&& other) noexcept;
-  ~LockFile();
-
- private:
-  explicit LockFile(int fd) : fd_(fd) {}
-  int fd_ = -1;
-};
-
-// Space that is given up when the disk is full, so that removing messages still works then.
-// Thread-compatible.
-class SpaceReserve {
- public:
-  SpaceReserve(std::string path, int64_t bytes);
-  // True: the space is held. False: the disk has no room for it.
-  bool Ensure();
-  void Release();
-  bool held() const { return held_; }
-
- private:
-  const std::string path_;
-  const int64_t bytes_;
-  bool held_ = false;
-};
+using disk::FileExists;
+using disk::FileSize;
+using disk::FreeBytes;
+using disk::LockFile;
+using disk::ReadStart;
+using disk::RemoveFile;
+using disk::RenameFile;
+using disk::SpaceReserve;
+using disk::SyncDirectoryOf;
+using disk::SyncFile;
+using sqlite::Execute;
+using sqlite::OpenSqlite;
+using sqlite::QueryInt;
+using sqlite::SqliteHandle;
+using sqlite::SqliteStatus;
+using sqlite::Statement;
 
 }  // namespace viaduct::spool_internal

@@ -6,8 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "core/spool/spool_files.h"
 #include "core/spool/spool_format.h"
-#include "core/spool/sqlite.h"
 
 namespace viaduct::spool_internal {
 

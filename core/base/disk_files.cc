@@ -1,4 +1,4 @@
-#include "core/spool/spool_files.h"
+#include "core/base/disk_files.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -14,14 +14,14 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace viaduct::spool_internal {
+namespace viaduct::disk {
 namespace {
 
 absl::Status ErrnoStatus(const char* what, const std::string& path, int error) {
   const absl::StatusCode code = error == ENOSPC || error == EDQUOT
                                     ? absl::StatusCode::kResourceExhausted
                                     : absl::StatusCode::kUnavailable;
-  return absl::Status(code, absl::StrCat("spool: ", what, " ", path, ", ", std::strerror(error)));
+  return absl::Status(code, absl::StrCat(path, ": ", what, ", ", std::strerror(error)));
 }
 
 absl::Status SyncPath(const std::string& path, int flags) {
@@ -85,7 +85,7 @@ absl::StatusOr<LockFile> LockFile::Acquire(const std::string& path) {
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
   if (errno != EWOULDBLOCK) return ErrnoStatus("cannot lock", path, errno);
   return absl::FailedPreconditionError(
-      absl::StrCat("spool: in use by another process, ", path, " is locked"));
+      absl::StrCat("in use by another process, ", path, " is locked"));
 }
 
 LockFile::LockFile(LockFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
@@ -118,4 +118,4 @@ void SpaceReserve::Release() {
   if (truncate(path_.c_str(), 0) != 0) unlink(path_.c_str());
 }
 
-}  // namespace viaduct::spool_internal
+}  // namespace viaduct::disk

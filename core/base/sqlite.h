@@ -1,4 +1,4 @@
-// The little of SQLite that the spool needs, with absl::Status. Internal to core/spool.
+// The little of SQLite that durable queues need, with absl::Status.
 #pragma once
 
 #include <sqlite3.h>
@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace viaduct::spool_internal {
+namespace viaduct::sqlite {
 
 // DATA_LOSS: the file is damaged. RESOURCE_EXHAUSTED: no space. UNAVAILABLE: the disk or another
 // process is in the way, trying again may help. Anything else is INTERNAL.
@@ -58,4 +58,4 @@ class Statement {
   int next_parameter_ = 1;
 };
 
-}  // namespace viaduct::spool_internal
+}  // namespace viaduct::sqlite

@@ -1,4 +1,4 @@
-#include "core/spool/sqlite.h"
+#include "core/base/sqlite.h"
 
 #include <cerrno>
 
@@ -6,7 +6,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 
-namespace viaduct::spool_internal {
+namespace viaduct::sqlite {
 namespace {
 
 absl::StatusCode CodeFor(sqlite3* db, int code) {
@@ -47,7 +47,7 @@ absl::Status SqliteStatus(sqlite3* db, int code, std::string_view what) {
   if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) return absl::OkStatus();
   const char* text = db == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db);
   return absl::Status(CodeFor(db, code),
-                      absl::StrCat("spool: ", AbslView(what), ", ", text, " (", code, ")"));
+                      absl::StrCat("sqlite: ", AbslView(what), ", ", text, " (", code, ")"));
 }
 
 absl::StatusOr<SqliteHandle> OpenSqlite(const std::string& path, int flags,
@@ -68,7 +68,7 @@ absl::StatusOr<int64_t> QueryInt(sqlite3* db, const char* sql) {
   Statement statement(sql);
   VD_RETURN_IF_ERROR(statement.Start(db));
   VD_ASSIGN_OR_RETURN(const bool row, statement.Step());
-  if (!row) return absl::NotFoundError(absl::StrCat("spool: no row, ", sql));
+  if (!row) return absl::NotFoundError(absl::StrCat("sqlite: no row, ", sql));
   return statement.Int(0);
 }
 
@@ -84,7 +84,7 @@ absl::Status Statement::Start(sqlite3* db) {
   statement_.reset(raw);
   // Our statements are constant and were right when the file was made: its schema is damaged.
   if ((code & 0xff) == SQLITE_ERROR) {
-    return absl::DataLossError(absl::StrCat("spool: schema damaged, ", sqlite3_errmsg(db)));
+    return absl::DataLossError(absl::StrCat("sqlite: schema damaged, ", sqlite3_errmsg(db)));
   }
   return SqliteStatus(db, code, sql_);
 }
@@ -133,4 +133,4 @@ std::string_view Statement::Text(int column) const {
   return std::string_view(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
-}  // namespace viaduct::spool_internal
+}  // namespace viaduct::sqlite
