@@ -183,6 +183,11 @@ absl::StatusOr<FileDigest> IncomingFile::Finish() {
   return digest_;
 }
 
+FileDigest IncomingFile::Digest() {
+  digest_.sha256 = stream_.Hex();
+  return digest_;
+}
+
 absl::StatusOr<std::unique_ptr<OwnedFolder>> OwnedFolder::Open(const std::string& path,
                                                                uint64_t min_free_bytes) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {

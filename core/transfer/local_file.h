@@ -46,6 +46,8 @@ class IncomingFile {
   uint64_t size() const { return digest_.size; }
   // Synced, under its name, the folder synced. Once.
   absl::StatusOr<FileDigest> Finish();
+  // Of what was written, for one that is not to be finished. Once.
+  FileDigest Digest();
 
  private:
   friend class OwnedFolder;

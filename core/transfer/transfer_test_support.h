@@ -105,7 +105,7 @@ inline TransferQueue::Edit SetState(TransferState state) {
 // Looks again until `done` holds; the deadline only bounds a failing test.
 template <typename Fn>
 bool Eventually(Fn done) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   while (!done()) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::yield();

@@ -1,0 +1,53 @@
+#include "core/transfer/transfer_care.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/string_view.h"
+
+namespace viaduct {
+
+size_t TransferCare::Look() {
+  std::vector<Transfer> held;
+  const auto collect = [&](const Transfer& transfer) {
+    if (transfer.held) held.push_back(transfer);
+    return held.size() < kMaxAtOnce;
+  };
+  // Of a cancelled one only what is in the node's own folder: a watch folder keeps what is not
+  // sent.
+  const auto collect_ours = [&](const Transfer& transfer) {
+    return transfer.owner != FileOwner::kNode || collect(transfer);
+  };
+  if (!queue_->Each(TransferState::kDone, collect).ok()) return 0;
+  const size_t done = held.size();
+  if (!queue_->Each(TransferState::kCancelled, collect_ours).ok()) return 0;
+  size_t removed = 0;
+  for (size_t i = 0; i < held.size(); ++i) {
+    const int64_t free = free_bytes_();
+    const bool short_of_space = free < 0 || static_cast<uint64_t>(free) < options_.min_free_bytes;
+    const bool over = i >= done || clock_->Now() - held[i].changed >= options_.keep;
+    if ((over || short_of_space) && Remove(held[i])) ++removed;
+  }
+  return removed;
+}
+
+bool TransferCare::Remove(const Transfer& transfer) {
+  const absl::Status removed = transfer.owner == FileOwner::kNode
+                                   ? owned_->Remove(transfer.id)
+                                   : disk::RemoveFile(transfer.local_path);
+  if (!removed.ok()) {
+    log_->Warning("transfers", "a confirmed file cannot be removed",
+                  {{"file", transfer.local_path}, {"reason", StdView(removed.message())}});
+    return false;
+  }
+  queue_->Change(
+      transfer.id,
+      [](Transfer* row) {
+        row->held = false;
+        return absl::OkStatus();
+      },
+      nullptr);
+  return true;
+}
+
+}  // namespace viaduct

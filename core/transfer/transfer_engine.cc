@@ -1,0 +1,357 @@
+#include "core/transfer/transfer_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/executor.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+
+namespace viaduct {
+namespace {
+
+int64_t Nanos(absl::Duration duration) { return absl::ToInt64Nanoseconds(duration); }
+
+}  // namespace
+
+TransferEngine::TransferEngine(TransferEngineOptions options, Deps deps)
+    : options_(std::move(options)), deps_(std::move(deps)), scheduler_(options_.scheduler) {}
+
+TransferEngine::~TransferEngine() { Stop(); }
+
+absl::Status TransferEngine::Start() {
+  const int64_t now = deps_.clock->MonotonicNanos();
+  const auto take = [this](const Transfer& transfer) {
+    scheduler_.Add({transfer.sequence, transfer.priority, transfer.size, transfer.strikes});
+    if (!transfer.announced) AnnounceLater(transfer.sequence);
+    return true;
+  };
+  VD_RETURN_IF_ERROR(deps_.queue->Each(TransferState::kQueued, take));
+  VD_RETURN_IF_ERROR(
+      deps_.queue->Each(TransferState::kWaitingConfirmation, [&](const Transfer& transfer) {
+        unconfirmed_[transfer.sequence] = now + Nanos(options_.confirm_timeout);
+        if (!transfer.announced) AnnounceLater(transfer.sequence);
+        return true;
+      }));
+  thread_ = std::thread([this] { Loop(); });
+  return absl::OkStatus();
+}
+
+void TransferEngine::Stop() {
+  if (stopping_.exchange(true)) return;
+  std::vector<std::pair<std::shared_ptr<TransferRoad>, uint64_t>> running;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [sequence, active] : active_) running.emplace_back(active.road, active.ticket);
+  }
+  for (const auto& [road, ticket] : running) road->Cancel(ticket);
+  waker_.Wake();
+  if (thread_.joinable()) thread_.join();
+  // What a road says from now on is not heard.
+  absl::MutexLock lock(&mutex_);
+  active_.clear();
+  roads_.clear();
+}
+
+void TransferEngine::SetRoads(std::vector<RoadEntry> roads) {
+  {
+    absl::MutexLock lock(&mutex_);
+    roads_ = std::move(roads);
+  }
+  waker_.Wake();
+}
+
+void TransferEngine::Post(Event event) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_.load()) return;
+    events_.push_back(std::move(event));
+  }
+  waker_.Wake();
+}
+
+void TransferEngine::Later(int64_t at_ns, std::function<void()> work) {
+  {
+    absl::MutexLock lock(&mutex_);
+    delayed_.emplace_back(at_ns, std::move(work));
+  }
+  waker_.Wake();
+}
+
+void TransferEngine::OnAdded(const Transfer& transfer) {
+  Event event;
+  event.kind = Event::Kind::kAdded;
+  event.sequence = transfer.sequence;
+  event.transfer = transfer;
+  Post(std::move(event));
+}
+
+void TransferEngine::OnCancelled(const Transfer& transfer) {
+  Event event;
+  event.kind = Event::Kind::kCancelled;
+  event.sequence = transfer.sequence;
+  event.transfer = transfer;
+  Post(std::move(event));
+}
+
+void TransferEngine::Loop() {
+  SetThreadName("transfers");
+  while (!stopping_.load()) {
+    const int64_t next = Step();
+    const int64_t now = deps_.clock->MonotonicNanos();
+    waker_.Wait(next == TransferScheduler::kNever ? Waker::kForever : next - now);
+  }
+}
+
+int64_t TransferEngine::Step() {
+  std::vector<Event> events;
+  {
+    absl::MutexLock lock(&mutex_);
+    events.swap(events_);
+    for (auto& [at, work] : delayed_) later_[at].push_back(std::move(work));
+    delayed_.clear();
+  }
+  for (Event& event : events) Take(std::move(event));
+  const int64_t now = deps_.clock->MonotonicNanos();
+  while (!later_.empty() && later_.begin()->first <= now) {
+    for (const auto& work : later_.begin()->second) work();
+    later_.erase(later_.begin());
+  }
+  LookAtActive();
+  LookAtUnconfirmed();
+  if (!paused_.load() && !stopping_.load()) BeginPlanned();
+  int64_t next = scheduler_.NextDueNanos(now);
+  if (!later_.empty()) next = std::min(next, later_.begin()->first);
+  // Credit, health and the time of the day change without a word.
+  const bool busy = scheduler_.active() + scheduler_.waiting() + unconfirmed_.size() > 0;
+  return busy ? std::min(next, now + Nanos(kTick)) : next;
+}
+
+void TransferEngine::Take(Event event) {
+  switch (event.kind) {
+    case Event::Kind::kAdded: {
+      const Transfer& transfer = event.transfer;
+      offsets_.erase(event.sequence);
+      scheduler_.Add({transfer.sequence, transfer.priority, transfer.size, transfer.strikes});
+      if (!transfer.announced) Announce(transfer);
+      absl::MutexLock lock(&mutex_);
+      ++totals_.added;
+      return;
+    }
+    case Event::Kind::kCancelled: {
+      std::shared_ptr<TransferRoad> road;
+      uint64_t ticket = 0;
+      {
+        absl::MutexLock lock(&mutex_);
+        ++totals_.cancelled;
+        const auto found = active_.find(event.sequence);
+        if (found != active_.end()) {
+          found->second.cancelled = true;
+          road = found->second.road;
+          ticket = found->second.ticket;
+        }
+      }
+      unconfirmed_.erase(event.sequence);
+      if (road != nullptr) return road->Cancel(ticket);  // The file goes when the road lets go.
+      scheduler_.Remove(event.sequence);
+      return RemoveFile(event.transfer);
+    }
+    case Event::Kind::kEnded:
+      return OnAttemptEnded(event.sequence, std::move(event.result));
+    case Event::Kind::kConfirmed:
+      unconfirmed_.erase(event.sequence);
+      return;
+    case Event::Kind::kAnnounce:
+      AnnounceLater(event.sequence);
+      return;
+  }
+}
+
+std::vector<TransferScheduler::RoadView> TransferEngine::Views(
+    const std::vector<RoadEntry>& roads) const {
+  std::vector<TransferScheduler::RoadView> views;
+  for (const RoadEntry& entry : roads) {
+    TransferScheduler::RoadView view;
+    view.name = entry.name;
+    view.plugin = entry.plugin;
+    view.metered = entry.metered;
+    view.ready = entry.road->ready();
+    view.credit = view.ready ? entry.road->credit() : 0;
+    if (deps_.quality) {
+      const RoadQuality quality = deps_.quality(entry.name);
+      view.quality = quality.quality;
+      view.score = quality.score;
+    }
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+void TransferEngine::BeginPlanned() {
+  if (scheduler_.waiting() == 0 && scheduler_.active() == 0) return;
+  std::vector<RoadEntry> roads;
+  {
+    absl::MutexLock lock(&mutex_);
+    roads = roads_;
+  }
+  const auto views = Views(roads);
+  const absl::Time wall = deps_.clock->Now();
+  for (const int64_t sequence : scheduler_.Outside(views, wall)) {
+    std::shared_ptr<TransferRoad> road;
+    uint64_t ticket = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto found = active_.find(sequence);
+      if (found == active_.end()) continue;
+      road = found->second.road;
+      ticket = found->second.ticket;
+    }
+    road->Cancel(ticket);
+  }
+  for (const auto& start : scheduler_.Plan(views, deps_.clock->MonotonicNanos(), wall)) {
+    const auto road = std::find_if(roads.begin(), roads.end(), [&](const RoadEntry& entry) {
+      return entry.name == start.road;
+    });
+    Begin(start, *road);
+  }
+}
+
+void TransferEngine::Begin(const TransferScheduler::Start& start, const RoadEntry& road) {
+  const int64_t sequence = start.sequence;
+  absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
+  if (!transfer.ok() || transfer->state != TransferState::kQueued) {
+    return scheduler_.Remove(sequence);  // Cancelled meanwhile, or lost with a damaged file.
+  }
+  FileJob job;
+  job.local_path = transfer->local_path;
+  job.remote_name = transfer->remote_name;
+  job.sha256 = transfer->sha256;
+  job.size = transfer->size;
+  const auto known = offsets_.find(sequence);
+  if (known != offsets_.end()) {
+    for (const auto& [name, offset] : known->second) transfer->durable[name] = offset;
+  }
+  const auto durable = transfer->durable.find(road.name);
+  if (durable != transfer->durable.end()) job.offset = std::min(durable->second, transfer->size);
+  job.max_bytes_per_second = start.bytes_per_second;
+  const int64_t now = deps_.clock->MonotonicNanos();
+  {
+    absl::MutexLock lock(&mutex_);
+    Active& active = active_[sequence];
+    active.transfer = *std::move(transfer);
+    active.transfer.state = TransferState::kActive;
+    active.transfer.road = road.name;
+    active.road = road.road;
+    active.road_name = road.name;
+    active.begun_at = active.moved = active.durable = job.offset;
+    active.begun_ns = active.progress_ns = now;
+  }
+  const absl::StatusOr<uint64_t> ticket = road.road->Begin(
+      std::move(job),
+      [this, sequence](uint64_t moved, uint64_t durable_offset) {
+        OnProgress(sequence, moved, durable_offset);
+      },
+      [this, sequence](FileResult result) {
+        Event event;
+        event.kind = Event::Kind::kEnded;
+        event.sequence = sequence;
+        event.result = std::move(result);
+        Post(std::move(event));
+      });
+  if (ticket.ok()) {
+    absl::MutexLock lock(&mutex_);
+    const auto found = active_.find(sequence);
+    if (found != active_.end()) found->second.ticket = *ticket;
+    return;
+  }
+  FileResult result;
+  result.status = ticket.status();
+  // A name that cannot be used never can; anything else was no attempt.
+  result.outcome = absl::IsInvalidArgument(result.status) ? Outcome::kReject : Outcome::kCancelled;
+  OnAttemptEnded(sequence, std::move(result));
+}
+
+// On a thread of the road.
+void TransferEngine::OnProgress(int64_t sequence, uint64_t moved, uint64_t durable) {
+  const int64_t now = deps_.clock->MonotonicNanos();
+  Transfer told;
+  std::string road;
+  bool tell = false;
+  bool save = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = active_.find(sequence);
+    if (stopping_.load() || found == active_.end()) return;
+    Active& active = found->second;
+    durable = std::min(durable, active.transfer.size);
+    moved = std::min(moved, active.transfer.size);
+    if (moved > active.moved) totals_.bytes += moved - active.moved;
+    if (moved != active.moved || durable > active.durable) active.progress_ns = now;
+    active.moved = moved;
+    save = durable > active.durable;
+    active.durable = std::max(active.durable, durable);
+    tell = deps_.moving != nullptr && now - active.told_ns >= Nanos(kTellEvery);
+    if (tell) {
+      active.told_ns = now;
+      told = active.transfer;
+    }
+    road = active.road_name;
+    if (save) told.id = active.transfer.id;
+  }
+  if (save) {
+    deps_.queue->Change(
+        told.id,
+        [road, durable](Transfer* transfer) {
+          uint64_t& known = transfer->durable[road];
+          known = std::max(known, durable);
+          return absl::OkStatus();
+        },
+        nullptr);
+  }
+  if (tell) deps_.moving(WithProgress(std::move(told)));
+}
+
+void TransferEngine::LookAtActive() {
+  const int64_t now = deps_.clock->MonotonicNanos();
+  const int64_t patience = Nanos(options_.stall_timeout);
+  std::vector<std::pair<std::shared_ptr<TransferRoad>, uint64_t>> stalled;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [sequence, active] : active_) {
+      if (active.stalled || now - active.progress_ns < patience) continue;
+      active.stalled = true;
+      stalled.emplace_back(active.road, active.ticket);
+    }
+  }
+  for (const auto& [road, ticket] : stalled) road->Cancel(ticket);
+}
+
+Transfer TransferEngine::WithProgress(Transfer transfer) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = active_.find(transfer.sequence);
+  if (found == active_.end()) return transfer;
+  const Active& active = found->second;
+  const double seconds = static_cast<double>(deps_.clock->MonotonicNanos() - active.begun_ns) / 1e9;
+  transfer.state = TransferState::kActive;
+  transfer.road = active.road_name;
+  transfer.moved = active.moved;
+  transfer.durable[active.road_name] = active.durable;
+  if (seconds > 0) {
+    transfer.bytes_per_second =
+        static_cast<uint64_t>(static_cast<double>(active.moved - active.begun_at) / seconds);
+  }
+  return transfer;
+}
+
+size_t TransferEngine::active() const {
+  absl::MutexLock lock(&mutex_);
+  return active_.size();
+}
+
+TransferTotals TransferEngine::totals() const {
+  absl::MutexLock lock(&mutex_);
+  return totals_;
+}
+
+}  // namespace viaduct

@@ -1,0 +1,166 @@
+// Moves the files of the queue over the roads: one thread that sleeps until a file is accepted, a
+// road has room, an attempt ends or a time is due. The scheduler decides, the engine carries out.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/waker.h"
+#include "core/observe/log.h"
+#include "core/transfer/local_file.h"
+#include "core/transfer/transfer_queue.h"
+#include "core/transfer/transfer_road.h"
+#include "core/transfer/transfer_scheduler.h"
+
+namespace viaduct {
+
+struct TransferEngineOptions {
+  TransferSchedulerOptions scheduler;
+  bool server_confirms = false;  // Done is what the server has said it has, not what the road says.
+  absl::Duration confirm_timeout = absl::Minutes(10);  // Then the file is sent again.
+  absl::Duration stall_timeout = absl::Minutes(2);     // Without progress: the attempt is ended.
+  bool keep_confirmed = false;  // Files of ours stay after they are confirmed: see TransferCare.
+};
+
+// Since the engine was made.
+struct TransferTotals {
+  uint64_t added = 0;
+  uint64_t done = 0;
+  uint64_t failed = 0;  // Given up.
+  uint64_t cancelled = 0;
+  uint64_t attempts = 0;  // That failed.
+  uint64_t bytes = 0;     // Passed, repeated ones too.
+};
+
+// Thread-safe.
+class TransferEngine {
+ public:
+  struct Deps {
+    TransferQueue* queue = nullptr;
+    const OwnedFolder* owned = nullptr;
+    const Clock* clock = nullptr;
+    Log* log = nullptr;
+    // What is known of the network of that road. May be null: nothing.
+    std::function<RoadQuality(const std::string& road)> quality;
+    // Tells the server of a file, durably, and then says so. May be null: nobody is told.
+    std::function<void(const Transfer&, std::function<void(absl::Status)> told)> announce;
+    // A file moves on: not more often than kTellEvery each. May be null.
+    std::function<void(const Transfer&)> moving;
+  };
+  static constexpr absl::Duration kTellEvery = absl::Milliseconds(250);
+  static constexpr absl::Duration kTick = absl::Milliseconds(500);  // While something is under way.
+  static constexpr absl::Duration kRepeat = absl::Seconds(1);  // Of what the disk or sink refused.
+
+  // All of `deps` outlive the engine.
+  TransferEngine(TransferEngineOptions options, Deps deps);
+  ~TransferEngine();  // Stop().
+
+  // Reads what waits and begins.
+  absl::Status Start();
+  // Cancels what is under way, keeping what is durable, and ends the thread. When it returns no
+  // road is used any more.
+  void Stop();
+  // Begins nothing more; what is under way goes on.
+  void Pause() { paused_.store(true); }
+
+  // The roads that there are, in the order of the configuration.
+  void SetRoads(std::vector<RoadEntry> roads);
+  // Credit or readiness may have grown.
+  void Wake() { waker_.Wake(); }
+
+  // A file is in the queue, or back in it.
+  void OnAdded(const Transfer& transfer);
+  // It was cancelled in the queue.
+  void OnCancelled(const Transfer& transfer);
+  // The server has said what it has: "stored", "failed" or "waiting".
+  void OnServerStatus(const std::string& id, const std::string& status, const std::string& sha256,
+                      const std::string& detail);
+
+  // With how far it is, where it is under way.
+  Transfer WithProgress(Transfer transfer) const;
+  size_t active() const;
+  TransferTotals totals() const;
+
+ private:
+  struct Active {
+    Transfer transfer;
+    std::shared_ptr<TransferRoad> road;
+    std::string road_name;
+    uint64_t ticket = 0;
+    uint64_t begun_at = 0;  // Offset.
+    uint64_t moved = 0;
+    uint64_t durable = 0;
+    int64_t begun_ns = 0;
+    int64_t progress_ns = 0;  // The last time that it moved on.
+    int64_t told_ns = 0;
+    bool stalled = false;
+    bool cancelled = false;  // By somebody: its row says so.
+  };
+  struct Event {
+    enum class Kind : uint8_t { kAdded, kCancelled, kEnded, kAnnounce, kConfirmed };
+    Kind kind = Kind::kAdded;
+    int64_t sequence = 0;
+    Transfer transfer;
+    FileResult result;
+  };
+
+  void Loop();
+  int64_t Step();  // Returns when to look again, monotonic.
+  void Take(Event event);
+  void OnAttemptEnded(int64_t sequence, FileResult result);
+  void OnSent(const Active& active);
+  void OnFailed(const Active& active, const FileResult& result, uint32_t strikes);
+  void GiveUp(const Active& active, absl::Status why, bool attempt);
+  void BeginPlanned();
+  void Begin(const TransferScheduler::Start& start, const RoadEntry& road);
+  void OnProgress(int64_t sequence, uint64_t moved, uint64_t durable);
+  void LookAtActive();
+  void LookAtUnconfirmed();
+  void Announce(const Transfer& transfer);
+  void AnnounceLater(int64_t sequence);
+  void RemoveFile(const Transfer& transfer);
+  // Repeats the change until the disk takes it.
+  void Save(const std::string& id, TransferQueue::Edit edit,
+            std::function<void(const Transfer&)> then);
+  void Post(Event event);
+  // On the engine's thread, not before `at_ns`.
+  void Later(int64_t at_ns, std::function<void()> work);
+  std::vector<TransferScheduler::RoadView> Views(const std::vector<RoadEntry>& roads) const;
+
+  const TransferEngineOptions options_;
+  const Deps deps_;
+  Waker waker_;
+  std::atomic<bool> paused_{false};
+  std::atomic<bool> stopping_{false};
+
+  // Of the thread.
+  TransferScheduler scheduler_;
+  std::map<int64_t, std::vector<std::function<void()>>> later_;  // By when, monotonic.
+  absl::flat_hash_map<int64_t, int64_t> unconfirmed_;            // When their patience ends.
+  // Of files that failed here: newer than what the queue has written.
+  absl::flat_hash_map<int64_t, std::map<std::string, uint64_t>> offsets_;
+
+  mutable absl::Mutex mutex_;
+  std::vector<Event> events_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::pair<int64_t, std::function<void()>>> delayed_ ABSL_GUARDED_BY(mutex_);
+  std::vector<RoadEntry> roads_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<int64_t, Active> active_ ABSL_GUARDED_BY(mutex_);
+  TransferTotals totals_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace viaduct

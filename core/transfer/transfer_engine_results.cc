@@ -1,0 +1,285 @@
+// What becomes of a file when an attempt ends, and what the queue and the server are told.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/executor.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/transfer/transfer_engine.h"
+
+namespace viaduct {
+namespace {
+
+constexpr char kComponent[] = "transfers";
+constexpr size_t kMaxErrorBytes = 512;  // Of what is kept with a row.
+
+int64_t Nanos(absl::Duration duration) { return absl::ToInt64Nanoseconds(duration); }
+
+std::string TextOf(const absl::Status& status) {
+  return std::string(status.message().substr(0, kMaxErrorBytes));
+}
+
+}  // namespace
+
+void TransferEngine::OnAttemptEnded(int64_t sequence, FileResult result) {
+  Active active;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = active_.find(sequence);
+    if (found == active_.end()) return;
+    active = std::move(found->second);
+    active_.erase(found);
+    if (result.outcome == Outcome::kDurable && active.transfer.size > active.moved) {
+      totals_.bytes += active.transfer.size - active.moved;
+    }
+  }
+  if (active.cancelled || result.outcome == Outcome::kDurable ||
+      result.outcome == Outcome::kReject) {
+    offsets_.erase(sequence);
+  }
+  if (active.cancelled) {
+    scheduler_.Remove(sequence);
+    return RemoveFile(active.transfer);
+  }
+  if (result.outcome == Outcome::kDurable && !result.sha256.empty() &&
+      result.sha256 != active.transfer.sha256) {
+    result.outcome = Outcome::kRetry;
+    result.durable_offset = 0;
+    result.status = absl::DataLossError(absl::StrCat(
+        "what arrived has another digest, ", result.sha256, ", not ", active.transfer.sha256));
+  } else if (active.stalled && result.outcome == Outcome::kCancelled) {
+    result.outcome = Outcome::kRetry;
+    result.status = absl::DeadlineExceededError(
+        absl::StrCat("no progress for ", absl::FormatDuration(options_.stall_timeout)));
+  }
+  TransferScheduler::Ended ended;
+  ended.outcome = result.outcome;
+  ended.code = result.status.code();
+  ended.retry_after = result.retry_after;
+  ended.progressed = std::max(active.durable, result.durable_offset) > active.begun_at;
+  const auto verdict = scheduler_.OnEnded(sequence, ended, deps_.clock->MonotonicNanos());
+  switch (verdict.next) {
+    case TransferScheduler::Next::kDone:
+      return OnSent(active);
+    case TransferScheduler::Next::kGiveUp:
+      return GiveUp(active, result.status, verdict.attempt);
+    case TransferScheduler::Next::kAgain:
+      break;
+  }
+  if (verdict.attempt) OnFailed(active, result, verdict.strike ? 1 : 0);
+}
+
+void TransferEngine::OnFailed(const Active& active, const FileResult& result, uint32_t strikes) {
+  {
+    absl::MutexLock lock(&mutex_);
+    ++totals_.attempts;
+  }
+  deps_.log->Info(kComponent, "a file did not arrive, it is tried again",
+                  {{"transfer", active.transfer.id},
+                   {"road", active.road_name},
+                   {"reason", StdView(result.status.message())}});
+  const bool lost = absl::IsDataLoss(result.status);
+  const uint64_t durable = lost ? 0 : std::max(active.durable, result.durable_offset);
+  offsets_[active.transfer.sequence][active.road_name] = durable;
+  const bool progressed = durable > active.begun_at;
+  Save(
+      active.transfer.id,
+      [road = active.road_name, durable, lost, progressed, strikes,
+       error = TextOf(result.status)](Transfer* transfer) {
+        ++transfer->attempts;
+        transfer->strikes = progressed ? 0 : transfer->strikes + strikes;
+        transfer->last_error = error;
+        transfer->road = road;
+        if (lost) {
+          transfer->durable.erase(road);
+        } else if (durable > 0) {
+          transfer->durable[road] = std::min(durable, transfer->size);
+        }
+        return absl::OkStatus();
+      },
+      nullptr);
+}
+
+void TransferEngine::OnSent(const Active& active) {
+  const bool server = options_.server_confirms;
+  const bool keep = options_.keep_confirmed;
+  const absl::Time now = deps_.clock->Now();
+  Save(
+      active.transfer.id,
+      [server, now, road = active.road_name](Transfer* transfer) {
+        if (transfer->state == TransferState::kCancelled) {
+          return absl::FailedPreconditionError("cancelled");
+        }
+        const bool waits = server && !transfer->server_stored;
+        transfer->state = waits ? TransferState::kWaitingConfirmation : TransferState::kDone;
+        transfer->changed = now;
+        transfer->road = road;
+        transfer->last_error.clear();
+        transfer->durable.clear();
+        return absl::OkStatus();
+      },
+      [this, keep](const Transfer& transfer) {
+        if (transfer.state == TransferState::kWaitingConfirmation) {
+          Later(0, [this, sequence = transfer.sequence] {
+            unconfirmed_[sequence] =
+                deps_.clock->MonotonicNanos() + Nanos(options_.confirm_timeout);
+          });
+          return;
+        }
+        {
+          absl::MutexLock lock(&mutex_);
+          ++totals_.done;
+        }
+        if (!keep) RemoveFile(transfer);
+      });
+}
+
+void TransferEngine::GiveUp(const Active& active, absl::Status why, bool attempt) {
+  {
+    absl::MutexLock lock(&mutex_);
+    ++totals_.failed;
+    if (attempt) ++totals_.attempts;
+  }
+  deps_.log->Warning(kComponent, "a file is given up until somebody retries it",
+                     {{"transfer", active.transfer.id},
+                      {"file", active.transfer.local_path},
+                      {"road", active.road_name},
+                      {"reason", StdView(why.message())}});
+  Save(
+      active.transfer.id,
+      [error = TextOf(why), road = active.road_name, now = deps_.clock->Now()](Transfer* transfer) {
+        if (transfer->state == TransferState::kCancelled) {
+          return absl::FailedPreconditionError("cancelled");
+        }
+        ++transfer->attempts;
+        transfer->state = TransferState::kFailed;
+        transfer->changed = now;
+        transfer->last_error = error;
+        transfer->road = road;
+        return absl::OkStatus();
+      },
+      nullptr);
+}
+
+void TransferEngine::Save(const std::string& id, TransferQueue::Edit edit,
+                          std::function<void(const Transfer&)> then) {
+  deps_.queue->Change(id, edit, [this, id, edit, then](absl::StatusOr<Transfer> saved) {
+    if (saved.ok()) {
+      if (then) then(*saved);
+      return;
+    }
+    const bool passes =
+        absl::IsResourceExhausted(saved.status()) || absl::IsUnavailable(saved.status());
+    if (!passes || stopping_.load()) return;  // Cancelled, or forgotten; or found again at start.
+    Later(deps_.clock->MonotonicNanos() + Nanos(kRepeat),
+          [this, id, edit, then] { Save(id, edit, then); });
+  });
+}
+
+// What was in the node's own folder, and is not needed any more.
+void TransferEngine::RemoveFile(const Transfer& transfer) {
+  if (!transfer.held) return;
+  if (transfer.owner == FileOwner::kNode) {
+    const absl::Status removed = deps_.owned->Remove(transfer.id);
+    if (!removed.ok()) {
+      deps_.log->Warning(kComponent, "a file cannot be removed",
+                         {{"transfer", transfer.id}, {"reason", StdView(removed.message())}});
+      return;
+    }
+  } else if (transfer.state == TransferState::kCancelled) {
+    return;  // A watch folder keeps what was not sent.
+  } else if (!disk::RemoveFile(transfer.local_path).ok()) {
+    return;
+  }
+  Save(
+      transfer.id,
+      [](Transfer* row) {
+        row->held = false;
+        return absl::OkStatus();
+      },
+      nullptr);
+}
+
+void TransferEngine::LookAtUnconfirmed() {
+  const int64_t now = deps_.clock->MonotonicNanos();
+  std::vector<int64_t> late;
+  for (const auto& [sequence, until] : unconfirmed_) {
+    if (until <= now) late.push_back(sequence);
+  }
+  for (const int64_t sequence : late) {
+    unconfirmed_.erase(sequence);
+    const absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
+    if (transfer.ok()) OnServerStatus(transfer->id, "failed", "", "the server did not confirm it");
+  }
+}
+
+void TransferEngine::OnServerStatus(const std::string& id, const std::string& status,
+                                    const std::string& sha256, const std::string& detail) {
+  if (status != "stored" && status != "failed") return;
+  const bool stored = status == "stored";
+  Save(
+      id,
+      [stored, sha256, detail, now = deps_.clock->Now()](Transfer* transfer) {
+        const bool right = stored && (sha256.empty() || sha256 == transfer->sha256);
+        const bool waits = transfer->state == TransferState::kWaitingConfirmation;
+        if (IsFinished(transfer->state)) return absl::FailedPreconditionError("finished");
+        transfer->server_stored = right;
+        if (!right) {
+          ++transfer->strikes;
+          transfer->last_error =
+              stored ? absl::StrCat("the server has another digest, ", sha256) : detail;
+        }
+        if (!waits) return absl::OkStatus();
+        transfer->changed = now;
+        transfer->state = right ? TransferState::kDone : TransferState::kQueued;
+        if (!right) transfer->announced = false;  // It is told of again.
+        return absl::OkStatus();
+      },
+      [this](const Transfer& transfer) {
+        Event event;
+        event.kind = Event::Kind::kConfirmed;
+        event.sequence = transfer.sequence;
+        Post(std::move(event));
+        if (transfer.state == TransferState::kQueued) return OnAdded(transfer);
+        if (transfer.state != TransferState::kDone) return;
+        {
+          absl::MutexLock lock(&mutex_);
+          ++totals_.done;
+        }
+        if (!options_.keep_confirmed) RemoveFile(transfer);
+      });
+}
+
+void TransferEngine::Announce(const Transfer& transfer) {
+  if (!deps_.announce) return;
+  deps_.announce(transfer,
+                 [this, id = transfer.id, sequence = transfer.sequence](const absl::Status& told) {
+                   if (told.ok()) {
+                     Save(
+                         id,
+                         [](Transfer* row) {
+                           row->announced = true;
+                           return absl::OkStatus();
+                         },
+                         nullptr);
+                     return;
+                   }
+                   Event event;
+                   event.kind = Event::Kind::kAnnounce;
+                   event.sequence = sequence;
+                   Post(std::move(event));
+                 });
+}
+
+void TransferEngine::AnnounceLater(int64_t sequence) {
+  if (!deps_.announce) return;
+  later_[deps_.clock->MonotonicNanos() + Nanos(kRepeat)].push_back([this, sequence] {
+    const absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
+    if (transfer.ok() && !transfer->announced && transfer->state != TransferState::kCancelled) {
+      Announce(*transfer);
+    }
+  });
+}
+
+}  // namespace viaduct

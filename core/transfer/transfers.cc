@@ -1,0 +1,394 @@
+#include "core/transfer/transfers.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/ids.h"
+#include "core/base/status_macros.h"
+#include "core/base/string_view.h"
+#include "core/transfer/remote_name.h"
+
+namespace viaduct {
+namespace {
+
+constexpr char kComponent[] = "transfers";
+constexpr size_t kMaxIdBytes = 128;
+constexpr size_t kDigestDigits = 64;
+
+absl::Status MakeFolder(const std::string& path) {
+  if (mkdir(path.c_str(), 0750) == 0 || errno == EEXIST) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("transfers: cannot make ", path, ", ", std::strerror(errno)));
+}
+
+absl::Status Wrong(const char* field, std::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", AbslView(what)));
+}
+
+absl::Status CheckDigest(std::string* digest) {
+  absl::AsciiStrToLower(digest);
+  const bool hex = std::all_of(digest->begin(), digest->end(), [](char c) {
+    return absl::ascii_isxdigit(static_cast<unsigned char>(c));
+  });
+  if (digest->empty() || (digest->size() == kDigestDigits && hex)) return absl::OkStatus();
+  return Wrong("sha256", "expected 64 hexadecimal digits");
+}
+
+absl::Status CheckRequest(FileRequest* request) {
+  if (!request->id.empty() && !IsUuid(request->id)) return Wrong("transfer_id", "not a UUID");
+  absl::AsciiStrToLower(&request->id);
+  if (request->device.size() > kMaxIdBytes) return Wrong("edge_device_id", "too long");
+  if (request->message_id.size() > kMaxIdBytes) return Wrong("message_id", "too long");
+  if (request->kind.empty()) request->kind = "file";
+  if (request->kind != "file" && request->kind != "image" && request->kind != "plate") {
+    return Wrong("kind", "expected image, plate or file");
+  }
+  return CheckDigest(&request->sha256);
+}
+
+absl::Status CheckContent(const FileRequest& request, const Transfer& transfer) {
+  if (request.size != 0 && request.size != transfer.size) {
+    return Wrong("size", absl::StrCat("expected ", request.size, ", got ", transfer.size));
+  }
+  if (!request.sha256.empty() && request.sha256 != transfer.sha256) {
+    return Wrong("sha256", absl::StrCat("expected ", request.sha256, ", got ", transfer.sha256));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Transfers::Transfers(TransfersOptions options, Deps deps)
+    : options_(std::move(options)), deps_(std::move(deps)) {}
+
+Transfers::~Transfers() {
+  Stop();
+  Close();
+}
+
+absl::StatusOr<std::unique_ptr<Transfers>> Transfers::Open(TransfersOptions options, Deps deps) {
+  std::unique_ptr<Transfers> transfers(new Transfers(std::move(options), std::move(deps)));
+  VD_RETURN_IF_ERROR(transfers->OpenAll());
+  return transfers;
+}
+
+absl::Status Transfers::OpenAll() {
+  const std::string outgoing = options_.folder + "/outgoing";
+  VD_RETURN_IF_ERROR(MakeFolder(options_.folder));
+  VD_RETURN_IF_ERROR(MakeFolder(outgoing));
+  options_.roots.push_back(outgoing);
+  const std::string files = options_.folder + "/files";
+  VD_ASSIGN_OR_RETURN(owned_, OwnedFolder::Open(files, options_.min_free_bytes));
+  options_.queue.path = options_.folder + "/transfers.db";
+  VD_ASSIGN_OR_RETURN(queue_, TransferQueue::Open(options_.queue, deps_.clock, deps_.log));
+  if (deps_.changed) {
+    queue_->SetChanged(
+        [this](const Transfer& transfer) { deps_.changed(engine_->WithProgress(transfer)); });
+  }
+  TransferEngine::Deps engine;
+  engine.queue = queue_.get();
+  engine.owned = owned_.get();
+  engine.clock = deps_.clock;
+  engine.log = deps_.log;
+  engine.quality = deps_.quality;
+  engine.announce = deps_.announce;
+  engine.moving = deps_.changed;
+  options_.engine.keep_confirmed = options_.care.keep > absl::ZeroDuration();
+  engine_ = std::make_unique<TransferEngine>(options_.engine, std::move(engine));
+  care_ = std::make_unique<TransferCare>(options_.care, queue_.get(), owned_.get(), deps_.clock,
+                                         deps_.log, [files] { return disk::FreeBytes(files); });
+  return absl::OkStatus();
+}
+
+absl::Status Transfers::Start() {
+  VD_RETURN_IF_ERROR(engine_->Start());
+  for (const WatchFolderOptions& options : options_.watch) {
+    auto watch =
+        WatchFolder::Start(options, deps_.clock, deps_.log,
+                           [this](const WatchedFile& file, std::function<void(bool)> done) {
+                             TakeWatched(file, std::move(done));
+                           });
+    if (watch.ok()) {
+      watches_.push_back(*std::move(watch));
+      continue;
+    }
+    // A camera's disk that is not there must not keep the node from starting.
+    deps_.log->Error(kComponent, "a folder is not watched",
+                     {{"folder", options.path}, {"reason", StdView(watch.status().message())}});
+  }
+  return absl::OkStatus();
+}
+
+void Transfers::Care() {
+  care_->Look();
+  const int64_t now = deps_.clock->MonotonicNanos();
+  const int64_t last = recovered_ns_.load();
+  if (last != 0 && now - last < absl::ToInt64Nanoseconds(kRecoverEvery)) return;
+  recovered_ns_.store(now);
+  Recover();
+}
+
+void Transfers::Stop() {
+  if (stopped_.exchange(true)) return;
+  for (auto& watch : watches_) watch->Stop();
+  pool_.Stop();
+  if (engine_ != nullptr) engine_->Stop();
+}
+
+void Transfers::Close() {
+  if (queue_ != nullptr) queue_->Close();
+}
+
+// Files that came in whole and have no row: their row was lost with a damaged queue, or the node
+// died before it was written. They were perhaps acknowledged, so they are sent.
+void Transfers::Recover() {
+  for (const std::string& id : owned_->List()) {
+    if (stopped_.load()) return;
+    struct stat info {};
+    if (stat(owned_->PathOf(id).c_str(), &info) != 0) continue;
+    if (deps_.clock->Now() - absl::TimeFromTimespec(info.st_ctim) < kOrphanAge) continue;
+    if (!absl::IsNotFound(queue_->Get(id).status())) continue;
+    absl::StatusOr<LocalFile> file = OpenBelow({owned_->path()}, owned_->PathOf(id));
+    if (!file.ok()) continue;
+    absl::StatusOr<FileDigest> digest = DigestOf(*file);
+    if (!digest.ok()) continue;
+    FileRequest request;
+    request.id = id;
+    request.name = absl::StrCat("recovered/", id);
+    absl::StatusOr<Transfer> transfer = Read(&request, file->path);
+    if (!transfer.ok()) continue;
+    transfer->owner = FileOwner::kNode;
+    transfer->held = true;
+    transfer->size = digest->size;
+    transfer->sha256 = digest->sha256;
+    deps_.log->Warning(kComponent, "a file without a row is sent under a name of its own",
+                       {{"transfer", id}, {"name", transfer->remote_name}});
+    Enqueue(request, *std::move(transfer), nullptr);
+  }
+}
+
+absl::StatusOr<Transfer> Transfers::Read(FileRequest* request, const std::string& path) const {
+  VD_RETURN_IF_ERROR(CheckRequest(request));
+  const absl::Time now = deps_.clock->Now();
+  Transfer transfer;
+  transfer.id = request->id.empty() ? NewUuid(now) : request->id;
+  transfer.device = request->device.empty() ? options_.node_id : request->device;
+  transfer.captured = request->captured == absl::InfinitePast() ? now : request->captured;
+  VD_ASSIGN_OR_RETURN(transfer.remote_name,
+                      MakeRemoteName(transfer.device, request->name, path, transfer.captured));
+  transfer.local_path = path;
+  transfer.priority = request->priority;
+  transfer.kind = request->kind;
+  transfer.index = request->index;
+  transfer.message_id = request->message_id;
+  transfer.created = transfer.changed = now;
+  if (request->size > options_.max_file_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("size: larger than transfers.max_file_bytes, ", request->size));
+  }
+  return transfer;
+}
+
+void Transfers::SendPath(FileRequest request, const std::string& path, FileTake take,
+                         AnswerFn answer) {
+  absl::StatusOr<Transfer> transfer = Read(&request, path);
+  if (!transfer.ok()) return answer(transfer.status());
+  auto shared = std::make_shared<AnswerFn>(std::move(answer));
+  const bool queued = pool_.Submit([this, request, transfer = *std::move(transfer), take, shared] {
+    TakePath(request, transfer, take, *shared);
+  });
+  if (queued) return;
+  (*shared)(absl::ResourceExhaustedError("transfers: too many files wait to be read"));
+}
+
+void Transfers::TakePath(FileRequest request, Transfer transfer, FileTake take, AnswerFn answer) {
+  const absl::StatusOr<LocalFile> file = OpenBelow(options_.roots, transfer.local_path);
+  if (!file.ok()) return answer(file.status());
+  if (file->size > options_.max_file_bytes) {
+    return answer(
+        Wrong("path", absl::StrCat("larger than transfers.max_file_bytes, ", file->size)));
+  }
+  // A repetition must not touch the file that was taken the first time.
+  const absl::StatusOr<Transfer> known = queue_->Get(transfer.id);
+  const bool taken = take != FileTake::kReference && !known.ok();
+  const absl::StatusOr<FileDigest> digest =
+      taken ? owned_->Take(*file, transfer.id,
+                           take == FileTake::kLink ? TakeMode::kLink : TakeMode::kCopy)
+            : DigestOf(*file);
+  if (!digest.ok()) return answer(digest.status());
+  transfer.size = digest->size;
+  transfer.sha256 = digest->sha256;
+  if (taken) {
+    transfer.owner = FileOwner::kNode;
+    transfer.held = true;
+    transfer.local_path = owned_->PathOf(transfer.id);
+  }
+  Enqueue(request, std::move(transfer), std::move(answer));
+}
+
+// What was taken in and is refused goes again.
+void Transfers::Enqueue(const FileRequest& request, Transfer transfer, AnswerFn answer) {
+  const std::string ours = transfer.owner == FileOwner::kNode ? transfer.id : "";
+  const absl::Status right = CheckContent(request, transfer);
+  if (!right.ok()) {
+    if (!ours.empty()) owned_->Remove(ours).IgnoreError();
+    if (answer) answer(right);
+    return;
+  }
+  queue_->Add(std::move(transfer),
+              [this, ours, answer = std::move(answer)](absl::StatusOr<TransferQueue::Added> added) {
+                const bool other = absl::IsAlreadyExists(added.status());  // Its file has the name.
+                if (!added.ok() && !other && !ours.empty()) owned_->Remove(ours).IgnoreError();
+                if (added.ok() && !added->duplicate) engine_->OnAdded(added->transfer);
+                if (answer) answer(std::move(added));
+              });
+}
+
+absl::StatusOr<std::unique_ptr<Transfers::Upload>> Transfers::BeginUpload(FileRequest request) {
+  if (request.name.empty()) {
+    return Wrong("name", "missing, a file that comes in pieces has none of its own");
+  }
+  auto upload = std::make_unique<Upload>();
+  VD_ASSIGN_OR_RETURN(upload->transfer_, Read(&request, ""));
+  upload->transfers_ = this;
+  // A repetition is read to its end and compared, and takes no place on the disk meanwhile.
+  const std::string& id = upload->transfer_.id;
+  const bool known = queue_->Get(id).ok();
+  VD_ASSIGN_OR_RETURN(upload->file_, owned_->Begin(known ? NewUuid(deps_.clock->Now()) : id));
+  upload->transfer_.owner = FileOwner::kNode;
+  upload->transfer_.held = true;
+  upload->transfer_.local_path = owned_->PathOf(id);
+  upload->repeated_ = known;
+  upload->request_ = std::move(request);
+  return upload;
+}
+
+absl::Status Transfers::Upload::Write(std::string_view octets) {
+  const uint64_t most = transfers_->options_.max_file_bytes;
+  if (file_->size() + octets.size() > most) {
+    return Wrong("data", absl::StrCat("more than transfers.max_file_bytes, ", most));
+  }
+  return file_->Write(octets);
+}
+
+void Transfers::Upload::Finish(AnswerFn answer) {
+  FileDigest digest;
+  if (repeated_) {
+    digest = file_->Digest();
+    transfer_.owner = FileOwner::kSender;  // Nothing of it stays.
+    file_.reset();
+  } else {
+    const absl::StatusOr<FileDigest> finished = file_->Finish();
+    if (!finished.ok()) return answer(finished.status());
+    digest = *finished;
+  }
+  transfer_.size = digest.size;
+  transfer_.sha256 = digest.sha256;
+  transfers_->Enqueue(request_, std::move(transfer_), std::move(answer));
+}
+
+void Transfers::TakeWatched(const WatchedFile& file, std::function<void(bool)> done) {
+  FileRequest request;
+  request.id = file.id;
+  request.device = file.folder->device;
+  request.priority = file.folder->priority;
+  request.kind = file.folder->kind;
+  const std::string root = file.folder->path;
+  const bool remove = file.folder->remove;
+  const std::string path = file.path;
+  const bool queued = pool_.Submit([this, request, root, remove, path, done]() mutable {
+    absl::StatusOr<Transfer> transfer = Read(&request, path);
+    const absl::StatusOr<LocalFile> opened = OpenBelow({root}, path);
+    if (!transfer.ok() || !opened.ok()) return done(absl::IsNotFound(opened.status()));
+    const absl::StatusOr<FileDigest> digest = DigestOf(*opened);
+    if (!digest.ok()) return done(false);
+    transfer->owner = FileOwner::kWatch;
+    transfer->held = remove;
+    transfer->size = digest->size;
+    transfer->sha256 = digest->sha256;
+    Enqueue(request, *std::move(transfer), [done](absl::StatusOr<TransferQueue::Added> added) {
+      done(added.ok() || absl::IsAlreadyExists(added.status()));
+    });
+  });
+  if (!queued) done(false);
+}
+
+void Transfers::Cancel(const std::string& id, ChangeFn done) {
+  queue_->Change(
+      id,
+      [now = deps_.clock->Now()](Transfer* transfer) -> absl::Status {
+        if (IsFinished(transfer->state)) {
+          return absl::FailedPreconditionError(
+              absl::StrCat("transfers: ", transfer->id, " is ",
+                           AbslView(TransferStateName(transfer->state)), " already"));
+        }
+        transfer->state = TransferState::kCancelled;
+        transfer->changed = now;
+        return absl::OkStatus();
+      },
+      [this, done = std::move(done)](absl::StatusOr<Transfer> changed) {
+        if (changed.ok()) engine_->OnCancelled(*changed);
+        done(std::move(changed));
+      });
+}
+
+void Transfers::Retry(const std::string& id, ChangeFn done) {
+  auto shared = std::make_shared<ChangeFn>(std::move(done));
+  if (pool_.Submit([this, id, shared] { RetryNow(id, *shared); })) return;
+  (*shared)(absl::ResourceExhaustedError("transfers: too many files wait to be read"));
+}
+
+void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
+  const absl::StatusOr<Transfer> transfer = queue_->Get(id);
+  if (!transfer.ok()) return done(transfer.status());
+  const size_t slash = transfer->local_path.rfind('/');
+  const absl::StatusOr<LocalFile> file =
+      OpenBelow({transfer->local_path.substr(0, slash)}, transfer->local_path);
+  if (!file.ok()) return done(absl::FailedPreconditionError(file.status().message()));
+  const absl::StatusOr<FileDigest> digest = DigestOf(*file);
+  if (!digest.ok()) return done(digest.status());
+  queue_->Change(
+      id,
+      [digest = *digest, now = deps_.clock->Now()](Transfer* row) -> absl::Status {
+        if (row->state != TransferState::kFailed && row->state != TransferState::kCancelled) {
+          return absl::FailedPreconditionError(absl::StrCat("transfers: ", row->id, " is ",
+                                                            AbslView(TransferStateName(row->state)),
+                                                            ", not failed or cancelled"));
+        }
+        const bool same = row->sha256 == digest.sha256;
+        row->state = TransferState::kQueued;
+        row->changed = now;
+        row->attempts = row->strikes = 0;
+        row->last_error.clear();
+        row->size = digest.size;
+        row->sha256 = digest.sha256;
+        row->server_stored = false;
+        if (!same) row->durable.clear();
+        if (!same) row->announced = false;
+        return absl::OkStatus();
+      },
+      [this, done](absl::StatusOr<Transfer> changed) {
+        if (changed.ok()) engine_->OnAdded(*changed);
+        done(std::move(changed));
+      });
+}
+
+absl::StatusOr<Transfer> Transfers::Get(const std::string& id) const {
+  absl::StatusOr<Transfer> transfer = queue_->Get(absl::AsciiStrToLower(id));
+  if (transfer.ok()) return engine_->WithProgress(*std::move(transfer));
+  return transfer;
+}
+
+absl::StatusOr<TransferPage> Transfers::List(const TransferFilter& filter, size_t page_size,
+                                             const std::string& page_token) const {
+  VD_ASSIGN_OR_RETURN(TransferPage page, queue_->List(filter, page_size, page_token));
+  for (Transfer& transfer : page.transfers) transfer = engine_->WithProgress(std::move(transfer));
+  return page;
+}
+
+}  // namespace viaduct

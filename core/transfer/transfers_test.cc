@@ -1,0 +1,417 @@
+// Files from the door to the other side, over roads that fail.
+#include "core/transfer/transfers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "core/transfer/folder_road_test_support.h"
+#include "core/transfer/transfer_test_support.h"
+
+namespace viaduct {
+namespace {
+
+using testing::HasSubstr;
+
+class TransfersTest : public testing::Test {
+ protected:
+  TransfersTest() {
+    for (const char* name : {"in", "far", "far2"}) mkdir(folder_.File(name).c_str(), 0700);
+    options_.node_id = "CAM001";
+    options_.folder = folder_.File("transfers");
+    options_.roots = {folder_.File("in")};
+    options_.engine.scheduler.retry = {absl::Milliseconds(5), absl::Milliseconds(20), 2, 0};
+    options_.engine.scheduler.failures_to_open = 1'000;
+    road_ = std::make_shared<FolderRoad>(folder_.File("far"));
+    other_ = std::make_shared<FolderRoad>(folder_.File("far2"));
+    other_->up = false;
+  }
+  ~TransfersTest() override { Close(); }
+
+  void Open() {
+    Transfers::Deps deps;
+    deps.clock = &clock_;
+    deps.log = &log_;
+    deps.announce = [this](const Transfer& transfer, std::function<void(absl::Status)> told) {
+      const bool refuse = refuse_announcements_ > 0;
+      if (refuse) --refuse_announcements_;
+      if (!refuse) {
+        absl::MutexLock lock(&mutex_);
+        announced_.push_back(transfer.id);
+      }
+      told(refuse ? absl::ResourceExhaustedError("full") : absl::OkStatus());
+    };
+    auto opened = Transfers::Open(options_, std::move(deps));
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    transfers_ = *std::move(opened);
+    ASSERT_TRUE(transfers_->Start().ok());
+    transfers_->engine()->SetRoads(
+        {{"north", "sftp", false, road_}, {"south", "rsync", false, other_}});
+  }
+  void Close() {
+    if (transfers_ == nullptr) return;
+    transfers_->Stop();
+    transfers_->Close();
+    road_.reset();  // What it has to say is said before the transfers go.
+    other_.reset();
+    transfers_.reset();
+  }
+
+  std::string MakeFile(const std::string& name, size_t size) {
+    std::string text(size, 'x');
+    for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i * 31 % 26);
+    WriteText(folder_.File("in/" + name), text);
+    return text;
+  }
+  absl::StatusOr<TransferQueue::Added> Send(const std::string& name,
+                                            FileTake take = FileTake::kReference,
+                                            FileRequest request = FileRequest()) {
+    if (request.name.empty()) request.name = name;
+    std::promise<absl::StatusOr<TransferQueue::Added>> promise;
+    transfers_->SendPath(
+        request, folder_.File("in/" + name), take,
+        [&](absl::StatusOr<TransferQueue::Added> added) { promise.set_value(std::move(added)); });
+    return promise.get_future().get();
+  }
+  TransferState StateOf(const std::string& id) { return transfers_->Get(id)->state; }
+  bool Reaches(const std::string& id, TransferState state) {
+    return Eventually([&] { return StateOf(id) == state; });
+  }
+  absl::StatusOr<Transfer> Cancel(const std::string& id) {
+    std::promise<absl::StatusOr<Transfer>> promise;
+    transfers_->Cancel(id, [&](absl::StatusOr<Transfer> t) { promise.set_value(std::move(t)); });
+    return promise.get_future().get();
+  }
+  absl::StatusOr<Transfer> Retry(const std::string& id) {
+    std::promise<absl::StatusOr<Transfer>> promise;
+    transfers_->Retry(id, [&](absl::StatusOr<Transfer> t) { promise.set_value(std::move(t)); });
+    return promise.get_future().get();
+  }
+  static FileRequest WithId(int number, const std::string& name = "") {
+    FileRequest request;
+    request.id = TestId(number);
+    request.name = name;
+    return request;
+  }
+
+  TransferTestFolder folder_;
+  SystemClock clock_;
+  NullLog log_;
+  TransfersOptions options_;
+  std::shared_ptr<FolderRoad> road_;
+  std::shared_ptr<FolderRoad> other_;
+  std::atomic<int> refuse_announcements_{0};
+  absl::Mutex mutex_;
+  std::vector<std::string> announced_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<Transfers> transfers_;
+};
+
+TEST_F(TransfersTest, SendsAFileAndLeavesItWhereItIs) {
+  Open();
+  const std::string text = MakeFile("a b.jpg", 20'000);
+  const auto added = Send("a b.jpg");
+  ASSERT_TRUE(added.ok()) << added.status();
+  EXPECT_EQ(added->transfer.remote_name, "CAM001/a b.jpg");
+  EXPECT_EQ(added->transfer.sha256, HexSha256(text));
+  ASSERT_TRUE(Reaches(added->transfer.id, TransferState::kDone));
+  EXPECT_EQ(road_->Content("CAM001/a b.jpg"), text);
+  EXPECT_EQ(ReadText(folder_.File("in/a b.jpg")), text);
+  EXPECT_EQ(transfers_->Totals().done, 1u);
+}
+
+TEST_F(TransfersTest, TakesAFileInAndRemovesItOnceItIsThere) {
+  Open();
+  road_->up = false;
+  const std::string text = MakeFile("a", 5'000);
+  for (const FileTake take : {FileTake::kLink, FileTake::kCopy}) {
+    FileRequest request = WithId(static_cast<int>(take), absl::StrCat("n", static_cast<int>(take)));
+    ASSERT_TRUE(Send("a", take, request).ok());
+    EXPECT_EQ(ReadText(folder_.File("transfers/files/" + request.id)), text);
+  }
+  ASSERT_EQ(unlink(folder_.File("in/a").c_str()), 0);
+  road_->up = true;
+  for (const FileTake take : {FileTake::kLink, FileTake::kCopy}) {
+    const std::string id = TestId(static_cast<int>(take));
+    ASSERT_TRUE(Eventually([&] { return !transfers_->Get(id)->held; }));
+    EXPECT_EQ(StateOf(id), TransferState::kDone);
+    EXPECT_FALSE(disk::FileExists(folder_.File("transfers/files/" + id)));
+    EXPECT_EQ(road_->Content(absl::StrCat("CAM001/n", static_cast<int>(take))), text);
+  }
+}
+
+TEST_F(TransfersTest, TheSameIdAgainIsTheSameTransfer) {
+  Open();
+  MakeFile("a", 100);
+  MakeFile("b", 200);
+  const auto first = Send("a", FileTake::kCopy, WithId(1));
+  const auto again = Send("a", FileTake::kCopy, WithId(1));
+  ASSERT_TRUE(first.ok() && again.ok()) << again.status();
+  EXPECT_TRUE(again->duplicate);
+  EXPECT_TRUE(absl::IsAlreadyExists(Send("b", FileTake::kCopy, WithId(1)).status()));
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  EXPECT_TRUE(Send("a", FileTake::kCopy, WithId(1))->duplicate);
+}
+
+TEST_F(TransfersTest, TakesAFileInPieces) {
+  Open();
+  const std::string text = MakeFile("x", 70'000);
+  for (int round = 0; round < 2; ++round) {
+    FileRequest request = WithId(1, "up/x");
+    request.size = text.size();
+    request.sha256 = HexSha256(text);
+    auto upload = transfers_->BeginUpload(request);
+    ASSERT_TRUE(upload.ok()) << upload.status();
+    for (size_t at = 0; at < text.size(); at += 999) {
+      ASSERT_TRUE((*upload)->Write(std::string_view(text).substr(at, 999)).ok());
+    }
+    std::promise<absl::StatusOr<TransferQueue::Added>> promise;
+    (*upload)->Finish(
+        [&](absl::StatusOr<TransferQueue::Added> a) { promise.set_value(std::move(a)); });
+    const auto added = promise.get_future().get();
+    ASSERT_TRUE(added.ok()) << added.status();
+    EXPECT_EQ(added->duplicate, round == 1);
+    ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  }
+  EXPECT_EQ(road_->Content("CAM001/up/x"), text);
+  FileRequest wrong = WithId(2, "up/y");
+  wrong.sha256 = HexSha256("else");
+  auto upload = transfers_->BeginUpload(wrong);
+  ASSERT_TRUE((*upload)->Write("data").ok());
+  std::promise<absl::Status> promise;
+  (*upload)->Finish(
+      [&](const absl::StatusOr<TransferQueue::Added>& a) { promise.set_value(a.status()); });
+  EXPECT_TRUE(absl::IsInvalidArgument(promise.get_future().get()));
+  EXPECT_FALSE(disk::FileExists(folder_.File("transfers/files/" + TestId(2))));
+}
+
+TEST_F(TransfersTest, RefusesWhatIsHostileAtTheDoor) {
+  Open();
+  MakeFile("a", 10);
+  const auto code = [&](FileRequest request, const std::string& file = "a") {
+    return Send(file, FileTake::kReference, std::move(request)).status().code();
+  };
+  FileRequest request;
+  for (const char* name : {"../x", "a/../../x", "/x", "x\ny", ".viaduct-1.part", "a//b"}) {
+    request.name = name;
+    EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument) << name;
+  }
+  request = FileRequest();
+  request.id = "../../etc/passwd";
+  EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument);
+  request = FileRequest();
+  request.device = "../x";
+  EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument);
+  request = FileRequest();
+  request.sha256 = "xyz";
+  EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(FileRequest(), "../transfers/transfers.db"), absl::StatusCode::kInvalidArgument);
+  FileRequest named;
+  named.name = "ok";
+  EXPECT_EQ(code(named, "../transfers/transfers.db"), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(code(named, "none"), absl::StatusCode::kNotFound);
+  EXPECT_EQ(transfers_->Counts().files[0], 0u);
+}
+
+TEST_F(TransfersTest, ResumesWhereItWasCutEvenAfterARestart) {
+  Open();
+  const std::string text = MakeFile("a", 100'000);
+  road_->cut_at = 60'000;
+  road_->Hold(true);
+  const auto added = Send("a", FileTake::kCopy);
+  ASSERT_TRUE(added.ok());
+  road_->Hold(false);
+  ASSERT_TRUE(Reaches(added->transfer.id, TransferState::kDone));
+  EXPECT_EQ(road_->written(), text.size());  // Not an octet twice.
+  EXPECT_EQ(transfers_->Get(added->transfer.id)->attempts, 1u);
+  // Cut by the end of the node.
+  road_->up = false;
+  MakeFile("b", 100'000);
+  const auto second = Send("b", FileTake::kCopy);
+  const std::string id = second->transfer.id;
+  road_->cut_at = 40'000;
+  road_->up = true;
+  ASSERT_TRUE(Eventually([&] { return transfers_->Get(id)->attempts == 1; }));
+  Close();
+  road_ = std::make_shared<FolderRoad>(folder_.File("far"));
+  other_ = std::make_shared<FolderRoad>(folder_.File("far2"));
+  other_->up = false;
+  Open();
+  ASSERT_TRUE(Reaches(id, TransferState::kDone)) << EncodeTransfer(*transfers_->Get(id));
+  EXPECT_EQ(road_->Content("CAM001/b").size(), 100'000u);
+  EXPECT_LE(road_->written(), 100'000u);
+}
+
+TEST_F(TransfersTest, FallsBackToTheOtherRoad) {
+  Open();
+  other_->up = true;
+  const std::string text = MakeFile("a", 50'000);
+  for (int i = 0; i < 3; ++i) road_->RefuseNext(Outcome::kRetry, absl::UnavailableError("down"));
+  FileRequest urgent = WithId(1, "a");
+  urgent.priority = Priority::kHigh;  // North, by the rules.
+  ASSERT_TRUE(Send("a", FileTake::kReference, urgent).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  EXPECT_EQ(transfers_->Get(TestId(1))->road, "south");
+  EXPECT_EQ(other_->Content("CAM001/a"), text);
+}
+
+TEST_F(TransfersTest, BelievesNoOtherDigest) {
+  Open();
+  MakeFile("a", 5'000);
+  road_->wrong_digest = true;
+  const auto added = Send("a");
+  ASSERT_TRUE(Reaches(added->transfer.id, TransferState::kDone));
+  const auto transfer = transfers_->Get(added->transfer.id);
+  EXPECT_EQ(transfer->attempts, 1u);
+  EXPECT_EQ(road_->jobs().size(), 2u);
+  EXPECT_EQ(road_->jobs()[1].offset, 0u);
+}
+
+TEST_F(TransfersTest, KeepsAFailedOneWithItsReasonUntilItIsRetried) {
+  Open();
+  MakeFile("a", 5'000);
+  road_->RefuseNext(Outcome::kReject, absl::AbortedError("the file was changed"));
+  const auto added = Send("a");
+  const std::string id = added->transfer.id;
+  ASSERT_TRUE(Reaches(id, TransferState::kFailed));
+  EXPECT_THAT(transfers_->Get(id)->last_error, HasSubstr("changed"));
+  const std::string other = MakeFile("a", 6'000);  // As it is now.
+  ASSERT_TRUE(Retry(id).ok());
+  ASSERT_TRUE(Reaches(id, TransferState::kDone));
+  EXPECT_EQ(road_->Content("CAM001/a"), other);
+  EXPECT_EQ(transfers_->Get(id)->sha256, HexSha256(other));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Retry(id).status()));
+  EXPECT_TRUE(absl::IsNotFound(Retry(TestId(77)).status()));
+}
+
+TEST_F(TransfersTest, CancelEndsWhatIsUnderWayAndRemovesWhatIsOurs) {
+  Open();
+  MakeFile("a", 50'000);
+  road_->Hold(true);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kActive));
+  ASSERT_TRUE(Cancel(TestId(1)).ok());
+  ASSERT_TRUE(Eventually([&] { return transfers_->active() == 0; }));
+  EXPECT_EQ(StateOf(TestId(1)), TransferState::kCancelled);
+  ASSERT_TRUE(
+      Eventually([&] { return !disk::FileExists(folder_.File("transfers/files/" + TestId(1))); }));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Cancel(TestId(1)).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Retry(TestId(1)).status()));  // Its file is gone.
+}
+
+TEST_F(TransfersTest, EndsAnAttemptThatStandsStill) {
+  options_.engine.stall_timeout = absl::Milliseconds(50);
+  Open();
+  MakeFile("a", 5'000);
+  road_->Hold(true);
+  const auto added = Send("a");
+  ASSERT_TRUE(Eventually([&] { return transfers_->Get(added->transfer.id)->attempts >= 1; }));
+  EXPECT_THAT(transfers_->Get(added->transfer.id)->last_error, HasSubstr("no progress"));
+  road_->Hold(false);
+  ASSERT_TRUE(Reaches(added->transfer.id, TransferState::kDone));
+}
+
+TEST_F(TransfersTest, AnnouncesEveryFileOnceItCan) {
+  refuse_announcements_ = 2;
+  Open();
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kReference, WithId(1)).ok());
+  ASSERT_TRUE(Eventually([&] { return transfers_->Get(TestId(1))->announced; }));
+  absl::MutexLock lock(&mutex_);
+  EXPECT_EQ(announced_, std::vector<std::string>{TestId(1)});
+}
+
+TEST_F(TransfersTest, WaitsForTheServerWhereItConfirms) {
+  options_.engine.server_confirms = true;
+  Open();
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kWaitingConfirmation));
+  EXPECT_TRUE(transfers_->Get(TestId(1))->held);
+  const std::string digest = transfers_->Get(TestId(1))->sha256;
+  transfers_->engine()->OnServerStatus(TestId(1), "waiting", "", "");
+  transfers_->engine()->OnServerStatus(TestId(1), "stored", HexSha256("other"), "");
+  ASSERT_TRUE(Eventually([&] { return road_->jobs().size() == 2; }));  // Sent again.
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kWaitingConfirmation));
+  transfers_->engine()->OnServerStatus(TestId(1), "stored", digest, "");
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  ASSERT_TRUE(Eventually([&] { return !transfers_->Get(TestId(1))->held; }));
+}
+
+TEST_F(TransfersTest, SendsAgainWhatTheServerDoesNotConfirm) {
+  options_.engine.server_confirms = true;
+  options_.engine.confirm_timeout = absl::Milliseconds(20);
+  Open();
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Eventually([&] { return road_->jobs().size() >= 2; }));
+}
+
+TEST_F(TransfersTest, KeepsConfirmedFilesAsLongAsItShouldAndNoLongerThanThereIsSpace) {
+  options_.care.keep = absl::Hours(1);
+  Open();
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  transfers_->Care();
+  EXPECT_TRUE(disk::FileExists(folder_.File("transfers/files/" + TestId(1))));
+  road_->up = false;
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(2, "b")).ok());
+  Close();
+  road_ = std::make_shared<FolderRoad>(folder_.File("far"));
+  other_ = std::make_shared<FolderRoad>(folder_.File("far2"));
+  road_->up = other_->up = false;
+  options_.care.min_free_bytes = uint64_t{1} << 62;  // More than any disk has.
+  Open();
+  transfers_->Care();
+  EXPECT_FALSE(disk::FileExists(folder_.File("transfers/files/" + TestId(1))));
+  EXPECT_TRUE(disk::FileExists(folder_.File("transfers/files/" + TestId(2))));  // Not confirmed.
+}
+
+TEST_F(TransfersTest, SendsTheFilesOfAWatchFolder) {
+  mkdir(folder_.File("watched").c_str(), 0700);
+  WriteText(folder_.File("watched/before"), "was there");
+  WatchFolderOptions watch;
+  watch.path = folder_.File("watched");
+  watch.kind = "image";
+  watch.remove = true;
+  watch.settle = absl::Milliseconds(20);
+  options_.watch = {watch};
+  Open();
+  WriteText(folder_.File("watched/-rf *"), "strange name");
+  WriteText(folder_.File("watched/new\nline"), "hostile");
+  WriteText(folder_.File("in/moved"), "moved in");
+  ASSERT_EQ(symlink("/etc/passwd", folder_.File("watched/link").c_str()), 0);
+  ASSERT_EQ(rename(folder_.File("in/moved").c_str(), folder_.File("watched/moved").c_str()), 0);
+  ASSERT_TRUE(Eventually([&] { return transfers_->Totals().done == 3; }));
+  for (const char* name : {"before", "-rf *", "moved"}) {
+    ASSERT_TRUE(Eventually([&] { return !disk::FileExists(folder_.File("watched/") + name); }));
+  }
+  EXPECT_TRUE(disk::FileExists(folder_.File("watched/new\nline")));
+  const auto page = transfers_->List({}, 10, "");
+  ASSERT_EQ(page->transfers.size(), 3u);
+  for (const Transfer& transfer : page->transfers) {
+    EXPECT_EQ(road_->Content(transfer.remote_name).size(), transfer.size);
+    EXPECT_EQ(transfer.kind, "image");
+  }
+}
+
+TEST_F(TransfersTest, AWatchedFileIsSentOnceOverRestarts) {
+  mkdir(folder_.File("watched").c_str(), 0700);
+  WatchFolderOptions watch;
+  watch.path = folder_.File("watched");
+  watch.settle = absl::Milliseconds(10);
+  options_.watch = {watch};
+  WriteText(folder_.File("watched/a"), "once");
+  Open();
+  ASSERT_TRUE(Eventually([&] { return transfers_->Totals().done == 1; }));
+  Close();
+  road_ = std::make_shared<FolderRoad>(folder_.File("far"));
+  other_ = std::make_shared<FolderRoad>(folder_.File("far2"));
+  Open();
+  WriteText(folder_.File("watched/b"), "another");
+  ASSERT_TRUE(Eventually([&] { return transfers_->Totals().done == 1; }));
+  EXPECT_EQ(transfers_->List({}, 10, "")->transfers.size(), 2u);
+}
+
+}  // namespace
+}  // namespace viaduct

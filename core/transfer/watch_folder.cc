@@ -1,0 +1,208 @@
+#include "core/transfer/watch_folder.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/memory/memory.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+#include "core/base/executor.h"
+#include "core/base/sha256.h"
+#include "core/base/string_view.h"
+#include "core/transfer/remote_name.h"
+
+namespace viaduct {
+namespace {
+
+constexpr char kComponent[] = "transfers";
+constexpr int kLongestWaitMs = 1'000;
+constexpr uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR;
+
+// A UUID (version 8, RFC 9562) that the file has again after a restart: it is then known as sent.
+std::string IdOf(const std::string& path, const std::string& stamp) {
+  const std::string digest = HexSha256(absl::StrCat(path, "|", stamp));
+  return absl::StrCat(digest.substr(0, 8), "-", digest.substr(8, 4), "-8", digest.substr(13, 3),
+                      "-a", digest.substr(17, 3), "-", digest.substr(20, 12));
+}
+
+}  // namespace
+
+struct WatchFolder::Results {
+  absl::Mutex mutex;
+  std::vector<std::string> refused ABSL_GUARDED_BY(mutex);  // Names, to be taken again later.
+};
+
+WatchFolder::WatchFolder(WatchFolderOptions options, const Clock* clock, Log* log, TakeFn take)
+    : options_(std::move(options)),
+      clock_(clock),
+      log_(log),
+      take_(std::move(take)),
+      results_(std::make_shared<Results>()) {}
+
+WatchFolder::~WatchFolder() {
+  Stop();
+  if (inotify_ >= 0) close(inotify_);
+  if (wake_ >= 0) close(wake_);
+}
+
+absl::StatusOr<std::unique_ptr<WatchFolder>> WatchFolder::Start(WatchFolderOptions options,
+                                                                const Clock* clock, Log* log,
+                                                                TakeFn take) {
+  auto folder = absl::WrapUnique(new WatchFolder(std::move(options), clock, log, std::move(take)));
+  folder->inotify_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  folder->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (folder->inotify_ < 0 || folder->wake_ < 0) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("transfers.watch: cannot watch, ", std::strerror(errno)));
+  }
+  if (inotify_add_watch(folder->inotify_, folder->options_.path.c_str(), kEvents) < 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "transfers.watch: cannot watch ", folder->options_.path, ", ", std::strerror(errno)));
+  }
+  folder->thread_ = std::thread([raw = folder.get()] { raw->Loop(); });
+  return folder;
+}
+
+void WatchFolder::Stop() {
+  if (stopping_.exchange(true)) return;
+  const uint64_t one = 1;
+  if (write(wake_, &one, sizeof(one)) < 0) stopping_.store(true);  // Full: it is awake.
+  if (thread_.joinable()) thread_.join();
+}
+
+void WatchFolder::Loop() {
+  SetThreadName("transfer-watch");
+  while (!stopping_.load()) {
+    const int64_t now = clock_->MonotonicNanos();
+    if (scanned_ns_ == 0 || now - scanned_ns_ >= absl::ToInt64Nanoseconds(options_.rescan)) {
+      scanned_ns_ = now;
+      Scan();
+    }
+    Settle();
+    const int64_t settle_ms = std::max<int64_t>(10, absl::ToInt64Milliseconds(options_.settle) / 4);
+    const int wait_ms = pending_.empty()
+                            ? kLongestWaitMs
+                            : static_cast<int>(std::min<int64_t>(settle_ms, kLongestWaitMs));
+    pollfd sources[] = {{inotify_, POLLIN, 0}, {wake_, POLLIN, 0}};
+    if (poll(sources, 2, wait_ms) > 0 && (sources[0].revents & POLLIN) != 0) ReadEvents();
+  }
+}
+
+void WatchFolder::ReadEvents() {
+  alignas(inotify_event) char block[16 << 10];
+  const ssize_t got = read(inotify_, block, sizeof(block));
+  for (ssize_t at = 0; at < got;) {
+    const auto* event = static_cast<const inotify_event*>(static_cast<const void*>(block + at));
+    if ((event->mask & IN_Q_OVERFLOW) != 0) scanned_ns_ = 0;
+    if (event->len > 0) Note(event->name);
+    at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+  }
+}
+
+void WatchFolder::Scan() {
+  DIR* folder = opendir(options_.path.c_str());
+  if (folder == nullptr) {
+    log_->Warning(kComponent, "a watch folder cannot be read",
+                  {{"folder", options_.path}, {"reason", std::strerror(errno)}});
+    return;
+  }
+  std::map<std::string, Stamp> still;
+  while (const dirent* entry = readdir(folder)) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    const auto known = known_.find(name);
+    if (known != known_.end()) still.insert(*known);
+    Note(name);
+  }
+  closedir(folder);
+  known_ = std::move(still);
+}
+
+bool WatchFolder::StampOf(const std::string& name, Stamp* stamp) {
+  struct stat info {};
+  if (lstat(absl::StrCat(options_.path, "/", name).c_str(), &info) != 0) return false;
+  if (S_ISDIR(info.st_mode)) return false;
+  if (!S_ISREG(info.st_mode)) {
+    Complain(name, "not a regular file");
+    return false;
+  }
+  stamp->size = static_cast<uint64_t>(info.st_size);
+  stamp->modified_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
+  stamp->inode = info.st_ino;
+  return true;
+}
+
+void WatchFolder::Note(const std::string& name) {
+  if (pending_.count(name) != 0 || pending_.size() >= kMaxPending) return;  // A scan finds it.
+  if (const absl::Status good = CheckRemoteName(name); !good.ok()) {
+    return Complain(name, "its name cannot be that of a file on the server");
+  }
+  Stamp stamp;
+  if (!StampOf(name, &stamp)) return;
+  const auto known = known_.find(name);
+  if (known != known_.end() && known->second == stamp) return;
+  pending_[name] = {stamp, clock_->MonotonicNanos()};
+}
+
+void WatchFolder::Settle() {
+  std::vector<std::string> refused;
+  {
+    absl::MutexLock lock(&results_->mutex);
+    refused.swap(results_->refused);
+  }
+  for (const std::string& name : refused) {
+    known_.erase(name);
+    Note(name);
+  }
+  const int64_t now = clock_->MonotonicNanos();
+  for (auto it = pending_.begin(); it != pending_.end();) {
+    Stamp stamp;
+    if (!StampOf(it->first, &stamp)) {
+      it = pending_.erase(it);
+      continue;
+    }
+    if (!(stamp == it->second.stamp)) {
+      it->second = {stamp, now};
+    } else if (now - it->second.since_ns >= absl::ToInt64Nanoseconds(options_.settle) &&
+               known_.size() < kMaxKnown) {
+      Take(it->first, stamp);
+      it = pending_.erase(it);
+      continue;
+    }
+    ++it;
+  }
+}
+
+void WatchFolder::Take(const std::string& name, const Stamp& stamp) {
+  known_[name] = stamp;
+  WatchedFile file;
+  file.folder = &options_;
+  file.path = absl::StrCat(options_.path, "/", name);
+  file.id = IdOf(file.path, absl::StrCat(stamp.size, "|", stamp.modified_ns, "|", stamp.inode));
+  take_(file, [results = results_, name](bool taken) {
+    if (taken) return;
+    absl::MutexLock lock(&results->mutex);
+    results->refused.push_back(name);
+  });
+}
+
+void WatchFolder::Complain(const std::string& name, const char* why) {
+  if (reported_.size() >= kMaxReported || !reported_.insert(name).second) return;
+  log_->Warning(kComponent, "a file of a watch folder is left where it is",
+                {{"folder", options_.path}, {"file", absl::CHexEscape(name)}, {"reason", why}});
+}
+
+}  // namespace viaduct

@@ -1,0 +1,97 @@
+// A folder whose files are sent as they come: inotify tells of them, and now and then the folder is
+// looked through for what it did not tell.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/message/envelope.h"
+#include "core/observe/log.h"
+
+namespace viaduct {
+
+struct WatchFolderOptions {
+  std::string path;  // Absolute.
+  std::string device;
+  Priority priority = Priority::kNormal;
+  std::string kind = "file";
+  bool remove = false;                       // Once it is confirmed; else it stays.
+  absl::Duration settle = absl::Seconds(1);  // Unchanged for so long: it is complete.
+  absl::Duration rescan = absl::Seconds(60);
+};
+
+struct WatchedFile {
+  const WatchFolderOptions* folder = nullptr;
+  std::string path;
+  std::string id;  // The same for the same file with the same content and time.
+};
+
+// Regular files of the folder itself, links and folders in it are left. Thread-safe.
+class WatchFolder {
+ public:
+  static constexpr size_t kMaxPending = 10'000;  // Files that wait to settle.
+  static constexpr size_t kMaxReported = 1'000;  // Names that were complained about, once each.
+  static constexpr size_t kMaxKnown = 100'000;   // Files that are there and were taken.
+
+  // `take` gets every file that is complete, on the folder's thread, again and again until `taken`
+  // of it is told.
+  using TakeFn = std::function<void(const WatchedFile& file, std::function<void(bool taken)> done)>;
+  // `clock` and `log` outlive it.
+  static absl::StatusOr<std::unique_ptr<WatchFolder>> Start(WatchFolderOptions options,
+                                                            const Clock* clock, Log* log,
+                                                            TakeFn take);
+  ~WatchFolder();  // Stop().
+  // When it returns `take` is not called any more.
+  void Stop();
+
+ private:
+  struct Stamp {
+    uint64_t size = 0;
+    int64_t modified_ns = 0;
+    uint64_t inode = 0;
+    friend bool operator==(const Stamp& a, const Stamp& b) {
+      return a.size == b.size && a.modified_ns == b.modified_ns && a.inode == b.inode;
+    }
+  };
+  struct Pending {
+    Stamp stamp;
+    int64_t since_ns = 0;  // It has been as it is.
+  };
+  struct Results;  // Shared with what is under way.
+
+  WatchFolder(WatchFolderOptions options, const Clock* clock, Log* log, TakeFn take);
+  void Loop();
+  void ReadEvents();
+  void Scan();
+  void Note(const std::string& name);
+  void Settle();
+  void Take(const std::string& name, const Stamp& stamp);
+  void Complain(const std::string& name, const char* why);
+  bool StampOf(const std::string& name, Stamp* stamp);
+
+  const WatchFolderOptions options_;
+  const Clock* const clock_;
+  Log* const log_;
+  const TakeFn take_;
+  const std::shared_ptr<Results> results_;
+  int inotify_ = -1;
+  int wake_ = -1;
+  std::atomic<bool> stopping_{false};
+  // Of the thread.
+  std::map<std::string, Pending> pending_;
+  std::map<std::string, Stamp> known_;  // Taken, or being taken.
+  std::set<std::string> reported_;
+  int64_t scanned_ns_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace viaduct
