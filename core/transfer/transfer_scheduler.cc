@@ -24,11 +24,17 @@ bool IsOutage(absl::StatusCode code) {
          code == absl::StatusCode::kFailedPrecondition;
 }
 
+std::unique_ptr<Selector> MakeRules(const TransferSchedulerOptions& options) {
+  RuleSelector::Options rules = SizePriorityRules();
+  rules.falls_back = options.falls_back;
+  rules.measured = options.measured;
+  return std::make_unique<RuleSelector>(std::move(rules));
+}
+
 }  // namespace
 
 TransferScheduler::TransferScheduler(TransferSchedulerOptions options)
-    : options_(std::move(options)),
-      selector_(std::make_unique<RuleSelector>(SizePriorityRules())) {}
+    : options_(std::move(options)), selector_(MakeRules(options_)) {}
 
 void TransferScheduler::Add(const File& file) {
   if (active_.contains(file.sequence)) return;

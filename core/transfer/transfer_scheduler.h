@@ -48,6 +48,8 @@ struct TransferSchedulerOptions {
   uint32_t max_attempts = 20;               // Failures for which no outage is to blame.
   uint32_t failures_to_open = 3;            // In a row, of one road.
   RetryPolicy::Options retry;
+  bool falls_back = true;  // false: a file waits for the road that its rule names.
+  bool measured = true;    // false: every road passes for a good one.
   TransferSchedule schedule;
 };
 

@@ -137,6 +137,7 @@ void Transfers::Stop() {
   if (stopped_.exchange(true)) return;
   for (auto& watch : watches_) watch->Stop();
   pool_.Stop();
+  upload_pool_.Stop();
   if (engine_ != nullptr) engine_->Stop();
 }
 
@@ -276,7 +277,11 @@ absl::Status Transfers::Upload::Write(std::string_view octets) {
   return file_->Write(octets);
 }
 
-void Transfers::Upload::Finish(AnswerFn answer) {
+void Transfers::Upload::Finish(uint64_t size, const std::string& sha256, AnswerFn answer) {
+  if (size != 0) request_.size = size;
+  if (!sha256.empty()) request_.sha256 = sha256;
+  const absl::Status form = CheckDigest(&request_.sha256);
+  if (!form.ok()) return answer(form);
   FileDigest digest;
   if (repeated_) {
     digest = file_->Digest();

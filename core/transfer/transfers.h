@@ -59,6 +59,7 @@ class Transfers {
  public:
   static constexpr int kFileThreads = 2;        // Read and digest.
   static constexpr size_t kMaxFileTasks = 256;  // That wait for them.
+  static constexpr int kUploadThreads = 2;
   static constexpr absl::Duration kCareEvery = absl::Seconds(10);
   static constexpr absl::Duration kRecoverEvery = absl::Minutes(10);
   // A file without a row is left to its sender, who got no answer and sends it again, so long.
@@ -95,7 +96,8 @@ class Transfers {
   class Upload {
    public:
     absl::Status Write(std::string_view octets);
-    void Finish(AnswerFn answer);
+    // INVALID_ARGUMENT: `size` (not 0) or `sha256` (not "") is not that of what was written.
+    void Finish(uint64_t size, const std::string& sha256, AnswerFn answer);
 
    private:
     friend class Transfers;
@@ -124,7 +126,8 @@ class Transfers {
   // Below which files may be given by their path.
   const std::vector<std::string>& roots() const { return options_.roots; }
   TransferEngine* engine() { return engine_.get(); }
-  Executor* files() { return &pool_; }
+  // For the pieces of uploads, which may block on the disk.
+  Executor* uploads() { return &upload_pool_; }
   // Removes confirmed files whose time is over, and sends what has no row; every kCareEvery. May
   // block on the disk.
   void Care();
@@ -146,6 +149,7 @@ class Transfers {
   std::unique_ptr<TransferEngine> engine_;
   std::unique_ptr<TransferCare> care_;
   ThreadPool pool_{{"transfer-files", kFileThreads, kMaxFileTasks}};
+  ThreadPool upload_pool_{{"transfer-take", kUploadThreads, kMaxFileTasks}};
   std::vector<std::unique_ptr<WatchFolder>> watches_;
   std::atomic<bool> stopped_{false};
   std::atomic<int64_t> recovered_ns_{0};

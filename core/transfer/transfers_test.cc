@@ -166,7 +166,7 @@ TEST_F(TransfersTest, TakesAFileInPieces) {
     }
     std::promise<absl::StatusOr<TransferQueue::Added>> promise;
     (*upload)->Finish(
-        [&](absl::StatusOr<TransferQueue::Added> a) { promise.set_value(std::move(a)); });
+        0, "", [&](absl::StatusOr<TransferQueue::Added> a) { promise.set_value(std::move(a)); });
     const auto added = promise.get_future().get();
     ASSERT_TRUE(added.ok()) << added.status();
     EXPECT_EQ(added->duplicate, round == 1);
@@ -179,7 +179,7 @@ TEST_F(TransfersTest, TakesAFileInPieces) {
   ASSERT_TRUE((*upload)->Write("data").ok());
   std::promise<absl::Status> promise;
   (*upload)->Finish(
-      [&](const absl::StatusOr<TransferQueue::Added>& a) { promise.set_value(a.status()); });
+      0, "", [&](const absl::StatusOr<TransferQueue::Added>& a) { promise.set_value(a.status()); });
   EXPECT_TRUE(absl::IsInvalidArgument(promise.get_future().get()));
   EXPECT_FALSE(disk::FileExists(folder_.File("transfers/files/" + TestId(2))));
 }

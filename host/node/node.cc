@@ -79,6 +79,7 @@ absl::Status Node::OpenStorage() {
     VD_ASSIGN_OR_RETURN(spool_, Spool::Open(MakeSpoolOptions(config), &foundation_->clock, log));
     uplink_sink_ = std::make_unique<UplinkSink>(spool_.get());
   }
+  VD_RETURN_IF_ERROR(OpenTransfers());
   if (config.node.sink_store) {
     VD_ASSIGN_OR_RETURN(store_, OpenStore(config, &foundation_->clock, log));
     ImageFolderOptions folder;
@@ -206,6 +207,7 @@ void Node::BuildGateway() {
   dispatcher_ = std::make_unique<Dispatcher>(MakeDispatcherOptions(gateway), spool_.get(),
                                              MakeSelector(gateway), &foundation_->clock,
                                              foundation_->log.get());
+  network_view_ = std::make_unique<NetworkView>(dispatcher_.get(), &foundation_->clock);
   roads_ = std::make_unique<Roads>(dispatcher_.get(), instances_.get(), foundation_->log.get());
   network_ = std::make_unique<NetworkMonitor>(
       MakeMonitorOptions(gateway), dispatcher_.get(), &timers_, &foundation_->clock,
@@ -217,6 +219,7 @@ void Node::BuildGateway() {
 
 void Node::SyncRoads() {
   if (roads_ != nullptr) roads_->Sync(ConfiguredRoads(config_->running()));
+  SyncFileRoads();
 }
 
 void Node::BuildConfigControl() {
@@ -263,6 +266,7 @@ void Node::BuildServices() {
   deps_.spool = spool_.get();
   if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
   deps_.dispatcher = dispatcher_.get();
+  deps_.transfers = transfers_.get();
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
       &deps_, foundation_->config.node.id,
@@ -278,9 +282,9 @@ absl::Status Node::StartControl() {
   const ControlOptions& control = foundation_->config.control;
   hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
   BuildConfigControl();
-  monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{&timers_, &pools_.reads, &health_,
-                                                             &metrics_, spool_.get(), store_.get(),
-                                                             instances_.get(), dispatcher_.get()});
+  monitor_ = std::make_unique<NodeMonitor>(
+      NodeMonitor::Deps{&timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(),
+                        instances_.get(), dispatcher_.get(), transfers_.get()});
   BuildAlerts();
   BuildServices();
   GrpcServer::Options options;
@@ -318,6 +322,7 @@ absl::Status Node::StartInstances() {
                             {{"instance", name}, {"reason", StdView(status.message())}});
   }
   SyncRoads();
+  VD_RETURN_IF_ERROR(StartTransfers());
   if (network_ != nullptr) network_->Start();
   monitor_->Start();
   alerts_->Start();
@@ -387,6 +392,7 @@ NodeActions::Drained Node::Drain(absl::Duration limit) {
   const absl::Time deadline = foundation_->clock.Now() + limit;
   SetState(pb::NODE_STATE_DRAINING);
   gate_->Close();
+  if (transfers_ != nullptr) transfers_->Pause();
   NodeActions::Drained drained;
   drained.complete = true;
   for (const auto& info : instances_->List()) {
@@ -442,12 +448,15 @@ size_t Node::Stop(absl::Duration limit) {
   if (hub_ != nullptr) SetState(pb::NODE_STATE_STOPPING);
   if (gate_ != nullptr) gate_->Close();
   if (dispatcher_ != nullptr) dispatcher_->Stop(limit);
+  if (transfers_ != nullptr) transfers_->Stop();
   if (instances_ != nullptr) instances_->SetLinksChanged(nullptr);
   if (roads_ != nullptr) roads_->Clear();
   if (subscribers_ != nullptr) subscribers_->Stop();
   size_t left_behind = instances_ != nullptr ? instances_->StopAll(limit) : 0;
   if (services_ != nullptr) {
-    services_->fleet.Stop(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is stopping"));
+    const grpc::Status stopping(grpc::StatusCode::UNAVAILABLE, "the node is stopping");
+    services_->fleet.Stop(stopping);
+    services_->transfers.CloseAll(stopping);
   }
   // Watches go before the server, so that each is told why.
   if (hub_ != nullptr) hub_->Stop();
@@ -460,6 +469,7 @@ size_t Node::Stop(absl::Duration limit) {
   left_behind += static_cast<size_t>(pools_.Stop(kPoolPatience));
   if (left_behind > 0) {
     // A thread that hangs in a plugin may still use what it was given; only the data is closed.
+    if (transfers_ != nullptr) transfers_->Close();
     if (spool_ != nullptr) spool_->Close();
     return left_behind;
   }
@@ -473,6 +483,7 @@ size_t Node::Stop(absl::Duration limit) {
   instances_.reset();
   network_.reset();  // Probes have ended with their instances.
   if (spool_ != nullptr) spool_->Close();
+  transfers_.reset();  // Every road and the spool have said what they had to say.
   // The sink waits until the store has answered it; the application writes its last log rows.
   others_.reset();
   store_sink_.reset();

@@ -24,6 +24,7 @@
 #include "core/plugin/instances.h"
 #include "core/spool/spool.h"
 #include "core/store/store.h"
+#include "core/transfer/transfers.h"
 #include "host/node/config_control.h"
 #include "host/node/control_pools.h"
 #include "host/node/fleet_events.h"
@@ -33,6 +34,7 @@
 #include "host/node/roads.h"
 #include "host/node/state_hub.h"
 #include "host/node/subscribers.h"
+#include "host/node/transfer_setup.h"
 #include "host/services/deps.h"
 
 namespace viaduct {
@@ -95,6 +97,11 @@ class Node {
   absl::Status StartControl();
   absl::Status StartInstances();
   void SyncRoads();
+  absl::Status OpenTransfers();
+  absl::Status StartTransfers();
+  void SyncFileRoads();
+  void AnnounceFile(const Transfer& transfer, std::function<void(absl::Status)> told);
+  void CareForTransfers();
   NodeActions MakeActions();
   control::v1::NodeInfo Info() const;
   NodeActions::Drained Drain(absl::Duration limit);
@@ -119,6 +126,8 @@ class Node {
   rpc::Peers peers_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<ImageFolder> images_;
+  std::unique_ptr<Transfers> transfers_;  // Null as the spool.
+  std::unique_ptr<NetworkView> network_view_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<StoreWatch> others_;  // Tells application_ and feed_ of other nodes' messages.
   std::unique_ptr<UplinkSink> uplink_sink_;

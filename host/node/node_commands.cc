@@ -26,6 +26,8 @@ constexpr size_t kMaxInstanceNameBytes = 64;
 constexpr size_t kMaxCommentBytes = 1024;
 constexpr size_t kMaxReasonBytes = 1024;
 constexpr std::string_view kUpdate = "update_config";
+constexpr std::string_view kFileStatus = "file_transfer_status";
+constexpr size_t kMaxTransferTextBytes = 512;
 constexpr char kBusy[] = "the node is busy, too many commands wait";
 constexpr double kMaxRevision = 9e15;  // Beyond it a number of JSON is not exact.
 
@@ -116,6 +118,7 @@ const NodeCommands::Entry NodeCommands::kEntries[] = {
     {"restart_instance", &NodeCommands::RestartInstance, true},
     {"update_config", &NodeCommands::UpdateConfig, true},
     {"confirm_config", &NodeCommands::ConfirmConfig, true},
+    {kFileStatus, &NodeCommands::FileTransferStatus, false},
 };
 
 void NodeCommands::Begin(Deps deps) {
@@ -128,6 +131,7 @@ std::string NodeCommands::Author(const CallRequest& request) const {
 }
 
 bool NodeCommands::IsAccepted(std::string_view name) const {
+  if (name == kFileStatus) return deps_.file_status != nullptr;  // transfers.confirm: server
   const std::vector<std::string> accept = ReadFleetOptions(deps_.config->running()).accept;
   return std::find(accept.begin(), accept.end(), name) != accept.end();
 }
@@ -221,6 +225,22 @@ void NodeCommands::GetStatus(const CallRequest& /*request*/, const JsonFields& /
 void NodeCommands::GetHealth(const CallRequest& /*request*/, const JsonFields& /*arguments*/,
                              ReplyFn reply) {
   reply(JsonReply(200, HealthJson(*deps_.health, deps_.clock->Now())));
+}
+
+void NodeCommands::FileTransferStatus(const CallRequest& /*request*/, const JsonFields& arguments,
+                                      ReplyFn reply) {
+  std::string texts[4];
+  const char* const names[4] = {"transfer_id", "status", "sha256", "detail"};
+  for (size_t i = 0; i < 4; ++i) {
+    const auto text = arguments.Text({names[i]}, kMaxTransferTextBytes);
+    if (!text.ok()) return reply(Failed(text.status()));
+    texts[i] = text->value_or("");
+  }
+  if (texts[0].empty() || texts[1].empty()) {
+    return reply(Failed(absl::InvalidArgumentError("transfer_id, status: required")));
+  }
+  deps_.file_status(texts[0], texts[1], texts[2], texts[3]);
+  reply(JsonReply(200, R"({"success":true})"));
 }
 
 void NodeCommands::TestConnection(const CallRequest& /*request*/, const JsonFields& arguments,

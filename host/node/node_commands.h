@@ -48,6 +48,10 @@ class NodeCommands final : public CallHandler {
     Executor* changes = nullptr;   // and for changes of the configuration.
     TimerQueue* timers = nullptr;
     std::function<control::v1::NodeInfo()> info;
+    // What the server says of a file; null where this node does not wait for its word.
+    std::function<void(const std::string& transfer_id, const std::string& status,
+                       const std::string& sha256, const std::string& detail)>
+        file_status;
     // Writes down a changing command: who, which, on what, and how it ended.
     std::function<void(const std::string& author, std::string_view command,
                        std::string_view subject, const absl::Status& status)>
@@ -80,6 +84,7 @@ class NodeCommands final : public CallHandler {
   void TestConnection(const CallRequest& request, const JsonFields& arguments, ReplyFn reply);
   void RestartInstance(const CallRequest& request, const JsonFields& arguments, ReplyFn reply);
   void UpdateConfig(const CallRequest& request, const JsonFields& arguments, ReplyFn reply);
+  void FileTransferStatus(const CallRequest& request, const JsonFields& arguments, ReplyFn reply);
   void ConfirmConfig(const CallRequest& request, const JsonFields& arguments, ReplyFn reply);
 
   static CallReply Unknown(std::string_view name);

@@ -70,6 +70,12 @@ void Node::BeginCommands() {
   deps.changes = &pools_.changes;
   deps.timers = &timers_;
   deps.info = [this] { return Info(); };
+  if (transfers_ != nullptr && ServerConfirmsFiles(foundation_->config)) {
+    deps.file_status = [this](const std::string& id, const std::string& status,
+                              const std::string& sha256, const std::string& detail) {
+      transfers_->engine()->OnServerStatus(id, status, sha256, detail);
+    };
+  }
   deps.audit = [this](const std::string& author, std::string_view command, std::string_view subject,
                       const absl::Status& status) {
     Audit(deps_, author, absl::StrCat("command ", AbslView(command)), subject, status);

@@ -1,6 +1,8 @@
 #include "host/node/node_monitor.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "host/services/snapshot.h"
@@ -53,6 +55,7 @@ NodeMonitor::NodeMonitor(Deps deps) : deps_(deps), links_(deps.metrics) {
           {Add(deps_.metrics, MetricKind::kCounter, t.name, t.help), t.total, info.*t.total});
     }
   }
+  if (deps_.transfers != nullptr) AddTransferMetrics();
   if (deps_.store != nullptr) {
     store_queued_ = AddGauge(deps_.metrics, "viaduct_store_queued_records",
                              "Records accepted and not yet committed.");
@@ -76,6 +79,7 @@ void NodeMonitor::Look() {
   if (deps_.spool != nullptr) LookAtSpool();
   if (deps_.store != nullptr) LookAtStore();
   if (deps_.dispatcher != nullptr) LookAtLinks();
+  if (deps_.transfers != nullptr) LookAtTransfers();
   Arm();
 }
 
@@ -111,6 +115,63 @@ void NodeMonitor::LookAtLinks() {
   std::set<std::string> configured;
   for (const InstanceInfo& info : deps_.instances->List()) configured.insert(info.name);
   links_.Look(deps_.dispatcher->Stats(), configured);
+}
+
+void NodeMonitor::AddTransferMetrics() {
+  for (size_t i = 0; i < kTransferStates; ++i) {
+    MetricSpec spec;
+    spec.kind = MetricKind::kGauge;
+    spec.name = "viaduct_transfers_files";
+    spec.help = "Files by state.";
+    spec.labels = {{"state", std::string(TransferStateName(static_cast<TransferState>(i)))}};
+    transfer_files_[i] = deps_.metrics->Add(spec).value_or(0);
+  }
+  transfer_bytes_ = AddGauge(deps_.metrics, "viaduct_transfers_bytes",
+                             "Bytes of files that are not confirmed yet.");
+  transfer_held_ = AddGauge(deps_.metrics, "viaduct_transfers_held_bytes",
+                            "Bytes of files in the node's own folder.");
+  const auto add = [this](const char* name, const char* help) {
+    return Add(deps_.metrics, MetricKind::kCounter, name, help);
+  };
+  transfer_totals_ = {
+      add("viaduct_transfers_confirmed_total", "Files confirmed."),
+      add("viaduct_transfers_failed_total", "Files given up."),
+      add("viaduct_transfers_attempts_failed_total", "Attempts that failed."),
+      add("viaduct_transfers_sent_bytes_total", "Bytes that passed, repeated too.")};
+}
+
+void NodeMonitor::LookAtTransfers() {
+  TransferCounts counts = deps_.transfers->Counts();
+  const uint64_t active = deps_.transfers->active();
+  auto& queued = counts.files[static_cast<size_t>(TransferState::kQueued)];
+  counts.files[static_cast<size_t>(TransferState::kActive)] = active;
+  queued -= std::min(queued, active);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < kTransferStates; ++i) {
+    deps_.metrics->Set(transfer_files_[i], static_cast<double>(counts.files[i]));
+    if (!IsFinished(static_cast<TransferState>(i))) bytes += counts.bytes[i];
+  }
+  deps_.metrics->Set(transfer_bytes_, static_cast<double>(bytes));
+  deps_.metrics->Set(transfer_held_, static_cast<double>(counts.held_bytes));
+  const TransferTotals now = deps_.transfers->Totals();
+  const TransferTotals seen = std::exchange(transfers_seen_, now);
+  const uint64_t grown[] = {now.done - seen.done, now.failed - seen.failed,
+                            now.attempts - seen.attempts, now.bytes - seen.bytes};
+  for (size_t i = 0; i < transfer_totals_.size(); ++i) {
+    deps_.metrics->Increase(transfer_totals_[i], static_cast<double>(grown[i]));
+  }
+  const uint64_t failed = counts.files[static_cast<size_t>(TransferState::kFailed)];
+  if (counts.failed) {
+    deps_.health->Set("transfers", HealthState::kUnhealthy,
+                      "damaged again and again, takes nothing");
+  } else if (counts.disk_full || counts.full) {
+    deps_.health->Set("transfers", HealthState::kUnhealthy,
+                      counts.full ? "full, takes no more files" : "no space on disk");
+  } else if (failed > 0) {
+    deps_.health->Set("transfers", HealthState::kDegraded, absl::StrCat(failed, " files failed"));
+  } else {
+    deps_.health->Set("transfers", HealthState::kHealthy);
+  }
 }
 
 void NodeMonitor::LookAtStore() {

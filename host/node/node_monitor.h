@@ -2,6 +2,7 @@
 // sees.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "core/plugin/instances.h"
 #include "core/spool/spool.h"
 #include "core/store/store.h"
+#include "core/transfer/transfers.h"
 #include "host/node/link_metrics.h"
 
 namespace viaduct {
@@ -34,6 +36,7 @@ class NodeMonitor {
     Store* store = nullptr;  // May be null.
     Instances* instances = nullptr;
     Dispatcher* dispatcher = nullptr;  // May be null.
+    Transfers* transfers = nullptr;    // May be null.
   };
 
   explicit NodeMonitor(Deps deps);
@@ -47,6 +50,8 @@ class NodeMonitor {
   void LookAtSpool();
   void LookAtStore();
   void LookAtLinks();
+  void AddTransferMetrics();
+  void LookAtTransfers();
 
   // A total of the spool outlives the process; its counter begins with it.
   struct Counted {
@@ -62,6 +67,11 @@ class NodeMonitor {
   MetricNumber spool_messages_ = 0;
   MetricNumber spool_bytes_ = 0;
   MetricNumber spool_oldest_ = 0;
+  std::array<MetricNumber, kTransferStates> transfer_files_{};
+  MetricNumber transfer_bytes_ = 0;
+  MetricNumber transfer_held_ = 0;
+  std::array<MetricNumber, 4> transfer_totals_{};
+  TransferTotals transfers_seen_;
   MetricNumber store_queued_ = 0;
   MetricNumber store_bytes_ = 0;
   MetricNumber store_up_ = 0;

@@ -15,6 +15,7 @@
 #include "host/services/plugins_service.h"
 #include "host/services/spool_service.h"
 #include "host/services/stats_service.h"
+#include "host/services/transfers_service.h"
 
 namespace viaduct {
 
@@ -23,18 +24,20 @@ struct NodeServices {
   NodeServices(const ServiceDeps* deps, const std::string& node_id, IngestFn ingest,
                MessageFeed* feed, Fleet* devices, Store* store, FleetService::ToldFn told)
       : reader(node_id, deps->clock),
-        gateway(std::move(ingest), &reader, feed),
+        gateway(std::move(ingest), &reader, feed, deps->transfers),
         node(deps),
         plugins(deps),
         instances(deps),
         config(deps),
         stats(deps),
         spool(deps),
+        transfers(deps),
         logs(deps),
         fleet(deps, devices, store, std::move(told)) {}
 
   std::vector<grpc::Service*> All() {
-    return {&gateway, &node, &plugins, &instances, &config, &stats, &spool, &logs, &fleet};
+    return {&gateway, &node,  &plugins,   &instances, &config,
+            &stats,   &spool, &transfers, &logs,      &fleet};
   }
 
   EnvelopeReader reader;
@@ -45,6 +48,7 @@ struct NodeServices {
   ConfigService config;
   StatsService stats;
   SpoolService spool;
+  TransfersService transfers;
   LogsService logs;
   FleetService fleet;
 };

@@ -19,6 +19,7 @@
 #include "core/plugin/instances.h"
 #include "core/plugin/registry.h"
 #include "core/spool/spool.h"
+#include "core/transfer/transfers.h"
 #include "host/node/config_control.h"
 #include "host/node/state_hub.h"
 #include "host/rpc/peers.h"
@@ -56,6 +57,7 @@ struct ServiceDeps {
   Spool* spool = nullptr;            // Null on a node without the sink uplink.
   SpoolInfo spool_at_open;           // What it had counted before this process.
   Dispatcher* dispatcher = nullptr;  // Null as the spool.
+  Transfers* transfers = nullptr;    // Null as the spool.
   NodeActions node;
 };
 

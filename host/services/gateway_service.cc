@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
 #include "host/rpc/call.h"
+#include "host/services/file_stream.h"
 #include "host/services/metadata_stream.h"
 
 namespace viaduct {
@@ -115,6 +116,37 @@ grpc::ServerUnaryReactor* GatewayService::SendMetadata(grpc::CallbackServerConte
 grpc::ServerBidiReactor<pb::SendMetadataStreamRequest, pb::SendMetadataStreamResponse>*
 GatewayService::SendMetadataStream(grpc::CallbackServerContext* /*context*/) {
   return MetadataStream::Start(ingest_, reader_, streams_);
+}
+
+grpc::ServerUnaryReactor* GatewayService::SendFile(grpc::CallbackServerContext* context,
+                                                   const pb::SendFileRequest* request,
+                                                   pb::SendFileResponse* response) {
+  if (transfers_ == nullptr) {
+    return rpc::Answer(context, rpc::ToGrpc(absl::FailedPreconditionError(
+                                    "transfers: this node sends no files (see node.sinks)")));
+  }
+  FileRequest file;
+  std::string error;
+  if (request->take() > pb::FILE_TAKE_COPY) error = "take: not one of REFERENCE, LINK and COPY";
+  if (!ReadFileInfo(request->file(), &file, &error)) {
+    return rpc::Answer(context, FileError(absl::InvalidArgumentError(error), "SendFile"));
+  }
+  const FileTake take = request->take() == pb::FILE_TAKE_LINK   ? FileTake::kLink
+                        : request->take() == pb::FILE_TAKE_COPY ? FileTake::kCopy
+                                                                : FileTake::kReference;
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  transfers_->SendPath(
+      std::move(file), request->path(), take,
+      [reactor, response](const absl::StatusOr<TransferQueue::Added>& added) {
+        if (added.ok()) FillReceipt(*added, response->mutable_receipt());
+        reactor->Finish(added.ok() ? grpc::Status::OK : FileError(added.status(), "SendFile"));
+      });
+  return reactor;
+}
+
+grpc::ServerReadReactor<pb::SendFileStreamRequest>* GatewayService::SendFileStream(
+    grpc::CallbackServerContext* /*context*/, pb::SendFileStreamResponse* response) {
+  return FileStream::Start(transfers_, response, file_streams_);
 }
 
 grpc::ServerWriteReactor<pb::SubscribeResponse>* GatewayService::Subscribe(

@@ -10,6 +10,7 @@
 
 #include "core/lpr/sink.h"
 #include "core/message/envelope.h"
+#include "core/transfer/transfers.h"
 #include "host/rpc/broadcast.h"
 #include "host/services/envelope_convert.h"
 #include "viaduct/gateway/v1/gateway.grpc.pb.h"
@@ -61,11 +62,13 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
   static constexpr size_t kWindow = 8192;
   static constexpr size_t kWindowBytes = 32u << 20;
   static constexpr int kMaxFrame = 4096;  // Envelopes of one frame.
-  static constexpr int kMaxStreams = 64;  // SendMetadataStream at once, of all connections.
+  // SendMetadataStream at once, of all connections, and as many SendFileStream.
+  static constexpr int kMaxStreams = 64;
 
-  // All outlive the service.
-  GatewayService(IngestFn ingest, const EnvelopeReader* reader, MessageFeed* feed)
-      : ingest_(std::move(ingest)), reader_(reader), feed_(feed) {}
+  // All outlive the service. `transfers` is null on a node that sends no files.
+  GatewayService(IngestFn ingest, const EnvelopeReader* reader, MessageFeed* feed,
+                 Transfers* transfers = nullptr)
+      : ingest_(std::move(ingest)), reader_(reader), feed_(feed), transfers_(transfers) {}
 
   grpc::ServerUnaryReactor* SendMetadata(grpc::CallbackServerContext* context,
                                          const gateway::v1::SendMetadataRequest* request,
@@ -73,6 +76,11 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
   grpc::ServerBidiReactor<gateway::v1::SendMetadataStreamRequest,
                           gateway::v1::SendMetadataStreamResponse>*
   SendMetadataStream(grpc::CallbackServerContext* context) override;
+  grpc::ServerUnaryReactor* SendFile(grpc::CallbackServerContext* context,
+                                     const gateway::v1::SendFileRequest* request,
+                                     gateway::v1::SendFileResponse* response) override;
+  grpc::ServerReadReactor<gateway::v1::SendFileStreamRequest>* SendFileStream(
+      grpc::CallbackServerContext* context, gateway::v1::SendFileStreamResponse* response) override;
   grpc::ServerWriteReactor<gateway::v1::SubscribeResponse>* Subscribe(
       grpc::CallbackServerContext* context, const gateway::v1::SubscribeRequest* request) override;
 
@@ -80,8 +88,10 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
   const IngestFn ingest_;
   const EnvelopeReader* const reader_;
   MessageFeed* const feed_;
-  // Outlives the service where a stream does.
+  Transfers* const transfers_;
+  // Outlive the service where a stream does.
   const std::shared_ptr<std::atomic<int>> streams_ = std::make_shared<std::atomic<int>>(0);
+  const std::shared_ptr<std::atomic<int>> file_streams_ = std::make_shared<std::atomic<int>>(0);
 };
 
 }  // namespace viaduct

@@ -88,6 +88,11 @@ def write_inputs(folder, config):
     with open(os.path.join(folder, "detections.jsonl"), "w") as f:
         for number in range(1000):
             f.write(json.dumps({**payload, "vehicles_count": number}) + "\n")
+    with open(os.path.join(folder, "picture.jpg"), "wb") as f:
+        f.write(bytes(range(256)) * 500)
+    with open(os.path.join(folder, "file.json"), "w") as f:
+        for part in ({"file": {"name": "notes/a.txt"}}, {"data": "aGVsbG8="}, {"end": {"size": 5}}):
+            f.write(json.dumps(part) + "\n")
     envelope = {"data_type": "DATA_TYPE_DETECTION", "payload_json": json.dumps(payload)}
     with open(os.path.join(folder, "frame.json"), "w") as f:
         json.dump({"envelopes": [envelope, envelope]}, f)

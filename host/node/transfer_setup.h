@@ -1,0 +1,53 @@
+// The files of a node as the configuration wants them, and their roads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "core/config/node_config.h"
+#include "core/gateway/dispatcher.h"
+#include "core/plugin/instances.h"
+#include "core/transfer/transfers.h"
+#include "host/node/roads.h"
+
+namespace viaduct {
+
+TransfersOptions MakeTransfersOptions(const NodeConfig& config);
+// True: the server, not the road, says when a file has arrived.
+bool ServerConfirmsFiles(const NodeConfig& config);
+bool AnnouncesFiles(const NodeConfig& config);
+
+// The roads of all instances that offer viaduct.file/1, in the order of `configured`.
+std::vector<RoadEntry> FileRoadsOf(const Instances& instances,
+                                   const std::vector<Roads::Configured>& configured);
+
+// The message that tells the server of a file, see docs/TRANSFERS.md; its id is the transfer's.
+std::string AnnouncementJson(const Transfer& transfer);
+
+// What the links of the node say of its network, asked at most once a second. Thread-safe.
+class NetworkView {
+ public:
+  static constexpr absl::Duration kFresh = absl::Seconds(1);
+
+  // Both outlive it.
+  NetworkView(Dispatcher* dispatcher, const Clock* clock)
+      : dispatcher_(dispatcher), clock_(clock) {}
+  // Of the link of that name; else of the best link that is ready: the roads of files share its
+  // network.
+  RoadQuality Of(const std::string& road);
+
+ private:
+  Dispatcher* const dispatcher_;
+  const Clock* const clock_;
+  absl::Mutex mutex_;
+  int64_t looked_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, RoadQuality> links_ ABSL_GUARDED_BY(mutex_);
+  RoadQuality best_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace viaduct
