@@ -384,10 +384,16 @@ void InstanceRunner::DescribeIncarnation(const Incarnation& incarnation) {
   {
     absl::MutexLock lock(&mutex_);
     info_.plugin_version = incarnation.plugin().info().version;
+    const bool files = incarnation.tables().file != nullptr;
+    const bool moved_files =
+        std::count(info_.interfaces.begin(), info_.interfaces.end(), std::string(VD_FILE_1)) > 0;
     info_.interfaces = incarnation.tables().ids;
     const bool outlet = incarnation.tables().deliver != nullptr;
     const bool publishes = incarnation.tables().publishes;
-    if (info_.link == (outlet && !publishes) && info_.publishes == publishes) return;
+    if (info_.link == (outlet && !publishes) && info_.publishes == publishes &&
+        files == moved_files) {
+      return;
+    }
     info_.link = outlet && !publishes;
     info_.publishes = publishes;
   }

@@ -413,7 +413,10 @@ void Instances::OnRemoved(const std::string& name) {
     event.info.name = name;
     PutEvent(event);
   }
-  if (gone->info().link || gone->info().publishes) NotifyLinks();
+  const InstanceInfo info = gone->info();
+  const bool files =
+      std::count(info.interfaces.begin(), info.interfaces.end(), std::string(VD_FILE_1)) > 0;
+  if (info.link || info.publishes || files) NotifyLinks();
 }
 
 // On the timers' thread, as long as there are instances.
