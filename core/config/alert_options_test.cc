@@ -53,6 +53,9 @@ TEST_F(AlertOptionsTest, EveryRuleIsOnByDefaultAndHasASensibleThreshold) {
   EXPECT_EQ(RuleOf(options, AlertKind::kDiskFree).clear, 0.1);
   EXPECT_EQ(RuleOf(options, AlertKind::kDeadLetters).raise, 1);
   EXPECT_EQ(RuleOf(options, AlertKind::kDeadLetters).clear, 0);
+  EXPECT_EQ(RuleOf(options, AlertKind::kFailedFiles).raise, 1);
+  EXPECT_EQ(RuleOf(options, AlertKind::kFilesBytes).raise, 0.8);
+  EXPECT_EQ(RuleOf(options, AlertKind::kFilesBytes).hold, absl::Seconds(30));
   EXPECT_FALSE(options.webhook.has_value());
 }
 

@@ -35,6 +35,10 @@ std::string TextOf(AlertKind kind, const std::string& subject, double value) {
       return absl::StrCat("disk: only ", Percent(value), " free for the data folder");
     case AlertKind::kDeadLetters:
       return absl::StrCat("back-log: ", value, " messages were set aside");
+    case AlertKind::kFailedFiles:
+      return absl::StrCat("transfers: ", value, " files were given up");
+    case AlertKind::kFilesBytes:
+      return absl::StrCat("transfers: ", Percent(value), " of their bound in use");
   }
   return "";
 }
@@ -54,9 +58,13 @@ std::string_view AlertKindName(AlertKind kind) {
     case AlertKind::kDiskFree:
       return "disk_free";
     case AlertKind::kDeadLetters:
+      return "dead_letters";
+    case AlertKind::kFailedFiles:
+      return "failed_files";
+    case AlertKind::kFilesBytes:
       break;
   }
-  return "dead_letters";
+  return "files_bytes";
 }
 
 void Alerts::RaiseLocked(const AlertReading& reading, Watched* watched,

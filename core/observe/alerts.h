@@ -28,8 +28,10 @@ enum class AlertKind : uint8_t {
   kBacklogBytes,  // Share of the bound of the back-log that is in use.
   kDiskFree,      // Share of the data folder's file system that is free: the less, the worse.
   kDeadLetters,   // Messages that were set aside.
+  kFailedFiles,   // Files that were given up.
+  kFilesBytes,    // Share of the bound of the node's own files that is in use.
 };
-inline constexpr size_t kAlertKinds = 6;
+inline constexpr size_t kAlertKinds = 8;
 std::string_view AlertKindName(AlertKind kind);  // "link_errors", ...
 
 struct AlertRule {

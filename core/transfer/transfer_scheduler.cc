@@ -175,6 +175,7 @@ std::vector<TransferScheduler::Start> TransferScheduler::Plan(const std::vector<
   size_t left = std::min<size_t>(waiting_.size(), options_.files);
   for (auto it = waiting_.begin(); it != waiting_.end() && ++looked <= kMaxLooked;) {
     if (load.files >= options_.files + options_.urgent || asked >= kMaxAsked) break;
+    if (!IsUrgent(it->first) && load.files >= options_.files) break;  // So it is for all behind.
     if (!AnyRoom(roads, used)) break;
     const bool exempt = IsUrgent(it->first) && !options_.schedule.urgent;
     const bool may =

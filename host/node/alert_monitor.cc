@@ -52,6 +52,9 @@ void AlertMonitor::Look() {
                        deps_.clock->MonotonicNanos(), &readings);
   }
   if (deps_.spool != nullptr) AddSpoolReadings(deps_.spool->Info(), &readings);
+  if (deps_.transfers != nullptr) {
+    AddTransferReadings(deps_.transfers->Counts(), deps_.transfers->max_bytes(), &readings);
+  }
   AddDiskReading(deps_.data_dir, &readings);
   // What was read before Stop is of a node that runs.
   if (stopping_.load()) return;

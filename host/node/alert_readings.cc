@@ -61,6 +61,15 @@ void AddSpoolReadings(const SpoolInfo& info, std::vector<AlertReading>* out) {
   out->push_back({AlertKind::kDeadLetters, "", static_cast<double>(info.rejected)});
 }
 
+void AddTransferReadings(const TransferCounts& counts, uint64_t max_bytes,
+                         std::vector<AlertReading>* out) {
+  const uint64_t failed = counts.files[static_cast<size_t>(TransferState::kFailed)];
+  out->push_back({AlertKind::kFailedFiles, "", static_cast<double>(failed)});
+  if (max_bytes == 0) return;
+  out->push_back({AlertKind::kFilesBytes, "",
+                  static_cast<double>(counts.held_bytes) / static_cast<double>(max_bytes)});
+}
+
 void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out) {
   struct statvfs disk {};
   std::optional<double> free;

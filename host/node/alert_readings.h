@@ -11,6 +11,7 @@
 #include "core/observe/alerts.h"
 #include "core/plugin/instance.h"
 #include "core/spool/spool.h"
+#include "core/transfer/transfer_queue.h"
 #include "host/node/error_window.h"
 
 namespace viaduct {
@@ -32,6 +33,8 @@ class AlertReadings {
 };
 
 void AddSpoolReadings(const SpoolInfo& info, std::vector<AlertReading>* out);
+void AddTransferReadings(const TransferCounts& counts, uint64_t max_bytes,
+                         std::vector<AlertReading>* out);
 // Share of the file system of `folder` that a program without privileges may still use; none where
 // it cannot be asked.
 void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out);

@@ -113,6 +113,17 @@ TEST_F(AlertReadingsTest, ReadsTheSpool) {
   EXPECT_THAT(out[0].value, Optional(0.0));
 }
 
+TEST_F(AlertReadingsTest, ReadsTheFiles) {
+  TransferCounts counts;
+  counts.files[static_cast<size_t>(TransferState::kFailed)] = 3;
+  counts.held_bytes = 250;
+  std::vector<AlertReading> out;
+  AddTransferReadings(counts, 1000, &out);
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_THAT(out[0].value, Optional(3.0));
+  EXPECT_THAT(out[1].value, Optional(0.25));
+}
+
 TEST_F(AlertReadingsTest, ReadsTheDisk) {
   std::vector<AlertReading> out;
   AddDiskReading("/proc/self/no-such-folder", &out);

@@ -42,20 +42,19 @@ class NodeCommandsTest : public ConfigFixture {
     deps_.keeper = &executor_;
     Make();
     Begin(Text("fail"));
-    NodeCommands::Deps deps;
-    deps.clock = &clock_;
-    deps.config = config_.get();
-    deps.instances = instances_.get();
-    deps.health = &health_;
-    deps.reads = deps.commands = deps.changes = &executor_;
-    deps.timers = &timers_;
-    deps.info = [] { return control::v1::NodeInfo(); };
-    deps.audit = [this](const std::string&, std::string_view command, std::string_view,
-                        const absl::Status& status) {
+    node_deps_.clock = &clock_;
+    node_deps_.config = config_.get();
+    node_deps_.instances = instances_.get();
+    node_deps_.health = &health_;
+    node_deps_.reads = deps.commands = deps.changes = &executor_;
+    node_deps_.timers = &timers_;
+    node_deps_.info = [] { return control::v1::NodeInfo(); };
+    node_deps_.audit = [this](const std::string&, std::string_view command, std::string_view,
+                              const absl::Status& status) {
       absl::MutexLock lock(&mutex_);
       audited_.push_back(absl::StrCat(std::string(command), " ", status.raw_code()));
     };
-    commands_.Begin(std::move(deps));
+    commands_.Begin(node_deps_);
   }
   ~NodeCommandsTest() override { timers_.Stop(); }
 
@@ -96,6 +95,7 @@ class NodeCommandsTest : public ConfigFixture {
   }
   uint64_t head() { return revisions_->head()->number; }
 
+  NodeCommands::Deps node_deps_;
   Inline executor_;
   absl::Mutex mutex_;
   std::vector<std::string> audited_ ABSL_GUARDED_BY(mutex_);
@@ -177,6 +177,21 @@ TEST_F(NodeCommandsTest, AChangingCommandThatComesTwiceIsCarriedOutOnce) {
             200);
   EXPECT_EQ(Give("update_config", change, "m-1"), first);
   EXPECT_EQ(head(), 3u) << "the older one was carried out again";
+}
+
+TEST_F(NodeCommandsTest, HearsWhatTheServerSaysOfAFileOnlyWhereItWaitsForIt) {
+  const Json status = {{"transfer_id", "t1"}, {"status", "stored"}, {"sha256", "ab"}};
+  EXPECT_EQ(Give("file_transfer_status", status)["status"], 403);
+  std::vector<std::string> heard;
+  node_deps_.file_status = [&](const std::string& id, const std::string& word,
+                               const std::string& digest, const std::string& detail) {
+    heard = {id, word, digest, detail};
+  };
+  commands_.Begin(node_deps_);
+  EXPECT_EQ(Give("file_transfer_status", status)["status"], 200);
+  EXPECT_THAT(heard, ElementsAre("t1", "stored", "ab", ""));
+  EXPECT_EQ(Give("file_transfer_status", Json::object())["status"], 400);
+  EXPECT_EQ(Give("file_transfer_status", {{"transfer_id", 5}, {"status", "x"}})["status"], 400);
 }
 
 }  // namespace

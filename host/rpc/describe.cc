@@ -77,6 +77,10 @@ pb::AlertKind KindOf(AlertKind kind) {
       return pb::ALERT_KIND_DISK_FREE;
     case AlertKind::kDeadLetters:
       return pb::ALERT_KIND_DEAD_LETTERS;
+    case AlertKind::kFailedFiles:
+      return pb::ALERT_KIND_FAILED_FILES;
+    case AlertKind::kFilesBytes:
+      return pb::ALERT_KIND_FILES_BYTES;
   }
   return pb::ALERT_KIND_UNSPECIFIED;
 }
