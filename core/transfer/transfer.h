@@ -56,7 +56,7 @@ struct Transfer {
   std::string last_error;
   std::string road;                         // That has it, or had it last.
   std::map<std::string, uint64_t> durable;  // By road: where a later attempt may resume.
-  bool announced = false;                   // The server was told of it, durably.
+  bool announced = false;                   // The server was told of it, durably, or need not be.
   bool server_stored = false;               // The server has said that the digest is right.
 
   // Of one that is active; not in the database.

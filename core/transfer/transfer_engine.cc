@@ -34,6 +34,11 @@ absl::Status TransferEngine::Start() {
         if (!transfer.announced) AnnounceLater(transfer.sequence);
         return true;
       }));
+  // A file may be faster than the word of it.
+  VD_RETURN_IF_ERROR(deps_.queue->Each(TransferState::kDone, [this](const Transfer& transfer) {
+    if (!transfer.announced) AnnounceLater(transfer.sequence);
+    return true;
+  }));
   thread_ = std::thread([this] { Loop(); });
   return absl::OkStatus();
 }

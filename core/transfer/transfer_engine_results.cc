@@ -220,7 +220,8 @@ void TransferEngine::OnServerStatus(const std::string& id, const std::string& st
   const bool stored = status == "stored";
   Save(
       id,
-      [stored, sha256, detail, now = deps_.clock->Now()](Transfer* transfer) {
+      [stored, sha256, detail, tell = deps_.announce != nullptr,
+       now = deps_.clock->Now()](Transfer* transfer) {
         const bool right = stored && (sha256.empty() || sha256 == transfer->sha256);
         const bool waits = transfer->state == TransferState::kWaitingConfirmation;
         if (IsFinished(transfer->state)) return absl::FailedPreconditionError("finished");
@@ -233,7 +234,7 @@ void TransferEngine::OnServerStatus(const std::string& id, const std::string& st
         if (!waits) return absl::OkStatus();
         transfer->changed = now;
         transfer->state = right ? TransferState::kDone : TransferState::kQueued;
-        if (!right) transfer->announced = false;  // It is told of again.
+        if (!right && tell) transfer->announced = false;  // It is told of again.
         return absl::OkStatus();
       },
       [this](const Transfer& transfer) {

@@ -284,7 +284,8 @@ absl::Status TransferQueue::CheckRoom(const Transfer& transfer) const {
   return absl::OkStatus();
 }
 
-// Finished ones beyond the bound; never one whose file is still ours to remove.
+// Finished ones beyond the bound; never one whose file is still ours to remove, or of which the
+// server is still to be told.
 absl::Status TransferQueue::Prune() {
   for (const TransferState state : {TransferState::kDone, TransferState::kCancelled}) {
     const auto number = static_cast<size_t>(state);
@@ -292,7 +293,9 @@ absl::Status TransferQueue::Prune() {
     uint64_t surplus = counting_.files[number] - options_.max_finished;
     std::vector<Transfer> old;
     VD_RETURN_IF_ERROR(writer_->ScanState(state, [&](const Transfer& transfer) {
-      if (!transfer.held) old.push_back(transfer);
+      const bool over =
+          !transfer.held && (transfer.announced || state == TransferState::kCancelled);
+      if (over) old.push_back(transfer);
       return old.size() < surplus && old.size() < kMaxGroup;
     }));
     for (const Transfer& transfer : old) {

@@ -114,12 +114,17 @@ TEST_F(TransferQueueTest, ForgetsOldFinishedOnesButNoneWhoseFileIsHeld) {
   const auto queue = Open();
   Transfer held = TestTransfer(0);
   held.held = true;
+  held.announced = true;
   ASSERT_TRUE(AddOne(queue.get(), held).ok());
-  for (int i = 1; i < 12; ++i) ASSERT_TRUE(AddOne(queue.get(), TestTransfer(i)).ok());
+  for (int i = 1; i < 12; ++i) {
+    Transfer transfer = TestTransfer(i);
+    transfer.announced = i != 2;  // The server does not know of it yet.
+    ASSERT_TRUE(AddOne(queue.get(), transfer).ok());
+  }
   for (int i = 0; i < 12; ++i) {
     ASSERT_TRUE(ChangeOne(queue.get(), TestId(i), SetState(TransferState::kDone)).ok());
   }
-  EXPECT_THAT(Ids(*queue), ElementsAre(TestId(0), TestId(8), TestId(9), TestId(10), TestId(11)));
+  EXPECT_THAT(Ids(*queue), ElementsAre(TestId(0), TestId(2), TestId(9), TestId(10), TestId(11)));
 }
 
 TEST_F(TransferQueueTest, ListsByFilterPageByPage) {

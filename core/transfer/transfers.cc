@@ -182,6 +182,7 @@ absl::StatusOr<Transfer> Transfers::Read(FileRequest* request, const std::string
   transfer.captured = request->captured == absl::InfinitePast() ? now : request->captured;
   VD_ASSIGN_OR_RETURN(transfer.remote_name,
                       MakeRemoteName(transfer.device, request->name, path, transfer.captured));
+  transfer.announced = deps_.announce == nullptr;
   transfer.local_path = path;
   transfer.priority = request->priority;
   transfer.kind = request->kind;
@@ -359,7 +360,8 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
   if (!digest.ok()) return done(digest.status());
   queue_->Change(
       id,
-      [digest = *digest, now = deps_.clock->Now()](Transfer* row) -> absl::Status {
+      [digest = *digest, tell = deps_.announce != nullptr,
+       now = deps_.clock->Now()](Transfer* row) -> absl::Status {
         if (row->state != TransferState::kFailed && row->state != TransferState::kCancelled) {
           return absl::FailedPreconditionError(absl::StrCat("transfers: ", row->id, " is ",
                                                             AbslView(TransferStateName(row->state)),
@@ -374,7 +376,7 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
         row->sha256 = digest.sha256;
         row->server_stored = false;
         if (!same) row->durable.clear();
-        if (!same) row->announced = false;
+        if (!same && tell) row->announced = false;
         return absl::OkStatus();
       },
       [this, done](absl::StatusOr<Transfer> changed) {

@@ -320,6 +320,21 @@ TEST_F(TransfersTest, AnnouncesEveryFileOnceItCan) {
   EXPECT_EQ(announced_, std::vector<std::string>{TestId(1)});
 }
 
+TEST_F(TransfersTest, AnnouncesAfterARestartWhatHasArrivedBeforeItsWord) {
+  refuse_announcements_ = 1'000'000;
+  Open();
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kReference, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  EXPECT_FALSE(transfers_->Get(TestId(1))->announced);
+  Close();
+  road_ = std::make_shared<FolderRoad>(folder_.File("far"));
+  other_ = std::make_shared<FolderRoad>(folder_.File("far2"));
+  refuse_announcements_ = 0;
+  Open();
+  EXPECT_TRUE(Eventually([&] { return transfers_->Get(TestId(1))->announced; }));
+}
+
 TEST_F(TransfersTest, WaitsForTheServerWhereItConfirms) {
   options_.engine.server_confirms = true;
   Open();

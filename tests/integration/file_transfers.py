@@ -165,10 +165,11 @@ def judge_announcements(site, received):
                                site.edge.control[len("unix:"):], "-j", "spool", "info"],
                               capture_output=True, text=True, check=True)
         return json.loads(done.stdout)["spool"]
+    wait_for(lambda: all(t.get("announced") for t in site.all()), PATIENCE_S,
+             "every file to be announced", interval=0.1)
+    expect(len(site.all()) >= len(received), "a transfer is forgotten")
     wait_for(lambda: int(spool().get("messages", 0)) == 0, PATIENCE_S, "the spool to be empty")
     expect(int(spool().get("rejected", 0)) == 0, "an announcement was refused")
-    told = [t for t in site.all() if t.get("announced")]
-    expect(len(told) >= len(received), f"{len(told)} announced of {len(received)}")
 
 
 def by_hand(t):
