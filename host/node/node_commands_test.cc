@@ -46,7 +46,7 @@ class NodeCommandsTest : public ConfigFixture {
     node_deps_.config = config_.get();
     node_deps_.instances = instances_.get();
     node_deps_.health = &health_;
-    node_deps_.reads = deps.commands = deps.changes = &executor_;
+    node_deps_.reads = node_deps_.commands = node_deps_.changes = &executor_;
     node_deps_.timers = &timers_;
     node_deps_.info = [] { return control::v1::NodeInfo(); };
     node_deps_.audit = [this](const std::string&, std::string_view command, std::string_view,
