@@ -131,18 +131,24 @@ std::string NodeCommands::Author(const CallRequest& request) const {
 }
 
 bool NodeCommands::IsAccepted(std::string_view name) const {
-  if (name == kFileStatus) return deps_.file_status != nullptr;  // transfers.confirm: server
+  if (name == kFileStatus) return true;  // Known only where it is waited for.
   const std::vector<std::string> accept = ReadFleetOptions(deps_.config->running()).accept;
   return std::find(accept.begin(), accept.end(), name) != accept.end();
 }
 
-CallReply NodeCommands::Unknown(std::string_view name) {
+bool NodeCommands::IsKnown(const Entry& entry) const {
+  return entry.name != kFileStatus || deps_.file_status != nullptr;  // transfers.confirm: server
+}
+
+CallReply NodeCommands::Unknown(std::string_view name) const {
   JsonWriter json;
   json.BeginObject().Field("success", false);
   json.Field("message",
              std::string_view(absl::StrCat("command: not known here, ", ShownText(name))));
   json.Key("commands").BeginArray();
-  for (const Entry& entry : kEntries) json.String(entry.name);
+  for (const Entry& entry : kEntries) {
+    if (IsKnown(entry)) json.String(entry.name);
+  }
   json.EndArray().EndObject();
   return JsonReply(501, json.Take());
 }
@@ -157,7 +163,7 @@ void NodeCommands::Handle(CallRequest request, ReplyFn reply) {
   if (!begun_) return reply(ErrorReply(503, "the node is starting"));
   const auto* const entry =
       std::find_if(std::begin(kEntries), std::end(kEntries),
-                   [&](const Entry& each) { return each.name == request.path; });
+                   [&](const Entry& each) { return each.name == request.path && IsKnown(each); });
   if (entry == std::end(kEntries)) return reply(Unknown(request.path));
   if (!IsAccepted(entry->name)) {
     deps_.audit(Author(request), request.path, "",

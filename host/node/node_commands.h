@@ -87,7 +87,9 @@ class NodeCommands final : public CallHandler {
   void FileTransferStatus(const CallRequest& request, const JsonFields& arguments, ReplyFn reply);
   void ConfirmConfig(const CallRequest& request, const JsonFields& arguments, ReplyFn reply);
 
-  static CallReply Unknown(std::string_view name);
+  // One of kEntries that this node has.
+  bool IsKnown(const Entry& entry) const;
+  CallReply Unknown(std::string_view name) const;
   CallReply NotAccepted(std::string_view name) const;
   bool IsAccepted(std::string_view name) const;
   // Answers 503 where the executor takes nothing more.

@@ -181,7 +181,7 @@ TEST_F(NodeCommandsTest, AChangingCommandThatComesTwiceIsCarriedOutOnce) {
 
 TEST_F(NodeCommandsTest, HearsWhatTheServerSaysOfAFileOnlyWhereItWaitsForIt) {
   const Json status = {{"transfer_id", "t1"}, {"status", "stored"}, {"sha256", "ab"}};
-  EXPECT_EQ(Give("file_transfer_status", status)["status"], 403);
+  EXPECT_EQ(Give("file_transfer_status", status)["status"], 501);
   std::vector<std::string> heard;
   node_deps_.file_status = [&](const std::string& id, const std::string& word,
                                const std::string& digest, const std::string& detail) {
