@@ -90,11 +90,10 @@ void Spool::Impl::RestartIndex(const SpoolState& state) {
 }
 
 void Spool::Impl::CheckpointIfDue() {
-  const int pages = writer_->log_pages();
-  if (pages < options_.checkpoint_pages) return;
+  if (!writer_->ShouldCheckpoint(options_.checkpoint_pages)) return;
   VD_CRASH_POINT("spool.checkpoint.before");
   absl::Status status;
-  if (pages >= options_.checkpoint_pages * kForcedCheckpointFactor) {
+  if (writer_->log_pages() >= options_.checkpoint_pages * kForcedCheckpointFactor) {
     absl::MutexLock read(&read_mutex_);
     status = writer_->Checkpoint(/*restart=*/true);
   } else {

@@ -101,6 +101,7 @@ absl::StatusOr<std::unique_ptr<SpoolDatabase>> SpoolDatabase::Open(const std::st
     const std::string limit = absl::StrCat("PRAGMA journal_size_limit=", kKeptLogBytes);
     VD_RETURN_IF_ERROR(Execute(database->handle(), limit.c_str()));
     sqlite3_wal_hook(database->handle(), &SpoolDatabase::OnLogWritten, database.get());
+    database->checkpointer_ = std::make_unique<WalCheckpointer>(path, vfs);
   } else {
     VD_RETURN_IF_ERROR(Execute(database->handle(), "PRAGMA query_only=ON"));
   }

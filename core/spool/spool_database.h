@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
+#include "core/base/wal_checkpointer.h"
 #include "core/spool/spool_files.h"
 #include "core/spool/spool_format.h"
 
@@ -79,6 +80,8 @@ class SpoolDatabase {
   // Moves the log into the database; `restart` also waits for readers and starts the log anew.
   absl::Status Checkpoint(bool restart);
   int log_pages() const { return log_pages_; }
+  // Of the writer. As WalCheckpointer::ShouldFinish: whether it is time for Checkpoint.
+  bool ShouldCheckpoint(int limit) { return checkpointer_->ShouldFinish(log_pages_, limit); }
   // Gives free pages back to the file system, at most `pages`.
   absl::Status Shrink(int pages);
   absl::StatusOr<int64_t> FreePages();
@@ -94,6 +97,7 @@ class SpoolDatabase {
   int log_pages_ = 0;
   struct Statements;
   std::unique_ptr<Statements> statements_;
+  std::unique_ptr<WalCheckpointer> checkpointer_;  // Of the one that writes.
 };
 
 }  // namespace viaduct::spool_internal

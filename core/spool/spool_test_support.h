@@ -1,11 +1,6 @@
 // Shared by the spool's tests: folders, messages, and waiting for what the writer thread does.
 #pragma once
 
-#include <ftw.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <future>
 #include <memory>
 #include <string>
@@ -13,32 +8,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/test_folder.h"
 #include "core/spool/spool.h"
 
 namespace viaduct {
-
-// A fresh folder that goes away with the object.
-class TestFolder {
- public:
-  TestFolder() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name = absl::StrCat(base == nullptr ? "/tmp" : base, "/viaduct-spool-XXXXXX");
-    path_ = mkdtemp(name.data());
-  }
-  ~TestFolder() {
-    const auto remove_one = [](const char* path, const struct stat*, int, FTW*) {
-      return ::remove(path);
-    };
-    nftw(path_.c_str(), +remove_one, 16, FTW_DEPTH | FTW_PHYS);
-  }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-  std::string File(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 inline Envelope TestEnvelope(const std::string& id, Priority priority = Priority::kNormal,
                              size_t payload_bytes = 100, DataType type = DataType::kDetection) {

@@ -18,6 +18,7 @@
 #include "core/base/executor.h"
 #include "core/base/status_macros.h"
 #include "core/base/thread_policy.h"
+#include "core/base/wal_checkpointer.h"
 #include "core/store/sqlite_damaged_file.h"
 #include "core/store/sqlite_db.h"
 #include "core/store/sqlite_queries.h"
@@ -111,6 +112,7 @@ class SqliteStore final : public Store {
   std::unique_ptr<SqliteDb> db_;
   std::unique_ptr<SqliteWriter> writer_;
   std::unique_ptr<SqliteSalvage> salvage_;
+  std::unique_ptr<WalCheckpointer> checkpointer_;
   int wal_pages_ = 0;
 
   WriteQueue queue_;
@@ -163,6 +165,8 @@ absl::Status SqliteStore::OpenWriter() {
         return SQLITE_OK;
       },
       &wal_pages_);
+  checkpointer_ = std::make_unique<WalCheckpointer>(options_.path, /*vfs=*/"");
+  wal_pages_ = 0;
   SqliteWriter::Options writer;
   writer.zone = options_.zone;
   writer.max_communication_rows = options_.max_communication_rows;
@@ -173,6 +177,7 @@ absl::Status SqliteStore::OpenWriter() {
 }
 
 void SqliteStore::CloseWriter() {
+  checkpointer_.reset();
   writer_.reset();
   db_.reset();
 }
@@ -317,7 +322,7 @@ void SqliteStore::NoteOutcome(const Group& group, const absl::Status& status) {
 }
 
 void SqliteStore::Housekeeping() {
-  if (writer_ != nullptr && wal_pages_ >= options_.checkpoint_pages) {
+  if (writer_ != nullptr && checkpointer_->ShouldFinish(wal_pages_, options_.checkpoint_pages)) {
     VD_CRASH_POINT("store.checkpoint.before");
     // What does not fit now (a reader in the way, a full disk) stays in the log until next time.
     sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
