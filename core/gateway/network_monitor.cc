@@ -17,10 +17,10 @@ void NetworkMonitor::Start() {
 bool NetworkMonitor::IsDue(const LinkStats& link, const Known& known, int64_t now_ns) const {
   if (!link.ready || link.metered || known.under_way) return false;
   if (link.breaker == BreakerState::kOpen) {
-    return now_ns - known.probed_ns >= absl::ToInt64Nanoseconds(options_.retry_interval);
+    return absl::Nanoseconds(now_ns - known.probed_ns) >= options_.retry_interval;
   }
   const int64_t heard = std::max(link.reading.measured_ns, known.probed_ns);
-  return heard == 0 || now_ns - heard >= absl::ToInt64Nanoseconds(options_.interval);
+  return heard == 0 || absl::Nanoseconds(now_ns - heard) >= options_.interval;
 }
 
 void NetworkMonitor::Look() {

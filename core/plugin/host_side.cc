@@ -18,7 +18,7 @@ constexpr absl::Duration kFullLaneDelay = absl::Milliseconds(10);
 }  // namespace
 
 struct HostSide::Config {
-  absl::Mutex mutex;
+  mutable absl::Mutex mutex;
   std::shared_ptr<const ConfigView> view ABSL_GUARDED_BY(mutex);
 };
 
@@ -50,7 +50,7 @@ void HostSide::CloseConfig() {
 std::shared_ptr<const ConfigView> HostSide::ViewOf(const vd_config* config) {
   if (config == nullptr) return nullptr;
   const Config* const ours = static_cast<const Config*>(static_cast<const void*>(config));
-  absl::MutexLock lock(&const_cast<Config*>(ours)->mutex);
+  absl::MutexLock lock(&ours->mutex);
   return ours->view;
 }
 

@@ -14,9 +14,7 @@ namespace viaduct {
 using spool_internal::FirstKey;
 using spool_internal::kClasses;
 using spool_internal::KeyClass;
-using spool_internal::KeyRange;
 using spool_internal::MakeKey;
-using spool_internal::UnreadRange;
 
 namespace {
 

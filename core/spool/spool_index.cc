@@ -193,13 +193,12 @@ bool SpoolIndex::TakeReady(int klass, LoadedMessage* loaded) {
     const LoadedMessage& first = c.ready.front();
     // What is unread below it may be of its stream.
     const bool behind = first.stream != 0 && c.unread > 0 && c.cursor < first.message.key;
-    if (behind) {
-      PutBack(&c);
-    } else if (!Blocked(first.stream)) {
+    if (!behind && !Blocked(first.stream)) {
       *loaded = PopReady(&c);
       Add(loaded->message.key, OutEntryOf(*loaded));
       return true;
-    } else if (MayHold(first)) {
+    }
+    if (!behind && MayHold(first)) {
       Hold(PopReady(&c));
     } else {
       PutBack(&c);
@@ -227,9 +226,11 @@ bool SpoolIndex::TakeDue(int klass, bool live, int64_t live_ms, int64_t* key, Ou
   }
   absl::btree_set<int64_t>& due = live ? c.due_live : c.due_backlog;
   if (due.empty()) return false;
+  OutEntry* const found = Find(*due.begin());
+  if (found == nullptr) return false;  // What is due is out.
   *key = *due.begin();
   due.erase(due.begin());
-  *entry = Find(*key);
+  *entry = found;
   SetState(*entry, OutState::kClaimed);
   return true;
 }

@@ -24,7 +24,7 @@ namespace viaduct {
 namespace {
 
 namespace fs = std::filesystem;
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 constexpr std::string_view kMovingWord = "moving ";
 constexpr std::string_view kCopyingWord = "copying ";
