@@ -9,7 +9,7 @@ constexpr int64_t kNanosPerMilli = 1'000'000;
 constexpr int64_t kNanosPerSecond = 1'000 * kNanosPerMilli;
 constexpr int64_t kMinuteNs = 60 * kNanosPerSecond;
 // The delay that may be added: half of the empty road's, and so much.
-constexpr int64_t kTargetNs = 10 * kNanosPerMilli;
+constexpr int64_t kTargetNs = 3 * kNanosPerMilli / 2;
 constexpr double kGain = 0.25;  // Of what was confirmed, the window grows by at most.
 constexpr double kLeast = 16e3;
 constexpr double kMost = 16e6;
@@ -17,6 +17,12 @@ constexpr double kMost = 16e6;
 constexpr int64_t kSlowDownNs = 10 * kNanosPerSecond;
 constexpr int64_t kSlowDownTimes = 40;
 constexpr int64_t kSlowestTimes = 4;
+// A rate is that of at least so long and so many times of the empty road; it is known for one to
+// two periods.
+constexpr int64_t kRateNs = 200 * kNanosPerMilli;
+constexpr int64_t kRateTimes = 2;
+constexpr int64_t kPeriodNs = 5 * kNanosPerSecond;
+constexpr int64_t kPeriodTimes = 20;
 
 }  // namespace
 
@@ -48,9 +54,28 @@ int64_t BacklogWindow::Filter(int64_t took_ns) {
   return least;
 }
 
+void BacklogWindow::NoteRate(uint64_t bytes, int64_t now_ns) {
+  const int64_t base = base_ns();
+  counted_ += bytes;
+  const int64_t passed = now_ns - counted_ns_;
+  if (passed < std::max(kRateNs, kRateTimes * base)) return;
+  best_rates_[0] =
+      std::max(best_rates_[0], static_cast<double>(counted_) / static_cast<double>(passed));
+  counted_ = 0;
+  counted_ns_ = now_ns;
+  if (now_ns - period_ns_ < std::max(kPeriodNs, kPeriodTimes * base)) return;
+  best_rates_ = {0, best_rates_[0]};
+  period_ns_ = now_ns;
+}
+
+double BacklogWindow::Floor() const {
+  return std::max(best_rates_[0], best_rates_[1]) * static_cast<double>(base_ns() + kTargetNs);
+}
+
 void BacklogWindow::OnConfirmed(int64_t took_ns, uint64_t bytes, uint64_t in_flight, bool alone,
                                 int64_t now_ns) {
   NoteBase(took_ns, now_ns);
+  NoteRate(bytes, now_ns);
   const int64_t base = base_ns();
   const int64_t target = base / 2 + kTargetNs;
   const int64_t added = Filter(took_ns) - base;
@@ -60,7 +85,7 @@ void BacklogWindow::OnConfirmed(int64_t took_ns, uint64_t bytes, uint64_t in_fli
   if (!slow_ && (off < 0 || used)) {
     // A window's worth of confirmations changes it by the gain, whatever its size.
     window_ += kGain * off * std::min(static_cast<double>(bytes), window_);
-    window_ = std::clamp(window_, kLeast, kMost);
+    window_ = std::clamp(std::max(window_, Floor()), kLeast, kMost);
   }
   if (used || slow_) SlowDown(alone, now_ns);
 }

@@ -1,7 +1,9 @@
 // How much of the backlog may be under way on a link at once, so that what is live does not wait
 // behind it: LEDBAT (RFC 6817), which sends as fast as the road takes it, and no faster, by the
 // delay that its own sending adds; with the slow-downs of LEDBAT++ (draft-irtf-iccrg-ledbat-plus-
-// plus), in which the delay of the empty road is measured anew.
+// plus), in which the delay of the empty road is measured anew. The other end delays some for other
+// reasons, and what is live delays it too: so never less than what keeps the road busy at the rate
+// that it had of late, as BBR does (draft-cardwell-iccrg-bbr-congestion-control).
 #pragma once
 
 #include <array>
@@ -32,12 +34,19 @@ class BacklogWindow {
   void NoteBase(int64_t took_ns, int64_t now_ns);
   int64_t Filter(int64_t took_ns);
   void SlowDown(bool alone, int64_t now_ns);
+  void NoteRate(uint64_t bytes, int64_t now_ns);
+  double Floor() const;
 
   double window_ = 64e3;
   std::array<int64_t, kMinutes> minima_{};  // Of the last minutes; 0: nothing was measured.
   int64_t minute_ = 0;
   std::array<int64_t, kFiltered> latest_{};
   size_t next_ = 0;
+  // Octets a nanosecond: the best of this period and of the one before.
+  std::array<double, 2> best_rates_{};
+  int64_t period_ns_ = 0;   // When this one began.
+  int64_t counted_ns_ = 0;  // Since when octets are counted.
+  uint64_t counted_ = 0;
   int64_t shrunk_ns_ = 0;
   bool slow_ = false;
   int64_t slow_since_ns_ = 0;

@@ -40,6 +40,7 @@ struct OutboundMessage {
   // An event for subscribers, on a listener: no envelope then, `payload_json` is its body.
   std::string_view event;
   std::string_view route;  // "room:<name>", "session:<id>", "all"
+  bool backlog = false;    // It has waited long: what is live should not have to wait for it.
 };
 
 struct Completion {

@@ -1,6 +1,7 @@
 #include "core/plugin/deliver_side.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -27,6 +28,8 @@ static_assert(PriorityOf(Priority::kHigh) == VD_PRIORITY_HIGH);
 static_assert(PriorityOf(Priority::kNormal) == VD_PRIORITY_NORMAL);
 static_assert(PriorityOf(Priority::kLow) == VD_PRIORITY_LOW);
 
+constexpr vd_attr kBacklog[] = {{{VD_ATTR_BACKLOG, sizeof(VD_ATTR_BACKLOG) - 1}, {"1", 1}}};
+
 uint64_t TokenOf(uint32_t slot, uint32_t use) { return (uint64_t{use} << 32) | slot; }
 
 void Fill(const OutboundMessage& from, uint64_t token, vd_message* to) {
@@ -42,6 +45,8 @@ void Fill(const OutboundMessage& from, uint64_t token, vd_message* to) {
   to->deadline_ns = from.deadline_monotonic_ns;
   to->priority = PriorityOf(from.priority);
   to->attempt = from.attempt;
+  to->attributes = from.backlog ? kBacklog : nullptr;
+  to->attribute_count = from.backlog ? std::size(kBacklog) : 0;
 }
 
 }  // namespace

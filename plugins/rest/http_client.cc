@@ -173,8 +173,10 @@ void HttpClient::Start() {
   probe_connection_ = std::make_unique<Connection>(options_, url->origin);
   for (int i = 0; i < options_.connections; ++i) {
     connections_.push_back(std::make_unique<Connection>(options_, url->origin));
-    workers_.emplace_back(
-        [this, connection = connections_.back().get()] { WorkerLoop(*connection); });
+    workers_.emplace_back([this, connection = connections_.back().get(),
+                           takes_backlog = i > 0 || options_.connections == 1] {
+      WorkerLoop(*connection, takes_backlog);
+    });
   }
 }
 
@@ -189,8 +191,11 @@ void HttpClient::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
-    left.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
-    queue_.clear();
+    for (Queue* queue : {&queue_, &backlog_}) {
+      left.insert(left.end(), std::make_move_iterator(queue->begin()),
+                  std::make_move_iterator(queue->end()));
+      queue->clear();
+    }
   }
   CutAll();
   for (std::thread& worker : workers_) worker.join();
@@ -231,7 +236,7 @@ bool HttpClient::Take(HttpDelivery delivery) {
   if (stopping_ || !room) return false;
   ++held_;
   held_bytes_ += delivery.body.size();
-  queue_.push_back(std::move(delivery));
+  (delivery.backlog ? backlog_ : queue_).push_back(std::move(delivery));
   return true;
 }
 
@@ -242,11 +247,14 @@ void HttpClient::Cancel(absl::Span<const uint64_t> tokens) {
     const auto wanted = [&](const HttpDelivery& delivery) {
       return std::find(tokens.begin(), tokens.end(), delivery.token) != tokens.end();
     };
-    const auto end =
-        std::stable_partition(queue_.begin(), queue_.end(),
-                              [&](const HttpDelivery& delivery) { return !wanted(delivery); });
-    taken_back.assign(std::make_move_iterator(end), std::make_move_iterator(queue_.end()));
-    queue_.erase(end, queue_.end());
+    for (Queue* queue : {&queue_, &backlog_}) {
+      const auto end =
+          std::stable_partition(queue->begin(), queue->end(),
+                                [&](const HttpDelivery& delivery) { return !wanted(delivery); });
+      taken_back.insert(taken_back.end(), std::make_move_iterator(end),
+                        std::make_move_iterator(queue->end()));
+      queue->erase(end, queue->end());
+    }
   }
   DeliveryResult cancelled;
   cancelled.outcome = DeliveryOutcome::kCancelled;
@@ -255,9 +263,9 @@ void HttpClient::Cancel(absl::Span<const uint64_t> tokens) {
     Finish(taken_back, std::vector<DeliveryResult>(taken_back.size(), cancelled));
 }
 
-void HttpClient::WorkerLoop(Connection& connection) {
+void HttpClient::WorkerLoop(Connection& connection, bool takes_backlog) {
   while (true) {
-    std::vector<HttpDelivery> batch = NextBatch();
+    std::vector<HttpDelivery> batch = NextBatch(takes_backlog);
     if (batch.empty()) break;
     Send(connection, std::move(batch));
   }
@@ -266,21 +274,22 @@ void HttpClient::WorkerLoop(Connection& connection) {
 }
 
 // Waits for work and takes as much as fits one body; empty when the client stops.
-std::vector<HttpDelivery> HttpClient::NextBatch() {
+std::vector<HttpDelivery> HttpClient::NextBatch(bool takes_backlog) {
   absl::MutexLock lock(&mutex_);
-  const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || !queue_.empty();
+  const auto ready = [this, takes_backlog]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !queue_.empty() || (takes_backlog && !backlog_.empty());
   };
   mutex_.Await(absl::Condition(&ready));
   std::vector<HttpDelivery> batch;
   if (stopping_) return batch;
   const size_t most = options_.flat ? 1 : options_.max_batch;
+  Queue& queue = queue_.empty() ? backlog_ : queue_;
   size_t bytes = 0;
-  while (!queue_.empty() && batch.size() < most) {
-    bytes += queue_.front().body.size();
+  while (!queue.empty() && batch.size() < most) {
+    bytes += queue.front().body.size();
     if (!batch.empty() && bytes > options_.max_batch_bytes) break;
-    batch.push_back(std::move(queue_.front()));
-    queue_.pop_front();
+    batch.push_back(std::move(queue.front()));
+    queue.pop_front();
   }
   return batch;
 }

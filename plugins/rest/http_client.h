@@ -31,7 +31,7 @@ struct HttpClientOptions {
   std::string base_url = "http://127.0.0.1:8000";
   std::string endpoint = "/api/lpr/data";  // For the envelope form.
   bool flat = false;                       // Bodies of their own kind, each to its own path.
-  int connections = 2;                     // Threads, one connection each.
+  int connections = 3;                     // Threads, one connection each.
   size_t max_batch = 128;                  // Envelopes in one body.
   size_t max_batch_bytes = 4u << 20;
   size_t window = 1024;  // Messages held at once.
@@ -48,6 +48,7 @@ struct HttpDelivery {
   std::string message_id;
   std::string body;       // The envelope, or the body of the flat form.
   std::string_view path;  // Of the flat form, with static lifetime; unused otherwise.
+  bool backlog = false;   // Behind all others, and never on every connection.
 };
 
 // Thread-safe.
@@ -81,8 +82,10 @@ class HttpClient {
  private:
   class Connection;
 
-  void WorkerLoop(Connection& connection);
-  std::vector<HttpDelivery> NextBatch();
+  using Queue = std::deque<HttpDelivery>;
+
+  void WorkerLoop(Connection& connection, bool takes_backlog);
+  std::vector<HttpDelivery> NextBatch(bool takes_backlog);
   void Send(Connection& connection, std::vector<HttpDelivery> batch);
   Verdict Judge(const HttpAnswer& answer, const std::vector<HttpDelivery>& batch) const;
   void Finish(const std::vector<HttpDelivery>& batch, std::vector<DeliveryResult> results);
@@ -96,7 +99,8 @@ class HttpClient {
   std::string path_prefix_;  // Of base_url, without a final slash.
 
   mutable absl::Mutex mutex_;
-  std::deque<HttpDelivery> queue_ ABSL_GUARDED_BY(mutex_);
+  Queue queue_ ABSL_GUARDED_BY(mutex_);
+  Queue backlog_ ABSL_GUARDED_BY(mutex_);
   size_t held_ ABSL_GUARDED_BY(mutex_) = 0;     // Queued and in flight.
   size_t telling_ ABSL_GUARDED_BY(mutex_) = 0;  // Batches that have ended and are being told.
   size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

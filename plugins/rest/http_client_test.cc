@@ -48,8 +48,9 @@ class HttpClientTest : public testing::Test {
         });
     client_->Start();
   }
-  bool Send(uint64_t token, const std::string& want = "stored") {
+  bool Send(uint64_t token, const std::string& want = "stored", bool backlog = false) {
     HttpDelivery delivery;
+    delivery.backlog = backlog;
     delivery.token = token;
     delivery.message_id = absl::StrCat("m", token);
     delivery.body = Json{{"message_id", delivery.message_id}, {"want", want}}.dump();
@@ -328,6 +329,26 @@ TEST_F(HttpClientTest, CancelTakesBackWhatHasNotBegun) {
   EXPECT_EQ(WaitFor(1)[2].outcome, DeliveryOutcome::kCancelled);
   release_.Notify();
   EXPECT_EQ(WaitFor(2)[1].outcome, DeliveryOutcome::kDurable);
+}
+
+TEST_F(HttpClientTest, KeepsAConnectionFreeOfTheBacklog) {
+  std::atomic<int> old_bodies{0};
+  Serve([&](const HttpRequest& request) {
+    if (absl::StrContains(request.body, "old")) {
+      ++old_bodies;
+      release_.WaitForNotification();
+    }
+    return StoreAll(request);
+  });
+  client_options_.connections = 3;
+  client_options_.max_batch = 2;
+  StartClient();
+  for (uint64_t i = 1; i <= 10; ++i) ASSERT_TRUE(Send(i, "old", /*backlog=*/true));
+  for (uint64_t i = 11; i <= 20; ++i) ASSERT_TRUE(Send(i));
+  for (const auto& [token, result] : WaitFor(10)) EXPECT_GT(token, 10u) << result.status;
+  EXPECT_LE(old_bodies, 2);
+  release_.Notify();
+  WaitFor(20);
 }
 
 TEST(HttpClientUrl, IsCheckedBeforeUse) {

@@ -154,6 +154,8 @@ class ClientRole {
     HttpDelivery delivery;
     delivery.token = message.token;
     delivery.message_id = std::string(sdk::Text(message.message_id));
+    delivery.backlog =
+        !sdk::FindAttr(message.attributes, message.attribute_count, VD_ATTR_BACKLOG).empty();
     if (!flat_) {
       delivery.body = std::string(sdk::Text(message.envelope));
       return client_.Take(std::move(delivery));

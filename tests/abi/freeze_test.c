@@ -525,6 +525,7 @@ static const char* const kTexts[][2] = {
     {VD_HOST_METRICS_1, "viaduct.host.metrics/1"},
     {VD_HOST_HEALTH_1, "viaduct.host.health/1"},
     {VD_DELIVER_1, "viaduct.deliver/1"},
+    {VD_ATTR_BACKLOG, "backlog"},
     {VD_PUBLISH_1, "viaduct.publish/1"},
     {VD_HOST_DELIVER_1, "viaduct.host.deliver/1"},
     {VD_HOST_SUBMIT_1, "viaduct.host.submit/1"},

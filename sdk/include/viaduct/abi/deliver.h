@@ -36,6 +36,9 @@ extern "C" {
 #define VD_PRIORITY_LOW UINT32_C(3)
 
 /* One message. Texts are borrowed until deliver returns: a plugin that needs them longer copies. */
+/* Attributes of a message that is delivered, each with the value "1". A plugin need not know them. */
+#define VD_ATTR_BACKLOG "backlog" /* It has waited long: keep it out of the way of others. */
+
 typedef struct vd_message {
   uint32_t struct_size;
   uint32_t data_type;     /* VD_DATA_... */
