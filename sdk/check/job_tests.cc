@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::chrono::seconds kLimit(60);
 constexpr std::chrono::seconds kEndLimit(20);
+constexpr std::chrono::seconds kCreditLimit(3);  // For credit to come: a connection is made first.
 constexpr size_t kFileBytes = 100000;
 constexpr char kFileSha256[] = "";  // Not known: the plugin does not need it to send.
 
@@ -92,6 +93,16 @@ bool BeginFile(Fixture& fixture, Subject& subject, const vd_file_1* table, const
   return Book(fixture, ledger, wanted.token, code, "file.begin");
 }
 
+uint32_t AwaitCredit(Fixture& fixture, Subject& subject, const vd_file_1* table) {
+  const auto deadline = std::chrono::steady_clock::now() + kCreditLimit;
+  while (true) {
+    const uint32_t credit =
+        Guarded(fixture, "file.credit", [&] { return table->credit(subject.instance()); });
+    if (credit > 0 || std::chrono::steady_clock::now() > deadline) return credit;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
 void FilesEndOnce(Fixture& fixture) {
   const Library library(fixture);
   Subject subject(fixture, library);
@@ -99,8 +110,7 @@ void FilesEndOnce(Fixture& fixture) {
   const auto* table = subject.Need<vd_file_1>(VD_FILE_1);
   const Folder folder(fixture);
   size_t begun = 0;
-  const uint32_t credit =
-      Guarded(fixture, "file.credit", [&] { return table->credit(subject.instance()); });
+  const uint32_t credit = AwaitCredit(fixture, subject, table);
   for (uint64_t token = 1; token <= 8; ++token) {
     const uint32_t direction = token % 2 == 0 ? VD_FILE_SEND : VD_FILE_RECEIVE;
     const bool resumes = token % 4 == 0;
@@ -122,6 +132,7 @@ void BadNamesDoNotEscape(Fixture& fixture) {
   subject.MustStart(FittingConfig(fixture, library));
   const auto* table = subject.Need<vd_file_1>(VD_FILE_1);
   const Folder folder(fixture);
+  AwaitCredit(fixture, subject, table);
   uint64_t token = 0;
   for (const char* name : {"../escaped.bin", "/etc/escaped.bin", "a/../../escaped.bin", ""}) {
     BeginFile(fixture, subject, table, folder, {++token, VD_FILE_SEND, name, 0});
@@ -138,6 +149,7 @@ void StopEndsFiles(Fixture& fixture) {
   subject.MustStart(FittingConfig(fixture, library));
   const auto* table = subject.Need<vd_file_1>(VD_FILE_1);
   const Folder folder(fixture);
+  AwaitCredit(fixture, subject, table);
   for (uint64_t token = 1; token <= 4; ++token) {
     BeginFile(fixture, subject, table, folder, {token, VD_FILE_SEND, "b.bin", 0});
   }
