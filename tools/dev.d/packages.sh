@@ -8,14 +8,14 @@ PACKAGES_build=(
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libwebsocketpp-dev libsqlite3-dev libpq-dev libssl-dev zlib1g-dev libsystemd-dev
   libyaml-cpp-dev libre2-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
-  libjpeg-dev libjemalloc-dev libmosquitto-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libjpeg-dev libjemalloc-dev libmosquitto-dev libssh-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Beside the build: what test scripts start, and the linters that run as tests.
 PACKAGES_test=(
   sqlite3 postgresql curl procps openssl util-linux iproute2 ping=iputils-ping socat
   mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt python3-websocket python3-socketio
-  python3-requests
+  python3-requests openssh-server ssh-keygen=openssh-client
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 
@@ -28,6 +28,7 @@ PACKAGES_clang=(clang clang-tidy libclang-rt-14-dev)
 PACKAGES_bench=(
   postgresql mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-flask gunicorn gunicorn
   python3-flask-socketio python3-gevent-websocket curl procps util-linux
+  openssh-server scp=openssh-client rsync=rsync
 )
 
 PACKAGES_package=(dpkg-dev file)

@@ -1,0 +1,376 @@
+#include "plugins/sftp/client.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "plugins/common/remote_name.h"
+
+namespace viaduct::sftp {
+namespace {
+
+constexpr int64_t kMaxWaitNs = 500'000'000;  // Clocks are looked at so often at least.
+constexpr int64_t kNanosPerMilli = 1'000'000;
+
+}  // namespace
+
+int64_t MonotonicNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+Client::Client(ClientOptions options, Events events)
+    : options_(std::move(options)),
+      events_(std::move(events)),
+      transport_(std::make_unique<Transport>(options_.transport)),
+      requests_(options_.window_bytes),
+      folders_(options_.remote_path, &requests_) {
+  upload_events_.on_progress = events_.on_progress;
+  upload_events_.on_end = [this](const FileEnd& end) { OnEnd(end); };
+}
+
+Client::~Client() { Stop(); }
+
+absl::Status Client::Start() {
+  wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake_fd_ < 0) return absl::ResourceExhaustedError("eventfd: none left");
+  // The host's signals are not for this thread, and a broken pipe is told by write.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { Run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return absl::OkStatus();
+}
+
+void Client::Stop() {
+  stopping_.store(true);
+  Wake();
+  if (thread_.joinable()) thread_.join();
+  if (wake_fd_ >= 0) close(std::exchange(wake_fd_, -1));
+}
+
+void Client::Wake() const {
+  const uint64_t one = 1;
+  // A counter that is full has woken the thread already.
+  if (wake_fd_ >= 0 && write(wake_fd_, &one, sizeof(one)) < 0) return;
+}
+
+bool Client::Drain(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return held_ == 0; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&none), timeout);
+}
+
+size_t Client::credit() const {
+  absl::MutexLock lock(&mutex_);
+  return limit_ > held_ ? limit_ - held_ : 0;
+}
+
+absl::Status Client::Begin(FileJob job) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (limit_ == 0) return absl::UnavailableError("server: not connected");
+    if (held_ >= limit_) return absl::ResourceExhaustedError("files: too many are under way");
+    ++held_;
+    begun_.push_back(std::move(job));
+  }
+  Wake();
+  return absl::OkStatus();
+}
+
+void Client::Cancel(uint64_t token) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (held_ == 0) return;
+    cancelled_.push_back(token);
+  }
+  Wake();
+}
+
+bool Client::Probe(absl::Duration limit, ProbeFn done) {
+  absl::Status ended;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (probe_) return false;
+    if (!over_) {
+      probe_ = std::move(done);
+      probe_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(limit);
+    }
+    ended = ended_;
+  }
+  if (done) {
+    done(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration());
+  }
+  Wake();
+  return true;
+}
+
+ClientStats Client::stats() const {
+  absl::MutexLock lock(&mutex_);
+  return stats_;
+}
+
+void Client::Run() {
+  alive_ns_ = MonotonicNs();
+  ready_by_ns_ = alive_ns_ + absl::ToInt64Nanoseconds(options_.transport.connect_timeout);
+  Fail(transport_->Start(alive_ns_));
+  while (failed_.ok() && !stopping_.load()) Turn();
+  Finish();
+}
+
+void Client::Fail(const absl::Status& why) {
+  if (failed_.ok()) failed_ = why;
+}
+
+void Client::Turn() {
+  const int64_t now = MonotonicNs();
+  Advance(now);
+  if (!failed_.ok()) return;
+  TakeMail(now);
+  AskProbe(now);
+  Pump(now);
+  Flush();
+  Sweep();
+  CheckLife(now);
+  if (failed_.ok()) Poll(now);
+}
+
+void Client::Advance(int64_t now_ns) {
+  if (transport_->open()) {
+    return Fail(
+        transport_->Read([this](std::string_view octets) { return requests_.OnOctets(octets); }));
+  }
+  Fail(transport_->Advance(now_ns));
+  if (failed_.ok() && transport_->open()) OnOpen();
+}
+
+void Client::OnOpen() {
+  requests_.Init(
+      [this] { folders_.NeedRoot([this](const absl::Status& status) { OnReady(status); }); });
+}
+
+void Client::OnReady(const absl::Status& status) {
+  if (!status.ok()) return Fail(status);
+  ready_ = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    limit_ = std::min(options_.max_transfers, requests_.features().max_open_handles);
+  }
+  events_.on_ready(requests_.features());
+}
+
+void Client::TakeMail(int64_t now_ns) {
+  std::deque<FileJob> begun;
+  std::vector<uint64_t> cancelled;
+  {
+    absl::MutexLock lock(&mutex_);
+    begun.swap(begun_);
+    cancelled.swap(cancelled_);
+  }
+  for (FileJob& job : begun) waiting_.push_back(std::move(job));
+  for (const uint64_t token : cancelled) CancelNow(token);
+  if (!waiting_.empty()) StartWaiting(now_ns);
+}
+
+bool Client::PartIsTaken(const std::string& part) const {
+  return std::any_of(uploads_.begin(), uploads_.end(), [&](const auto& upload) {
+    return !upload->ended() && upload->part() == part;
+  });
+}
+
+void Client::StartWaiting(int64_t now_ns) {
+  std::deque<FileJob> still;
+  for (FileJob& job : std::exchange(waiting_, {})) {
+    if (PartIsTaken(folders_.PathOf(PartName(job.remote_name, job.sha256)))) {
+      still.push_back(std::move(job));
+      continue;
+    }
+    uploads_.push_back(
+        std::make_shared<Upload>(std::move(job), &requests_, &folders_, &upload_events_));
+    const std::shared_ptr<Upload> upload = uploads_.back();
+    upload->Start(now_ns);
+  }
+  waiting_ = std::move(still);
+}
+
+void Client::CancelNow(uint64_t token) {
+  for (const std::shared_ptr<Upload>& upload : uploads_) {
+    if (upload->job().token == token) {
+      upload->End(FileOutcome::kCancelled, absl::CancelledError("file: cancelled"));
+    }
+  }
+  const auto it = std::find_if(waiting_.begin(), waiting_.end(),
+                               [&](const FileJob& job) { return job.token == token; });
+  if (it == waiting_.end()) return;
+  FileEnd end;
+  end.token = token;
+  end.outcome = FileOutcome::kCancelled;
+  end.status = absl::CancelledError("file: cancelled");
+  waiting_.erase(it);
+  OnEnd(end);
+}
+
+void Client::OnEnd(const FileEnd& end) {
+  {
+    absl::MutexLock lock(&mutex_);
+    --held_;
+    if (end.outcome == FileOutcome::kDurable) ++stats_.files;
+  }
+  events_.on_end(end);
+}
+
+void Client::AskProbe(int64_t now_ns) {
+  int64_t deadline = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!probe_) return;
+    deadline = probe_deadline_ns_;
+  }
+  if (now_ns >= deadline) {
+    return FinishProbe(absl::DeadlineExceededError("probe: no answer in time"));
+  }
+  if (!ready_ || probe_sent_) return;
+  probe_sent_ = true;
+  requests_.Realpath(".", [this, number = ++probe_number_, now_ns](const Answer& answer) {
+    if (!probe_sent_ || number != probe_number_) return;
+    FinishProbe(answer.ok() ? absl::OkStatus() : StatusOf(answer, "realpath"),
+                absl::Nanoseconds(MonotonicNs() - now_ns));
+  });
+}
+
+void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) {
+  probe_sent_ = false;
+  ProbeFn done;
+  {
+    absl::MutexLock lock(&mutex_);
+    done = std::exchange(probe_, nullptr);
+  }
+  if (done) done(status, round_trip);
+}
+
+// Each in turn sends one piece, as long as there is room for one.
+void Client::Pump(int64_t now_ns) {
+  size_t idle = 0;
+  while (idle < uploads_.size() && requests_.has_room()) {
+    next_ = (next_ + 1) % uploads_.size();
+    idle = uploads_[next_]->Turn(now_ns) ? 0 : idle + 1;
+  }
+}
+
+void Client::Flush() {
+  if (!transport_->open()) return;
+  while (failed_.ok() && !requests_.unsent().empty()) {
+    const std::string_view octets = requests_.unsent().substr(0, transport_->room());
+    if (octets.empty()) return;
+    size_t written = 0;
+    Fail(transport_->Write(octets, &written));
+    requests_.OnSent(written);
+  }
+}
+
+void Client::Sweep() {
+  const auto ended = [this](const std::shared_ptr<Upload>& upload) {
+    if (!upload->ended()) return false;
+    absl::MutexLock lock(&mutex_);
+    stats_.sent_bytes += upload->sent_bytes();
+    return true;
+  };
+  uploads_.erase(std::remove_if(uploads_.begin(), uploads_.end(), ended), uploads_.end());
+}
+
+// What arrives, and what the server's kernel says has arrived there, are signs of life; on a narrow
+// road the answer to what lies in buffers may be long in coming.
+void Client::CheckLife(int64_t now_ns) {
+  if (!ready_ && now_ns >= ready_by_ns_) {
+    return Fail(absl::DeadlineExceededError(absl::StrCat(
+        "server: ", options_.transport.host, ", its subsystem sftp does not answer in time")));
+  }
+  if (!ready_ || now_ns < check_ns_) return;
+  check_ns_ = now_ns + kMaxWaitNs;
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (getsockopt(transport_->fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
+  const uint64_t signs = info.tcpi_bytes_received + info.tcpi_bytes_acked;
+  if (std::exchange(signs_, signs) != signs) alive_ns_ = now_ns;
+  const int64_t silent = now_ns - alive_ns_;
+  if (requests_.unanswered() == 0) {
+    if (silent >= absl::ToInt64Nanoseconds(options_.keepalive)) {
+      alive_ns_ = now_ns;
+      requests_.Realpath(".", [](const Answer&) {});
+    }
+  } else if (silent >= absl::ToInt64Nanoseconds(options_.answer_timeout)) {
+    Fail(absl::UnavailableError(
+        absl::StrCat("server: ", options_.transport.host, ", gives no sign of life")));
+  }
+}
+
+int64_t Client::WakeAt(int64_t now_ns) const {
+  int64_t at = now_ns + kMaxWaitNs;
+  if (!transport_->open()) at = std::min(at, transport_->next_ns());
+  {
+    absl::MutexLock lock(&mutex_);
+    if (probe_) at = std::min(at, probe_deadline_ns_);
+  }
+  // Without room it is an answer that is waited for.
+  if (!requests_.has_room()) return at;
+  for (const std::shared_ptr<Upload>& upload : uploads_) at = std::min(at, upload->due_ns());
+  return at;
+}
+
+void Client::Poll(int64_t now_ns) {
+  pollfd watched[2] = {{wake_fd_, POLLIN, 0}, {transport_->fd(), transport_->events(), 0}};
+  const bool can_send = transport_->open() && transport_->room() > 0;
+  if (can_send && !requests_.unsent().empty()) watched[1].events |= POLLOUT;
+  const int64_t wait = std::max<int64_t>(WakeAt(now_ns) - MonotonicNs(), 0);
+  const int ready =
+      poll(watched, 2, static_cast<int>((wait + kNanosPerMilli - 1) / kNanosPerMilli));
+  if (ready <= 0 || watched[0].revents == 0) return;
+  uint64_t count = 0;
+  // Non-blocking: nothing to read means that somebody was quicker.
+  if (read(wake_fd_, &count, sizeof(count)) < 0) count = 0;
+}
+
+void Client::Finish() {
+  const bool in_order = failed_.ok();
+  {
+    absl::MutexLock lock(&mutex_);
+    limit_ = 0;
+    over_ = true;
+    ended_ = failed_;
+    for (FileJob& job : begun_) waiting_.push_back(std::move(job));
+    begun_.clear();
+  }
+  const FileOutcome outcome = in_order ? FileOutcome::kCancelled : FileOutcome::kRetry;
+  const absl::Status why = in_order
+                               ? absl::CancelledError("file: the instance is stopped")
+                               : absl::Status(absl::StatusCode::kUnavailable, failed_.message());
+  for (const std::shared_ptr<Upload>& upload : uploads_) upload->End(outcome, why);
+  for (const FileJob& job : std::exchange(waiting_, {})) {
+    FileEnd end;
+    end.token = job.token;
+    end.outcome = outcome;
+    end.status = why;
+    end.durable_offset = job.offset;
+    OnEnd(end);
+  }
+  FinishProbe(in_order ? absl::CancelledError("probe: stopped") : failed_);
+  requests_.Drop();
+  uploads_.clear();
+  if (in_order) transport_->SayFarewell();
+  transport_.reset();
+  if (!in_order) events_.on_ended(failed_);
+}
+
+}  // namespace viaduct::sftp

@@ -1,0 +1,134 @@
+// A road for files: one SFTP session that is kept, and all transfers in it, on a thread of its own.
+//
+// A client connects once. When the session ends it tells why and is done: whether and when there is
+// another is the host's affair.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "plugins/common/delivery.h"
+#include "plugins/common/file_job.h"
+#include "plugins/sftp/folders.h"
+#include "plugins/sftp/requests.h"
+#include "plugins/sftp/transport.h"
+#include "plugins/sftp/upload.h"
+
+namespace viaduct::sftp {
+
+// Of a clock that does not jump: for deadlines.
+int64_t MonotonicNs();
+
+struct ClientOptions {
+  TransportOptions transport;
+  std::string remote_path = ".";  // Where the server puts us, without one.
+  size_t max_transfers = 32;
+  size_t window_bytes = 4u << 20;  // Sent and not acknowledged, of all transfers together.
+  absl::Duration keepalive = absl::Seconds(30);       // Of silence, until the server is asked.
+  absl::Duration answer_timeout = absl::Seconds(60);  // Without a sign of life, while it owes one.
+};
+
+struct ClientStats {
+  uint64_t files = 0;       // Arrived.
+  uint64_t sent_bytes = 0;  // Of files, what was sent twice included.
+};
+
+// Thread-safe.
+class Client {
+ public:
+  struct Events {  // On the client's thread; they must not block.
+    std::function<void(const Features& features)> on_ready;
+    // Once, unless Stop came first.
+    std::function<void(const absl::Status& why)> on_ended;
+    std::function<void(uint64_t token, uint64_t moved, uint64_t durable)> on_progress;
+    std::function<void(const FileEnd& end)> on_end;
+  };
+
+  Client(ClientOptions options, Events events);
+  ~Client();  // Stops.
+
+  absl::Status Start();
+  // Ends what is under way as cancelled. Bounded, but for the resolver and the agent.
+  void Stop();
+  // Waits until nothing is under way; false: something still was.
+  bool Drain(absl::Duration timeout);
+
+  size_t credit() const;
+  // Ends with one on_end unless it fails: UNAVAILABLE, there is no session; RESOURCE_EXHAUSTED, no
+  // credit.
+  absl::Status Begin(FileJob job);
+  void Cancel(uint64_t token);
+  // Ends with one `done` within `limit`. False: one is under way.
+  bool Probe(absl::Duration limit, ProbeFn done);
+  ClientStats stats() const;
+
+ private:
+  void Run();
+  void Turn();
+  void Advance(int64_t now_ns);
+  void OnOpen();
+  void OnReady(const absl::Status& status);
+  void TakeMail(int64_t now_ns);
+  void StartWaiting(int64_t now_ns);
+  void CancelNow(uint64_t token);
+  void AskProbe(int64_t now_ns);
+  void FinishProbe(const absl::Status& status, absl::Duration round_trip = absl::ZeroDuration());
+  void Pump(int64_t now_ns);
+  void Flush();
+  void Sweep();
+  void CheckLife(int64_t now_ns);
+  void Poll(int64_t now_ns);
+  int64_t WakeAt(int64_t now_ns) const;
+  void Fail(const absl::Status& why);
+  void Finish();
+  void OnEnd(const FileEnd& end);
+  bool PartIsTaken(const std::string& part) const;
+  void Wake() const;
+
+  const ClientOptions options_;
+  const Events events_;
+  int wake_fd_ = -1;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+
+  mutable absl::Mutex mutex_;
+  size_t limit_ ABSL_GUARDED_BY(mutex_) = 0;  // Of held_; 0: no session.
+  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;   // Begun and not ended.
+  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<FileJob> begun_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint64_t> cancelled_ ABSL_GUARDED_BY(mutex_);
+  ProbeFn probe_ ABSL_GUARDED_BY(mutex_);  // null: nobody asks.
+  int64_t probe_deadline_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  ClientStats stats_ ABSL_GUARDED_BY(mutex_);
+
+  // Of the thread alone.
+  absl::Status failed_;
+  std::unique_ptr<Transport> transport_;  // Until the thread ends.
+  Requests requests_;
+  Folders folders_;
+  Upload::Events upload_events_;
+  bool ready_ = false;
+  int64_t ready_by_ns_ = 0;
+  std::vector<std::shared_ptr<Upload>> uploads_;
+  std::deque<FileJob> waiting_;  // For another of the same part to end.
+  size_t next_ = 0;              // Whose turn it is.
+  uint64_t probe_number_ = 0;    // Of the one that was sent; a late answer is no answer.
+  bool probe_sent_ = false;
+  uint64_t signs_ = 0;  // Octets that came, and those whose arrival was told.
+  int64_t alive_ns_ = 0;
+  int64_t check_ns_ = 0;
+};
+
+}  // namespace viaduct::sftp

@@ -1,0 +1,227 @@
+// What goes wrong on either side while files are on their way: a clear word, and never a wrong
+// file.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include "absl/strings/str_cat.h"
+#include "plugins/sftp/tests/real_server.h"
+
+namespace viaduct::sftp {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class FaultsTest : public ::testing::Test {
+ protected:
+  std::string Local(const std::string& name, const std::string& content) {
+    WriteFile(local_ / name, content);
+    return local_ / name;
+  }
+  std::string Message(const FileEnd& end) { return std::string(end.status.message()); }
+
+  TestFolder local_;
+  RealServer server_;
+};
+
+TEST_F(FaultsTest, LocalFilesThatCanNotBeSent) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  const std::string path = Local("a", Content(1000, 1));
+  FileJob gone = road.JobOf(path, "CAM1/a");
+  gone.local_path = local_ / "none";
+  FileJob link = road.JobOf(path, "CAM1/b");
+  std::filesystem::create_symlink(path, local_ / "link");
+  link.local_path = local_ / "link";
+  FileJob longer = road.JobOf(path, "CAM1/c");
+  longer.size = 2000;
+  FileJob changed = road.JobOf(path, "CAM1/d");
+  changed.sha256 = DigestOf("another");
+  const struct {
+    FileJob job;
+    absl::StatusCode code;
+  } kCases[] = {{gone, absl::StatusCode::kNotFound},
+                {link, absl::StatusCode::kInvalidArgument},
+                {longer, absl::StatusCode::kAborted},
+                {changed, absl::StatusCode::kAborted}};
+  for (const auto& c : kCases) {
+    const FileEnd end = road.Send(c.job);
+    EXPECT_EQ(end.outcome, FileOutcome::kReject) << end.status;
+    EXPECT_EQ(end.status.code(), c.code) << end.status;
+    EXPECT_EQ(end.durable_offset, 0u);
+  }
+  road.client->Stop();
+  EXPECT_THAT(FilesBelow(server_.incoming()), IsEmpty());
+}
+
+TEST_F(FaultsTest, AFileThatChangesWhileItIsSentIsNeverNamed) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  for (const bool shorter : {false, true}) {
+    const std::string path = Local("w", Content(4'000'000, 1));
+    FileJob job = road.JobOf(path, "CAM1/w");
+    job.max_bytes_per_second = 8'000'000;
+    ASSERT_TRUE(road.client->Begin(job).ok());
+    ASSERT_TRUE(Eventually([&] { return road.moved(job.token) > 0; }));
+    if (shorter) {
+      std::filesystem::resize_file(path, 3'500'000);
+    } else {
+      std::ofstream(path, std::ios::app) << "more";
+    }
+    const FileEnd end = road.EndOf(job.token);
+    EXPECT_EQ(end.outcome, FileOutcome::kReject);
+    EXPECT_EQ(end.status.code(), absl::StatusCode::kAborted) << end.status;
+  }
+  // The removal of the part is on its way when the end is told; what is sent after it comes after.
+  EXPECT_EQ(road.Send(Local("z", "z"), "CAM1/z").outcome, FileOutcome::kDurable);
+  EXPECT_THAT(FilesBelow(server_.incoming()), ElementsAre("CAM1/z"));
+}
+
+TEST_F(FaultsTest, APartOfAFileThatIsGoneIsRemoved) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  const std::string content = Content(1000, 4);
+  FileJob job = road.JobOf(Local("g", content), "CAM1/g", /*offset=*/500);
+  std::filesystem::create_directory(server_.incoming() + "/CAM1");
+  WriteFile(absl::StrCat(server_.incoming(), "/CAM1/.viaduct-", job.sha256.substr(0, 32), ".part"),
+            content.substr(0, 500));
+  std::filesystem::remove(job.local_path);
+  EXPECT_EQ(road.Send(job).outcome, FileOutcome::kReject);
+  EXPECT_EQ(road.Send(Local("z", "z"), "CAM1/z").outcome, FileOutcome::kDurable);
+  EXPECT_THAT(FilesBelow(server_.incoming()), ElementsAre("CAM1/z"));
+}
+
+TEST_F(FaultsTest, SymbolicLinksBelowRemotePathAreNotFollowed) {
+  TestFolder outside;
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  std::filesystem::create_directory(server_.incoming() + "/CAM1");
+  std::filesystem::create_symlink(outside.path(), server_.incoming() + "/CAM1/2026");
+  FileEnd end = road.Send(Local("a", "a"), "CAM1/2026/a");
+  EXPECT_EQ(end.outcome, FileOutcome::kRetry);
+  EXPECT_EQ(end.status.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(Message(end), HasSubstr("CAM1/2026 is a symbolic link"));
+  // A link that waits where the part will be, also of a file that is resumed.
+  const FileJob job = road.JobOf(Local("b", Content(1000, 1)), "CAM1/b", /*offset=*/400);
+  const std::string part =
+      absl::StrCat(server_.incoming(), "/CAM1/.viaduct-", job.sha256.substr(0, 32), ".part");
+  for (const uint64_t offset : {uint64_t{0}, uint64_t{400}}) {
+    WriteFile(outside / "victim", "untouched");
+    std::filesystem::create_symlink(outside / "victim", part);
+    end = road.Send(road.JobOf(job.local_path, "CAM1/b", offset));
+    EXPECT_EQ(end.outcome, FileOutcome::kDurable) << end.status;
+    EXPECT_EQ(ReadFile(outside / "victim"), "untouched");
+    EXPECT_FALSE(std::filesystem::is_symlink(server_.incoming() + "/CAM1/b"));
+  }
+  EXPECT_THAT(FilesBelow(outside.path()), ElementsAre("victim"));
+}
+
+TEST_F(FaultsTest, RemotePathIsMadeAndMayBeReachedOverLinks) {
+  TestFolder elsewhere;
+  std::filesystem::create_symlink(elsewhere.path(), server_.incoming() + "/link");
+  ClientOptions options = server_.Options();
+  options.remote_path = server_.incoming() + "/link/a/b";
+  Road road(options);
+  ASSERT_TRUE(road.Ready()) << road.ended();
+  EXPECT_EQ(road.Send(Local("a", "a"), "CAM1/a").outcome, FileOutcome::kDurable);
+  EXPECT_EQ(ReadFile(elsewhere / "a/b/CAM1/a"), "a");
+  WriteFile(elsewhere / "file", "");
+  options.remote_path = server_.incoming() + "/link/file";
+  Road wrong(options);
+  EXPECT_EQ(wrong.End().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(FaultsTest, AFolderThatVanishesIsMadeAnew) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  EXPECT_EQ(road.Send(Local("a", "a"), "CAM1/2026/a").outcome, FileOutcome::kDurable);
+  std::filesystem::remove_all(server_.incoming() + "/CAM1");
+  const FileEnd end = road.Send(Local("a", "a"), "CAM1/2026/a");
+  EXPECT_EQ(end.outcome, FileOutcome::kDurable) << end.status;
+}
+
+TEST_F(FaultsTest, AFolderUnderTheFinalNameStaysAndSoDoesTheFile) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  std::filesystem::create_directories(server_.incoming() + "/CAM1/a/b");
+  const FileEnd end = road.Send(Local("a", "a"), "CAM1/a");
+  EXPECT_EQ(end.outcome, FileOutcome::kRetry);
+  EXPECT_THAT(Message(end), HasSubstr("renaming CAM1/a"));
+  WriteFile(server_.incoming() + "/CAM1/f", "");
+  EXPECT_THAT(Message(road.Send(Local("a", "a"), "CAM1/f/a")), HasSubstr("is no folder"));
+}
+
+// 20 GiB with nothing in them: what is sent of it before it is cancelled costs no memory.
+TEST_F(FaultsTest, AHugeFileCostsNoMemory) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  const std::string path = Local("huge", "");
+  std::filesystem::resize_file(path, uint64_t{20} << 30);
+  FileJob job = road.JobOf(Local("small", "x"), "CAM1/huge");
+  job.local_path = path;
+  job.size = uint64_t{20} << 30;
+  ASSERT_TRUE(road.client->Begin(job).ok());
+  ASSERT_TRUE(Eventually([&] { return road.moved(job.token) > 10'000'000; }));
+  const auto peak = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+  };
+  const int64_t before = peak();
+  ASSERT_TRUE(Eventually([&] { return road.durable(job.token) > 100'000'000; }));
+  EXPECT_LT(peak() - before, 16 << 10) << "KiB";
+  road.client->Cancel(job.token);
+  EXPECT_EQ(road.EndOf(job.token).outcome, FileOutcome::kCancelled);
+}
+
+// A small file does not wait for a large one, and neither for the other's answers.
+TEST_F(FaultsTest, ASmallFileOvertakesALargeOne) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  FileJob large = road.JobOf(Local("large", Content(40'000'000, 2)), "CAM1/large");
+  const FileJob small = road.JobOf(Local("small", Content(150'000, 3)), "CAM1/small");
+  ASSERT_TRUE(road.client->Begin(large).ok());
+  ASSERT_TRUE(road.client->Begin(small).ok());
+  EXPECT_EQ(road.EndOf(small.token).outcome, FileOutcome::kDurable);
+  EXPECT_FALSE(road.HasEnded(large.token));
+  EXPECT_EQ(road.EndOf(large.token).outcome, FileOutcome::kDurable);
+}
+
+TEST(ServerFaults, AnotherProgramThanSftpIsLeft) {
+  RealServer server("ForceCommand echo Welcome to this server; cat >/dev/null\n");
+  Road road(server.Options());
+  EXPECT_EQ(road.End().code(), absl::StatusCode::kInvalidArgument) << road.ended();
+  RealServer silent("ForceCommand exec sleep 60\n");
+  ClientOptions options = silent.Options();
+  options.transport.connect_timeout = absl::Seconds(1);
+  EXPECT_EQ(Road(options).End().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(ServerFaults, NewKeysAreAgreedOnOnTheWay) {
+  RealServer server("RekeyLimit 1M\n");
+  TestFolder local;
+  Road road(server.Options());
+  ASSERT_TRUE(road.Ready());
+  WriteFile(local / "a", Content(20'000'000, 1));
+  const FileEnd end = road.Send(local / "a", "CAM1/a");
+  EXPECT_EQ(end.outcome, FileOutcome::kDurable) << end.status;
+  EXPECT_TRUE(ReadFile(server.incoming() + "/CAM1/a") == Content(20'000'000, 1));
+}
+
+TEST(ServerFaults, ASilentServerIsLeft) {
+  RealServer server;
+  ClientOptions options = server.Options();
+  options.answer_timeout = absl::Seconds(1);
+  options.keepalive = absl::Milliseconds(200);
+  Road road(options);
+  ASSERT_TRUE(road.Ready());
+  server.StopSessions(true);
+  EXPECT_EQ(road.End().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(road.ended().message()), HasSubstr("no sign of life"));
+  server.StopSessions(false);
+}
+
+}  // namespace
+}  // namespace viaduct::sftp

@@ -1,0 +1,99 @@
+// One SSH connection with the channel of its subsystem "sftp", on libssh, without ever waiting.
+//
+// A transport connects once. When the connection ends it tells why and is done: whether and when
+// there is another is the host's affair.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "plugins/sftp/dialer.h"
+#include "plugins/sftp/host_key.h"
+
+struct ssh_channel_struct;
+struct ssh_key_struct;
+struct ssh_session_struct;
+
+namespace viaduct::sftp {
+
+struct TransportOptions {
+  std::string host;
+  int port = 22;
+  std::string username;
+  std::string password;    // "": not tried.
+  std::string key_file;    // "": not tried.
+  std::string passphrase;  // Of key_file; "": it has none.
+  std::string agent;       // Socket of an ssh-agent; "": not tried.
+  HostKeyOptions host_key;
+  std::vector<std::string> ciphers;  // Empty: libssh's own choice, as for all of these.
+  std::vector<std::string> key_exchange;
+  std::vector<std::string> host_key_algorithms;
+  absl::Duration connect_timeout = absl::Seconds(20);  // To the open channel, over all addresses.
+};
+
+// Lives on the session's thread.
+class Transport {
+ public:
+  static constexpr size_t kMaxWriteBytes = 128u << 10;  // At once: what libssh may have to keep.
+
+  explicit Transport(const TransportOptions& options);
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+  ~Transport();  // Closes at once.
+
+  absl::Status Start(int64_t now_ns);
+  // Goes as far as it can. UNAVAILABLE, DEADLINE_EXCEEDED: not now; FAILED_PRECONDITION: not with
+  // this server's key; UNAUTHENTICATED: not with this user.
+  absl::Status Advance(int64_t now_ns);
+  bool open() const { return phase_ == Phase::kOpen; }
+  // While connecting: when Advance is due also without an event.
+  int64_t next_ns() const;
+
+  int fd() const;
+  short events() const;
+
+  // What came in.
+  absl::Status Read(absl::FunctionRef<absl::Status(std::string_view)> on_octets);
+  // Octets that Write would take now; 0: later.
+  size_t room() const;
+  // Fewer than room(): a new key is being agreed on, the rest goes after what Read brings next.
+  absl::Status Write(std::string_view octets, size_t* written);
+  // Closes in order, as far as that needs no waiting.
+  void SayFarewell();
+
+ private:
+  enum class Phase : uint8_t { kTcp, kKeyExchange, kAuthentication, kChannel, kSubsystem, kOpen };
+  enum class Method : uint8_t { kKeyFile, kAgent, kPassword };
+
+  absl::Status Step(int64_t now_ns, bool* again);
+  absl::Status StepTcp(int64_t now_ns, bool* again);
+  absl::Status StepKeyExchange(bool* again);
+  absl::Status StepAuthentication(bool* again);
+  absl::Status StepChannel(bool* again);
+  absl::Status StepSubsystem(bool* again);
+  absl::Status MakeSession();
+  absl::Status SetAlgorithms();
+  absl::Status ListMethods();
+  absl::Status LoadKey();
+  int TryMethod();
+  absl::Status Broken(const char* doing) const;
+
+  const TransportOptions options_;
+  Phase phase_ = Phase::kTcp;
+  int64_t deadline_ns_ = 0;
+  Dialer dialer_;
+  ssh_session_struct* session_ = nullptr;
+  ssh_channel_struct* channel_ = nullptr;
+  ssh_key_struct* key_ = nullptr;
+  std::vector<Method> methods_;  // Still to be tried.
+  std::string tried_;
+  bool blocked_ = false;  // Until something comes in.
+};
+
+}  // namespace viaduct::sftp
