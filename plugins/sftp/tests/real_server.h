@@ -98,9 +98,25 @@ class TestFolder {
 
 class RealServer {
  public:
-  // `more` are further lines of its configuration, before all others.
+  // One that exists for this server only; needs root.
+  struct User {
+    std::string name;
+    std::string group;
+    std::string password_hash;  // As crypt has it.
+    int id = 0;
+  };
+  // What it has for itself; needs root.
+  struct World {
+    std::vector<User> users;
+    int disk_mib = 0;  // Of incoming(); 0: as large as the machine's.
+  };
+  // `more` are further lines of its configuration, the last ones.
   explicit RealServer(std::string more = "", std::string subsystem = "internal-sftp")
-      : more_(std::move(more)), subsystem_(std::move(subsystem)) {
+      : RealServer(std::move(more), std::move(subsystem), World()) {}
+  RealServer(std::string more, std::string subsystem, World world)
+      : more_(std::move(more)), subsystem_(std::move(subsystem)), world_(std::move(world)) {
+    std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
+    std::filesystem::create_directory(folder_ / "srv");
     MakeKey("host");
     MakeKey("user");
     WriteFile(folder_ / "authorized_keys", ReadFile(folder_ / "user.pub"));
@@ -113,6 +129,12 @@ class RealServer {
 
   int port() const { return port_; }
   std::string incoming() const { return folder_ / "incoming"; }
+  // The machine's /srv for this server.
+  std::string srv() const { return folder_ / "srv"; }
+  // A path as the server's own mounts have it.
+  std::string Inside(const std::string& path) const {
+    return absl::StrCat("/proc/", pid_, "/root", path);
+  }
   const TestFolder& folder() const { return folder_; }
   pid_t pid() const { return pid_; }
 
@@ -174,15 +196,6 @@ class RealServer {
     return options;
   }
 
-  // Users that exist for this server only; needs root.
-  struct User {
-    std::string name;
-    std::string password_hash;  // As crypt has it.
-    std::string home;
-    int id = 0;
-  };
-  void AddUser(User user) { users_.push_back(std::move(user)); }
-
  private:
   void WriteConfig() const {
     std::ofstream(folder_ / "sshd.conf")
@@ -197,18 +210,27 @@ class RealServer {
     if (unshare(CLONE_NEWNS) != 0) return;
     mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     if (mount("tmpfs", "/run", "tmpfs", 0, "mode=755") == 0) mkdir("/run/sshd", 0755);
-    if (users_.empty()) return;
+    mount((folder_ / "srv").c_str(), "/srv", nullptr, MS_BIND, nullptr);
+    if (world_.disk_mib > 0) {
+      const std::string size = absl::StrCat("size=", world_.disk_mib, "m,mode=755");
+      mount("tmpfs", incoming().c_str(), "tmpfs", 0, size.c_str());
+    }
+    if (world_.users.empty()) return;
     std::string passwd = ReadFile("/etc/passwd");
     std::string shadow = ReadFile("/etc/shadow");
-    for (const User& user : users_) {
-      absl::StrAppend(&passwd, user.name, ":x:", user.id, ":", user.id, "::", user.home,
-                      ":/bin/sh\n");
+    std::string group = ReadFile("/etc/group");
+    for (const User& user : world_.users) {
+      absl::StrAppend(&passwd, user.name, ":x:", user.id, ":", user.id, "::/:/bin/sh\n");
       absl::StrAppend(&shadow, user.name, ":", user.password_hash, ":19000:0:99999:7:::\n");
+      absl::StrAppend(&group, user.group, ":x:", user.id, ":\n");
     }
-    WriteFile("/run/passwd", passwd);
-    WriteFile("/run/shadow", shadow);
-    mount("/run/passwd", "/etc/passwd", nullptr, MS_BIND, nullptr);
-    mount("/run/shadow", "/etc/shadow", nullptr, MS_BIND, nullptr);
+    Replace("passwd", passwd);
+    Replace("shadow", shadow);
+    Replace("group", group);
+  }
+  static void Replace(const std::string& name, const std::string& content) {
+    WriteFile("/run/" + name, content);
+    mount(("/run/" + name).c_str(), ("/etc/" + name).c_str(), nullptr, MS_BIND, nullptr);
   }
   static std::vector<pid_t> Descendants(pid_t of) {
     std::multimap<pid_t, pid_t> children;
@@ -254,7 +276,7 @@ class RealServer {
   TestFolder folder_;
   const std::string more_;
   const std::string subsystem_;
-  std::vector<User> users_;
+  const World world_;
   int port_ = 0;
   pid_t pid_ = -1;
 };
@@ -360,7 +382,7 @@ inline std::vector<std::string> FilesBelow(const std::string& folder) {
   std::vector<std::string> out;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (!entry.is_directory()) {
-      out.push_back(std::filesystem::relative(entry.path(), folder).string());
+      out.push_back(entry.path().lexically_relative(folder).string());
     }
   }
   return out;
