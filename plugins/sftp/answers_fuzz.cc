@@ -22,7 +22,8 @@ void Require(bool condition) {
 
 // What became of it: how many answers were taken, and whether the server was left.
 std::string Hear(const std::string& octets, size_t piece) {
-  Requests requests(kWindowBytes);
+  viaduct::sftp::Window window{kWindowBytes};
+  Requests requests(&window);
   Folders folders("/root", &requests);
   std::string heard;
   const auto note = [&heard](const Answer& answer) {

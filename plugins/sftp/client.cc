@@ -10,8 +10,10 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <iterator>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "plugins/common/remote_name.h"
 
@@ -33,8 +35,7 @@ Client::Client(ClientOptions options, Events events)
     : options_(std::move(options)),
       events_(std::move(events)),
       transport_(std::make_unique<Transport>(options_.transport)),
-      requests_(options_.window_bytes),
-      folders_(options_.remote_path, &requests_) {
+      window_{options_.window_bytes} {
   upload_events_.on_progress = events_.on_progress;
   upload_events_.on_end = [this](const FileEnd& end) { OnEnd(end); };
 }
@@ -148,27 +149,95 @@ void Client::Turn() {
 }
 
 void Client::Advance(int64_t now_ns) {
-  if (transport_->open()) {
-    return Fail(
-        transport_->Read([this](std::string_view octets) { return requests_.OnOctets(octets); }));
+  if (!transport_->open()) {
+    Fail(transport_->Advance(now_ns));
+    if (!failed_.ok() || !transport_->open()) return;
+    OpenStreams();
   }
-  Fail(transport_->Advance(now_ns));
-  if (failed_.ok() && transport_->open()) OnOpen();
+  if (!settled_) {
+    for (const auto& stream : streams_) AdvanceStream(stream.get());
+  }
+  Hear();
+  if (!settled_) SettleStreams();
+  if (!ready_ && settled_ && root_found_ && failed_.ok()) OnReady();
 }
 
-void Client::OnOpen() {
-  requests_.Init(
-      [this] { folders_.NeedRoot([this](const absl::Status& status) { OnReady(status); }); });
+void Client::OpenStreams() {
+  for (size_t i = 0; i < options_.channels; ++i) {
+    streams_.push_back(std::make_unique<Stream>(transport_->session(), &window_));
+  }
+  folders_ = std::make_unique<Folders>(options_.remote_path, first());
 }
 
-void Client::OnReady(const absl::Status& status) {
-  if (!status.ok()) return Fail(status);
+void Client::AdvanceStream(Stream* stream) {
+  stream->channel.Advance();
+  if (!stream->channel.open() || std::exchange(stream->greeted, true)) return;
+  stream->requests.Init([this, stream] {
+    stream->ready = true;
+    if (stream != streams_.front().get()) return;
+    folders_->NeedRoot([this](const absl::Status& status) {
+      Fail(status);
+      root_found_ = status.ok();
+    });
+  });
+}
+
+// One reading of the socket brings what is there for any of the channels.
+void Client::Hear() {
+  bool more = true;
+  while (more && failed_.ok()) {
+    streams_.front()->channel.Hear();
+    more = false;
+    for (const auto& stream : streams_) {
+      const std::string octets = stream->channel.Take();
+      if (octets.empty()) continue;
+      more = true;
+      Fail(stream->requests.OnOctets(octets));
+    }
+  }
+  Fail(transport_->Check());
+  for (const auto& stream : streams_) {
+    const bool needed = settled_ || stream == streams_.front();
+    if (!needed || !stream->channel.refused()) continue;
+    Fail(absl::UnavailableError(absl::StrCat("server: ", options_.transport.host,
+                                             ", refuses or has ended the subsystem sftp")));
+  }
+}
+
+// A server that allows fewer channels has fewer.
+void Client::SettleStreams() {
+  const auto settled = [](const auto& stream) {
+    return stream->ready || stream->channel.refused();
+  };
+  if (!failed_.ok() || !std::all_of(streams_.begin(), streams_.end(), settled)) return;
+  // They stay as long as the connection, which knows them; but nothing is sent over them.
+  std::stable_partition(streams_.begin(), streams_.end(),
+                        [](const auto& stream) { return stream->ready; });
+  const auto refused = std::find_if(streams_.begin(), streams_.end(),
+                                    [](const auto& stream) { return !stream->ready; });
+  std::move(refused, streams_.end(), std::back_inserter(refused_));
+  streams_.erase(refused, streams_.end());
+  settled_ = true;
+}
+
+void Client::OnReady() {
   ready_ = true;
   {
     absl::MutexLock lock(&mutex_);
-    limit_ = std::min(options_.max_transfers, requests_.features().max_open_handles);
+    limit_ = std::min(options_.max_transfers, first()->features().max_open_handles);
   }
-  events_.on_ready(requests_.features());
+  events_.on_ready(first()->features());
+}
+
+// Always the same for one part: what belongs to it stays in order.
+Requests* Client::RequestsFor(const std::string& part) {
+  return &streams_[absl::HashOf(part) % streams_.size()]->requests;
+}
+
+size_t Client::unanswered() const {
+  size_t sum = 0;
+  for (const auto& stream : streams_) sum += stream->requests.unanswered();
+  return sum;
 }
 
 void Client::TakeMail(int64_t now_ns) {
@@ -193,12 +262,13 @@ bool Client::PartIsTaken(const std::string& part) const {
 void Client::StartWaiting(int64_t now_ns) {
   std::deque<FileJob> still;
   for (FileJob& job : std::exchange(waiting_, {})) {
-    if (PartIsTaken(folders_.PathOf(PartName(job.remote_name, job.sha256)))) {
+    const std::string part = folders_->PathOf(PartName(job.remote_name, job.sha256));
+    if (PartIsTaken(part)) {
       still.push_back(std::move(job));
       continue;
     }
-    uploads_.push_back(
-        std::make_shared<Upload>(std::move(job), &requests_, &folders_, &upload_events_));
+    uploads_.push_back(std::make_shared<Upload>(std::move(job), RequestsFor(part), folders_.get(),
+                                                &upload_events_));
     const std::shared_ptr<Upload> upload = uploads_.back();
     upload->Start(now_ns);
   }
@@ -243,7 +313,7 @@ void Client::AskProbe(int64_t now_ns) {
   }
   if (!ready_ || probe_sent_) return;
   probe_sent_ = true;
-  requests_.Realpath(".", [this, number = ++probe_number_, now_ns](const Answer& answer) {
+  first()->Realpath(".", [this, number = ++probe_number_, now_ns](const Answer& answer) {
     if (!probe_sent_ || number != probe_number_) return;
     FinishProbe(answer.ok() ? absl::OkStatus() : StatusOf(answer, "realpath"),
                 absl::Nanoseconds(MonotonicNs() - now_ns));
@@ -263,20 +333,26 @@ void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) 
 // Each in turn sends one piece, as long as there is room for one.
 void Client::Pump(int64_t now_ns) {
   size_t idle = 0;
-  while (idle < uploads_.size() && requests_.has_room()) {
+  while (idle < uploads_.size()) {
     next_ = (next_ + 1) % uploads_.size();
-    idle = uploads_[next_]->Turn(now_ns) ? 0 : idle + 1;
+    Upload* upload = uploads_[next_].get();
+    idle = upload->may_send() && upload->Turn(now_ns) ? 0 : idle + 1;
   }
 }
 
 void Client::Flush() {
-  if (!transport_->open()) return;
-  while (failed_.ok() && !requests_.unsent().empty()) {
-    const std::string_view octets = requests_.unsent().substr(0, transport_->room());
-    if (octets.empty()) return;
-    size_t written = 0;
-    Fail(transport_->Write(octets, &written));
-    requests_.OnSent(written);
+  bool more = true;
+  while (more && failed_.ok()) {
+    more = false;
+    for (const auto& stream : streams_) {
+      if (!stream->channel.open() || stream->requests.unsent().empty()) continue;
+      const std::string_view octets = stream->requests.unsent().substr(0, stream->channel.room());
+      if (octets.empty()) continue;
+      size_t written = 0;
+      Fail(stream->channel.Write(octets, &written));
+      stream->requests.OnSent(written);
+      more = true;
+    }
   }
 }
 
@@ -305,10 +381,10 @@ void Client::CheckLife(int64_t now_ns) {
   const uint64_t signs = info.tcpi_bytes_received + info.tcpi_bytes_acked;
   if (std::exchange(signs_, signs) != signs) alive_ns_ = now_ns;
   const int64_t silent = now_ns - alive_ns_;
-  if (requests_.unanswered() == 0) {
+  if (unanswered() == 0) {
     if (silent >= absl::ToInt64Nanoseconds(options_.keepalive)) {
       alive_ns_ = now_ns;
-      requests_.Realpath(".", [](const Answer&) {});
+      first()->Realpath(".", [](const Answer&) {});
     }
   } else if (silent >= absl::ToInt64Nanoseconds(options_.answer_timeout)) {
     Fail(absl::UnavailableError(
@@ -323,16 +399,19 @@ int64_t Client::WakeAt(int64_t now_ns) const {
     absl::MutexLock lock(&mutex_);
     if (probe_) at = std::min(at, probe_deadline_ns_);
   }
-  // Without room it is an answer that is waited for.
-  if (!requests_.has_room()) return at;
-  for (const std::shared_ptr<Upload>& upload : uploads_) at = std::min(at, upload->due_ns());
+  for (const std::shared_ptr<Upload>& upload : uploads_) {
+    // Without room it is an answer that is waited for.
+    if (upload->may_send()) at = std::min(at, upload->due_ns());
+  }
   return at;
 }
 
 void Client::Poll(int64_t now_ns) {
   pollfd watched[2] = {{wake_fd_, POLLIN, 0}, {transport_->fd(), transport_->events(), 0}};
-  const bool can_send = transport_->open() && transport_->room() > 0;
-  if (can_send && !requests_.unsent().empty()) watched[1].events |= POLLOUT;
+  for (const auto& stream : streams_) {
+    const bool wants = stream->channel.open() && !stream->requests.unsent().empty();
+    if (wants && stream->channel.room() > 0) watched[1].events |= POLLOUT;
+  }
   const int64_t wait = std::max<int64_t>(WakeAt(now_ns) - MonotonicNs(), 0);
   const int ready =
       poll(watched, 2, static_cast<int>((wait + kNanosPerMilli - 1) / kNanosPerMilli));
@@ -366,10 +445,12 @@ void Client::Finish() {
     OnEnd(end);
   }
   FinishProbe(in_order ? absl::CancelledError("probe: stopped") : failed_);
-  requests_.Drop();
+  for (const auto& stream : streams_) stream->requests.Drop();
   uploads_.clear();
   if (in_order) transport_->SayFarewell();
   transport_.reset();
+  streams_.clear();
+  refused_.clear();
   if (!in_order) events_.on_ended(failed_);
 }
 

@@ -1,4 +1,7 @@
-// A road for files: one SFTP session that is kept, and all transfers in it, on a thread of its own.
+// A road for files: one SSH session that is kept, and all transfers in it, on a thread of its own.
+//
+// It has several channels, each with a program at the server's end that does one thing after the
+// other: while one of them waits for its disk, the others go on.
 //
 // A client connects once. When the session ends it tells why and is done: whether and when there is
 // another is the host's affair.
@@ -20,6 +23,7 @@
 #include "absl/time/time.h"
 #include "plugins/common/delivery.h"
 #include "plugins/common/file_job.h"
+#include "plugins/sftp/channel.h"
 #include "plugins/sftp/folders.h"
 #include "plugins/sftp/requests.h"
 #include "plugins/sftp/transport.h"
@@ -34,6 +38,7 @@ struct ClientOptions {
   TransportOptions transport;
   std::string remote_path = ".";  // Where the server puts us, without one.
   size_t max_transfers = 32;
+  size_t channels = 4;             // As far as the server allows.
   size_t window_bytes = 4u << 20;  // Sent and not acknowledged, of all transfers together.
   absl::Duration keepalive = absl::Seconds(30);       // Of silence, until the server is asked.
   absl::Duration answer_timeout = absl::Seconds(60);  // Without a sign of life, while it owes one.
@@ -76,9 +81,22 @@ class Client {
  private:
   void Run();
   void Turn();
+  struct Stream {
+    Stream(ssh_session_struct* session, Window* window) : channel(session), requests(window) {}
+    Channel channel;
+    Requests requests;
+    bool greeted = false;
+    bool ready = false;
+  };
   void Advance(int64_t now_ns);
-  void OnOpen();
-  void OnReady(const absl::Status& status);
+  void OpenStreams();
+  void AdvanceStream(Stream* stream);
+  void Hear();
+  void SettleStreams();
+  void OnReady();
+  Requests* first() { return &streams_.front()->requests; }
+  Requests* RequestsFor(const std::string& part);
+  size_t unanswered() const;
   void TakeMail(int64_t now_ns);
   void StartWaiting(int64_t now_ns);
   void CancelNow(uint64_t token);
@@ -116,8 +134,12 @@ class Client {
   // Of the thread alone.
   absl::Status failed_;
   std::unique_ptr<Transport> transport_;  // Until the thread ends.
-  Requests requests_;
-  Folders folders_;
+  Window window_;
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Stream>> refused_;
+  std::unique_ptr<Folders> folders_;  // On the first stream.
+  bool settled_ = false;              // Each stream is ready or gone.
+  bool root_found_ = false;
   Upload::Events upload_events_;
   bool ready_ = false;
   int64_t ready_by_ns_ = 0;

@@ -78,6 +78,7 @@ bool ReadOptions(std::string_view config_json, ClientOptions* options, OptionsEr
   config.ReadSeconds("keepalive", &options->keepalive);
   config.ReadSeconds("answer_timeout", &options->answer_timeout);
   config.Read("max_transfers", &options->max_transfers);
+  config.Read("channels", &options->channels);
   config.Read("window", &options->window_bytes);
   if (config.wrong_message().empty()) return true;
   *error = {config.wrong_pointer(), config.wrong_message()};

@@ -82,8 +82,8 @@ TEST(ReadOptions, DefaultsOfSchemaAndCodeAgree) {
   const ClientOptions b;
   OptionsError error;
   ASSERT_TRUE(ReadOptions(filled.dump(), &a, &error)) << error.message;
-  EXPECT_EQ(std::tie(a.remote_path, a.max_transfers, a.window_bytes, a.transport.port),
-            std::tie(b.remote_path, b.max_transfers, b.window_bytes, b.transport.port));
+  EXPECT_EQ(std::tie(a.remote_path, a.max_transfers, a.channels, a.window_bytes, a.transport.port),
+            std::tie(b.remote_path, b.max_transfers, b.channels, b.window_bytes, b.transport.port));
   EXPECT_EQ(std::tie(a.keepalive, a.answer_timeout, a.transport.connect_timeout),
             std::tie(b.keepalive, b.answer_timeout, b.transport.connect_timeout));
 }

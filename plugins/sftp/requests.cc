@@ -27,7 +27,7 @@ void Requests::Init(std::function<void()> ready) {
 uint32_t Requests::Expect(AnswerType wanted, AnswerFn done, size_t bytes) {
   const uint32_t id = next_id_++;
   pending_[id] = {wanted, bytes, std::move(done)};
-  bytes_unanswered_ += bytes;
+  window_->used += bytes;
   return id;
 }
 
@@ -99,7 +99,7 @@ absl::Status Requests::Write(std::string_view handle, uint64_t offset, size_t si
 
 bool Requests::has_room() const {
   return unsent().size() + features_.max_write_bytes + kWriteHeadBytes <= kMaxUnsentBytes &&
-         bytes_unanswered_ + features_.max_write_bytes <= window_bytes_ &&
+         (window_->used == 0 || window_->used + features_.max_write_bytes <= window_->bytes) &&
          pending_.size() < kMaxUnanswered;
 }
 
@@ -128,7 +128,7 @@ absl::Status Requests::OnPacket(std::string_view packet) {
   if (!fits) return absl::InvalidArgumentError("server: gives an answer of another kind");
   Pending pending = std::move(it->second);
   pending_.erase(it);
-  bytes_unanswered_ -= pending.bytes;
+  window_->used -= pending.bytes;
   pending.done(*answer);
   return absl::OkStatus();
 }

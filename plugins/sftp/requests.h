@@ -1,5 +1,5 @@
-// What was asked of the server and not answered yet, for all transfers together, and the octets
-// that are still to be sent.
+// What was asked of the server and not answered yet, and the octets that are still to be
+// sent.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,13 @@ struct Features {
   size_t max_open_handles = 64;        // OpenSSH's of before it told.
 };
 
-// Lives on the session's thread.
+// Octets of files that were sent and not acknowledged, of all channels together.
+struct Window {
+  size_t bytes = 0;  // At most, or one WRITE.
+  size_t used = 0;
+};
+
+// Of one channel. Lives on the session's thread.
 class Requests {
  public:
   static constexpr size_t kMaxUnanswered = 4096;
@@ -33,7 +39,7 @@ class Requests {
   // The answer is one that the request may have: what was wanted, or a status that is not OK.
   using AnswerFn = std::function<void(const Answer& answer)>;
 
-  explicit Requests(size_t window_bytes) : window_bytes_(window_bytes) {}
+  explicit Requests(Window* window) : window_(window) {}
 
   // Says hello; `ready` when features() are known.
   void Init(std::function<void()> ready);
@@ -78,12 +84,11 @@ class Requests {
   absl::Status OnVersion(const Answer& answer);
   void AskLimits();
 
-  const size_t window_bytes_;
+  Window* const window_;
   std::function<void()> ready_;  // Until the VERSION has come.
   Features features_;
   absl::flat_hash_map<uint32_t, Pending> pending_;
   uint32_t next_id_ = 0;
-  size_t bytes_unanswered_ = 0;
   PacketReader reader_;
   std::string out_;
   size_t sent_ = 0;

@@ -31,7 +31,8 @@ class RequestsTest : public ::testing::Test {
         [this](const Answer&) { ++answers_; });
   }
 
-  Requests requests_{1u << 20};
+  Window window_{1u << 20};
+  Requests requests_{&window_};
   bool ready_ = false;
   int answers_ = 0;
 };
@@ -103,12 +104,14 @@ TEST_F(RequestsTest, AServerThatDoesNotKeepToTheProtocolIsLeft) {
       {"Welcome to this server!\n", "a greeting of a shell"},
   };
   for (const auto& c : kCases) {
-    Requests requests(1u << 20);
+    Window window{1u << 20};
+    Requests requests(&window);
     requests.Init([] {});
     requests.Remove("a", [&](const Answer&) { ADD_FAILURE() << c.what; });
     EXPECT_TRUE(absl::IsInvalidArgument(requests.OnOctets(c.octets))) << c.what;
   }
-  Requests requests(1u << 20);
+  Window window{1u << 20};
+  Requests requests(&window);
   requests.Init([] {});
   requests.Open("a", kOpenWrite, [](const Answer&) { ADD_FAILURE(); });
   EXPECT_FALSE(requests.OnOctets(Status(0, 0)).ok()) << "an OPEN that succeeds without a handle";

@@ -18,8 +18,6 @@
 namespace viaduct::sftp {
 namespace {
 
-constexpr size_t kReadBytes = 32u << 10;
-
 absl::Status NotTaken(const char* option) {
   return absl::InvalidArgumentError(
       absl::StrCat(option, ": libssh takes none of what is listed there"));
@@ -31,7 +29,7 @@ Transport::Transport(const TransportOptions& options) : options_(options) {}
 
 Transport::~Transport() {
   if (session_ != nullptr) {
-    ssh_silent_disconnect(session_);  // Frees the channel.
+    ssh_silent_disconnect(session_);  // Frees the channels.
     ssh_free(session_);
   }
   ssh_key_free(key_);
@@ -131,8 +129,7 @@ absl::Status Transport::Advance(int64_t now_ns) {
     if (!status.ok()) return status;
   }
   if (open() || now_ns < deadline_ns_) return absl::OkStatus();
-  constexpr std::array<const char*, 5> kDoing = {"connection", "key exchange", "authentication",
-                                                 "session", "subsystem sftp"};
+  constexpr std::array<const char*, 3> kDoing = {"connection", "key exchange", "authentication"};
   return absl::DeadlineExceededError(absl::StrCat(
       "server: ", options_.host, ", ", kDoing[static_cast<size_t>(phase_)], ", no answer in time"));
 }
@@ -145,10 +142,6 @@ absl::Status Transport::Step(int64_t now_ns, bool* again) {
       return StepKeyExchange(again);
     case Phase::kAuthentication:
       return StepAuthentication(again);
-    case Phase::kChannel:
-      return StepChannel(again);
-    case Phase::kSubsystem:
-      return StepSubsystem(again);
     case Phase::kOpen:
       break;
   }
@@ -198,7 +191,7 @@ absl::Status Transport::StepAuthentication(bool* again) {
   const int code = TryMethod();
   if (code == SSH_AUTH_AGAIN) return absl::OkStatus();
   if (code == SSH_AUTH_SUCCESS) {
-    phase_ = Phase::kChannel;
+    phase_ = Phase::kOpen;
   } else if (code == SSH_AUTH_DENIED || code == SSH_AUTH_PARTIAL ||
              methods_.front() == Method::kAgent) {
     absl::StrAppend(&tried_, tried_.empty() ? "" : " and ",
@@ -211,65 +204,13 @@ absl::Status Transport::StepAuthentication(bool* again) {
   return absl::OkStatus();
 }
 
-absl::Status Transport::StepChannel(bool* again) {
-  if (channel_ == nullptr) channel_ = ssh_channel_new(session_);
-  if (channel_ == nullptr) return absl::ResourceExhaustedError("libssh: out of memory");
-  const int code = ssh_channel_open_session(channel_);
-  if (code == SSH_AGAIN) return absl::OkStatus();
-  if (code != SSH_OK) return Broken("session");
-  phase_ = Phase::kSubsystem;
-  *again = true;
-  return absl::OkStatus();
-}
-
-absl::Status Transport::StepSubsystem(bool* again) {
-  const int code = ssh_channel_request_subsystem(channel_, "sftp");
-  if (code == SSH_AGAIN) return absl::OkStatus();
-  if (code != SSH_OK) return Broken("subsystem sftp");
-  phase_ = Phase::kOpen;
-  *again = true;
-  return absl::OkStatus();
-}
-
-absl::Status Transport::Read(absl::FunctionRef<absl::Status(std::string_view)> on_octets) {
-  std::array<char, kReadBytes> octets;
-  blocked_ = false;
-  while (true) {
-    const int got = ssh_channel_read_nonblocking(channel_, octets.data(), octets.size(), 0);
-    if (got == 0) break;
-    if (got < 0) return Broken("reading");
-    const absl::Status status =
-        on_octets(std::string_view(octets.data(), static_cast<size_t>(got)));
-    if (!status.ok()) return status;
-  }
-  // What the server's program says beside the protocol is for nobody.
-  while (ssh_channel_read_nonblocking(channel_, octets.data(), octets.size(), 1) > 0) {
-  }
-  return ssh_channel_is_eof(channel_) != 0 || ssh_channel_is_closed(channel_) != 0 ||
-                 ssh_is_connected(session_) == 0
-             ? Broken("reading")
-             : absl::OkStatus();
-}
-
-size_t Transport::room() const {
-  if (blocked_ || (ssh_get_status(session_) & SSH_WRITE_PENDING) != 0) return 0;
-  return std::min<size_t>(ssh_channel_window_size(channel_), kMaxWriteBytes);
-}
-
-absl::Status Transport::Write(std::string_view octets, size_t* written) {
-  const int code = ssh_channel_write(channel_, octets.data(), static_cast<uint32_t>(octets.size()));
-  if (code < 0) return Broken("writing");
-  *written = static_cast<size_t>(code);
-  blocked_ = *written < octets.size();
-  return absl::OkStatus();
+absl::Status Transport::Check() const {
+  return ssh_is_connected(session_) == 0 ? Broken("the session") : absl::OkStatus();
 }
 
 void Transport::SayFarewell() {
   if (!open()) return;
-  ssh_channel_close(channel_);
   ssh_disconnect(session_);
-  channel_ = nullptr;
-  phase_ = Phase::kTcp;
 }
 
 }  // namespace viaduct::sftp

@@ -1,22 +1,18 @@
-// One SSH connection with the channel of its subsystem "sftp", on libssh, without ever waiting.
+// One SSH connection, authenticated, on libssh, without ever waiting.
 //
 // A transport connects once. When the connection ends it tells why and is done: whether and when
 // there is another is the host's affair.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "plugins/sftp/dialer.h"
 #include "plugins/sftp/host_key.h"
 
-struct ssh_channel_struct;
 struct ssh_key_struct;
 struct ssh_session_struct;
 
@@ -34,14 +30,12 @@ struct TransportOptions {
   std::vector<std::string> ciphers;  // Empty: libssh's own choice, as for all of these.
   std::vector<std::string> key_exchange;
   std::vector<std::string> host_key_algorithms;
-  absl::Duration connect_timeout = absl::Seconds(20);  // To the open channel, over all addresses.
+  absl::Duration connect_timeout = absl::Seconds(20);  // Over all addresses.
 };
 
 // Lives on the session's thread.
 class Transport {
  public:
-  static constexpr size_t kMaxWriteBytes = 128u << 10;  // At once: what libssh may have to keep.
-
   explicit Transport(const TransportOptions& options);
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
@@ -52,31 +46,27 @@ class Transport {
   // this server's key; UNAUTHENTICATED: not with this user.
   absl::Status Advance(int64_t now_ns);
   bool open() const { return phase_ == Phase::kOpen; }
+  // To make channels of.
+  ssh_session_struct* session() const { return session_; }
   // While connecting: when Advance is due also without an event.
   int64_t next_ns() const;
 
   int fd() const;
   short events() const;
 
-  // What came in.
-  absl::Status Read(absl::FunctionRef<absl::Status(std::string_view)> on_octets);
-  // Octets that Write would take now; 0: later.
-  size_t room() const;
-  // Fewer than room(): a new key is being agreed on, the rest goes after what Read brings next.
-  absl::Status Write(std::string_view octets, size_t* written);
+  // OK while the connection is there.
+  absl::Status Check() const;
   // Closes in order, as far as that needs no waiting.
   void SayFarewell();
 
  private:
-  enum class Phase : uint8_t { kTcp, kKeyExchange, kAuthentication, kChannel, kSubsystem, kOpen };
+  enum class Phase : uint8_t { kTcp, kKeyExchange, kAuthentication, kOpen };
   enum class Method : uint8_t { kKeyFile, kAgent, kPassword };
 
   absl::Status Step(int64_t now_ns, bool* again);
   absl::Status StepTcp(int64_t now_ns, bool* again);
   absl::Status StepKeyExchange(bool* again);
   absl::Status StepAuthentication(bool* again);
-  absl::Status StepChannel(bool* again);
-  absl::Status StepSubsystem(bool* again);
   absl::Status MakeSession();
   absl::Status SetAlgorithms();
   absl::Status ListMethods();
@@ -89,11 +79,9 @@ class Transport {
   int64_t deadline_ns_ = 0;
   Dialer dialer_;
   ssh_session_struct* session_ = nullptr;
-  ssh_channel_struct* channel_ = nullptr;
   ssh_key_struct* key_ = nullptr;
   std::vector<Method> methods_;  // Still to be tried.
   std::string tried_;
-  bool blocked_ = false;  // Until something comes in.
 };
 
 }  // namespace viaduct::sftp

@@ -44,6 +44,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
 
   const FileJob& job() const { return job_; }
   const std::string& part() const { return part_; }
+  // Room for its next piece.
+  bool may_send() const { return requests_->has_room(); }
   bool ended() const { return state_ == State::kEnded; }
   // When Turn has something to do without an answer; INT64_MAX: never.
   int64_t due_ns() const;
