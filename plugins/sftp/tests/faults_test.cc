@@ -210,6 +210,34 @@ TEST(ServerFaults, NewKeysAreAgreedOnOnTheWay) {
   EXPECT_TRUE(ReadFile(server.incoming() + "/CAM1/a") == Content(20'000'000, 1));
 }
 
+TEST(ServerFaults, FewerChannelsWhereTheServerAllowsFewer) {
+  RealServer server("MaxSessions 1\n");
+  TestFolder local;
+  Road road(server.Options());
+  ASSERT_TRUE(road.Ready()) << road.ended();
+  for (const char* name : {"a", "b", "c"}) {
+    WriteFile(local / name, name);
+    EXPECT_EQ(road.Send(local / name, name).outcome, FileOutcome::kDurable);
+  }
+  RealServer none("MaxSessions 0\n");
+  EXPECT_EQ(Road(none.Options()).End().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(ServerFaults, AServerWithoutExtensionsDoesAsWell) {
+  RealServer server("", "/usr/lib/openssh/sftp-server -P posix-rename,fsync,limits");
+  TestFolder local;
+  Road road(server.Options());
+  ASSERT_TRUE(road.Ready()) << road.ended();
+  EXPECT_FALSE(road.features().fsync || road.features().posix_rename || road.features().limits);
+  for (const uint32_t seed : {1u, 2u}) {
+    WriteFile(local / "a", Content(3'000'000, seed));
+    const FileEnd end = road.Send(local / "a", "CAM1/a");
+    EXPECT_EQ(end.outcome, FileOutcome::kDurable) << end.status;
+    EXPECT_TRUE(ReadFile(server.incoming() + "/CAM1/a") == Content(3'000'000, seed));
+  }
+  EXPECT_THAT(FilesBelow(server.incoming()), ElementsAre("CAM1/a"));
+}
+
 TEST(ServerFaults, ASilentServerIsLeft) {
   RealServer server;
   ClientOptions options = server.Options();
