@@ -229,9 +229,12 @@ void Client::OnReady() {
   events_.on_ready(first()->features());
 }
 
-// Always the same for one part: what belongs to it stays in order.
-Requests* Client::RequestsFor(const std::string& part) {
-  return &streams_[absl::HashOf(part) % streams_.size()]->requests;
+// Always over the same channel for one part: what belongs to it stays in order.
+std::shared_ptr<Upload> Client::MakeUpload(FileJob job, const std::string& part) {
+  const size_t number = absl::HashOf(part) % streams_.size();
+  Requests* const requests = &streams_[number]->requests;
+  Requests* const syncs = &streams_[(number + 1) % streams_.size()]->requests;
+  return std::make_shared<Upload>(std::move(job), requests, syncs, folders_.get(), &upload_events_);
 }
 
 size_t Client::unanswered() const {
@@ -267,9 +270,8 @@ void Client::StartWaiting(int64_t now_ns) {
       still.push_back(std::move(job));
       continue;
     }
-    uploads_.push_back(std::make_shared<Upload>(std::move(job), RequestsFor(part), folders_.get(),
-                                                &upload_events_));
-    const std::shared_ptr<Upload> upload = uploads_.back();
+    const std::shared_ptr<Upload> upload = MakeUpload(std::move(job), part);
+    uploads_.push_back(upload);
     upload->Start(now_ns);
   }
   waiting_ = std::move(still);

@@ -95,7 +95,7 @@ class Client {
   void SettleStreams();
   void OnReady();
   Requests* first() { return &streams_.front()->requests; }
-  Requests* RequestsFor(const std::string& part);
+  std::shared_ptr<Upload> MakeUpload(FileJob job, const std::string& part);
   size_t unanswered() const;
   void TakeMail(int64_t now_ns);
   void StartWaiting(int64_t now_ns);

@@ -109,8 +109,8 @@ absl::Status Requests::OnOctets(std::string_view octets) {
 
 void Requests::OnSent(size_t size) {
   sent_ += size;
-  if (sent_ < out_.size()) return;
-  out_.clear();
+  if (sent_ < out_.size() && sent_ < kMaxUnsentBytes) return;
+  out_.erase(0, sent_);
   sent_ = 0;
 }
 

@@ -68,6 +68,8 @@ class Requests {
   // What is to go out, and that the first `size` octets of it went.
   std::string_view unsent() const { return std::string_view(out_).substr(sent_); }
   void OnSent(size_t size);
+  // What both take of memory: at most twice kMaxUnsentBytes.
+  size_t held_bytes() const { return out_.size(); }
 
   size_t unanswered() const { return pending_.size(); }
   // Nobody will be told of an answer any more.

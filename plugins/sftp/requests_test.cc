@@ -82,6 +82,20 @@ TEST_F(RequestsTest, WindowAndBufferAreBounded) {
   EXPECT_EQ(answers_, 1);
 }
 
+TEST_F(RequestsTest, WhatWasSentIsForgottenAlsoWhereSomethingAlwaysWaits) {
+  ASSERT_TRUE(requests_.OnOctets(kVersion).ok());
+  for (int i = 0; i < 1000; ++i) {
+    while (requests_.has_room()) ASSERT_TRUE(Write(32u << 10).ok());
+    requests_.OnSent(requests_.unsent().size() / 2);
+    ASSERT_LE(requests_.held_bytes(), 2 * Requests::kMaxUnsentBytes);
+    while (requests_.unanswered() > 0) {
+      std::string answer = "\x65"s;
+      for (int shift = 24; shift >= 0; shift -= 8) answer += static_cast<char>(answers_ >> shift);
+      ASSERT_TRUE(requests_.OnOctets(Packet(answer + "\0\0\0\0"s)).ok());
+    }
+  }
+}
+
 TEST_F(RequestsTest, WhatCanNotBeReadIsNotSent) {
   requests_.OnSent(requests_.unsent().size());
   const absl::Status status = requests_.Write(

@@ -15,11 +15,13 @@ constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
-Upload::Upload(FileJob job, Requests* requests, Folders* folders, const Events* events)
+Upload::Upload(FileJob job, Requests* requests, Requests* syncs, Folders* folders,
+               const Events* events)
     : job_(std::move(job)),
       folder_(FolderOf(job_.remote_name)),
       part_(folders->PathOf(PartName(job_.remote_name, job_.sha256))),
       requests_(requests),
+      syncs_(syncs),
       folders_(folders),
       events_(events),
       bucket_(job_.max_bytes_per_second, 0),
@@ -165,7 +167,8 @@ void Upload::SendPiece(int64_t now_ns) {
   const uint64_t left = job_.size - position_;
   const size_t largest = requests_->features().max_write_bytes;
   const size_t wanted = static_cast<size_t>(std::min<uint64_t>(left, largest));
-  const size_t size = wanted == 0 ? 0 : bucket_.Take(wanted, now_ns);
+  const bool waits = syncs_apart() && position_ - durable_ >= kSyncBytes;
+  const size_t size = wanted == 0 || waits ? 0 : bucket_.Take(wanted, now_ns);
   if (size > 0) {
     const uint64_t offset = position_;
     const absl::Status sent = requests_->Write(
@@ -198,7 +201,8 @@ void Upload::OnWritten(uint64_t offset, size_t size, const Answer& answer) {
 
 void Upload::SyncWhenDue(int64_t now_ns) {
   if (syncing_ || position_ == sync_asked_) return;
-  if (position_ - sync_asked_ >= kSyncBytes || now_ns >= sync_due_ns_) Sync(now_ns);
+  const uint64_t most = syncs_apart() ? kParallelSyncBytes : kSyncBytes;
+  if (position_ - sync_asked_ >= most || now_ns >= sync_due_ns_) Sync(now_ns);
 }
 
 void Upload::Sync(int64_t now_ns) {
@@ -209,8 +213,30 @@ void Upload::Sync(int64_t now_ns) {
     return TellProgress();
   }
   syncing_ = true;
-  requests_->Fsync(handle_, [self = shared_from_this(), at = position_](const Answer& answer) {
-    if (!self->ended()) self->OnSynced(at, answer);
+  if (!syncs_apart()) return SyncOver(requests_, handle_, position_);
+  if (sync_handle_.empty()) return OpenForSyncs();
+  // Only what is written there already: the other channel is not behind this one.
+  SyncOver(syncs_, sync_handle_, acknowledged_);
+}
+
+void Upload::SyncOver(Requests* requests, const std::string& handle, uint64_t position) {
+  requests->Fsync(handle, [self = shared_from_this(), position](const Answer& answer) {
+    if (!self->ended()) self->OnSynced(position, answer);
+  });
+}
+
+void Upload::OpenForSyncs() {
+  syncs_->Open(part_, kOpenWrite, [self = shared_from_this()](const Answer& answer) {
+    const bool opened = answer.type == AnswerType::kHandle;
+    if (self->ended()) {
+      if (opened) self->syncs_->Close(answer.text, [](const Answer&) {});
+    } else if (opened) {
+      self->sync_handle_ = std::string(answer.text);
+      self->SyncOver(self->syncs_, self->sync_handle_, self->acknowledged_);
+    } else if (self->state_ == State::kSending) {
+      self->syncs_ = self->requests_;
+      self->SyncOver(self->requests_, self->handle_, self->position_);
+    }
   });
 }
 
@@ -296,6 +322,7 @@ void Upload::End(FileOutcome outcome, absl::Status status, bool remove) {
   if (ended()) return;
   state_ = State::kEnded;
   if (!handle_.empty()) requests_->Close(handle_, [](const Answer&) {});
+  if (!sync_handle_.empty()) syncs_->Close(sync_handle_, [](const Answer&) {});
   const bool left = !std::exchange(handle_, "").empty() || job_.offset > 0;
   if (remove && left) requests_->Remove(part_, [](const Answer&) {});
   FileEnd end;

@@ -24,6 +24,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   // What is sent between two FSYNC at most, in octets and time; a break costs no more than this and
   // the window.
   static constexpr uint64_t kSyncBytes = 8u << 20;
+  // The same over a channel of its own: writing goes on, until kSyncBytes are not durable.
+  static constexpr uint64_t kParallelSyncBytes = kSyncBytes / 2;
   static constexpr int64_t kSyncNs = 2'000'000'000;
   static constexpr size_t kHashBytes = 1u << 20;  // Of what is durable already, in one turn.
 
@@ -33,7 +35,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
     std::function<void(const FileEnd& end)> on_end;
   };
 
-  Upload(FileJob job, Requests* requests, Folders* folders, const Events* events);
+  // `syncs`: the channel for FSYNC while it is sent; may be the same.
+  Upload(FileJob job, Requests* requests, Requests* syncs, Folders* folders, const Events* events);
 
   void Start(int64_t now_ns);
   // Sends the next piece, or reads on. False: there is nothing to do before something is answered
@@ -74,6 +77,9 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void OnWritten(uint64_t offset, size_t size, const Answer& answer);
   void Sync(int64_t now_ns);
   void SyncWhenDue(int64_t now_ns);
+  void SyncOver(Requests* requests, const std::string& handle, uint64_t position);
+  void OpenForSyncs();
+  bool syncs_apart() const { return syncs_ != requests_; }
   void OnSynced(uint64_t position, const Answer& answer);
   void Verify();
   void OnSize(const Answer& answer);
@@ -89,6 +95,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   const std::string folder_;
   const std::string part_;
   Requests* const requests_;
+  Requests* syncs_;
   Folders* const folders_;
   const Events* const events_;
   TokenBucket bucket_;
@@ -97,6 +104,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   Sha256 digest_;
   std::string sha256_;  // When all is read.
   std::string handle_;
+  std::string sync_handle_;   // Of syncs_.
   bool folder_lost_ = false;  // Once, and made anew.
   uint64_t part_bytes_ = 0;   // There, when it is resumed.
   uint64_t hashed_ = 0;
