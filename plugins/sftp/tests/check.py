@@ -14,7 +14,16 @@ from harness import Failure, main  # noqa: E402  pylint: disable=wrong-import-po
 from ssh_server import SshServer  # noqa: E402  pylint: disable=wrong-import-position
 
 
+def example_is_sound(t):
+    done = subprocess.run([t.build.program("viaduct-host"), "--config",
+                           os.path.join(ROOT, "plugins", "sftp", "example.yaml"), "--check"],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0 or "warning" in done.stderr + done.stdout:
+        raise Failure(f"example.yaml: {done.stdout} {done.stderr}")
+
+
 def run(t):
+    example_is_sound(t)
     server = SshServer(t).start()
     path = os.path.join(t.folder, "sftp.json")
     with open(path, "w") as f:
