@@ -34,6 +34,12 @@ int64_t BacklogWindow::base_ns() const {
   return base;
 }
 
+// What is under way may be lost, and nothing be confirmed that ends a slow-down.
+uint64_t BacklogWindow::bytes(int64_t now_ns) const {
+  const bool slow = slow_ && now_ns - slow_since_ns_ < 2 * kSlowestTimes * base_ns();
+  return slow ? 0 : static_cast<uint64_t>(window_);
+}
+
 void BacklogWindow::NoteBase(int64_t took_ns, int64_t now_ns) {
   const int64_t minute = now_ns / kMinuteNs;
   if (minute - minute_ >= static_cast<int64_t>(kMinutes)) minima_.fill(0);

@@ -16,7 +16,7 @@ namespace viaduct {
 class BacklogWindow {
  public:
   // Octets that may be under way together, of whatever kind, for one more of the backlog to follow.
-  uint64_t bytes() const { return slow_ ? 0 : static_cast<uint64_t>(window_); }
+  uint64_t bytes(int64_t now_ns) const;
 
   // Deliveries that were confirmed together: the slowest of them took so long, for a peer that
   // confirms in groups lets some wait and others not. `in_flight` were under way when they ended,

@@ -31,7 +31,8 @@ class Road {
     while (now_ < end) {
       now_ += std::min(sync_s_, delay_s_) / 8;
       while (now_ >= next_live) Send(true), next_live += 0.1;
-      while (window_.bytes() > in_flight_ || (in_flight_ == 0)) Send(false);
+      while (window_.bytes(static_cast<int64_t>(now_ * kSecond)) > in_flight_ || (in_flight_ == 0))
+        Send(false);
       if (now_ < next_sync) continue;
       next_sync = now_ + sync_s_;
       Confirm();
@@ -120,13 +121,25 @@ INSTANTIATE_TEST_SUITE_P(Roads, BacklogWindowTest,
 
 TEST(BacklogWindowFailureTest, FailuresHalveItOnceForATrouble) {
   BacklogWindow window;
-  const uint64_t before = window.bytes();
+  const uint64_t before = window.bytes(0);
   for (int i = 0; i < 10; ++i) window.OnFailed(1'000'000'000);
-  EXPECT_EQ(window.bytes(), before / 2);
+  EXPECT_EQ(window.bytes(0), before / 2);
   window.OnFailed(2'000'000'000);
-  EXPECT_EQ(window.bytes(), before / 4);
+  EXPECT_EQ(window.bytes(0), before / 4);
   for (int64_t i = 3; i < 60; ++i) window.OnFailed(i * 1'000'000'000);
-  EXPECT_GT(window.bytes(), 0u);
+  EXPECT_GT(window.bytes(0), 0u);
+}
+
+TEST(BacklogWindowFailureTest, ASlowDownEndsWhereNothingIsConfirmedAnyMore) {
+  constexpr int64_t kMilli = 1'000'000;
+  BacklogWindow window;
+  int64_t now = kMilli;
+  while (window.bytes(now) > 0 && now < 100'000 * kMilli) {
+    now += 10 * kMilli;
+    window.OnConfirmed(5 * kMilli, 1000, 1 << 20, /*alone=*/false, now);
+  }
+  ASSERT_EQ(window.bytes(now), 0u);
+  EXPECT_GT(window.bytes(now + 1'000 * kMilli), 0u);
 }
 
 TEST(BacklogPaceTest, GivesSoManyASecond) {

@@ -50,7 +50,7 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
     if (breaker == BreakerState::kHalfOpen) {
       view.room = view.in_flight == 0 ? std::min<size_t>(view.room, 1) : 0;
     }
-    view.backlog_room = BacklogRoom(state, view.room);
+    view.backlog_room = BacklogRoom(state, view.room, now);
     total.messages += view.room;
     total.backlog += view.backlog_room;
   }
@@ -58,12 +58,12 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
 }
 
 // As much as leaves the link to what is live, and one at least, so that it goes on.
-size_t DispatchCore::BacklogRoom(const LinkState& state, size_t room) {
+size_t DispatchCore::BacklogRoom(const LinkState& state, size_t room, int64_t now) {
   const size_t capacity = room + state.table.active();
   const size_t most = std::max<size_t>(capacity / 4 * kBacklogQuarters, 1);
   const size_t active = state.table.active_backlog();
   if (room == 0 || active >= most) return 0;
-  const uint64_t window = state.backlog.bytes();
+  const uint64_t window = state.backlog.bytes(now);
   const uint64_t under_way = state.table.active_bytes();
   const size_t fits =
       window <= under_way

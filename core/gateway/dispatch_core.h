@@ -177,7 +177,7 @@ class DispatchCore {
   int64_t NextSilenceNs(int64_t now) const;
   void FlushSettlements();
   Room UpdateViews(int64_t now);
-  static size_t BacklogRoom(const LinkState& state, size_t room);
+  static size_t BacklogRoom(const LinkState& state, size_t room, int64_t now);
   void NoteTraffic(LinkState* state, int64_t now);
   bool Pump(int64_t now);
   void ClaimSome(const Room& room, int64_t now);
