@@ -40,6 +40,8 @@ class LocalFile {
   LocalFile& operator=(LocalFile&& other) noexcept;
   ~LocalFile();
 
+  // For who reads it by itself; open as long as this is.
+  int fd() const { return fd_; }
   // As it is now.
   absl::StatusOr<uint64_t> Size() const;
   // Fills `size` octets from `offset` on. ABORTED: the file has become shorter than that.

@@ -1,0 +1,142 @@
+// A road for files: the rsync program beside us, once for each batch of them, on a thread of ours.
+//
+// What is begun while a run is under way goes with the next. A client greets the server once. When
+// that or a later run does not reach it, it tells why and is done: whether and when there is
+// another is the host's affair.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "plugins/common/delivery.h"
+#include "plugins/common/file_job.h"
+#include "plugins/rsync/banner.h"
+#include "plugins/rsync/batch.h"
+#include "plugins/rsync/child.h"
+#include "plugins/rsync/outcome.h"
+#include "plugins/rsync/server.h"
+#include "plugins/rsync/staging.h"
+
+namespace viaduct::rsync {
+
+// Of a clock that does not jump: for deadlines.
+int64_t MonotonicNs();
+
+struct ClientOptions {
+  ServerOptions server;
+  size_t max_transfers = 64;  // Begun and not ended; the most of one run as well.
+};
+
+struct ClientStats {
+  uint64_t files = 0;       // Arrived.
+  uint64_t runs = 0;        // Of rsync, with files.
+  uint64_t sent_bytes = 0;  // On the road, of runs that came to their end.
+};
+
+// Thread-safe.
+class Client {
+ public:
+  struct Events {  // On the client's thread; they must not block.
+    std::function<void(bool fsync)> on_ready;
+    // Once, unless Stop came first.
+    std::function<void(const absl::Status& why)> on_ended;
+    std::function<void(uint64_t token, uint64_t moved, uint64_t durable)> on_progress;
+    std::function<void(const FileEnd& end)> on_end;
+  };
+
+  Client(ClientOptions options, Events events);
+  ~Client();  // Stops.
+
+  absl::Status Start();
+  // Ends what is under way as cancelled, rsync with it. Bounded, but for the resolver.
+  void Stop();
+  // Waits until nothing is under way; false: something still was.
+  bool Drain(absl::Duration timeout);
+
+  size_t credit() const;
+  // Ends with one on_end unless it fails: UNAVAILABLE, the server is not reached;
+  // RESOURCE_EXHAUSTED, no credit.
+  absl::Status Begin(FileJob job);
+  void Cancel(uint64_t token);
+  // Ends with one `done` within `limit`. False: one is under way.
+  bool Probe(absl::Duration limit, ProbeFn done);
+  ClientStats stats() const;
+  pid_t running() const { return running_.load(); }  // rsync; 0: none.
+
+ private:
+  void Run();
+  void Turn();
+  void TakeMail();
+  void CancelNow(uint64_t token);
+  void CheckDeadlines(int64_t now_ns);
+  void StartNext(int64_t now_ns);
+  void TakeBatch();
+  bool Takes(const FileJob& job) const;
+  void AddToBatch(FileJob job);
+  void StartRun(RunKind kind, std::string input, int64_t now_ns);
+  void Listen(int64_t now_ns);
+  void TellProgress();
+  void TakeArrived();
+  void EndRun(int wait_status);
+  void OnGreeted(const RunEnd& end);
+  void OnSent(const RunEnd& end);
+  void OnRemoved(const RunEnd& end);
+  void Poll();
+  int WaitMs() const;
+  void AdvanceProbe(int64_t now_ns);
+  void FinishProbe(const absl::Status& status, absl::Duration round_trip = absl::ZeroDuration());
+  void Fail(const absl::Status& why);
+  void Finish();
+  void EndChild();
+  void EndJob(const FileJob& job, FileOutcome outcome, const absl::Status& status,
+              const std::string& digest = "");
+  void Wake() const;
+
+  const ClientOptions options_;
+  const Events events_;
+  int wake_fd_ = -1;
+  std::atomic<bool> stopping_{false};
+  std::atomic<pid_t> running_{0};
+  std::thread thread_;
+
+  mutable absl::Mutex mutex_;
+  bool ready_ ABSL_GUARDED_BY(mutex_) = false;
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;  // Begun and not ended.
+  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
+  std::deque<FileJob> begun_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint64_t> cancelled_ ABSL_GUARDED_BY(mutex_);
+  ProbeFn probe_ ABSL_GUARDED_BY(mutex_);  // null: nobody asks.
+  int64_t probe_deadline_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  ClientStats stats_ ABSL_GUARDED_BY(mutex_);
+
+  // Of the thread alone.
+  absl::Status failed_;
+  std::unique_ptr<Staging> staging_;
+  RunPlan plan_;  // Of child_, and for the next.
+  std::unique_ptr<Child> child_;
+  std::string err_;  // The last of it.
+  Progress progress_;
+  int64_t run_deadline_ns_ = 0;  // 0: none.
+  std::deque<FileJob> waiting_;
+  std::vector<Item> batch_;
+  uint64_t arrived_bytes_ = 0;  // Of the run.
+  std::vector<Item> spoilt_;    // Arrived with a content that is not theirs: to be removed.
+  std::unique_ptr<Banner> banner_;
+  int64_t probe_begun_ns_ = 0;
+};
+
+}  // namespace viaduct::rsync

@@ -1,0 +1,139 @@
+#include "plugins/rsync/staging.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "plugins/common/remote_name.h"
+
+namespace viaduct::rsync {
+namespace {
+
+constexpr mode_t kOwnerOnly = 0600;
+constexpr mode_t kOwnerRuns = 0700;
+
+absl::Status Trouble(const std::string& what, int error) {
+  return absl::UnavailableError(absl::StrCat("staging: ", what, ", ", std::strerror(error)));
+}
+
+// Of this process, as its children reach it.
+std::string PathOfDescriptor(int fd) { return absl::StrCat("/proc/", getpid(), "/fd/", fd); }
+
+absl::Status WriteAll(int fd, std::string_view text, const std::string& what) {
+  while (!text.empty()) {
+    const ssize_t put = write(fd, text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return Trouble(what, errno);
+    text.remove_prefix(static_cast<size_t>(put));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteFile(const std::string& path, std::string_view text, mode_t mode) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+  if (fd < 0) return Trouble(path, errno);
+  const absl::Status status = WriteAll(fd, text, path);
+  close(fd);
+  return status;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Staging>> Staging::Make(const ServerOptions& server) {
+  std::error_code error;
+  std::string folder =
+      std::filesystem::temp_directory_path(error).string() + "/viaduct-rsync-XXXXXX";
+  if (error) return absl::UnavailableError("staging: no temporary folder, " + error.message());
+  if (mkdtemp(folder.data()) == nullptr) return Trouble(folder, errno);
+  std::unique_ptr<Staging> staging(new Staging(folder));
+  const absl::Status status = staging->Fill(server);
+  if (!status.ok()) return status;
+  return staging;
+}
+
+Staging::Staging(std::string folder) : folder_(std::move(folder)) {}
+
+Staging::~Staging() {
+  if (password_fd_ >= 0) close(password_fd_);
+  std::error_code ignored;  // What stays is links.
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+absl::Status Staging::Fill(const ServerOptions& server) {
+  if (folder_.find('\'') != std::string::npos) {
+    return absl::FailedPreconditionError("staging: a temporary folder with a quote in its name");
+  }
+  paths_.staging = folder_ + "/files";
+  paths_.config = folder_ + "/ssh_config";
+  environment_ = {"PATH=/usr/bin:/bin", "LC_ALL=C"};
+  std::error_code error;
+  std::filesystem::create_directories(PathOf(kPartialFolder), error);
+  if (error) return Trouble(paths_.staging, error.value());
+  if (!server.daemon) {
+    const absl::Status status = WriteFile(paths_.config, SshConfigOf(server), kOwnerOnly);
+    if (!status.ok()) return status;
+  }
+  if (server.password.empty()) return absl::OkStatus();
+  // rsync follows no link to what has no name, so here it is a file.
+  if (server.daemon) {
+    paths_.password = folder_ + "/password";
+    return WriteFile(paths_.password, server.password + "\n", kOwnerOnly);
+  }
+  const absl::Status kept = KeepPassword(server.password);
+  if (!kept.ok()) return kept;
+  const std::string ask = folder_ + "/askpass";
+  environment_.push_back("SSH_ASKPASS=" + ask);
+  environment_.push_back("SSH_ASKPASS_REQUIRE=force");
+  environment_.push_back("DISPLAY=:0");  // Older ones of ssh want it, and nothing is shown there.
+  const std::string from = PathOfDescriptor(password_fd_);
+  return WriteFile(ask, absl::StrCat("#!/bin/sh\nexec cat ", from, "\n"), kOwnerRuns);
+}
+
+// In memory: it is on no disk that somebody might find.
+absl::Status Staging::KeepPassword(const std::string& password) {
+  password_fd_ = memfd_create("viaduct-rsync", MFD_CLOEXEC);
+  if (password_fd_ < 0) return Trouble("memfd", errno);
+  fchmod(password_fd_, kOwnerOnly);
+  return WriteAll(password_fd_, password, "memfd");
+}
+
+absl::Status Staging::MakeFolder(const std::string& name) {
+  std::error_code error;
+  std::filesystem::create_directories(PathOf(std::string(FolderOf(name))), error);
+  return error ? Trouble(name, error.value()) : absl::OkStatus();
+}
+
+absl::Status Staging::Link(const std::string& name, int fd) {
+  const absl::Status made = MakeFolder(name);
+  if (!made.ok()) return made;
+  unlink(PathOf(name).c_str());
+  if (symlink(PathOfDescriptor(fd).c_str(), PathOf(name).c_str()) != 0) return Trouble(name, errno);
+  return absl::OkStatus();
+}
+
+bool Staging::Linked(const std::string& name) const {
+  struct stat facts {};
+  return lstat(PathOf(name).c_str(), &facts) == 0;
+}
+
+void Staging::Unlink(const std::string& name) {
+  const std::string path = PathOf(name);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR) return;
+  // Its folders, as far as no other file is in them.
+  std::string_view folder = FolderOf(name);
+  while (!folder.empty() && rmdir(PathOf(std::string(folder)).c_str()) == 0) {
+    folder = FolderOf(folder);
+  }
+}
+
+}  // namespace viaduct::rsync

@@ -1,0 +1,47 @@
+// A folder that looks like the one on the server is to look: links to the files of a batch, below
+// their names there.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "plugins/rsync/server.h"
+
+namespace viaduct::rsync {
+
+// Thread-compatible. Private to the user; gone with the object.
+class Staging {
+ public:
+  // UNAVAILABLE: the machine is in trouble.
+  static absl::StatusOr<std::unique_ptr<Staging>> Make(const ServerOptions& server);
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+  ~Staging();
+
+  const RunPaths& paths() const { return paths_; }
+  // Of the children: a password is in none of it, only where it can be read.
+  const std::vector<std::string>& environment() const { return environment_; }
+
+  // The one that `name` is in: without it the folder would be what is missing.
+  absl::Status MakeFolder(const std::string& name);
+  // `name` leads to the file that is open as `fd` here, whatever becomes of its path.
+  absl::Status Link(const std::string& name, int fd);
+  bool Linked(const std::string& name) const;
+  void Unlink(const std::string& name);
+
+ private:
+  explicit Staging(std::string folder);
+  absl::Status Fill(const ServerOptions& server);
+  absl::Status KeepPassword(const std::string& password);
+  std::string PathOf(const std::string& name) const { return paths_.staging + "/" + name; }
+
+  const std::string folder_;
+  int password_fd_ = -1;
+  RunPaths paths_;
+  std::vector<std::string> environment_;
+};
+
+}  // namespace viaduct::rsync
