@@ -48,6 +48,7 @@ const Application::Impl::Route Application::Impl::kRoutes[] = {
     {{"GET", "/metrics"}, &Impl::GetMetrics, RouteKind::kPlain},
     {{"GET", "/api/openapi.json"}, &Impl::GetOpenApi, RouteKind::kPlain},
     {{"GET", "/images/{path...}"}, &Impl::GetImage, RouteKind::kStore},
+    {{"GET", "/api/images/{path...}"}, &Impl::GetImage, RouteKind::kStore},
 };
 
 std::vector<RoutePattern> Application::Impl::Patterns() {

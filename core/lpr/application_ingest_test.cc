@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
@@ -283,6 +284,51 @@ TEST_F(ApplicationTest, KeepsImagesAsFilesAndServesThem) {
   EXPECT_EQ(Get("/api/records").json()["total_count"], 1);
 }
 
+TEST_F(ApplicationTest, ServesPartsOfAnImage) {
+  Json detection = Detection();
+  detection["annotated_image"] = absl::Base64Escape(TinyJpeg());
+  ASSERT_EQ(Post("/api/detection", detection).status, 200);
+  const std::string url = "/api" + FirstRecord()["annotated_image"].get<std::string>();
+  const auto ask = [&](const Attributes& fields, const std::string& method = "GET") {
+    return Call(application_.get(), method, url, "", fields);
+  };
+  const std::string size = std::to_string(TinyJpeg().size());
+  const Reply whole = ask({});
+  EXPECT_EQ(whole.status, 200);
+  EXPECT_EQ(whole.body, TinyJpeg());
+  EXPECT_EQ(whole.attribute("accept-ranges"), "bytes");
+  const std::string tag = whole.attribute("etag");
+  EXPECT_THAT(tag, testing::MatchesRegex("\"[-0-9a-f]+\""));
+  const Reply part = ask({{"range", "bytes=4-9"}, {"if-range", tag}});
+  EXPECT_EQ(part.status, 206);
+  EXPECT_EQ(part.body, TinyJpeg().substr(4, 6));
+  EXPECT_EQ(part.attribute("content-range"), "bytes 4-9/" + size);
+  EXPECT_EQ(part.attribute("content-type"), "image/jpeg");
+  EXPECT_EQ(part.attribute("etag"), tag);
+  EXPECT_EQ(ask({{"range", "bytes=-2"}}).body, TinyJpeg().substr(TinyJpeg().size() - 2));
+  const Reply beyond = ask({{"range", "bytes=" + size + "-"}});
+  ExpectError(beyond, 416, "range: nothing of it is there");
+  EXPECT_EQ(beyond.attribute("content-range"), "bytes */" + size);
+  // Of another file than it knows the client gets all, of the one that it has nothing.
+  EXPECT_EQ(ask({{"range", "bytes=4-9"}, {"if-range", "\"other\""}}).status, 200);
+  EXPECT_EQ(ask({{"range", "bytes=4-9"}}, "HEAD").status, 200);
+  const Reply known = ask({{"if-none-match", "\"x\", " + tag}, {"range", "bytes=4-9"}});
+  EXPECT_EQ(known.status, 304);
+  EXPECT_EQ(known.body, "");
+}
+
+TEST_F(ApplicationTest, AReplacedImageHasAnotherTag) {
+  Json detection = Detection();
+  detection["annotated_image"] = absl::Base64Escape(TinyJpeg());
+  ASSERT_EQ(Post("/api/detection", detection).status, 200);
+  const std::string url = FirstRecord()["annotated_image"];
+  const std::string tag = Get(url).attribute("etag");
+  const std::string file = folder_.path() + url;
+  std::ofstream(file + ".new") << TinyJpeg();
+  std::filesystem::rename(file + ".new", file);
+  EXPECT_NE(Get(url).attribute("etag"), tag);
+}
+
 TEST_F(ApplicationTest, AnImageThatIsNoneIsNotedAndTheDetectionStored) {
   Json detection = Detection();
   detection["annotated_image"] = "!!!";
@@ -299,7 +345,8 @@ TEST_F(ApplicationTest, ServesNoFileOutsideTheImageFolder) {
   for (const char* path :
        {"/images/../secret.jpg", "/images/%2e%2e/secret.jpg", "/images/a/b/2024/01/15/../x.jpg",
         "/images/a/b/2024/01/15/%2e%2e%2f%2e%2e%2fx.jpg", "/images//etc/passwd", "/images/x",
-        "/images/a/b/2024/01/15/x.txt", "/images/a/b/2024/01/15/x.jpg"}) {
+        "/images/a/b/2024/01/15/x.txt", "/images/a/b/2024/01/15/x.jpg", "/api/images/../secret.jpg",
+        "/api/images/a/b/2024/01/15/%2e%2e%2f%2e%2e%2fx.jpg", "/api/images//secret.jpg"}) {
     const Reply reply = Get(path);
     EXPECT_EQ(reply.status, 404) << path;
     EXPECT_THAT(reply.body, testing::Not(HasSubstr("secret\"}"))) << path;

@@ -1,4 +1,4 @@
-// What dashboards read: statistics, records, cameras, images.
+// What dashboards read: statistics, records, cameras.
 #include <map>
 #include <utility>
 
@@ -194,18 +194,6 @@ void Application::Impl::GetCameras(RoutedRequest request, ReplyFn reply) {
   page->next_cursor.empty() ? json.Null() : json.String(page->next_cursor);
   json.Field("timestamp", parts_.clock->Now()).EndObject();
   reply(JsonReply(200, json.Take()));
-}
-
-void Application::Impl::GetImage(RoutedRequest request, ReplyFn reply) {
-  if (parts_.images == nullptr) return reply(ErrorReply(404, "this node keeps no images"));
-  absl::StatusOr<std::string> bytes = parts_.images->Read(request.parameter);
-  if (!bytes.ok()) return reply(Failed(bytes.status()));
-  CallReply image;
-  image.attributes.emplace_back("content-type", std::string(ImageContentType(request.parameter)));
-  image.attributes.emplace_back("cache-control", "private, max-age=31536000, immutable");
-  image.attributes.emplace_back("x-content-type-options", "nosniff");
-  image.body = std::move(*bytes);
-  reply(std::move(image));
 }
 
 }  // namespace viaduct

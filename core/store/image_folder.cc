@@ -300,7 +300,7 @@ absl::Status ImageFolder::CleanUpEntry(
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> ImageFolder::Read(std::string_view path) const {
+absl::StatusOr<ImageFile> ImageFolder::OpenFile(std::string_view path) const {
   const auto not_found = [path] {
     return absl::NotFoundError(absl::StrCat("images: no such image, \"",
                                             absl::Utf8SafeCHexEscape(AbslView(path.substr(0, 100))),
@@ -312,32 +312,44 @@ absl::StatusOr<std::string> ImageFolder::Read(std::string_view path) const {
   for (const absl::string_view part : parts) {
     if (!IsSafePart(StdView(part))) return not_found();
   }
-  const std::string full = absl::StrCat(options_.root, "/", AbslView(path));
-  const int fd = open(full.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
-    return errno == ENOENT || errno == ELOOP || errno == ENOTDIR ? not_found()
-                                                                 : DiskError("cannot open", full);
+  ImageFile file;
+  file.path = absl::StrCat(options_.root, "/", AbslView(path));
+  file.descriptor = std::make_unique<Descriptor>(
+      open(file.path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (file.descriptor->get() < 0) {
+    return errno == ENOENT || errno == ELOOP || errno == ENOTDIR
+               ? not_found()
+               : DiskError("cannot open", file.path);
   }
-  struct stat info;
-  std::string bytes;
-  absl::Status status;
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) ||
+  struct stat info {};
+  if (fstat(file.descriptor->get(), &info) != 0 || !S_ISREG(info.st_mode) ||
       static_cast<size_t>(info.st_size) > options_.max_image_bytes) {
-    status = not_found();
-  } else {
-    bytes.resize(static_cast<size_t>(info.st_size));
-    size_t at = 0;
-    while (at < bytes.size()) {
-      const ssize_t got = read(fd, bytes.data() + at, bytes.size() - at);
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) break;
-      at += static_cast<size_t>(got);
-    }
-    if (at < bytes.size()) status = DiskError("cannot read", full);
+    return not_found();
   }
-  close(fd);
-  if (!status.ok()) return status;
+  file.size = static_cast<uint64_t>(info.st_size);
+  file.tag = absl::StrCat(absl::Hex(info.st_ino), "-", absl::Hex(info.st_mtim.tv_sec), "-",
+                          absl::Hex(info.st_mtim.tv_nsec), "-", absl::Hex(file.size));
+  return file;
+}
+
+absl::StatusOr<std::string> ImageFolder::ReadPart(const ImageFile& file, uint64_t from,
+                                                  uint64_t size) {
+  std::string bytes(size, '\0');
+  size_t at = 0;
+  while (at < bytes.size()) {
+    const ssize_t got = pread(file.descriptor->get(), bytes.data() + at, bytes.size() - at,
+                              static_cast<off_t>(from + at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return DiskError("cannot read", file.path);
+    if (got == 0) return absl::UnavailableError(absl::StrCat("images: cut short, ", file.path));
+    at += static_cast<size_t>(got);
+  }
   return bytes;
+}
+
+absl::StatusOr<std::string> ImageFolder::Read(std::string_view path) const {
+  VD_ASSIGN_OR_RETURN(const ImageFile file, OpenFile(path));
+  return ReadPart(file, 0, file.size);
 }
 
 }  // namespace viaduct

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/descriptor.h"
 #include "core/observe/log.h"
 #include "core/store/image_data.h"
 #include "core/store/message_key.h"
@@ -41,6 +43,14 @@ struct ImagePaths {
   std::vector<std::string> plates;  // As many as were given.
 };
 
+// One that is open for reading. Its octets stay what they are: a file is replaced, never changed.
+struct ImageFile {
+  std::string path;  // Of the disk.
+  std::unique_ptr<Descriptor> descriptor;
+  uint64_t size = 0;
+  std::string tag;  // Another file under the same name has another one.
+};
+
 // Thread-safe: different detections may be written at the same time, one detection by one caller.
 class ImageFolder {
  public:
@@ -62,8 +72,12 @@ class ImageFolder {
   // the detection's row exists.
   absl::Status CleanUp(const std::function<absl::StatusOr<bool>(const MessageKey&)>& committed);
 
-  // The bytes of one file. `path` is below the root, as Write gave it. NOT_FOUND for everything
-  // that is not a plain image file inside the root, whatever it is.
+  // `path` is below the root, as Write gave it. NOT_FOUND for everything that is not a plain image
+  // file inside the root, whatever it is.
+  absl::StatusOr<ImageFile> OpenFile(std::string_view path) const;
+  // `size` bytes from `from`, which the file has.
+  static absl::StatusOr<std::string> ReadPart(const ImageFile& file, uint64_t from, uint64_t size);
+  // All of one file.
   absl::StatusOr<std::string> Read(std::string_view path) const;
 
   const ImageFolderOptions& options() const { return options_; }

@@ -106,7 +106,7 @@ struct Reply {
 };
 
 inline Reply Call(CallHandler* handler, const std::string& method, const std::string& target,
-                  const std::string& body = "") {
+                  const std::string& body = "", const Attributes& attributes = {}) {
   CallRequest request;
   request.protocol = "http";
   request.method = method;
@@ -115,6 +115,7 @@ inline Reply Call(CallHandler* handler, const std::string& method, const std::st
   if (mark != std::string::npos) request.query = target.substr(mark + 1);
   request.body = body;
   request.attributes = {{"host", "gate.example:8000"}};
+  request.attributes.insert(request.attributes.end(), attributes.begin(), attributes.end());
   request.peer.address = "127.0.0.1:50000";
   absl::Notification done;
   Reply out;
