@@ -127,6 +127,13 @@ def images_are_urls(t, at):
     path = f"/api/records?camera_id={at.camera}-I"
     url = at.get(path)["records"][0]["annotated_image"]
     expect(url.startswith("/images/") and at.ask("GET", url).body == picture, f"image: {url}")
+    whole = at.ask("GET", "/api" + url)
+    part = at.ask("GET", url, status=206, headers={"Range": "bytes=5-104", "If-Range": whole.headers["etag"]})
+    expect(part.body == picture[5:105] and part.headers["content-range"] == f"bytes 5-104/{len(picture)}",
+           f"range: {part.headers}")
+    at.ask("GET", url, status=416, headers={"Range": f"bytes={len(picture)}-"})
+    known = at.ask("GET", url, status=304, headers={"If-None-Match": whole.headers["etag"]})
+    expect(known.body in (b"", ""), "304 has no body")
     inline = at.get(path + "&images=inline")["records"][0]["annotated_image"]
     expect(base64.b64decode(inline.split(",", 1)[1]) == picture, "images=inline")
 
