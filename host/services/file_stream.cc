@@ -89,14 +89,10 @@ void FileStream::OnDone() {
 }
 
 void FileStream::OnReadDone(bool ok) {
-  if (!ok) {
-    Finish(FileError(Malformed("the stream has ended without `end`"), kMethod));
-    return;
-  }
-  const bool queued = transfers_->uploads()->Submit([self = shared_from_this()] {
-    const absl::Status taken = self->Take();
+  const bool queued = transfers_->uploads()->Submit([self = shared_from_this(), ok] {
+    const absl::Status taken = ok ? self->Take() : Malformed("the stream has ended without `end`");
     if (!taken.ok()) {
-      self->upload_.reset();
+      self->upload_.reset();  // Before the answer: the sender may begin the same file anew at once.
       self->Finish(FileError(taken, kMethod));
     } else if (self->piece_.has_end()) {
       self->End();

@@ -5,13 +5,16 @@ standard library only.
 import collections
 import contextlib
 import ctypes
+import fcntl
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -47,11 +50,29 @@ def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+# Below what the machine gives to connections that go out (32768 and up): the port of a node that is
+# down stays free for it.
+PORTS = range(16384, 32768)
+_held_ports = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port on which nobody listens, and which no other trial is given while this one runs."""
+    folder = os.path.join(tempfile.gettempdir(), f"viaduct-test-ports-{os.getuid()}")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    for port in random.sample(PORTS, len(PORTS)):
+        held = open(os.path.join(folder, str(port)), "w")  # noqa: SIM115: as long as the process.
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        _held_ports.append(held)
+        return port
+    raise CannotRun("no free port")
 
 
 def wait_for(check, seconds, what, interval=0.01):

@@ -205,8 +205,9 @@ class RealServer {
         << subsystem_ << "\n"
         << more_;
   }
-  // What sshd wants below /run, and users, without touching those of the machine. root's shell reads
-  // nothing when it starts: what one of the machine reads may speak, wait, or be killed half-way.
+  // What sshd wants below /run, and users, without touching those of the machine. root's shell
+  // reads nothing when it starts: what one of the machine reads may speak, wait, or be killed
+  // half-way.
   void EnterOwnMounts() const {
     if (unshare(CLONE_NEWNS) != 0) return;
     mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
