@@ -282,7 +282,10 @@ void Transfers::Upload::Finish(uint64_t size, const std::string& sha256, AnswerF
   if (size != 0) request_.size = size;
   if (!sha256.empty()) request_.sha256 = sha256;
   const absl::Status form = CheckDigest(&request_.sha256);
-  if (!form.ok()) return answer(form);
+  if (!form.ok()) {
+    file_.reset();  // Before the answer, as always: its name is free again.
+    return answer(form);
+  }
   FileDigest digest;
   if (repeated_) {
     digest = file_->Digest();
@@ -290,7 +293,10 @@ void Transfers::Upload::Finish(uint64_t size, const std::string& sha256, AnswerF
     file_.reset();
   } else {
     const absl::StatusOr<FileDigest> finished = file_->Finish();
-    if (!finished.ok()) return answer(finished.status());
+    if (!finished.ok()) {
+      file_.reset();
+      return answer(finished.status());
+    }
     digest = *finished;
   }
   transfer_.size = digest.size;
