@@ -143,11 +143,12 @@ class FolderRoad final : public TransferRoad {
     const std::string part = final_name.string() + ".part";
     const int64_t cut = cut_at.exchange(-1);
     std::string text = ReadText(work.job.local_path);
-    std::ofstream out(part,
-                      std::ios::binary | (work.job.offset > 0 ? std::ios::in | std::ios::out
-                                                              : std::ios::out | std::ios::trunc));
-    out.seekp(static_cast<std::streamoff>(work.job.offset));
-    for (uint64_t at = work.job.offset; at < text.size(); at += kBlock) {
+    // A part that is gone or shorter (an attempt was confirmed, and nobody heard it) goes on there.
+    const uint64_t begin = std::min<uint64_t>(work.job.offset, ReadText(part).size());
+    std::ofstream out(part, std::ios::binary | (begin > 0 ? std::ios::in | std::ios::out
+                                                          : std::ios::out | std::ios::trunc));
+    out.seekp(static_cast<std::streamoff>(begin));
+    for (uint64_t at = begin; at < text.size(); at += kBlock) {
       if (!WaitWhileHeld(work.ticket)) {
         return Ended(Outcome::kCancelled, absl::CancelledError("cancelled"), at);
       }

@@ -392,11 +392,13 @@ TEST_F(TransfersTest, SendsTheFilesOfAWatchFolder) {
   watch.settle = absl::Milliseconds(20);
   options_.watch = {watch};
   Open();
-  WriteText(folder_.File("watched/-rf *"), "strange name");
   WriteText(folder_.File("watched/new\nline"), "hostile");
-  WriteText(folder_.File("in/moved"), "moved in");
   ASSERT_EQ(symlink("/etc/passwd", folder_.File("watched/link").c_str()), 0);
-  ASSERT_EQ(rename(folder_.File("in/moved").c_str(), folder_.File("watched/moved").c_str()), 0);
+  for (const char* name : {"moved", "-rf *"}) {  // Whole at once, however slow this test is.
+    WriteText(folder_.File("in/") + name, "moved in");
+    const std::string to = folder_.File("watched/") + name;
+    ASSERT_EQ(rename((folder_.File("in/") + name).c_str(), to.c_str()), 0);
+  }
   ASSERT_TRUE(Eventually([&] { return transfers_->Totals().done == 3; }));
   for (const char* name : {"before", "-rf *", "moved"}) {
     ASSERT_TRUE(Eventually([&] { return !disk::FileExists(folder_.File("watched/") + name); }));
