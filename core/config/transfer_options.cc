@@ -89,6 +89,8 @@ TransferOptionsConfig ReadTransferOptions(const NodeConfig& config) {
     options.roots.push_back(root.get<std::string>());
   }
   options.announce = section.value("announce", true);
+  options.images = section.value("images", "inline");
+  options.images_from = BytesIn(section, "images_from");
   ReadBounds(section, &options);
   ReadSchedule(section.value("schedule", json::object()), &options);
   ReadPatience(section, &options);

@@ -31,6 +31,8 @@ struct TransferOptionsConfig {
   bool server_confirms = false;
   absl::Duration confirm_timeout;
   bool announce = true;
+  std::string images;  // "inline", "file" or "auto".
+  uint64_t images_from = 0;
   uint32_t parallel_files = 0;
   uint64_t parallel_bytes = 0;
   uint64_t large_from = 0;

@@ -37,6 +37,8 @@ TEST_F(TransferOptionsTest, HasSensibleDefaults) {
   EXPECT_EQ(options.bytes_per_second, 0u);
   EXPECT_FALSE(options.server_confirms);
   EXPECT_TRUE(options.announce);
+  EXPECT_EQ(options.images, "inline");
+  EXPECT_EQ(options.images_from, 8u << 10);
   EXPECT_EQ(options.keep, absl::ZeroDuration());
   EXPECT_EQ(options.history, 10'000u);
   EXPECT_EQ(options.retry.max_delay, absl::Minutes(5));
@@ -50,6 +52,8 @@ transfers:
   roots: [/srv/pictures]
   confirm: server
   bandwidth: 1MiB
+  images: auto
+  images_from: 64KiB
   schedule: {windows: [{from: "22:30", to: "06:05"}], min_quality: fair, unmetered_only: true}
   retention: {keep: 7d}
   watch: [{path: drop, priority: high, after: delete, settle: 2s}]
@@ -57,6 +61,8 @@ transfers:
   EXPECT_EQ(options.roots, std::vector<std::string>{"/srv/pictures"});
   EXPECT_TRUE(options.server_confirms);
   EXPECT_EQ(options.bytes_per_second, 1u << 20);
+  EXPECT_EQ(options.images, "auto");
+  EXPECT_EQ(options.images_from, 64u << 10);
   ASSERT_EQ(options.windows.size(), 1u);
   EXPECT_EQ(options.windows[0], std::make_pair(22 * 60 + 30, 6 * 60 + 5));
   EXPECT_EQ(options.min_quality, "fair");
@@ -73,7 +79,8 @@ TEST_F(TransferOptionsTest, RefusesWhatMakesNoSense) {
   for (const char* bad : {"transfers: {roots: [relative]}",
                           "transfers: {schedule: {windows: [{from: \"25:00\", to: \"06:00\"}]}}",
                           "transfers: {parallel: {files: 0}}", "transfers: {confirm: nobody}",
-                          "transfers: {watch: [{settle: 1s}]}"}) {
+                          "transfers: {watch: [{settle: 1s}]}", "transfers: {images: never}",
+                          "transfers: {images_from: 0}"}) {
     EXPECT_FALSE(Validate(bad).ok()) << bad;
   }
 }

@@ -340,6 +340,29 @@ TEST_F(ApplicationTest, AnImageThatIsNoneIsNotedAndTheDetectionStored) {
             "annotated_image: not base64; cropped_plates/0: neither a whole JPEG nor PNG nor WebP");
 }
 
+TEST_F(ApplicationTest, ShowsImagesThatAreNotThereYetAsPending) {
+  Json detection = Detection();
+  detection["annotated_image"] = absl::Base64Escape(TinyJpeg());
+  detection["cropped_plates"] = Json::array({nullptr});
+  const Json plate = {{"kind", "plate"}, {"index", 0},     {"name", "CAM001/p.jpg"},
+                      {"size", 9},       {"sha256", "ab"}, {"transfer_id", "t"}};
+  Json vehicle = plate;
+  vehicle["kind"] = "image";
+  vehicle["status"] = "of the sender";
+  detection["image_files"] = Json::array({vehicle, plate, 7, {{"kind", "plate"}, {"index", -1}}});
+  ASSERT_EQ(Post("/api/detection", detection).status, 200);
+  const Json files = FirstRecord()["image_files"];
+  ASSERT_THAT(files, SizeIs(3));
+  EXPECT_EQ(files[0]["status"], "stored");  // It came in the message, too.
+  EXPECT_EQ(files[1]["status"], "pending");
+  EXPECT_EQ(files[1]["sha256"], "ab");
+  EXPECT_EQ(files[2]["status"], "pending");
+  detection["image_files"] = "what is no list";
+  detection["timestamp"] = "2024-01-15T10:31:00Z";
+  ASSERT_EQ(Post("/api/detection", detection).status, 200);
+  EXPECT_FALSE(FirstRecord().contains("image_files"));
+}
+
 TEST_F(ApplicationTest, ServesNoFileOutsideTheImageFolder) {
   std::ofstream(folder_.path() + "/secret.jpg") << "secret";
   for (const char* path :

@@ -3,16 +3,19 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/lpr/payload_images.h"
 #include "core/message/json_scanner.h"
 
 namespace viaduct {
 namespace {
 
 constexpr int kDefaultRecords = 20;
+constexpr size_t kMaxShownImageFiles = 1 + kMaxImagesPerDetection;
 constexpr absl::Duration kOnlineWindow = absl::Minutes(5);
 
 // The members of a stored payload that a record shows as the device sent them.
@@ -83,6 +86,37 @@ void WritePlates(const std::vector<PlateRead>& plates, ImageWriter* images, Json
   json->EndArray();
 }
 
+bool IsStored(const DetectionRecord& record, std::string_view kind, size_t index) {
+  if (kind == kVehicleImageKind) return !record.image_path.empty();
+  return index < record.plate_images.size() && !record.plate_images[index].empty();
+}
+
+// The images that were announced as files, and whether they are there.
+void WriteImageFiles(const DetectionRecord& record, std::string_view files, JsonWriter* json) {
+  std::vector<JsonElement> elements;
+  if (!JsonScanner(files, {}).ScanArray(kMaxShownImageFiles, &elements).ok()) return;
+  json->Key(kImageFilesKey).BeginArray();
+  for (const JsonElement& element : elements) {
+    if (element.value.type != JsonType::kObject) continue;
+    std::string kind;
+    int64_t index = 0;
+    json->BeginObject();
+    for (const JsonMember& member : element.members) {
+      if (member.key == "status") continue;
+      if (member.key == "kind" && member.value.type == JsonType::kString) {
+        kind = DecodeJsonString(member.value.text);
+      }
+      if (member.key == "index" && !absl::SimpleAtoi(AbslView(member.value.text), &index)) {
+        index = -1;
+      }
+      json->Key(member.key).Raw(member.value.text);
+    }
+    const bool stored = index >= 0 && IsStored(record, kind, static_cast<size_t>(index));
+    json->Field("status", stored ? "stored" : "pending").EndObject();
+  }
+  json->EndArray();
+}
+
 void WriteRecord(const DetectionRow& row, bool with_payload, ImageWriter* images,
                  JsonWriter* json) {
   const DetectionRecord& r = row.record;
@@ -106,6 +140,7 @@ void WriteRecord(const DetectionRow& row, bool with_payload, ImageWriter* images
   for (const std::string& path : r.plate_images) images->Write(path, json);
   json->EndArray();
   WritePlates(r.plates, images, json);
+  WriteImageFiles(r, payload.Json(kImageFilesKey, ""), json);
   if (!r.note.empty()) json->Field("note", std::string_view(r.note));
   if (with_payload) json->Key("payload").Stored(r.payload_json);
   json->EndObject();

@@ -354,6 +354,16 @@ size_t TransferEngine::active() const {
   return active_.size();
 }
 
+bool TransferEngine::AnyRoadReady() const {
+  std::vector<RoadEntry> roads;
+  {
+    absl::MutexLock lock(&mutex_);
+    roads = roads_;
+  }
+  return std::any_of(roads.begin(), roads.end(),
+                     [](const RoadEntry& entry) { return entry.road->ready(); });
+}
+
 TransferTotals TransferEngine::totals() const {
   absl::MutexLock lock(&mutex_);
   return totals_;

@@ -93,6 +93,7 @@ class TransferEngine {
   // With how far it is, where it is under way.
   Transfer WithProgress(Transfer transfer) const;
   size_t active() const;
+  bool AnyRoadReady() const;
   TransferTotals totals() const;
 
  private:

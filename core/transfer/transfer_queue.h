@@ -2,6 +2,7 @@
 // that waits into one transaction, as the spool does for messages. See docs/TRANSFERS.md.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -44,6 +45,10 @@ struct TransferCounts {
   bool failed = false;  // Damaged again and again; refuses everything.
   uint64_t commits = 0;
   uint64_t damages = 0;  // Since it was opened.
+
+  bool any() const {
+    return std::any_of(files.begin(), files.end(), [](uint64_t count) { return count > 0; });
+  }
 };
 
 // Everything that is set must match.

@@ -114,7 +114,7 @@ absl::Status Node::BuildApplication() {
   const NodeConfig& config = foundation_->config;
   std::vector<Sink*> sinks;
   if (store_sink_ != nullptr) sinks.push_back(store_sink_.get());
-  if (uplink_sink_ != nullptr) sinks.push_back(uplink_sink_.get());
+  if (image_file_sink_ != nullptr) sinks.push_back(image_file_sink_.get());
   if (sinks.empty()) return absl::InvalidArgumentError("node.sinks: none is configured");
   Sink* sink = sinks.front();
   if (sinks.size() > 1) {
@@ -282,9 +282,9 @@ absl::Status Node::StartControl() {
   const ControlOptions& control = foundation_->config.control;
   hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
   BuildConfigControl();
-  monitor_ = std::make_unique<NodeMonitor>(
-      NodeMonitor::Deps{&timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(),
-                        instances_.get(), dispatcher_.get(), transfers_.get()});
+  monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
+      &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
+      dispatcher_.get(), transfers_.get(), image_file_sink_.get()});
   BuildAlerts();
   BuildServices();
   GrpcServer::Options options;
@@ -482,6 +482,7 @@ size_t Node::Stop(absl::Duration limit) {
   dispatcher_.reset();
   instances_.reset();
   network_.reset();  // Probes have ended with their instances.
+  image_file_sink_.reset();
   if (spool_ != nullptr) spool_->Close();
   transfers_.reset();  // Every road and the spool have said what they had to say.
   // The sink waits until the store has answered it; the application writes its last log rows.

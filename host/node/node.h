@@ -17,6 +17,7 @@
 #include "core/lpr/fan_out_sink.h"
 #include "core/lpr/fleet.h"
 #include "core/lpr/fleet_calls.h"
+#include "core/lpr/image_file_sink.h"
 #include "core/lpr/store_sink.h"
 #include "core/lpr/uplink_sink.h"
 #include "core/observe/health_tree.h"
@@ -131,6 +132,7 @@ class Node {
   std::unique_ptr<Store> store_;
   std::unique_ptr<StoreWatch> others_;  // Tells application_ and feed_ of other nodes' messages.
   std::unique_ptr<UplinkSink> uplink_sink_;
+  std::unique_ptr<ImageFileSink> image_file_sink_;  // Before it; null as the spool.
   std::unique_ptr<StoreSink> store_sink_;
   std::unique_ptr<FanOutSink> fan_out_;
   std::unique_ptr<MessageFeed> feed_;

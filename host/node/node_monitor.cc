@@ -137,7 +137,8 @@ void NodeMonitor::AddTransferMetrics() {
       add("viaduct_transfers_confirmed_total", "Files confirmed."),
       add("viaduct_transfers_failed_total", "Files given up."),
       add("viaduct_transfers_attempts_failed_total", "Attempts that failed."),
-      add("viaduct_transfers_sent_bytes_total", "Bytes that passed, repeated too.")};
+      add("viaduct_transfers_sent_bytes_total", "Bytes that passed, repeated too."),
+      add("viaduct_transfers_images_total", "Images of detections that became files.")};
 }
 
 void NodeMonitor::LookAtTransfers() {
@@ -155,8 +156,10 @@ void NodeMonitor::LookAtTransfers() {
   deps_.metrics->Set(transfer_held_, static_cast<double>(counts.held_bytes));
   const TransferTotals now = deps_.transfers->Totals();
   const TransferTotals seen = std::exchange(transfers_seen_, now);
+  const uint64_t images = deps_.image_files->files();
   const uint64_t grown[] = {now.done - seen.done, now.failed - seen.failed,
-                            now.attempts - seen.attempts, now.bytes - seen.bytes};
+                            now.attempts - seen.attempts, now.bytes - seen.bytes,
+                            images - std::exchange(image_files_seen_, images)};
   for (size_t i = 0; i < transfer_totals_.size(); ++i) {
     deps_.metrics->Increase(transfer_totals_[i], static_cast<double>(grown[i]));
   }

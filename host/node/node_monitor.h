@@ -12,6 +12,7 @@
 #include "core/base/executor.h"
 #include "core/base/executor_timer_queue.h"
 #include "core/gateway/dispatcher.h"
+#include "core/lpr/image_file_sink.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
@@ -35,8 +36,9 @@ class NodeMonitor {
     Spool* spool = nullptr;  // May be null.
     Store* store = nullptr;  // May be null.
     Instances* instances = nullptr;
-    Dispatcher* dispatcher = nullptr;  // May be null.
-    Transfers* transfers = nullptr;    // May be null.
+    Dispatcher* dispatcher = nullptr;            // May be null.
+    Transfers* transfers = nullptr;              // May be null.
+    const ImageFileSink* image_files = nullptr;  // Null as the transfers.
   };
 
   explicit NodeMonitor(Deps deps);
@@ -70,8 +72,9 @@ class NodeMonitor {
   std::array<MetricNumber, kTransferStates> transfer_files_{};
   MetricNumber transfer_bytes_ = 0;
   MetricNumber transfer_held_ = 0;
-  std::array<MetricNumber, 4> transfer_totals_{};
+  std::array<MetricNumber, 5> transfer_totals_{};
   TransferTotals transfers_seen_;
+  uint64_t image_files_seen_ = 0;
   MetricNumber store_queued_ = 0;
   MetricNumber store_bytes_ = 0;
   MetricNumber store_up_ = 0;

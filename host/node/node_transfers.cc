@@ -26,6 +26,20 @@ absl::Status Node::OpenTransfers() {
     };
   }
   VD_ASSIGN_OR_RETURN(transfers_, Transfers::Open(MakeTransfersOptions(config), std::move(deps)));
+  ImageFileSink::Deps images;
+  images.transfers = transfers_.get();
+  images.next = uplink_sink_.get();
+  images.log = foundation_->log.get();
+  images.network = [this] {
+    const TransferCounts counts = transfers_->Counts();
+    ImageNetwork network;
+    network.quality = network_view_->Best().quality;
+    network.file_road = transfers_->engine()->AnyRoadReady();
+    network.full = counts.full || counts.disk_full || counts.failed;
+    return network;
+  };
+  image_file_sink_ =
+      std::make_unique<ImageFileSink>(MakeImageFileOptions(config), std::move(images));
   return absl::OkStatus();
 }
 

@@ -95,6 +95,16 @@ bool ServerConfirmsFiles(const NodeConfig& config) {
 
 bool AnnouncesFiles(const NodeConfig& config) { return ReadTransferOptions(config).announce; }
 
+ImageFileOptions MakeImageFileOptions(const NodeConfig& node) {
+  const TransferOptionsConfig config = ReadTransferOptions(node);
+  ImageFileOptions options;
+  if (config.images == "file") options.route = ImageRoute::kFile;
+  if (config.images == "auto") options.route = ImageRoute::kAuto;
+  options.from_bytes = config.images_from;
+  if (node.limits.max_message_bytes > 0) options.max_message_bytes = node.limits.max_message_bytes;
+  return options;
+}
+
 std::vector<RoadEntry> FileRoadsOf(const Instances& instances,
                                    const std::vector<Roads::Configured>& configured) {
   std::vector<RoadEntry> roads;
@@ -119,28 +129,36 @@ std::string AnnouncementJson(const Transfer& transfer) {
 }
 
 RoadQuality NetworkView::Of(const std::string& road) {
-  const int64_t now = clock_->MonotonicNanos();
-  bool look = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    look = looked_ns_ == 0 || now - looked_ns_ >= absl::ToInt64Nanoseconds(kFresh);
-    if (look) looked_ns_ = now;
-  }
-  if (look) {
-    std::map<std::string, RoadQuality> links;
-    RoadQuality best;
-    for (const LinkStats& link : dispatcher_->Stats()) {
-      const RoadQuality quality{link.reading.quality, link.reading.score};
-      links[link.name] = quality;
-      if (link.ready && quality.quality >= best.quality) best = quality;
-    }
-    absl::MutexLock lock(&mutex_);
-    links_ = std::move(links);
-    best_ = best;
-  }
+  Look();
   absl::MutexLock lock(&mutex_);
   const auto found = links_.find(road);
   return found == links_.end() ? best_ : found->second;
+}
+
+RoadQuality NetworkView::Best() {
+  Look();
+  absl::MutexLock lock(&mutex_);
+  return best_;
+}
+
+void NetworkView::Look() {
+  const int64_t now = clock_->MonotonicNanos();
+  {
+    absl::MutexLock lock(&mutex_);
+    const bool fresh = looked_ns_ != 0 && now - looked_ns_ < absl::ToInt64Nanoseconds(kFresh);
+    if (fresh) return;
+    looked_ns_ = now;
+  }
+  std::map<std::string, RoadQuality> links;
+  RoadQuality best;
+  for (const LinkStats& link : dispatcher_->Stats()) {
+    const RoadQuality quality{link.reading.quality, link.reading.score};
+    links[link.name] = quality;
+    if (link.ready && quality.quality >= best.quality) best = quality;
+  }
+  absl::MutexLock lock(&mutex_);
+  links_ = std::move(links);
+  best_ = best;
 }
 
 }  // namespace viaduct

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/config/node_config.h"
 #include "core/gateway/dispatcher.h"
+#include "core/lpr/image_file_sink.h"
 #include "core/plugin/instances.h"
 #include "core/transfer/transfers.h"
 #include "host/node/roads.h"
@@ -21,6 +22,7 @@ TransfersOptions MakeTransfersOptions(const NodeConfig& config);
 // True: the server, not the road, says when a file has arrived.
 bool ServerConfirmsFiles(const NodeConfig& config);
 bool AnnouncesFiles(const NodeConfig& config);
+ImageFileOptions MakeImageFileOptions(const NodeConfig& config);
 
 // The roads of all instances that offer viaduct.file/1, in the order of `configured`.
 std::vector<RoadEntry> FileRoadsOf(const Instances& instances,
@@ -40,8 +42,12 @@ class NetworkView {
   // Of the link of that name; else of the best link that is ready: the roads of files share its
   // network.
   RoadQuality Of(const std::string& road);
+  // Of the best link that is ready.
+  RoadQuality Best();
 
  private:
+  void Look();
+
   Dispatcher* const dispatcher_;
   const Clock* const clock_;
   absl::Mutex mutex_;
