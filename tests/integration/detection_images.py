@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Images of detections over an emulated network: in their messages while it is good, as files by sftp
+to a real sshd while it is poor, and in their messages again. The edge is killed meanwhile, and the
+camera sends again what got no OK: every detection is stored once, every image of it is there with all
+its octets, and nothing else is.
+"""
+
+import base64
+import hashlib
+import http.client
+import os
+import random
+import threading
+import time
+import urllib.parse
+import uuid
+
+import common_path  # noqa: F401
+from emulated_network import URBAN, EmulatedNetwork, become_root, road
+from harness import Failure, main, wait_for
+from ssh_server import SshServer
+
+POOR = road(500)
+PATIENCE_S = 90
+DETECTIONS = 12  # Of each kind of network.
+ANSWER_S = 5
+SIZES = {"annotated_image": 60_000, "cropped_plates": 12_000}
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+class Site:
+    def __init__(self, t):
+        self.t = t
+        self.network = EmulatedNetwork(t, {"road": URBAN})
+        self.sshd = SshServer(t, address=self.network.far_address("road"),
+                              inside=self.network.far.inside)
+        self.server = self.network.server()
+        self.edge = self.network.edge(self.server)
+        self.edge.config["transfers"] = {
+            "images": "auto", "retry": {"initial_delay": "50ms", "max_delay": "500ms"}}
+        self.edge.config["gateway"]["probe"] = {"interval": "1s", "timeout": "5s"}
+        self.edge.config["instances"].append(
+            {"name": "files", "plugin": "sftp", "config": self.sshd.client_config()})
+        self.edge.write_config()
+        self.sent = {}  # message_id -> [octets of the vehicle, octets of the plate]
+        self.pictures = {name: self.read(t.picture(name[:3].upper(), size, 640, 360))
+                         for name, size in SIZES.items()}
+
+    @staticmethod
+    def read(path):
+        with open(path, "rb") as f:
+            return f.read()
+
+    def start(self):
+        self.sshd.start()
+        self.server.start()
+        self.edge.start()
+
+    def by_file(self):
+        """The node says in its log when it changes its mind; a new life begins without one."""
+        by_file = False
+        with open(self.edge.log_path, errors="replace") as f:
+            for line in f:
+                if "after_ms" in line or "in their messages again" in line:
+                    by_file = False
+                elif "as files from now on" in line:
+                    by_file = True
+        return by_file
+
+    def make(self):
+        """Every picture is another one: octets behind its end are no part of the picture."""
+        message_id = str(uuid.uuid4())
+        images = [self.pictures[name] + message_id.encode() for name in SIZES]
+        self.sent[message_id] = images
+        text = [base64.b64encode(image).decode() for image in images]
+        return {"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1",
+                "timestamp": "2024-01-15T10:30:00.000Z", "message_id": message_id,
+                "annotated_image": text[0], "cropped_plates": [text[1]]}
+
+    def hand(self, detection):
+        """Until the edge has said OK, over its deaths."""
+        while True:
+            if not self.edge.alive():
+                self.edge.wait_exit(PATIENCE_S)
+                self.edge.start()
+            try:
+                reply = self.edge.post("/api/detection", detection, timeout=ANSWER_S)
+                if reply.status == 200:
+                    return
+            except (OSError, http.client.HTTPException):
+                pass
+            time.sleep(0.02)  # It is about to die, or to be there.
+
+    def files(self):
+        found = {}
+        for folder, _, names in os.walk(self.sshd.incoming):
+            for name in names:
+                found[name] = self.read(os.path.join(folder, name))
+        return found
+
+    def unfinished(self):
+        info = self.edge.ctl("transfers", "info")["transfers"]
+        return sum(int(info.get(state, 0)) for state in ("queued", "active", "failed"))
+
+    def records(self):
+        query = urllib.parse.urlencode({"limit": 1000})
+        return self.server.get(f"/api/records?{query}", timeout=30).json()["records"]
+
+
+def until(site, wanted, what):
+    """Detections go on until the node has noticed what the network is like."""
+    def noticed():
+        site.hand(site.make())
+        return site.by_file() == wanted
+    wait_for(noticed, PATIENCE_S, what, interval=0.3)
+
+
+def good_network(site):
+    for _ in range(DETECTIONS):
+        site.hand(site.make())
+    expect(not site.by_file(), "files on a good network")
+    expect(not site.files(), f"files on a good network: {list(site.files())}")
+
+
+def poor_network(site):
+    site.network.set(POOR, "road")
+    until(site, True, "the edge to notice that the network is poor")
+    rng = random.Random(site.t.seed)
+    for number in range(DETECTIONS):
+        if number % 4 != 1:
+            site.hand(site.make())
+            continue
+        until(site, True, "the edge to notice the poor network in a new life")
+        # While the edge takes the detection, or just behind.
+        killer = threading.Timer(rng.uniform(0, 0.06), site.edge.process.kill)
+        killer.start()
+        site.hand(site.make())
+        killer.join()
+    site.hand(site.make())
+    expect(site.edge.exits[-9] >= DETECTIONS // 4, f"killed: {site.edge.exits}")
+
+
+def good_again(site):
+    until(site, True, "the edge to notice after its last death that the network is poor")
+    site.network.set(URBAN, "road")
+    until(site, False, "the edge to notice that the network is good again")
+    before = len(site.edge.ctl("transfers", "list", "-n", "1000").get("transfers", []))
+    for _ in range(DETECTIONS):
+        site.hand(site.make())
+    after = len(site.edge.ctl("transfers", "list", "-n", "1000").get("transfers", []))
+    expect(before == after, "files on a network that is good again")
+
+
+def image_of(site, url, files, entry):
+    """The octets of an image, wherever it came; None: nowhere."""
+    if url:
+        reply = site.server.get(url, timeout=30)
+        return reply.body if reply.status == 200 else None
+    return files.pop(os.path.basename(entry["name"]), None) if entry else None
+
+
+def judge(site):
+    wait_for(lambda: site.server.total_detections() >= len(site.sent), PATIENCE_S,
+             f"{len(site.sent)} detections on the server", interval=0.2)
+    wait_for(lambda: site.unfinished() == 0 and site.edge.spool_messages() == 0, PATIENCE_S,
+             "every file and message to arrive", interval=0.2)
+    records, files = site.records(), site.files()
+    expect(len(records) == len(site.sent) == site.server.total_detections(),
+           f"{len(site.sent)} sent, {len(records)} stored")
+    by_file, ways = len(files), set()
+    for record in records:
+        images = site.sent[record["message_id"]]
+        named = {(e["kind"], e["index"]): e for e in record.get("image_files") or []}
+        plates = record["cropped_plates"] or [None]
+        for place, (url, key) in enumerate(((record["annotated_image"], ("image", 0)),
+                                            (plates[0], ("plate", 0)))):
+            octets = image_of(site, url, files, named.get(key))
+            expect(octets == images[place], f"{record['message_id']}: {key}: {url}, "
+                   f"{named.get(key)}, {octets and hashlib.sha256(octets).hexdigest()}")
+            ways.add("inline" if url else "file")
+    expect(not files, f"files of no detection, or twice: {sorted(files)}")
+    expect(ways == {"inline", "file"}, f"only {ways}")
+    site.t.figure(detections=len(records), images_by_file=by_file,
+                  killed=site.edge.exits[-9])
+
+
+def run(t):
+    site = Site(t)
+    site.start()
+    good_network(site)
+    poor_network(site)
+    good_again(site)
+    judge(site)
+    for node in (site.edge, site.server):
+        expect(node.stop() == 0, f"{node.name} did not end in good order\n{node.tail()}")
+
+
+if __name__ == "__main__":
+    become_root()
+    main(run, limit=280)
