@@ -19,6 +19,7 @@
 #include "core/lpr/replies.h"
 #include "core/lpr/router.h"
 #include "core/lpr/sessions.h"
+#include "core/lpr/thumbnail.h"
 #include "core/message/envelope_batch.h"
 
 namespace viaduct {
@@ -177,7 +178,8 @@ struct Application::Impl {
   void GetStatistics(RoutedRequest request, ReplyFn reply);
   void GetRecords(RoutedRequest request, ReplyFn reply);
   void GetCameras(RoutedRequest request, ReplyFn reply);
-  void GetImage(RoutedRequest request, ReplyFn reply);
+  void GetImage(RoutedRequest request, ReplyFn reply);  // image_routes.cc
+  absl::StatusOr<std::shared_ptr<const std::string>> Thumbnail(const ImageFile& file, int width);
   std::string_view ShownStatus(const DeviceRow& device) const;
 
   // event_routes.cc
@@ -221,6 +223,7 @@ struct Application::Impl {
   const ApplicationParts parts_;
   const Router router_;
   CommunicationMeter meter_;
+  ThumbnailCache thumbnails_;
   Sessions sessions_;
   absl::Mutex presence_mutex_;  // Orders what the store is told of a camera.
   absl::Mutex silence_mutex_;

@@ -11,7 +11,9 @@
 #include "absl/synchronization/notification.h"
 #include "core/lpr/json_writer.h"
 #include "core/lpr/testing/application_fixture.h"
+#include "core/lpr/testing/jpeg_picture.h"
 #include "core/lpr/testing/wrapped_store.h"
+#include "core/lpr/thumbnail.h"
 
 namespace viaduct {
 namespace {
@@ -194,6 +196,57 @@ TEST(JsonWriterTest, WhatIsDamagedInTheStoreIsNull) {
   EXPECT_EQ(written(R"({"a":[1,"\u00e9"]})"), R"({"payload":{"a":[1,"\u00e9"]}})");
   for (const char* damaged : {"", "{", "{\"a\":\"\xac\"}", "{\"a\":1]", "{\"a\":1}}"}) {
     EXPECT_EQ(written(damaged), R"({"payload":null})") << damaged;
+  }
+}
+
+TEST_F(ApplicationTest, MakesThumbnailsOnDemand) {
+  Json detection = Detection();
+  const std::string picture = JpegPicture(640, 360);
+  detection["annotated_image"] = absl::Base64Escape(picture);
+  ASSERT_EQ(Post("/api/detection", detection).status, 200);
+  const std::string url = FirstRecord()["annotated_image"];
+  const Reply whole = Get(url);
+  const Reply small = Get(url + "?width=100");
+  ASSERT_EQ(small.status, 200) << small.body;
+  EXPECT_EQ(small.attribute("content-type"), "image/jpeg");
+  EXPECT_LT(small.body.size(), picture.size());
+  const auto expected = MakeThumbnail(picture, 160, ThumbnailLimits());
+  EXPECT_EQ(small.body, *expected);
+  const std::string tag = small.attribute("etag");
+  EXPECT_THAT(tag, testing::EndsWith("-w160\""));
+  EXPECT_EQ(Get("/api" + url + "?width=160").body, small.body);
+  const auto ask = [&](const Attributes& fields) {
+    return Call(application_.get(), "GET", url + "?width=160", "", fields);
+  };
+  EXPECT_EQ(ask({{"if-none-match", tag}}).status, 304);
+  EXPECT_EQ(ask({{"if-none-match", whole.attribute("etag")}}).status, 200);
+  const Reply part = ask({{"range", "bytes=2-9"}, {"if-range", tag}});
+  EXPECT_EQ(part.status, 206);
+  EXPECT_EQ(part.body, small.body.substr(2, 8));
+  EXPECT_EQ(part.attribute("content-range"), absl::StrCat("bytes 2-9/", small.body.size()));
+  // Never larger than it is.
+  const Reply large = Get(url + "?width=1000");
+  EXPECT_EQ(large.body, picture);
+  EXPECT_EQ(large.attribute("etag"), whole.attribute("etag"));
+  for (const char* bad : {"0", "-1", "wide", "100000000000"}) {
+    ExpectError(Get(url + "?width=" + bad), 400, "width: ");
+  }
+}
+
+TEST_F(ApplicationTest, SaysWhyAThumbnailCannotBeMade) {
+  const std::string picture = JpegPicture(640, 360);
+  const std::pair<std::string, const char*> pictures[] = {
+      {WithJpegSize(picture, 65'000, 65'000), "image: too large, 65000 x 65000 pixels"},
+      {picture.substr(0, picture.size() * 3 / 4) + "\xff\xd9", "it is cut short"}};
+  int minute = 30;
+  for (const auto& [hostile, why] : pictures) {
+    Json detection = Detection();
+    detection["timestamp"] = absl::StrCat("2024-01-15T11:", minute++, ":00Z");
+    detection["annotated_image"] = absl::Base64Escape(hostile);
+    ASSERT_EQ(Post("/api/detection", detection).status, 200);
+    const std::string url = FirstRecord()["annotated_image"];
+    ExpectError(Get(url + "?width=80"), 422, why);
+    EXPECT_EQ(Get(url).body, hostile);
   }
 }
 
