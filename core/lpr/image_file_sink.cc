@@ -152,12 +152,11 @@ void ImageFileSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
     if (envelope.data_type != DataType::kDetection) continue;
     if (envelope.payload_json.size() >= options_.from_bytes) bytes += envelope.payload_json.size();
   }
-  const bool by_file = bytes > 0 && Choose();
+  if (bytes == 0) return deps_.next->Accept(std::move(batch), std::move(done));
+  const bool by_file = Choose();
   // What has files already is looked for where there are any.
   const bool look = options_.route == ImageRoute::kAuto && deps_.transfers->Counts().any();
-  if (bytes == 0 || (!by_file && !look)) {
-    return deps_.next->Accept(std::move(batch), std::move(done));
-  }
+  if (!by_file && !look) return deps_.next->Accept(std::move(batch), std::move(done));
   auto work = std::make_shared<Batch>();
   work->by_file = by_file;
   work->arrivals = std::move(batch);
