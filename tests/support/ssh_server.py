@@ -55,9 +55,13 @@ class SshServer:
         run = [SSHD, "-D", "-f", self.path("sshd.conf"), "-E", self.path("log")]
         if os.geteuid() != 0:
             return run
-        # Its folder below /run, without touching that of the machine.
+        # Its folder below /run, without touching that of the machine; and for root a shell that
+        # reads nothing when it starts.
+        with open("/etc/passwd") as users, open(self.path("passwd"), "w") as f:
+            f.write("root:x:0:0:root:/:/bin/sh\n" + users.read())
         return ["unshare", "-m", "sh", "-c",
-                'mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec "$@"', "sh", *run]
+                'mount -t tmpfs tmpfs /run && mkdir /run/sshd && mount --bind "$0" /etc/passwd && '
+                'exec "$@"', self.path("passwd"), *run]
 
     def start(self):
         if self.inside:
@@ -81,6 +85,12 @@ class SshServer:
     def client_config(self, **changes):
         """Of an instance that sends to it."""
         return {"host": self.address, "port": self.port, "username": self.user,
+                "key_file": self.path("user"), "known_hosts": self.path("known_hosts"),
+                "remote_path": self.incoming, **changes}
+
+    def rsync_config(self, **changes):
+        """The same of an instance of the rsync plugin."""
+        return {"remote_host": self.address, "port": self.port, "remote_user": self.user,
                 "key_file": self.path("user"), "known_hosts": self.path("known_hosts"),
                 "remote_path": self.incoming, **changes}
 

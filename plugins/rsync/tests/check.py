@@ -27,9 +27,7 @@ def run(t):
     server = SshServer(t).start()
     path = os.path.join(t.folder, "rsync.json")
     with open(path, "w") as f:
-        json.dump({"remote_host": server.address, "port": server.port,
-                   "remote_user": server.user, "key_file": server.path("user"),
-                   "known_hosts": server.path("known_hosts"), "remote_path": server.incoming}, f)
+        json.dump(server.rsync_config(), f)
     done = subprocess.run([t.build.program("viaduct-check"), "--config", path,
                            os.path.join(t.build.plugins, "rsync.so")],
                           capture_output=True, text=True, check=False)

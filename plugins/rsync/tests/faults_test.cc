@@ -222,7 +222,7 @@ class OwnWorldTest : public ::testing::Test {
 };
 
 TEST_F(OwnWorldTest, ADiskThatIsFull) {
-  RealServer server("", World(2));
+  RealServer server("", "internal-sftp", World(2));
   Road road(server.Options());
   ASSERT_TRUE(road.Ready()) << road.ended();
   WriteFile(local_ / "a", Content(4'000'000, 1));
@@ -235,7 +235,7 @@ TEST_F(OwnWorldTest, ADiskThatIsFull) {
 }
 
 TEST_F(OwnWorldTest, PasswordsAndRights) {
-  RealServer server("", World(0));
+  RealServer server("", "internal-sftp", World(0));
   ASSERT_EQ(chown(server.incoming().c_str(), kCam, kCam), 0);
   ClientOptions options = server.Options();
   options.server.user = "cam001";

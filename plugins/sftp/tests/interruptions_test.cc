@@ -6,10 +6,9 @@
 #include <random>
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "plugins/sftp/tests/real_server.h"
-#include "tests/support/relay.h"
+#include "tests/support/relay_in_front.h"
 
 namespace viaduct::sftp {
 namespace {
@@ -17,47 +16,6 @@ namespace {
 using ::testing::UnorderedElementsAreArray;
 
 constexpr size_t kWindow = 1u << 20;
-
-// The relay of the fault tests, on a thread.
-class RelayInFront {
- public:
-  explicit RelayInFront(int target) : relay_(OptionsFor(target)) {
-    EXPECT_TRUE(relay_.Listen().ok());
-    EXPECT_EQ(pipe(commands_), 0);
-    EXPECT_EQ(pipe(answers_), 0);
-    thread_ = std::thread([this] { relay_.Run(commands_[0], answers_[1]); });
-  }
-  ~RelayInFront() {
-    Say("quit");
-    thread_.join();
-    for (const int fd : {commands_[0], commands_[1], answers_[0], answers_[1]}) close(fd);
-  }
-  int port() const { return relay_.port(); }
-  void Say(const std::string& command) {
-    const std::string line = command + "\n";
-    ASSERT_EQ(write(commands_[1], line.data(), line.size()), static_cast<ssize_t>(line.size()));
-    if (command == "quit") return;
-    std::string answer;
-    char c = 0;
-    while (read(answers_[0], &c, 1) == 1 && c != '\n') answer += c;
-    EXPECT_TRUE(absl::StartsWith(answer, "ok")) << command << ": " << answer;
-  }
-
- private:
-  static support::RelayOptions OptionsFor(int target) {
-    support::RelayOptions options;
-    options.target_port = static_cast<uint16_t>(target);
-    return options;
-  }
-  support::Relay relay_;
-  int commands_[2] = {-1, -1};
-  int answers_[2] = {-1, -1};
-  std::thread thread_;
-};
-
-size_t Rounds(size_t count, size_t when_long) {
-  return std::getenv("VIADUCT_TEST_LONG") == nullptr ? count : when_long;
-}
 
 class InterruptionsTest : public ::testing::Test {
  protected:
@@ -141,14 +99,12 @@ class InterruptionsTest : public ::testing::Test {
 
 TEST_F(InterruptionsTest, CutAtAnyOctet) {
   std::mt19937 random(20261126);
-  RelayInFront relay(server_.port());
+  support::RelayInFront relay(server_.port());
   ClientOptions options = server_.Options();
   options.transport.port = relay.port();
   options.transport.host_key.known_hosts = server_.folder() / "relay_hosts";
   options.window_bytes = kWindow;
-  WriteFile(
-      server_.folder() / "relay_hosts",
-      absl::StrCat("[127.0.0.1]:", relay.port(), " ", ReadFile(server_.folder() / "host.pub")));
+  server_.TrustHostKey("relay_hosts", relay.port());
   size_t cuts = 0;
   while (cuts < Rounds(60, 200)) {
     MakePieces(&random);
