@@ -52,10 +52,16 @@ absl::Status CheckItem(const Item& item, const std::atomic<bool>& stop) {
   return *digest == item.digest ? absl::OkStatus() : Changed(item.job);
 }
 
-std::string ListOf(const std::vector<Item>& items) {
+std::vector<std::string> NamesOf(const std::vector<Item>& items) {
+  std::vector<std::string> names;
+  names.reserve(items.size());
+  for (const Item& item : items) names.push_back(item.job.remote_name);
+  return names;
+}
+
+std::string ListOf(const std::vector<std::string>& names) {
   std::string out;
-  for (const Item& item : items) {
-    const std::string& name = item.job.remote_name;
+  for (const std::string& name : names) {
     // Lines that begin so are comments, else.
     if (name[0] == '#' || name[0] == ';') out += "./";
     out += name;

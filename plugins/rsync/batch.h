@@ -29,7 +29,8 @@ absl::StatusOr<Item> OpenItem(const FileJob& job, const std::atomic<bool>& stop)
 // ABORTED: it is no longer what it was. Reads all of it.
 absl::Status CheckItem(const Item& item, const std::atomic<bool>& stop);
 
-// Names, as rsync reads them from its standard input.
-std::string ListOf(const std::vector<Item>& items);
+std::vector<std::string> NamesOf(const std::vector<Item>& items);
+// As rsync reads them from its standard input.
+std::string ListOf(const std::vector<std::string>& names);
 
 }  // namespace viaduct::rsync

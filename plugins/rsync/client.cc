@@ -15,14 +15,7 @@ namespace viaduct::rsync {
 namespace {
 
 constexpr int kIdleWaitMs = 500;  // Clocks are looked at so often at least.
-constexpr int kRunWaitMs = 50;    // Links too, while rsync runs.
-constexpr int kReapWaitMs = 2;    // It has said all, and is about to end.
-constexpr size_t kMaxErrBytes = 16 << 10;
-
-std::string WithNul(std::string text) {
-  text += '\0';
-  return text;
-}
+constexpr int kGatherWaitMs = 1;
 
 }  // namespace
 
@@ -124,7 +117,7 @@ void Client::Run() {
   absl::StatusOr<std::unique_ptr<Staging>> staging = Staging::Make(options_.server);
   if (staging.ok()) {
     staging_ = *std::move(staging);
-    StartRun(RunKind::kGreet, WithNul(absl::StrCat(kPartialFolder, "/")), MonotonicNs());
+    Greet();
   } else {
     Fail(staging.status());
   }
@@ -150,6 +143,7 @@ void Client::TakeMail() {
   std::vector<uint64_t> cancelled;
   {
     absl::MutexLock lock(&mutex_);
+    if (waiting_.empty() && !begun_.empty()) gather_until_ns_ = MonotonicNs() + kGatherNs;
     for (FileJob& job : begun_) waiting_.push_back(std::move(job));
     begun_.clear();
     cancelled.swap(cancelled_);
@@ -204,190 +198,6 @@ void Client::CheckDeadlines(int64_t now_ns) {
       absl::StrCat("server: ", options_.server.host, ", does not answer in time")));
 }
 
-void Client::StartNext(int64_t now_ns) {
-  if (!spoilt_.empty()) {
-    for (const Item& item : spoilt_) Fail(staging_->MakeFolder(item.job.remote_name));
-    if (failed_.ok()) StartRun(RunKind::kRemove, ListOf(spoilt_), now_ns);
-    return;
-  }
-  TakeBatch();
-  if (batch_.empty() || stopping_.load()) return;
-  plan_.max_bytes_per_second = batch_.front().job.max_bytes_per_second;
-  {
-    absl::MutexLock lock(&mutex_);
-    ++stats_.runs;
-  }
-  StartRun(RunKind::kSend, ListOf(batch_), now_ns);
-}
-
-// Of one limit, and no name is there twice.
-bool Client::Takes(const FileJob& job) const {
-  return std::all_of(batch_.begin(), batch_.end(), [&](const Item& item) {
-    return item.job.max_bytes_per_second == job.max_bytes_per_second &&
-           item.job.remote_name != job.remote_name;
-  });
-}
-
-void Client::TakeBatch() {
-  std::deque<FileJob> still;
-  for (FileJob& job : std::exchange(waiting_, {})) {
-    if (stopping_.load() || !Takes(job)) {
-      still.push_back(std::move(job));
-    } else {
-      AddToBatch(std::move(job));
-    }
-  }
-  waiting_ = std::move(still);
-}
-
-void Client::AddToBatch(FileJob job) {
-  absl::StatusOr<Item> item = OpenItem(job, stopping_);
-  if (!item.ok()) {
-    const absl::Status& why = item.status();
-    if (absl::IsCancelled(why)) return EndJob(job, FileOutcome::kCancelled, why);
-    const bool again = absl::IsUnavailable(why);
-    return EndJob(job, again ? FileOutcome::kRetry : FileOutcome::kReject, why);
-  }
-  const absl::Status linked = staging_->Link(job.remote_name, item->file.fd());
-  if (!linked.ok()) return EndJob(job, FileOutcome::kRetry, linked);
-  batch_.push_back(*std::move(item));
-}
-
-void Client::StartRun(RunKind kind, std::string input, int64_t now_ns) {
-  plan_.kind = kind;
-  err_.clear();
-  progress_ = Progress();
-  const ServerOptions& server = options_.server;
-  run_deadline_ns_ =
-      kind == RunKind::kSend
-          ? 0
-          : now_ns + absl::ToInt64Nanoseconds(server.connect_timeout + server.answer_timeout);
-  absl::StatusOr<std::unique_ptr<Child>> child = Child::Start(
-      ArgumentsOf(server, staging_->paths(), plan_), staging_->environment(), std::move(input));
-  if (!child.ok()) return Fail(child.status());
-  child_ = *std::move(child);
-  running_.store(child_->pid());
-}
-
-void Client::Listen(int64_t now_ns) {
-  std::string out;
-  child_->Move(&out, &err_);
-  if (err_.size() > kMaxErrBytes) err_.erase(0, err_.size() - kMaxErrBytes);
-  progress_.Feed(out);
-  child_->Advance(now_ns);
-  if (plan_.kind == RunKind::kSend) {
-    if (!out.empty()) TellProgress();
-    TakeArrived();
-  }
-  int status = 0;
-  if (child_->Ended(&status)) EndRun(status);
-}
-
-// rsync counts all files together and sends them in the order of their names.
-void Client::TellProgress() {
-  std::vector<Item*> in_order;
-  for (Item& item : batch_) in_order.push_back(&item);
-  std::sort(in_order.begin(), in_order.end(),
-            [](const Item* a, const Item* b) { return a->job.remote_name < b->job.remote_name; });
-  uint64_t left = progress_.moved() - std::min(progress_.moved(), arrived_bytes_);
-  for (Item* item : in_order) {
-    const uint64_t moved = std::min(left, item->job.size);
-    left -= moved;
-    if (moved <= item->told) continue;
-    item->told = moved;
-    events_.on_progress(item->job.token, moved, 0);
-  }
-}
-
-// A link is gone: the server has the file under its name, and synced.
-void Client::TakeArrived() {
-  for (size_t i = 0; i < batch_.size();) {
-    Item& item = batch_[i];
-    if (staging_->Linked(item.job.remote_name)) {
-      ++i;
-      continue;
-    }
-    arrived_bytes_ += item.job.size;
-    const absl::Status same = CheckItem(item, stopping_);
-    if (same.ok()) {
-      EndJob(item.job, FileOutcome::kDurable, same, item.digest);
-    } else if (absl::IsCancelled(same) || absl::IsUnavailable(same)) {
-      EndJob(item.job, FileOutcome::kRetry, same);
-    } else {
-      item.changed = same;
-      spoilt_.push_back(std::move(item));
-    }
-    batch_.erase(batch_.begin() + static_cast<std::ptrdiff_t>(i));
-  }
-}
-
-void Client::EndRun(int wait_status) {
-  const bool by_us = child_->terminated();
-  child_.reset();
-  running_.store(0);
-  RunEnd end;
-  end.status = absl::CancelledError("rsync: it was ended for another file");
-  if (!by_us) end = ReadRunEnd(wait_status, err_);
-  switch (plan_.kind) {
-    case RunKind::kGreet:
-      return OnGreeted(end);
-    case RunKind::kSend:
-      return OnSent(end);
-    case RunKind::kRemove:
-      return OnRemoved(end);
-  }
-}
-
-void Client::OnGreeted(const RunEnd& end) {
-  if (end.no_fsync && plan_.fsync) {
-    plan_.fsync = false;
-    return StartRun(RunKind::kGreet, WithNul(absl::StrCat(kPartialFolder, "/")), MonotonicNs());
-  }
-  if (!end.status.ok()) {
-    const bool denied = absl::IsPermissionDenied(end.status);
-    return Fail(denied ? absl::FailedPreconditionError(end.status.message()) : end.status);
-  }
-  {
-    absl::MutexLock lock(&mutex_);
-    ready_ = true;
-  }
-  events_.on_ready(plan_.fsync);
-}
-
-void Client::OnSent(const RunEnd& end) {
-  {
-    absl::MutexLock lock(&mutex_);
-    stats_.sent_bytes += progress_.sent();
-  }
-  arrived_bytes_ = 0;
-  if (end.session) return Fail(end.status);
-  const bool cut = absl::IsCancelled(end.status);
-  const absl::Status why =
-      end.status.ok() ? absl::UnavailableError("rsync: left it out") : end.status;
-  for (Item& item : std::exchange(batch_, {})) {
-    staging_->Unlink(item.job.remote_name);
-    const absl::Status same = CheckItem(item, stopping_);
-    if (absl::IsAborted(same)) {
-      item.changed = same;
-      spoilt_.push_back(std::move(item));
-    } else if (cut && same.ok()) {
-      waiting_.push_front(std::move(item.job));
-    } else {
-      EndJob(item.job, FileOutcome::kRetry, same.ok() ? why : same);
-    }
-  }
-}
-
-void Client::OnRemoved(const RunEnd& end) {
-  if (end.session) return Fail(end.status);
-  for (const Item& item : std::exchange(spoilt_, {})) {
-    // As long as it may be there, the job is not over.
-    const bool gone = end.status.ok();
-    EndJob(item.job, gone ? FileOutcome::kReject : FileOutcome::kRetry,
-           gone ? item.changed : end.status);
-  }
-}
-
 void Client::AdvanceProbe(int64_t now_ns) {
   int64_t deadline = 0;
   {
@@ -419,7 +229,8 @@ void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) 
 }
 
 int Client::WaitMs() const {
-  if (child_ == nullptr) return waiting_.empty() && spoilt_.empty() ? kIdleWaitMs : 0;
+  if (child_ == nullptr && !spoilt_.empty()) return 0;
+  if (child_ == nullptr) return waiting_.empty() ? kIdleWaitMs : kGatherWaitMs;
   const bool quiet = child_->out() < 0 && child_->err() < 0;
   return quiet ? kReapWaitMs : kRunWaitMs;
 }
@@ -438,23 +249,6 @@ void Client::Poll() {
   uint64_t times = 0;
   // Non-blocking: nothing to read means that somebody was quicker.
   if (read(wake_fd_, &times, sizeof(times)) < 0) times = 0;
-}
-
-// With its connection; what the server has of a file stays there, to be gone on with.
-void Client::EndChild() {
-  if (child_ == nullptr) return;
-  int status = 0;
-  child_->Terminate(MonotonicNs());
-  while (!child_->Ended(&status)) {
-    std::string ignored;
-    child_->Move(&ignored, &ignored);
-    child_->Advance(MonotonicNs());
-    pollfd watched[2] = {{child_->out(), POLLIN, 0}, {child_->err(), POLLIN, 0}};
-    const bool quiet = child_->out() < 0 && child_->err() < 0;
-    poll(watched, 2, quiet ? kReapWaitMs : kRunWaitMs);
-  }
-  child_.reset();
-  running_.store(0);
 }
 
 void Client::Finish() {

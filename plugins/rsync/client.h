@@ -49,6 +49,12 @@ struct ClientStats {
 // Thread-safe.
 class Client {
  public:
+  // Of a file that is larger, what a broken attempt sends twice at most: what was in flight. Below
+  // it a server process that is killed may lose all of the file.
+  static constexpr uint64_t kWindowBytes = 16u << 20;
+  // For so long the first file waits for those that come with it: each run has a connection.
+  static constexpr int64_t kGatherNs = 5'000'000;
+
   struct Events {  // On the client's thread; they must not block.
     std::function<void(bool fsync)> on_ready;
     // Once, unless Stop came first.
@@ -77,12 +83,19 @@ class Client {
   pid_t running() const { return running_.load(); }  // rsync; 0: none.
 
  private:
+  static constexpr int kRunWaitMs = 50;  // While rsync runs links are looked at so often at least.
+  static constexpr int kReapWaitMs = 2;  // It has said all, and is about to end.
+
   void Run();
   void Turn();
   void TakeMail();
   void CancelNow(uint64_t token);
   void CheckDeadlines(int64_t now_ns);
+  void Greet();
   void StartNext(int64_t now_ns);
+  void StartSend(int64_t now_ns);
+  void StartRemove(int64_t now_ns);
+  void MakeSeeds();
   void TakeBatch();
   bool Takes(const FileJob& job) const;
   void AddToBatch(FileJob job);
@@ -92,6 +105,7 @@ class Client {
   void TakeArrived();
   void EndRun(int wait_status);
   void OnGreeted(const RunEnd& end);
+  void OnSeeded(const RunEnd& end);
   void OnSent(const RunEnd& end);
   void OnRemoved(const RunEnd& end);
   void Poll();
@@ -132,9 +146,11 @@ class Client {
   Progress progress_;
   int64_t run_deadline_ns_ = 0;  // 0: none.
   std::deque<FileJob> waiting_;
+  int64_t gather_until_ns_ = 0;
   std::vector<Item> batch_;
-  uint64_t arrived_bytes_ = 0;  // Of the run.
-  std::vector<Item> spoilt_;    // Arrived with a content that is not theirs: to be removed.
+  std::vector<std::string> seeds_;  // Names of parts, on their way to the server.
+  uint64_t arrived_bytes_ = 0;      // Of the run.
+  std::vector<Item> spoilt_;        // Arrived with a content that is not theirs: to be removed.
   std::unique_ptr<Banner> banner_;
   int64_t probe_begun_ns_ = 0;
 };

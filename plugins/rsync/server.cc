@@ -49,15 +49,16 @@ void AddConnection(const ServerOptions& server, const RunPaths& paths,
   if (!paths.password.empty()) out->push_back("--password-file=" + paths.password);
 }
 
-void AddForFiles(const ServerOptions& server, const RunPlan& plan, std::vector<std::string>* out) {
-  const std::string folder = kPartialFolder;
-  // A link of the staging folder goes when the server has the file under its name.
-  for (const char* always : {"--times", "--copy-links", "--no-implied-dirs", "--ignore-times",
+void AddForFiles(const ServerOptions& server, const RunPaths& paths, const RunPlan& plan,
+                 std::vector<std::string>* out) {
+  // A link of the staging folder goes when the server has the file under its name. What it had
+  // before an attempt broke is looked for by content: nothing is sent again then.
+  for (const char* always : {"--times", "--copy-links", "--no-implied-dirs", "--checksum",
                              "--no-whole-file", "--remove-source-files", "--partial"}) {
     out->push_back(always);
   }
-  out->push_back("--partial-dir=" + folder);
-  out->push_back("--temp-dir=" + folder);
+  out->push_back(absl::StrCat("--partial-dir=", kPartialFolder));
+  out->push_back("--temp-dir=" + paths.own);
   out->push_back("--info=progress2,stats2");
   if (plan.fsync) out->push_back("--fsync");
   // The last one counts.
@@ -79,10 +80,16 @@ std::vector<std::string> ArgumentsOf(const ServerOptions& server, const RunPaths
   switch (plan.kind) {
     case RunKind::kGreet:
       out.push_back("--dirs");
+      out.push_back("--delete");
       if (plan.fsync) out.push_back("--fsync");
       break;
+    case RunKind::kSeed:
+      for (const char* one : {"--no-implied-dirs", "--ignore-existing", "--inplace"}) {
+        out.push_back(one);
+      }
+      break;
     case RunKind::kSend:
-      AddForFiles(server, plan, &out);
+      AddForFiles(server, paths, plan, &out);
       break;
     case RunKind::kRemove:
       out.push_back("--no-implied-dirs");

@@ -11,7 +11,8 @@ namespace viaduct::rsync {
 
 inline constexpr char kRsyncProgram[] = "/usr/bin/rsync";
 inline constexpr char kSshProgram[] = "/usr/bin/ssh";
-// In each folder what a broken transfer has left, at the top what is just being received.
+// In each folder what a broken transfer has left, in a folder of it at the top what is just being
+// received.
 inline constexpr char kPartialFolder[] = ".viaduct-partial";
 
 struct ServerOptions {
@@ -33,8 +34,9 @@ struct ServerOptions {
 
 // What one run of rsync is for.
 enum class RunKind : uint8_t {
-  kGreet,   // Is the server there, does it take us? Makes remote_path and kPartialFolder.
-  kSend,    // The files of a batch.
+  kGreet,  // Is the server there, does it take us? Makes remote_path and RunPaths::own, empties it.
+  kSeed,   // Empty parts of large files, into which their content then goes.
+  kSend,   // The files of a batch.
   kRemove,  // Names of which the local folder has none.
 };
 
@@ -49,6 +51,7 @@ struct RunPaths {
   std::string staging;   // The folder with the links.
   std::string config;    // Of ssh.
   std::string password;  // A file with it, "": there is none.
+  std::string own;       // Below remote_path: what the server is just receiving from us.
 };
 
 // argv of rsync; names come over standard input, separated by NUL.

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -15,10 +14,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "plugins/common/remote_name.h"
+#include "plugins/rsync/own_folder.h"
 
 namespace viaduct::rsync {
 namespace {
 
+constexpr char kPrefix[] = "viaduct-rsync-";
 constexpr mode_t kOwnerOnly = 0600;
 constexpr mode_t kOwnerRuns = 0700;
 
@@ -51,33 +52,33 @@ absl::Status WriteFile(const std::string& path, std::string_view text, mode_t mo
 
 absl::StatusOr<std::unique_ptr<Staging>> Staging::Make(const ServerOptions& server) {
   std::error_code error;
-  std::string folder =
-      std::filesystem::temp_directory_path(error).string() + "/viaduct-rsync-XXXXXX";
+  const std::string base = std::filesystem::temp_directory_path(error).string();
   if (error) return absl::UnavailableError("staging: no temporary folder, " + error.message());
-  if (mkdtemp(folder.data()) == nullptr) return Trouble(folder, errno);
-  std::unique_ptr<Staging> staging(new Staging(folder));
+  absl::StatusOr<std::unique_ptr<PrivateFolder>> folder = PrivateFolder::Make(base, kPrefix);
+  if (!folder.ok()) return folder.status();
+  std::unique_ptr<Staging> staging(new Staging(*std::move(folder)));
   const absl::Status status = staging->Fill(server);
   if (!status.ok()) return status;
   return staging;
 }
 
-Staging::Staging(std::string folder) : folder_(std::move(folder)) {}
+Staging::Staging(std::unique_ptr<PrivateFolder> folder) : folder_(std::move(folder)) {}
 
 Staging::~Staging() {
   if (password_fd_ >= 0) close(password_fd_);
-  std::error_code ignored;  // What stays is links.
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 absl::Status Staging::Fill(const ServerOptions& server) {
-  if (folder_.find('\'') != std::string::npos) {
+  const std::string& folder = folder_->path();
+  if (folder.find('\'') != std::string::npos) {
     return absl::FailedPreconditionError("staging: a temporary folder with a quote in its name");
   }
-  paths_.staging = folder_ + "/files";
-  paths_.config = folder_ + "/ssh_config";
+  paths_.staging = folder + "/files";
+  paths_.config = folder + "/ssh_config";
+  paths_.own = OwnFolder(server);
   environment_ = {"PATH=/usr/bin:/bin", "LC_ALL=C"};
   std::error_code error;
-  std::filesystem::create_directories(PathOf(kPartialFolder), error);
+  std::filesystem::create_directories(PathOf(paths_.own), error);
   if (error) return Trouble(paths_.staging, error.value());
   if (!server.daemon) {
     const absl::Status status = WriteFile(paths_.config, SshConfigOf(server), kOwnerOnly);
@@ -86,12 +87,12 @@ absl::Status Staging::Fill(const ServerOptions& server) {
   if (server.password.empty()) return absl::OkStatus();
   // rsync follows no link to what has no name, so here it is a file.
   if (server.daemon) {
-    paths_.password = folder_ + "/password";
+    paths_.password = folder + "/password";
     return WriteFile(paths_.password, server.password + "\n", kOwnerOnly);
   }
   const absl::Status kept = KeepPassword(server.password);
   if (!kept.ok()) return kept;
-  const std::string ask = folder_ + "/askpass";
+  const std::string ask = folder + "/askpass";
   environment_.push_back("SSH_ASKPASS=" + ask);
   environment_.push_back("SSH_ASKPASS_REQUIRE=force");
   environment_.push_back("DISPLAY=:0");  // Older ones of ssh want it, and nothing is shown there.
@@ -119,6 +120,13 @@ absl::Status Staging::Link(const std::string& name, int fd) {
   unlink(PathOf(name).c_str());
   if (symlink(PathOfDescriptor(fd).c_str(), PathOf(name).c_str()) != 0) return Trouble(name, errno);
   return absl::OkStatus();
+}
+
+absl::Status Staging::Seed(const std::string& name) {
+  const absl::Status made = MakeFolder(name);
+  if (!made.ok()) return made;
+  unlink(PathOf(name).c_str());
+  return WriteFile(PathOf(name), "", kOwnerOnly);
 }
 
 bool Staging::Linked(const std::string& name) const {

@@ -8,11 +8,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "plugins/rsync/private_folder.h"
 #include "plugins/rsync/server.h"
 
 namespace viaduct::rsync {
 
-// Thread-compatible. Private to the user; gone with the object.
+// Thread-compatible. Private to the process; gone with the object, or with the next one that is
+// made where the process was killed.
 class Staging {
  public:
   // UNAVAILABLE: the machine is in trouble.
@@ -29,16 +31,18 @@ class Staging {
   absl::Status MakeFolder(const std::string& name);
   // `name` leads to the file that is open as `fd` here, whatever becomes of its path.
   absl::Status Link(const std::string& name, int fd);
+  // An empty file at `name`.
+  absl::Status Seed(const std::string& name);
   bool Linked(const std::string& name) const;
   void Unlink(const std::string& name);
 
  private:
-  explicit Staging(std::string folder);
+  explicit Staging(std::unique_ptr<PrivateFolder> folder);
   absl::Status Fill(const ServerOptions& server);
   absl::Status KeepPassword(const std::string& password);
   std::string PathOf(const std::string& name) const { return paths_.staging + "/" + name; }
 
-  const std::string folder_;
+  const std::unique_ptr<PrivateFolder> folder_;
   int password_fd_ = -1;
   RunPaths paths_;
   std::vector<std::string> environment_;
