@@ -49,9 +49,9 @@ struct ClientStats {
 // Thread-safe.
 class Client {
  public:
-  // Of a file that is larger, what a broken attempt sends twice at most: what was in flight. Below
-  // it a server process that is killed may lose all of the file.
-  static constexpr uint64_t kWindowBytes = 16u << 20;
+  // Of a larger file a broken attempt sends again only what was in flight. A smaller one may be
+  // sent again as a whole: when the server's end of it is killed, or slower than the next attempt.
+  static constexpr uint64_t kWindowBytes = 8u << 20;
   // For so long the first file waits for those that come with it: each run has a connection.
   static constexpr int64_t kGatherNs = 5'000'000;
 

@@ -117,7 +117,7 @@ class InterruptionsTest : public ::testing::Test {
         relay->Say("pass");
         if (done) break;
         if (cuts > 0) --cuts;
-        allowed += kInFlightBytes + kTalkBytes;
+        allowed += Client::kWindowBytes + kInFlightBytes + kTalkBytes;
       }
       EXPECT_LE(Up(relay) - before, allowed) << total;
       ExpectAllArrived(incoming);
