@@ -48,29 +48,44 @@ void ReadWhere(OptionMembers* config, ServerOptions* options) {
   }
 }
 
+void CheckForSsh(OptionMembers* config, ServerOptions* options) {
+  std::string policy = options->fingerprints.empty() ? "strict" : "pinned";
+  config->Read("host_key_policy", &policy);
+  options->accept_new = policy == "accept_new";
+  if (options->user.empty()) config->Mistake("remote_user", "missing");
+  if (options->key_file.empty() && !options->passphrase.empty()) {
+    config->Mistake("passphrase", "goes with key_file only");
+  }
+  if (options->accept_new && options->known_hosts.empty()) {
+    config->Mistake("known_hosts", "missing, where are accepted keys written down?");
+  }
+  if (policy == "pinned" && options->fingerprints.empty()) {
+    config->Mistake("host_key", "missing, which fingerprints are pinned?");
+  } else if (policy != "pinned" && !options->fingerprints.empty()) {
+    config->Mistake("host_key", "goes with host_key_policy pinned only");
+  }
+}
+
 void ReadCredentials(OptionMembers* config, ServerOptions* options) {
   ReadPlain(config, "key_file", &options->key_file);
   ReadPlain(config, "agent", &options->agent);
   ReadPlain(config, "known_hosts", &options->known_hosts);
   config->Read("password", &options->password);
+  config->Read("passphrase", &options->passphrase);
+  config->Read("host_key", &options->fingerprints);
   if (options->password.find_first_of(std::string("\r\n\0", 3)) != std::string::npos) {
     config->Mistake("password", "has a line break");
   }
-  std::string policy = "strict";
-  config->Read("host_key_policy", &policy);
-  options->accept_new = policy == "accept_new";
-  if (options->daemon) {
-    for (const char* key : {"key_file", "agent", "known_hosts"}) {
-      if (config->Has(key)) config->Mistake(key, "goes with transport ssh only");
-    }
-    if (!options->password.empty() && options->user.empty()) {
-      config->Mistake("remote_user", "missing, whose is the password?");
-    }
-    return;
+  if (options->passphrase.find_first_of(std::string("\r\n\0", 3)) != std::string::npos) {
+    config->Mistake("passphrase", "has a line break");
   }
-  if (options->user.empty()) config->Mistake("remote_user", "missing");
-  if (options->accept_new && options->known_hosts.empty()) {
-    config->Mistake("known_hosts", "missing, where are accepted keys written down?");
+  if (!options->daemon) return CheckForSsh(config, options);
+  for (const char* key :
+       {"key_file", "passphrase", "agent", "known_hosts", "host_key", "host_key_policy"}) {
+    if (config->Has(key)) config->Mistake(key, "goes with transport ssh only");
+  }
+  if (!options->password.empty() && options->user.empty()) {
+    config->Mistake("remote_user", "missing, whose is the password?");
   }
 }
 

@@ -56,11 +56,16 @@ TEST(ReadOptions, WhatTheSchemaCanNotSay) {
       {{{"known_hosts", "$X"}}, "/known_hosts"},
       {{{"password", "a\nb"}}, "/password"},
       {{{"host_key_policy", "accept_new"}}, "/known_hosts"},
+      {{{"host_key_policy", "pinned"}}, "/host_key"},
+      {{{"host_key_policy", "strict"}, {"host_key", {"SHA256:x"}}}, "/host_key"},
+      {{{"passphrase", "p"}}, "/passphrase"},
+      {{{"key_file", "/k"}, {"passphrase", "a\nb"}}, "/passphrase"},
       {{{"options", {"-az", "--rsh=id"}}}, "/options"},
       {{{"transport", "daemon"}}, "/remote_path"},
       {{{"transport", "daemon"}, {"remote_path", "/in"}}, "/remote_path"},
       {{{"transport", "daemon"}, {"remote_path", "m/../n"}}, "/remote_path"},
       {{{"transport", "daemon"}, {"remote_path", "m"}, {"key_file", "/k"}}, "/key_file"},
+      {{{"transport", "daemon"}, {"remote_path", "m"}, {"host_key", {"SHA256:x"}}}, "/host_key"},
   };
   for (const auto& c : kCases) {
     Json config = Least();
@@ -92,7 +97,9 @@ TEST(ReadOptions, DefaultsAgreeWithTheSchema) {
             std::tie(c.server.remote_path, c.max_transfers, c.server.port, c.server.daemon));
   EXPECT_EQ(std::tie(a.server.keepalive, a.server.answer_timeout, a.server.connect_timeout),
             std::tie(c.server.keepalive, c.server.answer_timeout, c.server.connect_timeout));
-  EXPECT_EQ(schema["properties"]["password"]["x-viaduct-secret"], true);
+  for (const char* secret : {"password", "passphrase"}) {
+    EXPECT_EQ(schema["properties"][secret]["x-viaduct-secret"], true) << secret;
+  }
 }
 
 // README, schema and sample agree: every option of the schema has its row in the README.

@@ -101,7 +101,7 @@ std::vector<std::string> ArgumentsOf(const ServerOptions& server, const RunPaths
   return out;
 }
 
-std::string SshConfigOf(const ServerOptions& server) {
+std::string SshConfigOf(const ServerOptions& server, const RunPaths& paths) {
   std::string out = absl::StrCat(
       "Host *\nHostName ", Quoted(server.host), "\nPort ", server.port, "\nUser \"", server.user,
       "\"\nConnectTimeout ", WholeSeconds(server.connect_timeout), "\nServerAliveInterval ",
@@ -110,8 +110,16 @@ std::string SshConfigOf(const ServerOptions& server) {
       "\nUpdateHostKeys no\nHashKnownHosts no\nClearAllForwardings yes\nForwardAgent no\n"
       "RequestTTY no\nControlPath none\nLogLevel ERROR\nNumberOfPasswordPrompts 1\n"
       "BatchMode ",
-      server.password.empty() ? "yes" : "no", "\n", IdentitiesOf(server));
-  if (!server.known_hosts.empty()) {
+      server.password.empty() && server.passphrase.empty() ? "yes" : "no", "\n",
+      IdentitiesOf(server));
+  // What a server asks for is not the passphrase.
+  if (server.password.empty()) {
+    absl::StrAppend(&out, "PasswordAuthentication no\nKbdInteractiveAuthentication no\n");
+  }
+  if (!server.fingerprints.empty()) {
+    absl::StrAppend(&out, "UserKnownHostsFile none\nGlobalKnownHostsFile none\nKnownHostsCommand ",
+                    Quoted(paths.pinned), " %f %H %t %K\n");
+  } else if (!server.known_hosts.empty()) {
     absl::StrAppend(&out, "UserKnownHostsFile ", Quoted(server.known_hosts),
                     "\nGlobalKnownHostsFile none\n");
   }

@@ -22,9 +22,11 @@ struct ServerOptions {
   std::string user;
   std::string remote_path = ".";  // Of a daemon: module, or module/folder.
   std::string key_file;
+  std::string passphrase;  // Of key_file.
   std::string agent;
   std::string password;
   std::string known_hosts;
+  std::vector<std::string> fingerprints;  // "SHA256:..."; with any, known_hosts does not count.
   bool accept_new = false;
   std::vector<std::string> more;  // Of rsync, from the allow-list.
   absl::Duration connect_timeout = absl::Seconds(20);
@@ -48,8 +50,9 @@ struct RunPlan {
 
 // Where the plugin has put what a run needs.
 struct RunPaths {
-  std::string staging;   // The folder with the links.
-  std::string config;    // Of ssh.
+  std::string staging;  // The folder with the links.
+  std::string config;   // Of ssh.
+  std::string pinned;   // A program that tells ssh whose key is one of ServerOptions::fingerprints.
   std::string password;  // A file with it, "": there is none.
   std::string own;       // Below remote_path: what the server is just receiving from us.
 };
@@ -59,7 +62,7 @@ std::vector<std::string> ArgumentsOf(const ServerOptions& server, const RunPaths
                                      const RunPlan& plan);
 
 // The whole configuration of ssh: that of the user or the system is not read.
-std::string SshConfigOf(const ServerOptions& server);
+std::string SshConfigOf(const ServerOptions& server, const RunPaths& paths);
 
 // Can it stand in a configuration of ssh?
 bool IsPlainSshValue(const std::string& value);

@@ -19,21 +19,21 @@ ServerOptions Server() {
   server.host = "2001:db8::1";
   server.user = "u";
   server.password = "secret";
+  server.passphrase = "secret";
   server.remote_path = "m/in";
   return server;
 }
 
-RunPaths Paths() { return {"/s", "/c", "", ".viaduct-partial/1"}; }
+RunPaths Paths() { return {"/s", "/c", "/p", "/proc/1/fd/9", ".viaduct-partial/1"}; }
 
 TEST(ArgumentsOf, NoSecretIsAmongThem) {
   for (const bool daemon : {false, true}) {
     ServerOptions server = Server();
     server.daemon = daemon;
-    for (const std::string& argument :
-         ArgumentsOf(server, {"/s", "/c", "/proc/1/fd/9", ".viaduct-partial/1"}, {})) {
+    for (const std::string& argument : ArgumentsOf(server, Paths(), {})) {
       EXPECT_THAT(argument, Not(HasSubstr("secret")));
     }
-    EXPECT_THAT(SshConfigOf(server), Not(HasSubstr("secret")));
+    EXPECT_THAT(SshConfigOf(server, Paths()), Not(HasSubstr("secret")));
   }
 }
 
@@ -84,7 +84,7 @@ TEST(PartOf, IsInTheFolderOfTheFile) {
 TEST(SshConfigOf, PathsWithPercentSignsAndSpaces) {
   ServerOptions server = Server();
   server.key_file = "/a b/%h";
-  EXPECT_THAT(SshConfigOf(server), HasSubstr("IdentityFile \"/a b/%%h\"\n"));
+  EXPECT_THAT(SshConfigOf(server, Paths()), HasSubstr("IdentityFile \"/a b/%%h\"\n"));
   EXPECT_FALSE(IsPlainSshValue("a\"b"));
   EXPECT_FALSE(IsPlainSshValue("a\nProxyCommand id"));
   EXPECT_FALSE(IsPlainSshValue("${HOME}"));

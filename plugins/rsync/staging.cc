@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "plugins/common/remote_name.h"
 #include "plugins/rsync/own_folder.h"
 
@@ -48,6 +49,14 @@ absl::Status WriteFile(const std::string& path, std::string_view text, mode_t mo
   return status;
 }
 
+// In memory: it is on no disk that somebody might find.
+absl::Status KeepSecret(const std::string& secret, int* fd) {
+  *fd = memfd_create("viaduct-rsync", MFD_CLOEXEC);
+  if (*fd < 0) return Trouble("memfd", errno);
+  fchmod(*fd, kOwnerOnly);
+  return WriteAll(*fd, secret, "memfd");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Staging>> Staging::Make(const ServerOptions& server) {
@@ -65,7 +74,9 @@ absl::StatusOr<std::unique_ptr<Staging>> Staging::Make(const ServerOptions& serv
 Staging::Staging(std::unique_ptr<PrivateFolder> folder) : folder_(std::move(folder)) {}
 
 Staging::~Staging() {
-  if (password_fd_ >= 0) close(password_fd_);
+  for (const int fd : {password_fd_, passphrase_fd_}) {
+    if (fd >= 0) close(fd);
+  }
 }
 
 absl::Status Staging::Fill(const ServerOptions& server) {
@@ -80,32 +91,48 @@ absl::Status Staging::Fill(const ServerOptions& server) {
   std::error_code error;
   std::filesystem::create_directories(PathOf(paths_.own), error);
   if (error) return Trouble(paths_.staging, error.value());
-  if (!server.daemon) {
-    const absl::Status status = WriteFile(paths_.config, SshConfigOf(server), kOwnerOnly);
-    if (!status.ok()) return status;
-  }
+  if (!server.daemon) return FillForSsh(server);
   if (server.password.empty()) return absl::OkStatus();
   // rsync follows no link to what has no name, so here it is a file.
-  if (server.daemon) {
-    paths_.password = folder + "/password";
-    return WriteFile(paths_.password, server.password + "\n", kOwnerOnly);
+  paths_.password = folder + "/password";
+  return WriteFile(paths_.password, server.password + "\n", kOwnerOnly);
+}
+
+absl::Status Staging::FillForSsh(const ServerOptions& server) {
+  paths_.pinned = folder_->path() + "/pinned";
+  absl::Status status = WriteFile(paths_.config, SshConfigOf(server, paths_), kOwnerOnly);
+  if (status.ok() && !server.fingerprints.empty()) {
+    // Its arguments: fingerprint, name, kind and key of the server.
+    const std::string any = absl::StrJoin(server.fingerprints, "|");
+    status = WriteFile(
+        paths_.pinned,
+        absl::StrCat("#!/bin/sh\ncase \"$1\" in\n", any, ") echo \"$2 $3 $4\" ;;\nesac\n"),
+        kOwnerRuns);
   }
-  const absl::Status kept = KeepPassword(server.password);
-  if (!kept.ok()) return kept;
-  const std::string ask = folder + "/askpass";
+  if (!status.ok() || (server.password.empty() && server.passphrase.empty())) return status;
+  return WriteAskPass(server);
+}
+
+// ssh asks this program; its argument says for what.
+absl::Status Staging::WriteAskPass(const ServerOptions& server) {
+  const auto kept = [](const std::string& secret, int* fd) {
+    return secret.empty() ? absl::OkStatus() : KeepSecret(secret, fd);
+  };
+  absl::Status status = kept(server.password, &password_fd_);
+  if (status.ok()) status = kept(server.passphrase, &passphrase_fd_);
+  if (!status.ok()) return status;
+  const auto answer = [](int fd) {
+    return fd < 0 ? std::string("exit 1") : absl::StrCat("exec cat ", PathOfDescriptor(fd));
+  };
+  const std::string ask = folder_->path() + "/askpass";
   environment_.push_back("SSH_ASKPASS=" + ask);
   environment_.push_back("SSH_ASKPASS_REQUIRE=force");
   environment_.push_back("DISPLAY=:0");  // Older ones of ssh want it, and nothing is shown there.
-  const std::string from = PathOfDescriptor(password_fd_);
-  return WriteFile(ask, absl::StrCat("#!/bin/sh\nexec cat ", from, "\n"), kOwnerRuns);
-}
-
-// In memory: it is on no disk that somebody might find.
-absl::Status Staging::KeepPassword(const std::string& password) {
-  password_fd_ = memfd_create("viaduct-rsync", MFD_CLOEXEC);
-  if (password_fd_ < 0) return Trouble("memfd", errno);
-  fchmod(password_fd_, kOwnerOnly);
-  return WriteAll(password_fd_, password, "memfd");
+  return WriteFile(
+      ask,
+      absl::StrCat("#!/bin/sh\ncase \"$1\" in\n\"Enter passphrase for key \"*) ",
+                   answer(passphrase_fd_), " ;;\n*) ", answer(password_fd_), " ;;\nesac\n"),
+      kOwnerRuns);
 }
 
 absl::Status Staging::MakeFolder(const std::string& name) {

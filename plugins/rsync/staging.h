@@ -39,11 +39,13 @@ class Staging {
  private:
   explicit Staging(std::unique_ptr<PrivateFolder> folder);
   absl::Status Fill(const ServerOptions& server);
-  absl::Status KeepPassword(const std::string& password);
+  absl::Status FillForSsh(const ServerOptions& server);
+  absl::Status WriteAskPass(const ServerOptions& server);
   std::string PathOf(const std::string& name) const { return paths_.staging + "/" + name; }
 
   const std::unique_ptr<PrivateFolder> folder_;
   int password_fd_ = -1;
+  int passphrase_fd_ = -1;
   RunPaths paths_;
   std::vector<std::string> environment_;
 };

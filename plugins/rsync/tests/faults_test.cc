@@ -128,6 +128,39 @@ TEST_F(FaultsTest, HostKeysThatAreNotTheServers) {
   EXPECT_EQ(changed.End().code(), absl::StatusCode::kFailedPrecondition) << changed.ended();
 }
 
+TEST_F(FaultsTest, PinnedFingerprints) {
+  ClientOptions options = server_.Options();
+  options.server.known_hosts.clear();
+  const std::string other = "SHA256:" + std::string(43, 'A');
+  options.server.fingerprints = {other, server_.Fingerprint()};
+  {
+    Road road(options);
+    EXPECT_TRUE(road.Ready()) << road.ended();
+    EXPECT_EQ(road.Send(Local("a", "a"), "CAM1/a").outcome, FileOutcome::kDurable);
+  }
+  options.server.fingerprints = {other};
+  Road road(options);
+  EXPECT_EQ(road.End().code(), absl::StatusCode::kFailedPrecondition) << road.ended();
+}
+
+TEST_F(FaultsTest, KeysWithAPassphrase) {
+  server_.MakeKey("locked", "open sesame");
+  WriteFile(server_.folder() / "authorized_keys", ReadFile(server_.folder() / "locked.pub"));
+  ClientOptions options = server_.Options();
+  options.server.key_file = server_.folder() / "locked";
+  options.server.passphrase = "open sesame";
+  {
+    Road road(options);
+    EXPECT_TRUE(road.Ready()) << road.ended();
+  }
+  for (const char* wrong : {"0pen sesame", ""}) {
+    options.server.passphrase = wrong;
+    Road road(options);
+    EXPECT_EQ(road.End().code(), absl::StatusCode::kUnauthenticated) << road.ended();
+    EXPECT_THAT(std::string(road.ended().message()), Not(HasSubstr("sesame")));
+  }
+}
+
 TEST_F(FaultsTest, AUserThatIsRefused) {
   server_.MakeKey("other");
   ClientOptions options = server_.Options();
