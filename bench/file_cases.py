@@ -50,12 +50,18 @@ def expect(server, count):
         raise Failure(f"{arrived} files have arrived instead of {count}")
 
 
-def ours(trial, server, files, inside=None):
+def config_of(plugin, server):
+    if plugin == "rsync":  # ssh takes CIPHER by itself, and images do not become smaller.
+        return server.rsync_config(options=["-a", "--partial"])
+    return server.client_config(ciphers=[CIPHER])
+
+
+def ours(trial, server, files, inside=None, plugin="sftp"):
     """The plugin under the host's own code. Its clock begins when the session is there."""
     clear(server)
     subprocess.run(["cmake", "--build", trial.build.folder, "--target", "file_benchmark"],
                    check=True, stdout=subprocess.DEVNULL)
-    jobs = {"plugin": "sftp", "config": server.client_config(ciphers=[CIPHER]), "files": [
+    jobs = {"plugin": plugin, "config": config_of(plugin, server), "files": [
         {"path": path, "name": f"CAM001/2026/{os.path.basename(path)}", "sha256": digest,
          "size": os.path.getsize(path)} for path, digest in files]}
     path = os.path.join(trial.folder, "jobs.json")
@@ -100,19 +106,20 @@ def rsync(server, what, inside=None):
     return timed(["rsync", "-a", "-e", shell, what, target], inside)
 
 
-def beside(trial, args, what, count, size, peer):
+def beside(trial, args, what, count, size, peer, plugin="sftp", program=scp):
     """Rounds A B A B on loopback; ours with the seconds that its connection took."""
     server = SshServer(trial).start()
     folder, files = make_files(trial, count, size)
     runs = []
     for number in range(args.pairs):
-        run = ours(trial, server, files)
+        run = ours(trial, server, files, plugin=plugin)
         run["total"] = run["seconds"] + run["ready_seconds"]
         clear(server)
-        run["peer"] = scp(server, peer(folder, files))
+        run["peer"] = program(server, peer(folder, files))
         expect(server, count)
         runs.append(run)
-        say(f"{what}, round {number + 1}: {run['total']:.2f} s, scp {run['peer']:.2f} s")
+        say(f"{what}, round {number + 1}: {run['total']:.2f} s, "
+            f"{program.__name__} {run['peer']:.2f} s")
     shutil.rmtree(folder)
     return runs
 
@@ -235,3 +242,55 @@ def sftp_narrow(trial, args):
                       middle(runs, lambda r: size / 1e6 / r["seconds"]), "MB/s"),
                   row("ratio to raw TCP", middle(runs, lambda r: r["tcp"] / r["seconds"]), "x",
                       0.75)]
+
+
+# --- The rsync plugin beside the program that it runs ---
+
+def rsync_gib(trial, args):
+    runs = beside(trial, args, "1 GiB", 1, 1024 * MIB, lambda folder, files: files[0][0], "rsync",
+                  rsync)
+    rate = 1024 * MIB / 1e6
+    return {"title": f"One file of 1 GiB over loopback by rsync, {CIPHER}, its connection included",
+            "detail": runs, "rows": [
+                row("viaduct (C, synced, verified before and after)",
+                    middle(runs, lambda r: rate / r["total"]), "MB/s"),
+                row("rsync -a (A, neither)", middle(runs, lambda r: rate / r["peer"]), "MB/s"),
+                row("ratio to rsync", middle(runs, lambda r: r["peer"] / r["total"]), "x")]}
+
+
+def rsync_many(trial, args):
+    runs = beside(trial, args, f"{MANY} files", MANY, IMAGE_BYTES, lambda folder, files: folder,
+                  "rsync", rsync)
+    return {"title": f"{MANY} files of 150 KB over loopback by rsync, {CIPHER}, their connections "
+                     "included",
+            "detail": runs, "rows": [
+                row("viaduct (C, each synced and verified, a run for 64 of them)",
+                    middle(runs, lambda r: MANY / r["total"]), "files/s"),
+                row("rsync -a (A, neither, one run)", middle(runs, lambda r: MANY / r["peer"]),
+                    "files/s"),
+                row("ratio to rsync", middle(runs, lambda r: r["peer"] / r["total"]), "x")]}
+
+
+def rsync_far(trial, args):
+    detail, rows = {}, []
+    roads = {"20 ms": road(20), "100 ms": road(100), "80 ms, 1 % loss": road(80, loss_percent=1)}
+    folder, files = make_files(trial, FAR, IMAGE_BYTES)
+    for name, settings in roads.items():
+        network = EmulatedNetwork(trial, {"link": settings})
+        server = far_server(trial, network, "link")
+        runs = []
+        for _ in range(args.pairs):
+            run = ours(trial, server, files, network.near.inside, "rsync")
+            clear(server)
+            run["rsync"] = rsync(server, folder, network.near.inside)
+            runs.append(run)
+        detail[name] = runs
+        say(f"{name}: " + json.dumps(runs[-1]))
+        rows += [row(f"viaduct by rsync, {name}",
+                     middle(runs, lambda r: FAR * IMAGE_BYTES / 1e6 / r["seconds"]), "MB/s"),
+                 row(f"ratio to one rsync session, {name}",
+                     middle(runs, lambda r: r["rsync"] / r["seconds"]), "x")]
+        server.kill()
+        network.close()
+    return {"title": f"{FAR} files of 150 KB over emulated links by rsync", "detail": detail,
+            "rows": rows}
