@@ -135,6 +135,7 @@ void Client::Turn() {
   CheckDeadlines(now);
   if (child_ == nullptr) StartNext(now);
   if (child_ != nullptr) Listen(now);
+  WatchSession(now);
   AdvanceProbe(now);
   if (failed_.ok()) Poll();
 }
@@ -254,6 +255,7 @@ void Client::Poll() {
 void Client::Finish() {
   const bool in_order = failed_.ok();
   EndChild();
+  session_.reset();
   const FileOutcome outcome = in_order ? FileOutcome::kCancelled : FileOutcome::kRetry;
   const absl::Status why = in_order
                                ? absl::CancelledError("file: the instance is stopped")

@@ -54,6 +54,8 @@ class Client {
   static constexpr uint64_t kWindowBytes = 8u << 20;
   // For so long the first file waits for those that come with it: each run has a connection.
   static constexpr int64_t kGatherNs = 5'000'000;
+  // Of the ssh whose session the runs share; then each run has its own again.
+  static constexpr int kMaxSessions = 16;
 
   struct Events {  // On the client's thread; they must not block.
     std::function<void(bool fsync)> on_ready;
@@ -114,6 +116,8 @@ class Client {
   void FinishProbe(const absl::Status& status, absl::Duration round_trip = absl::ZeroDuration());
   void Fail(const absl::Status& why);
   void Finish();
+  void StartSession();
+  void WatchSession(int64_t now_ns);
   void EndChild();
   void EndJob(const FileJob& job, FileOutcome outcome, const absl::Status& status,
               const std::string& digest = "");
@@ -142,6 +146,8 @@ class Client {
   std::unique_ptr<Staging> staging_;
   RunPlan plan_;  // Of child_, and for the next.
   std::unique_ptr<Child> child_;
+  std::unique_ptr<Child> session_;  // ssh; null: there is none, and runs connect by themselves.
+  int sessions_ = 0;
   std::string err_;  // The last of it.
   Progress progress_;
   int64_t run_deadline_ns_ = 0;  // 0: none.

@@ -29,7 +29,27 @@ void Client::StartNext(int64_t now_ns) {
   if (failed_.ok()) StartRun(RunKind::kSeed, ListOf(seeds_), now_ns);
 }
 
+// What greeted is a connection that ends with its run; this one the next runs share. Without it
+// they have to connect, which they do where it is not there yet.
+void Client::StartSession() {
+  if (options_.server.daemon || session_ != nullptr || sessions_ >= kMaxSessions) return;
+  ++sessions_;
+  absl::StatusOr<std::unique_ptr<Child>> session =
+      Child::Start(SessionArgumentsOf(staging_->paths()), staging_->environment(), "");
+  if (session.ok()) session_ = *std::move(session);
+}
+
+void Client::WatchSession(int64_t now_ns) {
+  if (session_ == nullptr) return;
+  std::string ignored;  // A run that uses it says what is wrong.
+  session_->Move(&ignored, &ignored);
+  session_->Advance(now_ns);
+  int status = 0;
+  if (session_->Ended(&status)) session_.reset();
+}
+
 void Client::StartSend(int64_t now_ns) {
+  StartSession();
   plan_.max_bytes_per_second = batch_.front().job.max_bytes_per_second;
   {
     absl::MutexLock lock(&mutex_);
@@ -189,6 +209,7 @@ void Client::OnGreeted(const RunEnd& end) {
     absl::MutexLock lock(&mutex_);
     ready_ = true;
   }
+  StartSession();
   events_.on_ready(plan_.fsync);
 }
 

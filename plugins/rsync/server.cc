@@ -11,13 +11,14 @@ namespace {
 
 constexpr uint64_t kKibi = 1024;
 constexpr int kAliveAsks = 3;
+constexpr char kServerAlias[] = "server";  // Its address is in the configuration.
 
 int64_t WholeSeconds(absl::Duration duration) {
   return std::max<int64_t>(absl::ToInt64Seconds(absl::Ceil(duration, absl::Seconds(1))), 1);
 }
 
 std::string DestinationOf(const ServerOptions& server) {
-  if (!server.daemon) return absl::StrCat("server:", server.remote_path, "/");
+  if (!server.daemon) return absl::StrCat(kServerAlias, ":", server.remote_path, "/");
   const bool v6 = absl::StrContains(server.host, ":");
   return absl::StrCat("rsync://", server.user, server.user.empty() ? "" : "@", v6 ? "[" : "",
                       server.host, v6 ? "]" : "", ":", server.port, "/", server.remote_path, "/");
@@ -101,6 +102,10 @@ std::vector<std::string> ArgumentsOf(const ServerOptions& server, const RunPaths
   return out;
 }
 
+std::vector<std::string> SessionArgumentsOf(const RunPaths& paths) {
+  return {kSshProgram, "-F", paths.config, "-N", "-o", "ControlMaster=yes", kServerAlias};
+}
+
 std::string SshConfigOf(const ServerOptions& server, const RunPaths& paths) {
   std::string out = absl::StrCat(
       "Host *\nHostName ", Quoted(server.host), "\nPort ", server.port, "\nUser \"", server.user,
@@ -108,10 +113,10 @@ std::string SshConfigOf(const ServerOptions& server, const RunPaths& paths) {
       WholeSeconds(server.keepalive), "\nServerAliveCountMax ", kAliveAsks,
       "\nStrictHostKeyChecking ", server.accept_new ? "accept-new" : "yes",
       "\nUpdateHostKeys no\nHashKnownHosts no\nClearAllForwardings yes\nForwardAgent no\n"
-      "RequestTTY no\nControlPath none\nLogLevel ERROR\nNumberOfPasswordPrompts 1\n"
+      "RequestTTY no\nLogLevel ERROR\nNumberOfPasswordPrompts 1\n"
       "BatchMode ",
-      server.password.empty() && server.passphrase.empty() ? "yes" : "no", "\n",
-      IdentitiesOf(server));
+      server.password.empty() && server.passphrase.empty() ? "yes" : "no", "\n", "ControlPath ",
+      Quoted(paths.session), "\n", IdentitiesOf(server));
   // What a server asks for is not the passphrase.
   if (server.password.empty()) {
     absl::StrAppend(&out, "PasswordAuthentication no\nKbdInteractiveAuthentication no\n");

@@ -55,11 +55,15 @@ struct RunPaths {
   std::string pinned;   // A program that tells ssh whose key is one of ServerOptions::fingerprints.
   std::string password;  // A file with it, "": there is none.
   std::string own;       // Below remote_path: what the server is just receiving from us.
+  std::string session;   // Socket of the ssh whose session the runs share, where there is one.
 };
 
 // argv of rsync; names come over standard input, separated by NUL.
 std::vector<std::string> ArgumentsOf(const ServerOptions& server, const RunPaths& paths,
                                      const RunPlan& plan);
+
+// argv of an ssh that keeps a session for the runs to share, until it is ended.
+std::vector<std::string> SessionArgumentsOf(const RunPaths& paths);
 
 // The whole configuration of ssh: that of the user or the system is not read.
 std::string SshConfigOf(const ServerOptions& server, const RunPaths& paths);

@@ -24,7 +24,7 @@ ServerOptions Server() {
   return server;
 }
 
-RunPaths Paths() { return {"/s", "/c", "/p", "/proc/1/fd/9", ".viaduct-partial/1"}; }
+RunPaths Paths() { return {"/s", "/c", "/p", "/proc/1/fd/9", ".viaduct-partial/1", "/m"}; }
 
 TEST(ArgumentsOf, NoSecretIsAmongThem) {
   for (const bool daemon : {false, true}) {

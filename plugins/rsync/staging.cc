@@ -87,6 +87,7 @@ absl::Status Staging::Fill(const ServerOptions& server) {
   paths_.staging = folder + "/files";
   paths_.config = folder + "/ssh_config";
   paths_.own = OwnFolder(server);
+  paths_.session = folder + "/session";
   environment_ = {"PATH=/usr/bin:/bin", "LC_ALL=C"};
   std::error_code error;
   std::filesystem::create_directories(PathOf(paths_.own), error);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "plugins/rsync/tests/real_server.h"
 
@@ -13,6 +14,9 @@ using ::testing::UnorderedElementsAreArray;
 
 class UploadTest : public ::testing::Test {
  protected:
+  UploadTest() { setenv("TMPDIR", temporary_.path().c_str(), 1); }
+  ~UploadTest() override { unsetenv("TMPDIR"); }
+
   std::string Local(const std::string& name, const std::string& content) {
     WriteFile(local_ / name, content);
     return local_ / name;
@@ -21,6 +25,23 @@ class UploadTest : public ::testing::Test {
     return ReadFile(server_.incoming() + "/" + name);
   }
 
+  size_t Sessions() const {
+    size_t count = 0;
+    std::ifstream log(server_.folder() / "log");
+    for (std::string line; std::getline(log, line);) {
+      if (line.find("Accepted publickey") != std::string::npos) ++count;
+    }
+    return count;
+  }
+  bool HasControlSocket() const {
+    for (const auto& entry : std::filesystem::directory_iterator(temporary_.path())) {
+      const bool ours = absl::StartsWith(entry.path().filename().string(), "viaduct-rsync-");
+      if (ours && std::filesystem::exists(entry.path() / "session")) return true;
+    }
+    return false;
+  }
+
+  TestFolder temporary_;
   TestFolder local_;
   RealServer server_;
 };
@@ -109,6 +130,30 @@ TEST_F(UploadTest, KeepsToTheLimitOfAJob) {
   EXPECT_EQ(road.Send(job).outcome, FileOutcome::kDurable);
   EXPECT_GT(absl::Now() - begun, absl::Seconds(1));
   EXPECT_GT(road.moved(job.token), 0u);
+}
+
+TEST_F(UploadTest, RunsShareOneSession) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready()) << road.ended();
+  // That of the greeting has ended; the one that is kept has begun.
+  ASSERT_TRUE(Eventually([this] { return Sessions() == 2; }));
+  ASSERT_TRUE(Eventually([this] { return HasControlSocket(); }));
+  for (uint32_t i = 0; i < 4; ++i) {
+    const std::string name = std::to_string(i);
+    EXPECT_EQ(road.Send(Local(name, Content(10'000, i)), name).outcome, FileOutcome::kDurable);
+  }
+  EXPECT_EQ(Sessions(), 2u);
+  EXPECT_EQ(road.client->stats().runs, 4u);
+}
+
+TEST_F(UploadTest, ASessionThatIsLostBetweenFilesIsBegunAnew) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready()) << road.ended();
+  ASSERT_TRUE(Eventually([this] { return HasControlSocket(); }));
+  server_.KillSessions();
+  ASSERT_TRUE(Eventually([this] { return !HasControlSocket(); }));
+  EXPECT_EQ(road.Send(Local("a", Content(10'000, 1)), "a").outcome, FileOutcome::kDurable);
+  EXPECT_EQ(road.Send(Local("b", Content(10'000, 2)), "b").outcome, FileOutcome::kDurable);
 }
 
 TEST_F(UploadTest, IsMeasured) {
