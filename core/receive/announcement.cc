@@ -16,6 +16,7 @@
 #include "core/message/identity.h"
 #include "core/message/json_scanner.h"
 #include "core/transfer/remote_name.h"
+#include "viaduct/cpp/file_name.h"
 
 namespace viaduct {
 namespace {
@@ -82,7 +83,7 @@ absl::Status ReadNames(const Members& members, FileAnnouncement* out) {
     const absl::Status message = CheckIdentifier(out->message_id, max_id);
     if (!message.ok()) return Bad("message_id", StdView(message.message()));
   }
-  VD_ASSIGN_OR_RETURN(out->file.name, Text(members, "name", kMaxRemoteNameBytes));
+  VD_ASSIGN_OR_RETURN(out->file.name, Text(members, "name", sdk::kMaxFileNameBytes));
   VD_RETURN_IF_ERROR(CheckRemoteName(out->file.name));
   const size_t slash = out->file.name.find('/');
   if (slash == std::string::npos || out->file.name.substr(0, slash) != out->device_id) {

@@ -6,6 +6,7 @@
 
 #include "core/transfer/remote_name.h"
 #include "core/transfer/transfer_test_support.h"
+#include "viaduct/cpp/file_name.h"
 
 namespace viaduct {
 namespace {
@@ -91,7 +92,7 @@ TEST(RemoteNameTest, AllowsWhatIsOddAndRefusesWhatIsHostile) {
        {"CAM001/a b.jpg", "CAM001/-rf", "a/'\"*?$(x).jpg", "\xc3\xa9/x", "..."}) {
     EXPECT_TRUE(CheckRemoteName(good).ok()) << good;
   }
-  const std::string longest(kMaxRemoteComponentBytes, 'x');
+  const std::string longest(sdk::kMaxFileNameComponentBytes, 'x');
   EXPECT_TRUE(CheckRemoteName(longest).ok());
   for (const std::string& bad :
        {std::string(), std::string("/a"), std::string("a//b"), std::string("a/"),

@@ -1,7 +1,6 @@
 // Names that files get on the server.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -11,12 +10,7 @@
 
 namespace viaduct {
 
-inline constexpr size_t kMaxRemoteNameBytes = 1024;
-inline constexpr size_t kMaxRemoteComponentBytes = 200;
-
-// Relative, '/' between folders: UTF-8 without control characters; no component that is empty, ".",
-// "..", too long or begins with ".viaduct". Spaces, quotes, leading dashes and '*' are fine.
-// INVALID_ARGUMENT says what is wrong.
+// INVALID_ARGUMENT for what viaduct/cpp/file_name.h does not allow.
 absl::Status CheckRemoteName(std::string_view name);
 
 // "<device>/<wanted>", or "<device>/<YYYY>/<MM>/<DD>/<base name of local_path>" where nothing is

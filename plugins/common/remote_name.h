@@ -1,7 +1,6 @@
 // Names of files on a server, as every road for files keeps to them.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -9,13 +8,7 @@
 
 namespace viaduct {
 
-inline constexpr size_t kMaxRemoteNameBytes = 1024;
-inline constexpr size_t kMaxRemoteComponentBytes = 200;
-// Names that begin so are ours while a file is on its way; receivers look past them.
-inline constexpr std::string_view kReservedPrefix = ".viaduct";
-
-// INVALID_ARGUMENT unless `name` is relative, UTF-8 without control characters, within the limits
-// above, and has no component that is empty, "." or "..", or begins with kReservedPrefix.
+// INVALID_ARGUMENT for what viaduct/cpp/file_name.h does not allow.
 absl::Status CheckRemoteName(std::string_view name);
 
 // "a/b" of "a/b/c", "" of "c".
