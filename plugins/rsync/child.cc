@@ -123,7 +123,20 @@ void Child::Terminate(int64_t now_ns) {
   kill(-pid_, SIGTERM);
 }
 
+bool Child::HasExited() const {
+  siginfo_t info{};
+  const int how = WEXITED | WNOWAIT | WNOHANG;
+  return waitid(P_PID, static_cast<id_t>(pid_), &info, how) == 0 && info.si_pid == pid_;
+}
+
 void Child::Advance(int64_t now_ns) {
+  if ((out_ >= 0 || err_ >= 0) && HasExited()) {
+    if (linger_ns_ == 0) linger_ns_ = now_ns + kLingerNs;
+    if (now_ns >= linger_ns_) {
+      Close(&out_);
+      Close(&err_);
+    }
+  }
   if (kill_ns_ == 0 || killed_ || now_ns < kill_ns_) return;
   killed_ = true;
   kill(-pid_, SIGKILL);

@@ -19,6 +19,9 @@ class Child {
  public:
   // From SIGTERM to SIGKILL.
   static constexpr int64_t kStopNs = 2'000'000'000;
+  // For so long what it has said is waited for when it has ended: another program may hold the
+  // ends.
+  static constexpr int64_t kLingerNs = 300'000'000;
 
   // `arguments[0]` is the program's path. RESOURCE_EXHAUSTED: no process, no descriptor.
   static absl::StatusOr<std::unique_ptr<Child>> Start(const std::vector<std::string>& arguments,
@@ -37,7 +40,7 @@ class Child {
   void Move(std::string* out, std::string* err);
   // Asks its group to end; again and again is the same as once.
   void Terminate(int64_t now_ns);
-  // Kills what was asked and did not end in time.
+  // Kills what was asked and did not end in time; hears no longer than kLingerNs to what has ended.
   void Advance(int64_t now_ns);
   bool terminated() const { return kill_ns_ != 0; }
   // True: it has ended, and all it has said is read; then *status is that of waitpid.
@@ -46,6 +49,7 @@ class Child {
  private:
   static constexpr size_t kMaxPiece = 64 << 10;
 
+  bool HasExited() const;
   Child(pid_t pid, int in, int out, int err, std::string input);
   static void ReadSome(int* fd, std::string* into);
 
@@ -56,6 +60,7 @@ class Child {
   std::string input_;
   size_t written_ = 0;
   int64_t kill_ns_ = 0;
+  int64_t linger_ns_ = 0;  // When it has ended, until when it is heard.
   bool killed_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <string>
 
 #include "plugins/rsync/client.h"
 
@@ -65,6 +66,12 @@ TEST_F(ChildTest, IsKilledWhenItDoesNotHear) {
   while (out_.empty()) child_->Move(&out_, &err_);
   child_->Terminate(MonotonicNs() - Child::kStopNs);
   EXPECT_EQ(WTERMSIG(Status()), SIGKILL);
+}
+
+TEST_F(ChildTest, EndsAlthoughAnotherProgramHoldsItsOutput) {
+  Run("setsid sleep 100 & echo $!; exit 4");
+  EXPECT_EQ(WEXITSTATUS(Status()), 4);
+  EXPECT_EQ(kill(std::stoi(out_), SIGKILL), 0);
 }
 
 TEST_F(ChildTest, AProgramThatIsNotThere) {

@@ -117,7 +117,11 @@ void Client::Run() {
   absl::StatusOr<std::unique_ptr<Staging>> staging = Staging::Make(options_.server);
   if (staging.ok()) {
     staging_ = *std::move(staging);
-    Greet();
+    StartSession();
+    first_session_ = session_ != nullptr;
+    run_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(options_.server.connect_timeout +
+                                                                options_.server.answer_timeout);
+    if (!first_session_) Greet();
   } else {
     Fail(staging.status());
   }
@@ -194,7 +198,8 @@ void Client::CheckDeadlines(int64_t now_ns) {
     batch_.erase(batch_.begin() + static_cast<std::ptrdiff_t>(i));
     if (child_ != nullptr) child_->Terminate(now_ns);
   }
-  if (child_ == nullptr || run_deadline_ns_ == 0 || now_ns < run_deadline_ns_) return;
+  const bool waits = child_ != nullptr || first_session_;
+  if (!waits || run_deadline_ns_ == 0 || now_ns < run_deadline_ns_) return;
   Fail(absl::DeadlineExceededError(
       absl::StrCat("server: ", options_.server.host, ", does not answer in time")));
 }
@@ -230,6 +235,7 @@ void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) 
 }
 
 int Client::WaitMs() const {
+  if (first_session_) return kReapWaitMs;
   if (child_ == nullptr && !spoilt_.empty()) return 0;
   if (child_ == nullptr) return waiting_.empty() ? kIdleWaitMs : kGatherWaitMs;
   const bool quiet = child_->out() < 0 && child_->err() < 0;

@@ -87,6 +87,9 @@ class Client {
  private:
   static constexpr int kRunWaitMs = 50;  // While rsync runs links are looked at so often at least.
   static constexpr int kReapWaitMs = 2;  // It has said all, and is about to end.
+  static constexpr size_t kMaxErrBytes = 16 << 10;
+  // Of the path of a socket; ssh adds to it while it makes it.
+  static constexpr size_t kMaxSocketPath = 90;
 
   void Run();
   void Turn();
@@ -118,6 +121,7 @@ class Client {
   void Finish();
   void StartSession();
   void WatchSession(int64_t now_ns);
+  void OnSessionEnded(int wait_status);
   void EndChild();
   void EndJob(const FileJob& job, FileOutcome outcome, const absl::Status& status,
               const std::string& digest = "");
@@ -147,6 +151,8 @@ class Client {
   RunPlan plan_;  // Of child_, and for the next.
   std::unique_ptr<Child> child_;
   std::unique_ptr<Child> session_;  // ssh; null: there is none, and runs connect by themselves.
+  std::string session_err_;         // The last of it.
+  bool first_session_ = false;      // The greeting waits for it.
   int sessions_ = 0;
   std::string err_;  // The last of it.
   Progress progress_;

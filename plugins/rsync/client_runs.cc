@@ -1,4 +1,5 @@
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -8,12 +9,6 @@
 
 // Of the client: the runs of rsync, one after the other.
 namespace viaduct::rsync {
-namespace {
-
-constexpr size_t kMaxErrBytes = 16 << 10;
-
-}  // namespace
-
 // Makes the folder of our own, and clears it of what a killed server process has left.
 void Client::Greet() {
   StartRun(RunKind::kGreet, ListOf({staging_->paths().own + "/"}), MonotonicNs());
@@ -29,11 +24,12 @@ void Client::StartNext(int64_t now_ns) {
   if (failed_.ok()) StartRun(RunKind::kSeed, ListOf(seeds_), now_ns);
 }
 
-// What greeted is a connection that ends with its run; this one the next runs share. Without it
-// they have to connect, which they do where it is not there yet.
+// That all runs share. Where there is none they have to connect, each by itself.
 void Client::StartSession() {
-  if (options_.server.daemon || session_ != nullptr || sessions_ >= kMaxSessions) return;
+  const bool fits = staging_->paths().session.size() <= kMaxSocketPath;
+  if (options_.server.daemon || !fits || session_ != nullptr || sessions_ >= kMaxSessions) return;
   ++sessions_;
+  session_err_.clear();
   absl::StatusOr<std::unique_ptr<Child>> session =
       Child::Start(SessionArgumentsOf(staging_->paths()), staging_->environment(), "");
   if (session.ok()) session_ = *std::move(session);
@@ -41,11 +37,23 @@ void Client::StartSession() {
 
 void Client::WatchSession(int64_t now_ns) {
   if (session_ == nullptr) return;
-  std::string ignored;  // A run that uses it says what is wrong.
-  session_->Move(&ignored, &ignored);
+  std::string ignored;
+  session_->Move(&ignored, &session_err_);
+  if (session_err_.size() > kMaxErrBytes) session_err_.erase(0, session_err_.size() - kMaxErrBytes);
   session_->Advance(now_ns);
   int status = 0;
-  if (session_->Ended(&status)) session_.reset();
+  if (session_->Ended(&status)) return OnSessionEnded(status);
+  if (!first_session_ || access(staging_->paths().session.c_str(), F_OK) != 0) return;
+  first_session_ = false;
+  Greet();
+}
+
+// A later one is begun with the next run, which connects by itself.
+void Client::OnSessionEnded(int wait_status) {
+  session_.reset();
+  if (!std::exchange(first_session_, false)) return;
+  const RunEnd end = ReadRunEnd(wait_status, session_err_);
+  Fail(end.status.ok() ? absl::UnavailableError("ssh: it ended") : end.status);
 }
 
 void Client::StartSend(int64_t now_ns) {
@@ -209,7 +217,6 @@ void Client::OnGreeted(const RunEnd& end) {
     absl::MutexLock lock(&mutex_);
     ready_ = true;
   }
-  StartSession();
   events_.on_ready(plan_.fsync);
 }
 
