@@ -221,7 +221,8 @@ void Client::AdvanceProbe(int64_t now_ns) {
         std::make_unique<Banner>(server.host, server.port, server.daemon ? "@RSYNCD:" : "SSH-");
   }
   if (!banner_->Advance()) return;
-  FinishProbe(banner_->status(), absl::Nanoseconds(MonotonicNs() - probe_begun_ns_));
+  const absl::Status status = banner_->status();  // Which ends with the banner.
+  FinishProbe(status, absl::Nanoseconds(MonotonicNs() - probe_begun_ns_));
 }
 
 void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) {
