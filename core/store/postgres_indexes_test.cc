@@ -159,7 +159,8 @@ TEST_F(PostgresIndexesTest, TheTablesOfTheFirstVersionAreBroughtUpToDateBesideAT
   Open().reset();
   auto db = Connect();
   ASSERT_TRUE(
-      db->Exec("DROP TABLE node_beats, node_presence, node_cameras, node_silences; DELETE FROM "
+      db->Exec("DROP TABLE node_beats, node_presence, node_cameras, node_silences, file_transfers, "
+               "plate_places; DELETE FROM "
                "schema_version WHERE version > 1")
           .ok());
   ASSERT_TRUE(db->Exec("BEGIN; UPDATE writers SET groups = groups + 1; LOCK TABLE lpr_events, "

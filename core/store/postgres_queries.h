@@ -27,6 +27,9 @@ absl::StatusOr<EventRow> PgEvent(PgConnection* db, std::string_view event_id);
 absl::StatusOr<CommunicationPage> PgCommunication(PgConnection* db,
                                                   const CommunicationQuery& query);
 absl::StatusOr<BlacklistPage> PgBlacklist(PgConnection* db, int limit, std::string_view cursor);
+absl::StatusOr<FileTransferRow> PgFileTransfer(PgConnection* db, std::string_view transfer_id);
+absl::StatusOr<std::vector<FileTransferRow>> PgFileTransfers(PgConnection* db,
+                                                             const FileTransfersQuery& query);
 absl::StatusOr<bool> PgHasDetection(PgConnection* db, const MessageKey& key);
 
 // Which plates of some detections are on the blacklist. Thread-compatible.

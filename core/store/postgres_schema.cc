@@ -203,6 +203,37 @@ CREATE TABLE node_silences (
   PRIMARY KEY (writer, camera_id)
 ) WITH (fillfactor = 50);
 )sql",
+    // 6: files that devices send beside their messages. The image of a plate is found by its place
+    // in the list as sent: mostly the number of its event, else plate_places has it.
+    R"sql(
+CREATE TABLE file_transfers (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  transfer_id text COLLATE "C" NOT NULL UNIQUE,
+  device_id text COLLATE "C" NOT NULL,
+  node_id text NOT NULL,
+  message_id text NOT NULL,
+  message_key uuid,
+  kind text NOT NULL,
+  place int NOT NULL,
+  name text NOT NULL,
+  size bigint NOT NULL,
+  sha256 text NOT NULL,
+  status text COLLATE "C" NOT NULL DEFAULT 'waiting',
+  detail text NOT NULL DEFAULT '',
+  path text,
+  captured_at timestamptz NOT NULL,
+  announced_at timestamptz NOT NULL,
+  settled_at timestamptz
+);
+CREATE INDEX file_transfers_stored ON file_transfers (message_key)
+  WHERE status = 'stored' AND message_key IS NOT NULL;
+CREATE INDEX file_transfers_open ON file_transfers (status, id) WHERE status <> 'stored';
+CREATE INDEX file_transfers_device ON file_transfers (device_id, id);
+CREATE TABLE plate_places (
+  event_id text COLLATE "C" PRIMARY KEY,
+  place int NOT NULL
+);
+)sql",
 };
 
 // One look, while another node may be making the tables; to_regclass would remember in a
@@ -309,6 +340,12 @@ absl::StatusOr<int64_t> MigratePostgres(PgConnection* db) {
   }
   VD_CRASH_POINT("store.migrate.after");
   return latest;
+}
+
+bool IsUnsafeServer(PgConnection* db) {
+  const absl::StatusOr<int64_t> unsafe = db->QueryInt(
+      "SELECT current_setting('fsync') = 'off' OR current_setting('full_page_writes') = 'off'");
+  return unsafe.ok() && *unsafe != 0;
 }
 
 absl::Status EnsurePartitions(PgConnection* db, absl::Time now) {

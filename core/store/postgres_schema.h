@@ -17,6 +17,9 @@ int64_t LatestPostgresSchemaVersion();
 // newer version or another program made the tables; UNAVAILABLE when it gets no lock in seconds.
 absl::StatusOr<int64_t> MigratePostgres(PgConnection* db);
 
+// Its settings make a commit mean less than it says, and no session can overrule them.
+bool IsUnsafeServer(PgConnection* db);
+
 // Partitions exist for the month of `now` and so many after it.
 inline constexpr int kPartitionsAhead = 2;
 absl::Status EnsurePartitions(PgConnection* db, absl::Time now);

@@ -43,21 +43,15 @@ PgConnection::Options ConnectionOf(const PostgresStoreOptions& options) {
   return connection;
 }
 
-PostgresReaders::Options ReadersOf(const PostgresStoreOptions& options) {
+PostgresReaders::Options ReadersOf(const PostgresStoreOptions& options, int max_connections) {
   PostgresReaders::Options readers;
   readers.connection = ConnectionOf(options);
   readers.connection.read_only = true;
   readers.connection.statement_timeout = options.read_deadline;
   // The server ends a slow query first; this is for a server that is gone.
   readers.connection.reply_timeout = 2 * options.read_deadline;
-  readers.max_connections = options.max_readers;
+  readers.max_connections = max_connections;
   return readers;
-}
-
-PostgresReaders::Options CheckersOf(const PostgresStoreOptions& options) {
-  PostgresReaders::Options checkers = ReadersOf(options);
-  checkers.max_connections = kMaxCheckers;
-  return checkers;
 }
 
 // Thread-safe, as Store. The writing connection lives on the writer thread (and in Start, before
@@ -79,6 +73,9 @@ class PostgresStore final : public Store {
   absl::StatusOr<EventRow> GetEvent(std::string_view event_id) override;
   absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) override;
   absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) override;
+  absl::StatusOr<FileTransferRow> GetFileTransfer(std::string_view transfer_id) override;
+  absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
+      const FileTransfersQuery& query) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
   void NotePresence(const CameraPresence& change) override;
   StoreHealth Health() const override;
@@ -109,7 +106,6 @@ class PostgresStore final : public Store {
   void Housekeeping();
   void KeepMonths();
   void ShowPresence();
-  void LookAtServer();
   void LookAtSize();
 
   const PostgresStoreOptions options_;
@@ -144,8 +140,8 @@ PostgresStore::PostgresStore(PostgresStoreOptions options, const Clock* clock, L
     : options_(std::move(options)),
       clock_(clock),
       log_(log),
-      readers_(ReadersOf(options_), clock),
-      checkers_(CheckersOf(options_), clock),
+      readers_(ReadersOf(options_, options_.max_readers), clock),
+      checkers_(ReadersOf(options_, kMaxCheckers), clock),
       queue_(WriteQueue::Options{options_.max_queued_records, options_.max_queued_bytes,
                                  options_.max_group_records, options_.max_group_bytes}),
       beat_(PostgresBeat::Options{ConnectionOf(options_), options_.heartbeat}, log),
@@ -205,7 +201,11 @@ absl::Status PostgresStore::ConnectNow() {
     health_.schema_version = version;
   }
   indexes_.Begin();
-  LookAtServer();
+  if (IsUnsafeServer(db_.get())) {
+    log_->Warning("store",
+                  "the server runs without fsync or full_page_writes: a loss of power may "
+                  "cost what was acknowledged");
+  }
   LookAtSize();
   return absl::OkStatus();
 }
@@ -236,17 +236,6 @@ absl::Status PostgresStore::FirstPartitions(absl::Time now) {
   log_->Warning("store", "cannot add a partition, it is tried again",
                 {{"error", std::string(status.message())}});
   return absl::OkStatus();
-}
-
-// What a session cannot overrule, but those who run the server should know.
-void PostgresStore::LookAtServer() {
-  const absl::StatusOr<int64_t> unsafe = db_->QueryInt(
-      "SELECT current_setting('fsync') = 'off' OR current_setting('full_page_writes') = 'off'");
-  if (unsafe.ok() && *unsafe != 0) {
-    log_->Warning("store",
-                  "the server runs without fsync or full_page_writes: a loss of power may "
-                  "cost what was acknowledged");
-  }
 }
 
 void PostgresStore::CloseWriter() {
@@ -459,13 +448,22 @@ absl::StatusOr<BlacklistPage> PostgresStore::ListBlacklist(int limit, std::strin
   return Read([&](PgConnection* db) { return PgBlacklist(db, limit, cursor); });
 }
 
+absl::StatusOr<FileTransferRow> PostgresStore::GetFileTransfer(std::string_view transfer_id) {
+  return Read([&](PgConnection* db) { return PgFileTransfer(db, transfer_id); });
+}
+
+absl::StatusOr<std::vector<FileTransferRow>> PostgresStore::ListFileTransfers(
+    const FileTransfersQuery& query) {
+  return Read([&](PgConnection* db) { return PgFileTransfers(db, query); });
+}
+
 absl::StatusOr<bool> PostgresStore::HasDetection(const MessageKey& key) {
   return ReadFrom(&checkers_, [&](PgConnection* db) { return PgHasDetection(db, key); });
 }
 
 std::unique_ptr<StoreWatch> PostgresStore::WatchOthers(StoreObserver observer) {
   PostgresFeed::Options options;
-  options.connection = ReadersOf(options_).connection;
+  options.connection = ReadersOf(options_, 1).connection;
   options.node_id = options_.node_id;
   options.node_lease = options_.node_lease;
   return std::make_unique<PostgresFeed>(std::move(options), std::move(observer), &doubts_, clock_,

@@ -31,7 +31,21 @@ absl::Status ToSender(const absl::Status& status) {
 bool IsEdit(const StoreRecord& record) {
   return std::holds_alternative<DeviceRecord>(record) ||
          std::holds_alternative<EventRecord>(record) ||
-         std::holds_alternative<BlacklistRecord>(record);
+         std::holds_alternative<BlacklistRecord>(record) ||
+         std::holds_alternative<FileTransferRecord>(record);
+}
+
+// Groups that join detections and files see each other's rows: who settles a file waits for those
+// that write detections, and they for it.
+constexpr std::string_view kSettlesFiles = "SELECT pg_advisory_xact_lock(1447380326)";
+constexpr std::string_view kWritesOthers = "SELECT pg_advisory_xact_lock_shared(1447380326)";
+
+template <typename Slots>
+bool SettlesFiles(const Slots& slots) {
+  return std::any_of(slots.begin(), slots.end(), [](const auto& slot) {
+    const auto* file = std::get_if<FileTransferRecord>(slot.record);
+    return file != nullptr && file->action == FileTransferRecord::Action::kSettle;
+  });
 }
 
 int64_t Millis(absl::Time time) { return absl::ToUnixMillis(time); }
@@ -117,9 +131,11 @@ absl::Status PostgresWriter::WriteAll(Slots slots, bool careful) {
   commit_sent_ = false;
   careful_ = careful;
   last_detection_ = last_health_report_ = 0;
-  VD_RETURN_IF_ERROR(db_->RunAll({{"BEGIN", PgParams(), "cannot begin"},
-                                  {"UPDATE writers SET groups = groups + 1 WHERE id = $1",
-                                   PgParams().Add(number_), "cannot begin"}}));
+  VD_RETURN_IF_ERROR(db_->RunAll(
+      {{"BEGIN", PgParams(), "cannot begin"},
+       {"UPDATE writers SET groups = groups + 1 WHERE id = $1", PgParams().Add(number_),
+        "cannot begin"},
+       {SettlesFiles(slots) ? kSettlesFiles : kWritesOthers, PgParams(), "cannot begin"}}));
   VD_RETURN_IF_ERROR(careful ? WriteCarefully(slots) : WriteRange(slots));
   const Effects effects = Sum(slots);
   const std::vector<PgConnection::Queued> closing = Closing(effects);
@@ -166,6 +182,8 @@ absl::Status PostgresWriter::WriteRange(Slots slots) {
       VD_RETURN_IF_ERROR(Edit(*device, slot));
     } else if (const auto* listed = std::get_if<BlacklistRecord>(slot->record)) {
       VD_RETURN_IF_ERROR(Edit(*listed, slot));
+    } else if (const auto* file = std::get_if<FileTransferRecord>(slot->record)) {
+      VD_RETURN_IF_ERROR(Edit(*file, slot));
     } else {
       VD_RETURN_IF_ERROR(Edit(std::get<EventRecord>(*slot->record), slot));
     }

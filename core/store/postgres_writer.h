@@ -60,7 +60,16 @@ class PostgresWriter {
   struct Row {
     const Record* record = nullptr;
     Slot* slot = nullptr;
-    int64_t id = 0;  // In the table, 0 until inserted.
+    int64_t id = 0;          // In the table, 0 until inserted.
+    bool has_files = false;  // Files of it have come before it.
+  };
+  // An image that has come as a file, and its detection.
+  struct StoredFile {
+    bool plate = false;  // Else that of the whole detection.
+    int64_t place = 0;
+    std::string path;
+    int64_t detection = 0;
+    std::string detection_id;
   };
   // Sums over a group, made of its results and written once before the commit.
   struct Effects;
@@ -96,6 +105,17 @@ class PostgresWriter {
   absl::Status CreateEvent(const EventRecord& record, AppendResult* result);
   absl::Status UpdateEvent(const EventRecord& record, AppendResult* result);
   absl::Status DeleteEvent(const EventRecord& record, AppendResult* result);
+
+  // postgres_writer_files.cc
+  absl::Status Edit(const FileTransferRecord& record, Slot* slot);
+  absl::Status Announce(const FileTransferRecord& record, AppendResult* result);
+  absl::Status AnnounceAgain(const FileTransferRecord& record, AppendResult* result);
+  absl::Status Settle(const FileTransferRecord& record, AppendResult* result);
+  absl::Status WritePlaces(absl::Span<const Row<DetectionRecord>> rows);
+  absl::Status JoinFilesOf(absl::Span<const Row<DetectionRecord>> rows);
+  absl::Status JoinFile(const StoredFile& file);
+  absl::Status JoinPlate(const StoredFile& file);
+  absl::StatusOr<std::string> EventOfPlate(const std::string& detection_id, int64_t place);
 
   Effects Sum(Slots slots);
   std::vector<PgConnection::Queued> Closing(const Effects& effects);

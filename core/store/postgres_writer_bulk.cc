@@ -57,7 +57,7 @@ std::vector<Row> RowsOf(Slots slots) {
     if (record == nullptr) continue;
     slot.result->id = FormatKey(record->key);
     if (seen.insert(record->key).second) {
-      rows.push_back(Row{record, &slot, 0});
+      rows.push_back(Row{record, &slot});
     } else {
       slot.result->duplicate = true;
     }
@@ -86,18 +86,32 @@ int64_t NoteInserted(const PgResult& inserted, std::vector<Row>* rows) {
   return newest;
 }
 
+// Of those whose images have come before them.
+template <typename Row>
+void NoteFiles(const PgResult& inserted, std::vector<Row>* rows) {
+  absl::flat_hash_set<MessageKey> keys;
+  for (int i = 0; i < inserted.rows(); ++i) {
+    if (inserted.Bool(i, 2)) keys.insert(inserted.Key(i, 1));
+  }
+  if (keys.empty()) return;
+  for (Row& row : *rows) row.has_files = keys.contains(row.record->key);
+}
+
 constexpr std::string_view kInsertDetections =
     "INSERT INTO detections (message_key, source, captured_at, arrived_at, writer, vehicles_count, "
     "plates_count, message_id, protocol, image_path, plate_images, note, metadata, payload) SELECT "
     "t.a, t.b, t.c, t.d, $1, t.e, t.f, t.g, t.h, t.i, t.j, t.k, t.l, t.m FROM unnest($2::uuid[], "
     "$3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::int[], $7::int[], $8::text[], "
     "$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]) AS t(a, b, c, d, "
-    "e, f, g, h, i, j, k, l, m) ON CONFLICT (message_key) DO NOTHING RETURNING id, message_key";
+    "e, f, g, h, i, j, k, l, m) ON CONFLICT (message_key) DO NOTHING RETURNING id, message_key, "
+    "EXISTS (SELECT 1 FROM file_transfers f WHERE f.message_key = detections.message_key AND "
+    "f.status = 'stored')";
 // Numbers for those that are not there yet. What another node stores at the same moment makes the
 // COPY fail, and the group is written again by the statement above.
 constexpr std::string_view kNumberDetections =
-    "SELECT nextval('detections_id_seq'), t.key FROM unnest($1::uuid[]) AS t(key) WHERE NOT EXISTS "
-    "(SELECT 1 FROM detections d WHERE d.message_key = t.key)";
+    "SELECT nextval('detections_id_seq'), t.key, EXISTS (SELECT 1 FROM file_transfers f WHERE "
+    "f.message_key = t.key AND f.status = 'stored') FROM unnest($1::uuid[]) AS t(key) WHERE NOT "
+    "EXISTS (SELECT 1 FROM detections d WHERE d.message_key = t.key)";
 constexpr char kCopyDetections[] =
     "COPY detections (id, message_key, source, captured_at, arrived_at, writer, vehicles_count, "
     "plates_count, message_id, protocol, image_path, plate_images, note, metadata, payload) FROM "
@@ -219,6 +233,8 @@ absl::Status PostgresWriter::WriteDetections(Slots slots) {
   if (copying) VD_RETURN_IF_ERROR(db_->EndCopy("cannot store a detection"));
   if (events.empty()) return absl::OkStatus();
   VD_RETURN_IF_ERROR(db_->Copy(kCopyEvents, events, "cannot store an event"));
+  VD_RETURN_IF_ERROR(WritePlaces(rows));
+  VD_RETURN_IF_ERROR(JoinFilesOf(rows));
   return FindAlerts(rows);
 }
 
@@ -229,6 +245,7 @@ absl::Status PostgresWriter::BeginDetections(std::vector<Row<DetectionRecord>>* 
   VD_ASSIGN_OR_RETURN(const PgResult numbered, db_->Run(kNumberDetections, PgParams().Add(keys),
                                                         "cannot number detections"));
   last_detection_ = std::max(last_detection_, NoteInserted(numbered, rows));
+  NoteFiles(numbered, rows);
   PgRows copy(15);
   for (const auto& row : *rows) {
     if (row.id == 0) continue;
@@ -284,6 +301,7 @@ absl::Status PostgresWriter::InsertDetections(std::vector<Row<DetectionRecord>>*
   VD_ASSIGN_OR_RETURN(const PgResult inserted,
                       db_->Run(kInsertDetections, params, "cannot store a detection"));
   last_detection_ = std::max(last_detection_, NoteInserted(inserted, rows));
+  NoteFiles(inserted, rows);
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -128,8 +129,45 @@ struct MessageRecord {
   std::string payload_json = "{}";
 };
 
-using StoreRecord = std::variant<DetectionRecord, HealthRecord, DeviceRecord, EventRecord,
-                                 CommunicationRecord, MessageRecord, BlacklistRecord>;
+// How a file that a device has told of ends. A stored one stays stored whatever comes.
+enum class FileState : uint8_t { kWaiting, kStored, kFailed };
+// "waiting", "stored", "failed": as in the table and in what devices are told.
+std::string_view FileStateName(FileState state);
+
+// A file that a device sends beside its messages: told of, then settled. kAnnounce of a known one
+// is a duplicate: one that is not stored waits again, for what is announced now. It is
+// INVALID_ARGUMENT where another device has that transfer_id. kSettle of one that is stored is a
+// duplicate and changes nothing; where no such file with that digest waits it is NOT_FOUND. A
+// stored image becomes that of its detection, whichever of the two is stored first.
+struct FileTransferRecord {
+  enum class Action : uint8_t { kAnnounce, kSettle };
+  enum class Kind : uint8_t { kFile, kImage, kPlate };
+  Action action = Action::kAnnounce;
+  std::string transfer_id;  // A UUID in lower case.
+  std::string sha256;       // 64 hexadecimal digits in lower case.
+  absl::Time at;            // This node's clock.
+
+  // Of kAnnounce:
+  std::string device_id;
+  std::string node_id;       // That sends it for the device; "": the device itself.
+  std::string message_id;    // Of the detection; "" where the file belongs to none.
+  MessageKey message_key{};  // Of the same; all zero without one.
+  Kind kind = Kind::kFile;
+  int32_t place = 0;  // Of a plate, as PlateRead::place.
+  std::string name;
+  uint64_t size = 0;
+  absl::Time captured_at;  // The device's clock.
+
+  // Of kSettle:
+  FileState state = FileState::kWaiting;  // kWaiting: only `detail` changes.
+  std::string detail;                     // For people: why it is not stored.
+  std::string path;                       // Of a stored image, below the image folder.
+};
+std::string_view FileKindName(FileTransferRecord::Kind kind);
+
+using StoreRecord =
+    std::variant<DetectionRecord, HealthRecord, DeviceRecord, EventRecord, CommunicationRecord,
+                 MessageRecord, BlacklistRecord, FileTransferRecord>;
 
 // A plate of a new detection that is on the blacklist.
 struct PlateAlert {
@@ -260,6 +298,20 @@ struct BlacklistPage {
   std::vector<BlacklistRow> rows;  // By license_plate.
   int64_t total = 0;
   std::string next_cursor;  // "" at the end.
+};
+
+struct FileTransferRow {
+  FileTransferRecord record;  // What was announced, and how it was settled.
+  int64_t number = 0;         // Its place in the table: the order of the first announcements.
+  absl::Time announced_at;    // The last time.
+  absl::Time settled_at = absl::InfinitePast();
+};
+
+struct FileTransfersQuery {
+  std::string device_id;           // "" any
+  std::optional<FileState> state;  // Unset: any.
+  int64_t after = 0;               // FileTransferRow::number of the last one of the page before.
+  int limit = 50;                  // 1..kMaxPageRows
 };
 
 struct CommunicationQuery {

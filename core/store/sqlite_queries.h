@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -26,6 +27,9 @@ absl::StatusOr<EventsPage> QueryEvents(SqliteDb* db, const EventsQuery& query);
 absl::StatusOr<EventRow> QueryEvent(SqliteDb* db, std::string_view event_id);
 absl::StatusOr<CommunicationPage> QueryCommunication(SqliteDb* db, const CommunicationQuery& query);
 absl::StatusOr<BlacklistPage> QueryBlacklist(SqliteDb* db, int limit, std::string_view cursor);
+absl::StatusOr<FileTransferRow> QueryFileTransfer(SqliteDb* db, std::string_view transfer_id);
+absl::StatusOr<std::vector<FileTransferRow>> QueryFileTransfers(SqliteDb* db,
+                                                                const FileTransfersQuery& query);
 absl::StatusOr<bool> QueryHasDetection(SqliteDb* db, const MessageKey& key);
 
 }  // namespace viaduct

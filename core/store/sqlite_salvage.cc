@@ -60,6 +60,12 @@ const SqliteSalvage::Table SqliteSalvage::kTables[] = {
      "protocol, source, destination, message_type, success, latency_ms, error_message, "
      "created_at",
      8, false, -1, false, nullptr, -1},
+    {"file_transfers",
+     "transfer_id, device_id, node_id, message_id, message_key, kind, place, name, size, sha256, "
+     "status, "
+     "detail, path, captured_at, announced_at, settled_at",
+     16, false, -1, false, nullptr, -1},
+    {"plate_places", "event_id, place", 2, false, -1, false, nullptr, -1},
 };
 
 struct SqliteSalvage::Counts {

@@ -135,6 +135,38 @@ CREATE VIEW cameras AS
            AS detection_count
   FROM edge_devices;
 )sql",
+    // 2: files that devices send beside their messages. The image of a plate is found by its place
+    // in the list as sent: mostly the number of its event, else plate_places has it.
+    R"sql(
+CREATE TABLE file_transfers (
+  id INTEGER PRIMARY KEY,
+  transfer_id TEXT NOT NULL UNIQUE,
+  device_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  message_key BLOB,
+  kind TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  status TEXT NOT NULL DEFAULT 'waiting',
+  detail TEXT NOT NULL DEFAULT '',
+  path TEXT,
+  captured_at INTEGER NOT NULL,
+  announced_at INTEGER NOT NULL,
+  settled_at INTEGER
+);
+CREATE INDEX file_transfers_stored ON file_transfers (message_key)
+  WHERE status = 'stored' AND message_key IS NOT NULL;
+CREATE INDEX file_transfers_open ON file_transfers (status, id) WHERE status <> 'stored';
+CREATE INDEX file_transfers_device ON file_transfers (device_id, id);
+CREATE TABLE plate_places (
+  id INTEGER PRIMARY KEY,
+  event_id TEXT NOT NULL UNIQUE,
+  place INTEGER NOT NULL
+);
+)sql",
 };
 
 absl::StatusOr<int64_t> CurrentVersion(SqliteDb* db) {

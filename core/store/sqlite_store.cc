@@ -82,6 +82,9 @@ class SqliteStore final : public Store {
   absl::StatusOr<EventRow> GetEvent(std::string_view event_id) override;
   absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) override;
   absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) override;
+  absl::StatusOr<FileTransferRow> GetFileTransfer(std::string_view transfer_id) override;
+  absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
+      const FileTransfersQuery& query) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
   StoreHealth Health() const override;
 
@@ -379,6 +382,17 @@ absl::StatusOr<CommunicationPage> SqliteStore::ListCommunication(const Communica
 absl::StatusOr<BlacklistPage> SqliteStore::ListBlacklist(int limit, std::string_view cursor) {
   VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
   return QueryBlacklist(lease.db(), limit, cursor);
+}
+
+absl::StatusOr<FileTransferRow> SqliteStore::GetFileTransfer(std::string_view transfer_id) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryFileTransfer(lease.db(), transfer_id);
+}
+
+absl::StatusOr<std::vector<FileTransferRow>> SqliteStore::ListFileTransfers(
+    const FileTransfersQuery& query) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryFileTransfers(lease.db(), query);
 }
 
 absl::StatusOr<bool> SqliteStore::HasDetection(const MessageKey& key) {

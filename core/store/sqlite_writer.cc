@@ -37,6 +37,7 @@ absl::StatusOr<std::unique_ptr<SqliteWriter>> SqliteWriter::Create(SqliteDb* db,
   auto writer = absl::WrapUnique(new SqliteWriter(db, options));
   VD_RETURN_IF_ERROR(writer->PrepareIngest());
   VD_RETURN_IF_ERROR(writer->PrepareEdits());
+  VD_RETURN_IF_ERROR(writer->PrepareFiles());
   VD_RETURN_IF_ERROR(writer->LoadNextIds());
   return writer;
 }
@@ -162,6 +163,7 @@ absl::Status SqliteWriter::WriteCarefully(const StoreRecord& record, AppendResul
     sources_.clear();  // May name rows that are gone.
     devices_.clear();
     any_listed_.reset();
+    any_files_.reset();
     *result = AppendResult{ToSender(status), false, "", {}};
   }
   return release_.Run("cannot release a savepoint");
@@ -172,6 +174,7 @@ void SqliteWriter::Rollback() {
   sources_.clear();
   devices_.clear();
   any_listed_.reset();
+  any_files_.reset();
   next_detection_ = committed_next_detection_;
   next_event_ = committed_next_event_;
 }
@@ -205,6 +208,7 @@ absl::Status SqliteWriter::Apply(const DetectionRecord& r, AppendResult* result)
   const int64_t id = next_detection_++;
   VD_RETURN_IF_ERROR(InsertEvents(r, result->id, id));
   VD_RETURN_IF_ERROR(FindAlerts(r, result));
+  VD_RETURN_IF_ERROR(JoinFilesOf(r.key, id));
   ++effects_.detections;
   ++DayOf(r.arrived_at)->detections;
   source->newest = id;
@@ -237,6 +241,7 @@ absl::Status SqliteWriter::InsertEvents(const DetectionRecord& r, std::string_vi
     insert.Bind(10, Millis(r.captured_at));
     insert.Bind(11, detection);
     VD_RETURN_IF_ERROR(insert.Run("cannot store an event"));
+    if (plate.place != i) VD_RETURN_IF_ERROR(NotePlace(event_id, plate.place));
   }
   return absl::OkStatus();
 }

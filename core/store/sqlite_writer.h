@@ -51,6 +51,12 @@ class SqliteWriter {
     std::string checkpoint_id;
     std::string_view health_status;  // Of a record of the group; empty: stays.
   };
+  // An image that has come as a file.
+  struct StoredFile {
+    bool plate = false;  // Else that of the whole detection.
+    int64_t place = 0;
+    std::string path;
+  };
   // Sums over a group, written once before the commit.
   struct Effects {
     int64_t detections = 0;
@@ -68,6 +74,7 @@ class SqliteWriter {
   SqliteWriter(SqliteDb* db, Options options) : db_(db), options_(options) {}
   absl::Status PrepareIngest();
   absl::Status PrepareEdits();
+  absl::Status PrepareFiles();
   absl::Status LoadNextIds();
 
   absl::Status WriteOnce(absl::Span<WriteItem* const> items, bool careful);
@@ -83,12 +90,25 @@ class SqliteWriter {
   absl::Status Apply(const CommunicationRecord& record, AppendResult* result);
   absl::Status Apply(const MessageRecord& record, AppendResult* result);
   absl::Status Apply(const BlacklistRecord& record, AppendResult* result);
+  absl::Status Apply(const FileTransferRecord& record, AppendResult* result);
 
   absl::Status InsertEvents(const DetectionRecord& record, std::string_view detection_id,
                             int64_t detection);
   absl::Status FindAlerts(const DetectionRecord& record, AppendResult* result);
   absl::Status CreateEvent(const EventRecord& record, AppendResult* result);
   absl::Status UpdateEvent(const EventRecord& record, AppendResult* result);
+
+  // sqlite_writer_files.cc
+  absl::Status Announce(const FileTransferRecord& record, AppendResult* result);
+  absl::Status AnnounceAgain(const FileTransferRecord& record, AppendResult* result);
+  absl::Status Settle(const FileTransferRecord& record, AppendResult* result);
+  absl::Status JoinStored(const std::string& transfer_id);
+  absl::Status JoinFilesOf(const MessageKey& key, int64_t detection);
+  absl::Status JoinFile(const StoredFile& file, const MessageKey& key, int64_t detection);
+  absl::Status JoinPlate(const StoredFile& file, std::string_view detection_id, int64_t detection);
+  absl::StatusOr<std::string> EventOfPlate(std::string_view detection_id, int64_t place);
+  absl::Status NotePlace(std::string_view event_id, size_t place);
+
   // The pointer is good until the next call.
   absl::StatusOr<Source*> FindSource(std::string_view camera, std::string_view checkpoint,
                                      absl::Time at);
@@ -122,6 +142,8 @@ class SqliteWriter {
 
   std::optional<bool> any_listed_;  // The blacklist has a row; unknown after a change of it.
 
+  std::optional<bool> any_files_;  // There are file transfers; unknown after a new one.
+
   Effects effects_;
   absl::flat_hash_map<int64_t, Growth> growth_;  // By source.
   absl::flat_hash_map<int64_t, DeviceTouch> touched_;
@@ -132,6 +154,9 @@ class SqliteWriter {
   SqliteStatement find_device_, add_device_, find_source_, add_source_, count_sources_;
   SqliteStatement touch_device_, count_source_, add_counter_, add_daily_;
   SqliteStatement update_device_, silence_device_, update_event_, delete_event_;
+  SqliteStatement announce_file_, announce_again_, find_file_, settle_file_, stored_file_;
+  SqliteStatement files_of_, set_image_, set_event_images_, plate_images_;
+  SqliteStatement set_plate_images_, set_plate_image_, add_place_, places_;
   SqliteStatement add_listed_, change_listed_, remove_listed_, find_listed_;
 };
 

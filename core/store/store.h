@@ -86,6 +86,10 @@ class Store {
   virtual absl::StatusOr<EventRow> GetEvent(std::string_view event_id) = 0;
   virtual absl::StatusOr<CommunicationPage> ListCommunication(const CommunicationQuery& query) = 0;
   virtual absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) = 0;
+  virtual absl::StatusOr<FileTransferRow> GetFileTransfer(std::string_view transfer_id) = 0;
+  // By their number, behind `after`.
+  virtual absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
+      const FileTransfersQuery& query) = 0;
   // True when a detection with this key is committed.
   virtual absl::StatusOr<bool> HasDetection(const MessageKey& key) = 0;
 

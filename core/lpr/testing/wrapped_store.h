@@ -39,6 +39,13 @@ class WrappedStore : public Store {
   absl::StatusOr<BlacklistPage> ListBlacklist(int limit, std::string_view cursor) override {
     return store_->ListBlacklist(limit, cursor);
   }
+  absl::StatusOr<FileTransferRow> GetFileTransfer(std::string_view id) override {
+    return store_->GetFileTransfer(id);
+  }
+  absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
+      const FileTransfersQuery& query) override {
+    return store_->ListFileTransfers(query);
+  }
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override {
     return store_->HasDetection(key);
   }
