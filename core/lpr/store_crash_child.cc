@@ -4,12 +4,17 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <fstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
+#include "core/lpr/ingest.h"
 #include "core/lpr/store_sink.h"
 #include "core/observe/log.h"
 #include "core/store/sqlite_store.h"
@@ -55,6 +60,42 @@ bool Accept(Sink* sink, int n) {
   return write(STDOUT_FILENO, line.data(), line.size()) > 0 && accepted;
 }
 
+AppendResult Append(Store* store, StoreRecord record) {
+  absl::Notification done;
+  AppendResult result;
+  std::vector<StoreRecord> records;
+  records.push_back(std::move(record));
+  store->Append(std::move(records), [&](std::vector<AppendResult> results) {
+    result = std::move(results[0]);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  return result;
+}
+
+// The image of a message, or of its plate, as a file of its own.
+bool Join(Store* store, ImageFolder* images, const std::string& folder, int n, bool plate) {
+  const Envelope message = Message(n);
+  FileTransferRecord file;
+  file.transfer_id = absl::StrFormat("00000000-0000-7000-8000-%011d%d", n, plate ? 1 : 0);
+  file.device_id = "CAM001";
+  file.message_id = message.message_id;
+  file.message_key = KeyOf(message);
+  file.kind = plate ? FileTransferRecord::Kind::kPlate : FileTransferRecord::Kind::kImage;
+  if (!Append(store, file).status.ok()) return false;
+  ArrivedImage arrived;
+  arrived.transfer_id = file.transfer_id;
+  arrived.device_id = file.device_id;
+  arrived.file = absl::StrCat(folder, "/arrived-", file.transfer_id);
+  std::ofstream(arrived.file) << TinyJpeg();
+  const absl::StatusOr<std::string> path = images->Take(arrived);
+  if (!path.ok()) return false;
+  file.action = FileTransferRecord::Action::kSettle;
+  file.state = FileState::kStored;
+  file.path = *path;
+  return Append(store, file).status.ok();
+}
+
 int Run(const std::string& folder) {
   SystemClock clock;
   NullLog log;
@@ -74,7 +115,12 @@ int Run(const std::string& folder) {
   int failed = 0;
   {
     StoreSink sink(StoreSinkOptions(), store->get(), images->get(), &clock, &log);
-    for (int n = 0; n < kMessages; ++n) failed += Accept(&sink, n) ? 0 : 1;
+    for (int n = 0; n < kMessages; ++n) {
+      const bool by_file = n % 2 != 0;  // The image before the message, that of the plate after it.
+      if (by_file) failed += Join(store->get(), images->get(), folder, n, false) ? 0 : 1;
+      failed += Accept(&sink, n) ? 0 : 1;
+      if (by_file) failed += Join(store->get(), images->get(), folder, n, true) ? 0 : 1;
+    }
   }
   return failed;
 }

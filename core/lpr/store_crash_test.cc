@@ -136,6 +136,8 @@ class StoreCrashTest : public ::testing::TestWithParam<const char*> {
     int64_t named = 0;
     for (const DetectionRow& row : page->rows) {
       stored.insert(row.record.message_id);
+      const bool by_itself = row.record.message_id == "m-before";
+      EXPECT_EQ(row.record.image_path.empty(), by_itself) << row.record.message_id;
       if (!row.record.image_path.empty()) {
         EXPECT_TRUE((*images)->Read(row.record.image_path).ok()) << row.record.image_path;
         EXPECT_TRUE((*images)->Read(row.record.plate_images.at(0)).ok());

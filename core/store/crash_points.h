@@ -12,7 +12,8 @@ inline constexpr const char* kStoreCrashPoints[] = {
     "store.set_aside.moved",  "store.set_aside.after",  "store.salvage.before",
     "store.salvage.after",    "store.image.write",      "store.image.intent",
     "store.image.folder",     "store.image.renamed",    "store.image.synced",
-    "store.image.committed",
+    "store.image.committed",  "store.file.take",        "store.file.renamed",
+    "store.file.synced",
 };
 
 }  // namespace viaduct

@@ -18,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/base/crash_point.h"
+#include "core/base/disk_files.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
@@ -31,6 +32,7 @@ constexpr size_t kDigestBytes = 8;
 constexpr size_t kMaxPathBytes = 1024;
 constexpr size_t kPathParts = 6;
 constexpr const char* kIncoming = ".incoming";
+constexpr std::string_view kTransfers = "files";  // In the place of the checkpoint.
 constexpr absl::string_view kIntent = ".intent";
 constexpr absl::string_view kTemporary = ".tmp";
 constexpr absl::string_view kExtensions[] = {".jpg", ".png", ".webp"};
@@ -117,6 +119,11 @@ std::string AnnotatedImagePath(std::string_view camera_id, std::string_view chec
                                std::string_view extension) {
   return absl::StrCat(FolderOf(camera_id, checkpoint_id, captured_at), "/",
                       DetectionName(FormatKey(key), AbslView(extension)));
+}
+
+std::string TransferImagePath(const ArrivedImage& image, std::string_view extension) {
+  return absl::StrCat(FolderOf(image.device_id, kTransfers, image.captured_at), "/file_",
+                      SafePathName(image.transfer_id), AbslView(extension));
 }
 
 ImageFolder::ImageFolder(ImageFolderOptions options, Log* log)
@@ -231,6 +238,43 @@ absl::StatusOr<ImagePaths> ImageFolder::Place(const DetectionImages& images,
   if (synced.ok()) return paths;
   RemoveFiles(paths);
   return synced;
+}
+
+absl::StatusOr<std::string> ImageFolder::Take(const ArrivedImage& image) {
+  if (disk::FileSize(image.file) > static_cast<int64_t>(options_.max_image_bytes)) {
+    return absl::DataLossError(absl::StrCat("image: too large, ", disk::FileSize(image.file),
+                                            " bytes, limit ", options_.max_image_bytes));
+  }
+  VD_ASSIGN_OR_RETURN(const std::string bytes,
+                      disk::ReadStart(image.file, static_cast<size_t>(disk::FileSize(image.file))));
+  const std::string_view extension = RecognizeImage(bytes);
+  if (extension.empty()) {
+    return absl::DataLossError("image: neither a whole JPEG nor PNG nor WebP");
+  }
+  std::string path = TransferImagePath(image, extension);
+  const std::string folder = path.substr(0, path.rfind('/'));
+  VD_RETURN_IF_ERROR(EnsureFolder(folder));
+  VD_CRASH_POINT("store.file.take");
+  const std::string target = absl::StrCat(options_.root, "/", path);
+  if (rename(image.file.c_str(), target.c_str()) != 0) {
+    const absl::Status status = DiskError("cannot rename to", target);
+    const absl::MutexLock lock(&mutex_);
+    known_folders_.erase(folder);
+    return status;
+  }
+  VD_CRASH_POINT("store.file.renamed");
+  VD_RETURN_IF_ERROR(SyncFolder(absl::StrCat(options_.root, "/", folder)));
+  VD_CRASH_POINT("store.file.synced");
+  return path;
+}
+
+absl::Status ImageFolder::RemoveTaken(const ArrivedImage& image) const {
+  absl::Status status;
+  for (const absl::string_view extension : kExtensions) {
+    status.Update(disk::RemoveFile(
+        absl::StrCat(options_.root, "/", TransferImagePath(image, StdView(extension)))));
+  }
+  return status;
 }
 
 void ImageFolder::RemoveFiles(const ImagePaths& paths) const {

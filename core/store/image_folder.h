@@ -43,6 +43,14 @@ struct ImagePaths {
   std::vector<std::string> plates;  // As many as were given.
 };
 
+// An image that came as a file of its own.
+struct ArrivedImage {
+  std::string transfer_id;  // A UUID; the name of the image, so that it is no other one's.
+  std::string device_id;
+  absl::Time captured_at;
+  std::string file;  // A regular file that nobody else can change, on the same file system.
+};
+
 // One that is open for reading. Its octets stay what they are: a file is replaced, never changed.
 struct ImageFile {
   std::string path;  // Of the disk.
@@ -67,6 +75,14 @@ class ImageFolder {
   // The row is certainly not committed: removes the files. When that is not certain call neither:
   // writing the detection again or CleanUp settles it.
   void Discard(const MessageKey& key, const ImagePaths& paths);
+
+  // Moves the file to its place and makes that durable, before the row that names it commits. The
+  // same transfer again replaces it. The path below the root, which TransferImagePath gives.
+  // DATA_LOSS: no whole image, or a larger one than is kept. Others as Write; the file stays where
+  // it was.
+  absl::StatusOr<std::string> Take(const ArrivedImage& image);
+  // Whatever Take has made of it; OK where there is nothing.
+  absl::Status RemoveTaken(const ArrivedImage& image) const;
 
   // Removes what a crash left between the first byte and the commit. `committed` answers whether
   // the detection's row exists.
@@ -108,6 +124,9 @@ class ImageFolder {
 std::string AnnotatedImagePath(std::string_view camera_id, std::string_view checkpoint_id,
                                absl::Time captured_at, const MessageKey& key,
                                std::string_view extension);
+
+// Where Take puts an image, below the root.
+std::string TransferImagePath(const ArrivedImage& image, std::string_view extension);
 
 // One name of a path made of what a peer sent: no separators, not "." or "..", at most 100 octets,
 // different for different input.

@@ -210,5 +210,52 @@ TEST_F(ImageFolderTest, ReadsNothingElse) {
   }
 }
 
+class TakenImageTest : public ::testing::Test {
+ protected:
+  TakenImageTest() {
+    std::string path = ::testing::TempDir() + "/taken-XXXXXX";
+    root_ = mkdtemp(path.data());
+    image_.transfer_id = "01234567-89ab-7def-8123-456789abcdef";
+    image_.device_id = "../CAM 1";
+    image_.captured_at = absl::FromUnixSeconds(1'705'314'600);
+    image_.file = root_ + "/arrived";
+    ImageFolderOptions options;
+    options.root = root_ + "/images";
+    options.max_image_bytes = 1000;
+    folder_ = ImageFolder::Open(options, &log_).value();
+  }
+  ~TakenImageTest() override { fs::remove_all(root_); }
+  void Arrive(const std::string& bytes) { std::ofstream(image_.file) << bytes; }
+
+  std::string root_;
+  NullLog log_;
+  ArrivedImage image_;
+  std::unique_ptr<ImageFolder> folder_;
+};
+
+TEST_F(TakenImageTest, IsServedUnderTheNameOfItsTransfer) {
+  Arrive(Png());
+  const auto path = folder_->Take(image_);
+  ASSERT_TRUE(path.ok()) << path.status();
+  EXPECT_EQ(*path, "=2E.=2FCAM=201/files/2024/01/15/file_01234567-89ab-7def-8123-456789abcdef.png");
+  EXPECT_EQ(folder_->Read(*path).value_or(""), Png());
+  EXPECT_FALSE(fs::exists(image_.file));
+  // Again, as after a crash.
+  Arrive(Png());
+  EXPECT_EQ(folder_->Take(image_).value_or(""), *path);
+  EXPECT_TRUE(folder_->RemoveTaken(image_).ok());
+  EXPECT_EQ(folder_->Read(*path).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(folder_->RemoveTaken(image_).ok());
+}
+
+TEST_F(TakenImageTest, WhatIsNoImageStaysWhereItWas) {
+  for (const std::string& bytes :
+       {std::string(), std::string("GIF89a"), Jpeg().substr(0, 20), std::string(1001, 'x')}) {
+    Arrive(bytes);
+    EXPECT_EQ(folder_->Take(image_).status().code(), absl::StatusCode::kDataLoss) << bytes;
+    EXPECT_TRUE(fs::exists(image_.file));
+  }
+}
+
 }  // namespace
 }  // namespace viaduct
