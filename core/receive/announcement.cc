@@ -78,6 +78,11 @@ absl::Status ReadNames(const Members& members, FileAnnouncement* out) {
   VD_ASSIGN_OR_RETURN(out->device_id, Text(members, "camera_id", max_id));
   const absl::Status device = CheckIdentifier(out->device_id, max_id);
   if (!device.ok()) return Bad("camera_id", StdView(device.message()));
+  VD_ASSIGN_OR_RETURN(out->node_id, Text(members, "node_id", max_id));
+  if (!out->node_id.empty()) {
+    const absl::Status node = CheckIdentifier(out->node_id, max_id);
+    if (!node.ok()) return Bad("node_id", StdView(node.message()));
+  }
   VD_ASSIGN_OR_RETURN(out->message_id, Text(members, "message_id", max_id));
   if (!out->message_id.empty()) {
     const absl::Status message = CheckIdentifier(out->message_id, max_id);
@@ -131,6 +136,42 @@ absl::StatusOr<FileAnnouncement> ReadAnnouncement(std::string_view payload) {
   const absl::StatusOr<absl::Time> time = ParseTimestamp(at, absl::UTCTimeZone());
   if (!time.ok()) return Bad("timestamp", StdView(time.status().message()));
   out.at = *time;
+  return out;
+}
+
+FileTransferRecord RecordOf(const FileAnnouncement& announcement, absl::Time at) {
+  FileTransferRecord record;
+  record.transfer_id = announcement.transfer_id;
+  record.sha256 = announcement.file.sha256;
+  record.at = at;
+  record.device_id = announcement.device_id;
+  record.node_id = announcement.node_id;
+  record.message_id = announcement.message_id;
+  if (!record.message_id.empty()) {
+    record.message_key = MakeMessageKey(record.message_id, announcement.device_id, announcement.at);
+  }
+  if (announcement.kind == FileKind::kImage) record.kind = FileTransferRecord::Kind::kImage;
+  if (announcement.kind == FileKind::kPlate) record.kind = FileTransferRecord::Kind::kPlate;
+  record.place = announcement.index;
+  record.name = announcement.file.name;
+  record.size = announcement.file.size;
+  record.captured_at = announcement.at;
+  return record;
+}
+
+FileAnnouncement AnnouncementOf(const FileTransferRecord& record) {
+  FileAnnouncement out;
+  out.transfer_id = record.transfer_id;
+  out.device_id = record.device_id;
+  out.node_id = record.node_id;
+  out.message_id = record.message_id;
+  if (record.kind == FileTransferRecord::Kind::kImage) out.kind = FileKind::kImage;
+  if (record.kind == FileTransferRecord::Kind::kPlate) out.kind = FileKind::kPlate;
+  out.index = record.place;
+  out.file.name = record.name;
+  out.file.size = record.size;
+  out.file.sha256 = record.sha256;
+  out.at = record.captured_at;
   return out;
 }
 

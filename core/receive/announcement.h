@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/receive/incoming_folder.h"
+#include "core/store/records.h"
 
 namespace viaduct {
 
@@ -23,6 +24,7 @@ struct FileAnnouncement {
 
   std::string transfer_id;  // A UUID in lower case.
   std::string device_id;
+  std::string node_id;     // That sends it for the device and is to be answered; "": the device.
   std::string message_id;  // Of the detection; "" where the file belongs to none.
   FileKind kind = FileKind::kFile;
   int index = 0;
@@ -32,5 +34,9 @@ struct FileAnnouncement {
 
 // The payload of a `file_transfer_request`. INVALID_ARGUMENT "<member>: <what>, <detail>".
 absl::StatusOr<FileAnnouncement> ReadAnnouncement(std::string_view payload);
+
+// The same in the store: to be announced there at `at` of this node's clock, and as it is kept.
+FileTransferRecord RecordOf(const FileAnnouncement& announcement, absl::Time at);
+FileAnnouncement AnnouncementOf(const FileTransferRecord& record);
 
 }  // namespace viaduct

@@ -54,6 +54,30 @@ TEST(AnnouncementTest, ReadsWhatADeviceSays) {
   EXPECT_EQ(FormatTimestamp(read->at), "2024-01-15T10:30:00.000Z");
 }
 
+TEST(AnnouncementTest, IsKeptInTheStoreAsItCame) {
+  Json json = Good();
+  json["node_id"] = "EDGE1";
+  const auto read = ReadAnnouncement(json.dump());
+  ASSERT_TRUE(read.ok()) << read.status();
+  const FileTransferRecord record = RecordOf(*read, absl::FromUnixSeconds(9));
+  EXPECT_EQ(record.at, absl::FromUnixSeconds(9));
+  EXPECT_EQ(record.message_key, MakeMessageKey("m-1", "CAM001", read->at));
+  const FileAnnouncement back = AnnouncementOf(record);
+  EXPECT_EQ(back.transfer_id, read->transfer_id);
+  EXPECT_EQ(back.device_id, "CAM001");
+  EXPECT_EQ(back.node_id, "EDGE1");
+  EXPECT_EQ(back.message_id, "m-1");
+  EXPECT_EQ(back.kind, FileKind::kPlate);
+  EXPECT_EQ(back.index, 3);
+  EXPECT_EQ(back.file.name, read->file.name);
+  EXPECT_EQ(back.file.size, 150000u);
+  EXPECT_EQ(back.file.sha256, read->file.sha256);
+  EXPECT_EQ(back.at, read->at);
+  json["message_id"] = "";
+  EXPECT_EQ(RecordOf(*ReadAnnouncement(json.dump()), absl::Now()).message_key, MessageKey{});
+  EXPECT_THAT(Refusal("node_id", "a\nb"), HasSubstr("node_id"));
+}
+
 TEST(AnnouncementTest, WhatIsLeftOutHasAMeaning) {
   Json json = Good();
   for (const char* member : {"type", "message_id", "kind", "index"}) json.erase(member);

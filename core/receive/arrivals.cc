@@ -11,7 +11,9 @@ namespace viaduct {
 Arrivals::Arrivals(ArrivalsOptions options, CheckFn check)
     : options_(options), check_(std::move(check)) {}
 
-Arrivals::~Arrivals() {
+Arrivals::~Arrivals() { Stop(); }
+
+void Arrivals::Stop() {
   const absl::MutexLock lock(&mutex_);
   stopping_ = true;
   mutex_.Await(absl::Condition(
@@ -24,6 +26,7 @@ absl::Status Arrivals::Announce(const FileAnnouncement& announcement) {
     const auto known = waiting_.find(announcement.transfer_id);
     if (known != waiting_.end()) {
       known->second.forgotten = false;
+      Replace(announcement, &known->second);
       Queue(&known->second);
     } else if (waiting_.size() >= options_.max_waiting) {
       return absl::ResourceExhaustedError(
@@ -77,6 +80,19 @@ size_t Arrivals::waiting() const {
   return waiting_.size();
 }
 
+void Arrivals::Replace(const FileAnnouncement& announcement, Waiting* waiting) {
+  const IncomingAnnouncement& before = waiting->announcement.file;
+  const IncomingAnnouncement& now = announcement.file;
+  const bool same =
+      before.name == now.name && before.size == now.size && before.sha256 == now.sha256;
+  if (!same) {
+    EraseName(waiting->announcement);
+    by_name_.emplace(now.name, announcement.transfer_id);
+    waiting->replaced = waiting->state == State::kChecked || waiting->state == State::kAgain;
+  }
+  waiting->announcement = announcement;
+}
+
 void Arrivals::Queue(Waiting* waiting) {
   if (waiting->state == State::kChecked) waiting->state = State::kAgain;
   if (waiting->state != State::kIdle) return;
@@ -89,13 +105,17 @@ void Arrivals::Erase(ById::iterator it) {
   const FileAnnouncement& gone = it->second.announcement;
   const auto count = per_device_.find(gone.device_id);
   if (--count->second == 0) per_device_.erase(count);
+  EraseName(gone);
+  waiting_.erase(it);
+}
+
+void Arrivals::EraseName(const FileAnnouncement& gone) {
   const auto [begin, end] = by_name_.equal_range(gone.file.name);
   for (auto name = begin; name != end; ++name) {
     if (name->second != gone.transfer_id) continue;
     by_name_.erase(name);
-    break;
+    return;
   }
-  waiting_.erase(it);
 }
 
 void Arrivals::Work() {
@@ -121,9 +141,11 @@ void Arrivals::Done(const std::string& transfer_id, const absl::Status& status) 
     const absl::MutexLock lock(&mutex_);
     --checks_;
     const auto it = waiting_.find(transfer_id);
-    const bool again = it->second.state == State::kAgain;
+    const bool replaced = std::exchange(it->second.replaced, false);
+    const bool again = it->second.state == State::kAgain || replaced;
+    const bool settled = (status.ok() || absl::IsDataLoss(status)) && !replaced;
     it->second.state = State::kIdle;
-    if (status.ok() || absl::IsDataLoss(status) || it->second.forgotten) {
+    if (settled || it->second.forgotten) {
       Erase(it);
     } else if (again) {
       Queue(&it->second);

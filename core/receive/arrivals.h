@@ -35,10 +35,13 @@ class Arrivals {
 
   // `check` is never called with a lock held.
   Arrivals(ArrivalsOptions options, CheckFn check);
-  // Waits until all that was begun is done.
+  // As Stop.
   ~Arrivals();
+  // Begins no more and waits until all that was begun is done.
+  void Stop();
 
-  // The file may be there already: it is looked for at once. The same transfer again is a hint.
+  // The file may be there already: it is looked for at once. The same transfer again is a hint;
+  // what it tells now counts, and what is found out about what it told before does not.
   // RESOURCE_EXHAUSTED: too many wait.
   absl::Status Announce(const FileAnnouncement& announcement);
   // A file of that name may be complete.
@@ -61,10 +64,14 @@ class Arrivals {
   struct Waiting {
     FileAnnouncement announcement;
     State state = State::kIdle;
-    bool forgotten = false;  // While it is compared.
+    bool forgotten = false;  // While it is compared; so is the next.
+    bool replaced = false;   // By what was announced since.
   };
   using ById = absl::flat_hash_map<std::string, Waiting>;
 
+  void Replace(const FileAnnouncement& announcement, Waiting* waiting)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EraseName(const FileAnnouncement& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Queue(Waiting* waiting) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Erase(ById::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work();

@@ -61,6 +61,17 @@ TEST_F(ArrivalsTest, EitherOrder) {
   EXPECT_EQ(arrivals_->WaitingFor("CAM1/b"), 0u);
 }
 
+TEST_F(ArrivalsTest, WhatIsToldNowCounts) {
+  ASSERT_TRUE(arrivals_->Announce(Of("1", "CAM1/a")).ok());
+  ASSERT_TRUE(arrivals_->Announce(Of("1", "CAM1/b")).ok());
+  EXPECT_EQ(arrivals_->WaitingFor("CAM1/a"), 0u);
+  EXPECT_EQ(arrivals_->WaitingFor("CAM1/b"), 1u);
+  EXPECT_EQ(Finish(absl::OkStatus()), "1") << "of what was told before";
+  EXPECT_EQ(arrivals_->waiting(), 1u);
+  EXPECT_EQ(Finish(absl::DataLossError("another one")), "1");
+  EXPECT_EQ(arrivals_->waiting(), 0u);
+}
+
 TEST_F(ArrivalsTest, AHintDuringACheckIsNotLost) {
   ASSERT_TRUE(arrivals_->Announce(Of("1", "CAM1/a")).ok());
   arrivals_->Hint("CAM1/a");

@@ -97,9 +97,23 @@ std::string IncomingFolder::AsidePath() const { return absl::StrCat(options_.roo
 
 absl::StatusOr<LocalFile> IncomingFolder::OpenFile(std::string_view name) const {
   VD_RETURN_IF_ERROR(CheckRemoteName(name));
-  const std::string path = absl::StrCat(options_.root, "/", AbslView(name));
+  const std::string path = absl::StrCat(options_.root, "/", BelowRoot(name));
   VD_ASSIGN_OR_RETURN(LocalFile file, OpenBelow({options_.root}, path));
   return file;
+}
+
+// Where a name is: a device may have a root of its own around its folder.
+std::string IncomingFolder::BelowRoot(std::string_view name) const {
+  if (options_.inside.empty() || name.empty()) return std::string(name);
+  const std::string_view device = name.substr(0, name.find('/'));
+  return absl::StrCat(AbslView(device), "/", options_.inside, "/", AbslView(name));
+}
+
+absl::StatusOr<IncomingEntry> IncomingFolder::Look(std::string_view name) const {
+  VD_ASSIGN_OR_RETURN(const LocalFile file, OpenFile(name));
+  struct stat info {};
+  if (::fstat(file.descriptor->get(), &info) != 0) return Failed(name, "cannot look at", errno);
+  return EntryOf(std::string(name), info);
 }
 
 absl::Status IncomingFolder::Verify(const IncomingAnnouncement& announcement) const {
@@ -126,7 +140,8 @@ absl::StatusOr<std::unique_ptr<Descriptor>> IncomingFolder::OpenFolder(
   auto at = std::make_unique<Descriptor>(
       ::open(options_.root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (at->get() < 0) return Failed(options_.root, "cannot open", errno);
-  for (const absl::string_view part : absl::StrSplit(AbslView(name), '/', absl::SkipEmpty())) {
+  const std::string below = BelowRoot(name);
+  for (const absl::string_view part : absl::StrSplit(below, '/', absl::SkipEmpty())) {
     if (part == "." || part == "..") return absl::PermissionDeniedError("incoming: a way out");
     auto next =
         std::make_unique<Descriptor>(::openat(at->get(), std::string(part).c_str(), kFolderFlags));
@@ -262,6 +277,15 @@ void IncomingFolder::ScanEntry(const std::string& name, int parent, const char* 
   struct stat info {};
   if (::fstatat(parent, base, &info, AT_SYMLINK_NOFOLLOW) != 0) return;  // Gone meanwhile.
   const bool allowed = depth <= kMaxDepth && CheckRemoteName(name).ok();
+  if (allowed && S_ISDIR(info.st_mode) && depth == 1 && !options_.inside.empty()) {
+    const absl::StatusOr<std::unique_ptr<Descriptor>> own = OpenFolder(name);
+    // A device that has sent nothing yet has no folder in its root.
+    if (!own.ok()) {
+      walk->result.complete = walk->result.complete && absl::IsNotFound(own.status());
+      return;
+    }
+    return ScanFolder(name, (*own)->get(), depth, walk);
+  }
   if (allowed && S_ISDIR(info.st_mode)) {
     const Descriptor folder(::openat(parent, base, kFolderFlags));
     if (folder.get() < 0) {

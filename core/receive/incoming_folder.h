@@ -1,5 +1,7 @@
-// The folder into which devices put files: <root>/<device>/... Whatever is below a device's folder
-// is the work of a device that may be hostile: any name, links, pipes, changes at any time.
+// The folder into which devices put files: <root>/<device>/..., or
+// <root>/<device>/<inside>/<device>/... where each device has a root of its own. Whatever is below
+// a device's folder is the work of a device that may be hostile: any name, links, pipes, changes at
+// any time.
 #pragma once
 
 #include <cstddef>
@@ -45,7 +47,8 @@ struct IncomingVisitor {
 };
 
 struct IncomingFolderOptions {
-  std::string root;                           // Absolute; made where it is missing.
+  std::string root;    // Absolute; made where it is missing.
+  std::string inside;  // One component of a device's own root; "": there are none.
   size_t max_entries_per_device = 1'000'000;  // Looked at in one scan.
 };
 
@@ -59,8 +62,11 @@ class IncomingFolder {
   static absl::StatusOr<std::unique_ptr<IncomingFolder>> Open(const IncomingFolderOptions& options);
 
   // A regular file, through no link. INVALID_ARGUMENT: a name that none can have, or no regular
-  // file; NOT_FOUND; PERMISSION_DENIED: a link on the way, or not readable.
+  // file; NOT_FOUND, also where a folder on the way is a link; PERMISSION_DENIED: a link, or not
+  // readable.
   absl::StatusOr<LocalFile> OpenFile(std::string_view name) const;
+  // Of such a file, what Remove wants to know.
+  absl::StatusOr<IncomingEntry> Look(std::string_view name) const;
   // Reads all of the file. OK: it is what was announced. NOT_FOUND; DATA_LOSS: it is something
   // else; ABORTED: it was changed meanwhile. Others as OpenFile.
   absl::Status Verify(const IncomingAnnouncement& announcement) const;
@@ -87,6 +93,7 @@ class IncomingFolder {
 
   explicit IncomingFolder(IncomingFolderOptions options) : options_(std::move(options)) {}
   std::string AsidePath() const;
+  std::string BelowRoot(std::string_view name) const;
   absl::Status TrimAside() const;
   void RemoveEmptyFolders(const std::vector<std::string>& parts) const;
   absl::StatusOr<std::unique_ptr<Descriptor>> OpenFolder(std::string_view name) const;

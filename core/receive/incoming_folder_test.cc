@@ -80,6 +80,30 @@ TEST_F(IncomingFolderTest, FindsFilesAndNothingElse) {
   EXPECT_TRUE(scan.cut.empty());
 }
 
+// deploy/sshd gives each device a root of its own.
+TEST_F(IncomingFolderTest, DevicesMayHaveRootsOfTheirOwn) {
+  IncomingFolderOptions options;
+  options.inside = "incoming";
+  Make(options);
+  Put("CAM1/incoming/CAM1/2024/a.jpg", "picture");
+  Put("CAM1/incoming/CAM2/b.jpg", "in the name of another");
+  Put("CAM1/other", "beside it");
+  fs::create_directories(Path("CAM2/incoming"));
+  fs::create_directories(Path("CAM3/incoming"));
+  fs::create_symlink(Path("CAM1/incoming/CAM1"), Path("CAM3/incoming/CAM3"));
+  IncomingScan scan;
+  EXPECT_EQ(Files(&scan), Names{"CAM1/2024/a.jpg"});
+  EXPECT_FALSE(scan.complete) << "a link is no folder";
+  EXPECT_EQ(Verified(Of("CAM1/2024/a.jpg", "picture")), absl::StatusCode::kOk);
+  EXPECT_EQ(Verified(Of("CAM2/b.jpg", "in the name of another")), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Verified(Of("CAM3/2024/a.jpg", "picture")), absl::StatusCode::kNotFound);
+  const auto entry = incoming_->Look("CAM1/2024/a.jpg");
+  ASSERT_TRUE(entry.ok()) << entry.status();
+  EXPECT_TRUE(incoming_->Remove(*entry).ok());
+  EXPECT_FALSE(fs::exists(Path("CAM1/incoming/CAM1/2024")));
+  EXPECT_TRUE(fs::exists(Path("CAM1/incoming/CAM1")));
+}
+
 TEST_F(IncomingFolderTest, TellsWhatAFileIs) {
   Put("CAM1/x", "four");
   IncomingVisitor visitor;
