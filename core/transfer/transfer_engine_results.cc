@@ -1,5 +1,6 @@
 // What becomes of a file when an attempt ends, and what the queue and the server are told.
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -218,9 +219,11 @@ void TransferEngine::OnServerStatus(const std::string& id, const std::string& st
                                     const std::string& sha256, const std::string& detail) {
   if (status != "stored" && status != "failed") return;
   const bool stored = status == "stored";
+  // One that is still under way is in the scheduler already.
+  const auto again = std::make_shared<bool>(false);
   Save(
       id,
-      [stored, sha256, detail, tell = deps_.announce != nullptr,
+      [stored, sha256, detail, again, tell = deps_.announce != nullptr,
        now = deps_.clock->Now()](Transfer* transfer) {
         const bool right = stored && (sha256.empty() || sha256 == transfer->sha256);
         const bool waits = transfer->state == TransferState::kWaitingConfirmation;
@@ -234,15 +237,16 @@ void TransferEngine::OnServerStatus(const std::string& id, const std::string& st
         if (!waits) return absl::OkStatus();
         transfer->changed = now;
         transfer->state = right ? TransferState::kDone : TransferState::kQueued;
+        *again = !right;
         if (!right && tell) transfer->announced = false;  // It is told of again.
         return absl::OkStatus();
       },
-      [this](const Transfer& transfer) {
+      [this, again](const Transfer& transfer) {
         Event event;
         event.kind = Event::Kind::kConfirmed;
         event.sequence = transfer.sequence;
         Post(std::move(event));
-        if (transfer.state == TransferState::kQueued) return OnAdded(transfer);
+        if (*again) return OnAdded(transfer);
         if (transfer.state != TransferState::kDone) return;
         {
           absl::MutexLock lock(&mutex_);

@@ -352,6 +352,25 @@ TEST_F(TransfersTest, WaitsForTheServerWhereItConfirms) {
   ASSERT_TRUE(Eventually([&] { return !transfers_->Get(TestId(1))->held; }));
 }
 
+// The server may be faster than the road, which has the file but has not said so.
+TEST_F(TransfersTest, WhatTheServerHasBeforeTheRoadSaysSoIsSentOnce) {
+  options_.engine.server_confirms = true;
+  Open();
+  MakeFile("a", 10);
+  MakeFile("b", 10);
+  road_->Hold(true);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Eventually([&] { return road_->jobs().size() == 1; }));
+  transfers_->engine()->OnServerStatus(TestId(1), "stored", transfers_->Get(TestId(1))->sha256, "");
+  ASSERT_TRUE(Eventually([&] { return transfers_->Get(TestId(1))->server_stored; }));
+  ASSERT_TRUE(Send("b", FileTake::kCopy, WithId(2, "b")).ok());  // Behind whatever comes of it.
+  road_->Hold(false);
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  ASSERT_TRUE(Reaches(TestId(2), TransferState::kWaitingConfirmation));
+  EXPECT_EQ(road_->jobs().size() + other_->jobs().size(), 2u);
+  EXPECT_EQ(transfers_->Get(TestId(1))->state, TransferState::kDone);
+}
+
 TEST_F(TransfersTest, SendsAgainWhatTheServerDoesNotConfirm) {
   options_.engine.server_confirms = true;
   options_.engine.confirm_timeout = absl::Milliseconds(20);
