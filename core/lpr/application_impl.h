@@ -94,6 +94,9 @@ struct Application::Impl {
   absl::Status ReadFlat(const TopicMessage& message, PayloadHeader* header, DataType* type) const;
   void RefuseTopic(const TopicMessage& message, const std::string& message_id,
                    const absl::Status& status, ReplyFn reply);
+  bool TakeFileStatus(CallRequest* call, ReplyFn* reply);
+  void AnswerFile(const TopicMessage& message, const std::string& message_id,
+                  const AcceptResult& result, ReplyFn reply);
   void AnswerTopic(const TopicMessage& message, const std::string& message_id,
                    const AcceptResult& result, ReplyFn reply);
   // session_events.cc

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/status_macros.h"
+#include "core/receive/announcement.h"
 
 namespace viaduct {
 namespace {
@@ -83,11 +84,29 @@ bool Registers(const Envelope& envelope, const PayloadHeader& header) {
   return envelope.data_type == DataType::kConfig && header.type == kRegistrationType;
 }
 
+bool TellsOfFile(const Envelope& envelope, const PayloadHeader& header) {
+  return envelope.data_type == DataType::kControl && header.type == kFileRequestType;
+}
+
+absl::StatusOr<FileAnnouncement> ReadFileRequest(const Envelope& envelope) {
+  VD_ASSIGN_OR_RETURN(FileAnnouncement announcement, ReadAnnouncement(envelope.payload_json));
+  if (announcement.device_id == envelope.edge_device_id) return announcement;
+  return absl::InvalidArgumentError("camera_id: not the device of the message");
+}
+
+absl::StatusOr<IngestedMessage> FileRequest(const Envelope& envelope, absl::Time arrived) {
+  VD_ASSIGN_OR_RETURN(const FileAnnouncement announcement, ReadFileRequest(envelope));
+  IngestedMessage out;
+  out.record = RecordOf(announcement, arrived);
+  return out;
+}
+
 absl::StatusOr<IngestedMessage> Other(Envelope envelope, absl::Time arrived,
                                       const PayloadOptions& options) {
   PayloadHeader header;
   VD_RETURN_IF_ERROR(ReadHeader(envelope.payload_json, options, &header));
   if (Registers(envelope, header)) return Registration(envelope, arrived, options);
+  if (TellsOfFile(envelope, header)) return FileRequest(envelope, arrived);
   MessageRecord record;
   record.data_type = std::string(DataTypeName(envelope.data_type));
   FillCommon(&envelope, &header, arrived, &record);
@@ -129,6 +148,7 @@ absl::Status CheckMessage(const Envelope& envelope, const PayloadOptions& option
   }
   PayloadHeader header;
   VD_RETURN_IF_ERROR(ReadHeader(envelope.payload_json, options, &header));
+  if (TellsOfFile(envelope, header)) return ReadFileRequest(envelope).status();
   if (!Registers(envelope, header)) return absl::OkStatus();
   RegistrationPayload payload;
   return ReadRegistration(envelope.payload_json, options, &payload);

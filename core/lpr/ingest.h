@@ -17,6 +17,9 @@ namespace viaduct {
 // travels from an edge node to the server.
 inline constexpr std::string_view kRegistrationType = "camera_register";
 
+// The same of a control message that tells of a file.
+inline constexpr std::string_view kFileRequestType = "file_transfer_request";
+
 // The key of exactly-once effect of a message; the same wherever it is computed.
 MessageKey KeyOf(const Envelope& envelope);
 

@@ -10,6 +10,7 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "core/lpr/fan_out_sink.h"
+#include "core/lpr/ingest.h"
 #include "core/lpr/store_sink.h"
 #include "core/lpr/testing/wrapped_store.h"
 #include "core/store/sqlite_store.h"
@@ -208,6 +209,43 @@ TEST_F(StoreSinkTest, ImagesOfAStoredDetectionOutliveAStoreThatCannotTell) {
   EXPECT_EQ(Files(), 1);
   // And the key is free again.
   EXPECT_TRUE(Accept(sink_.get(), {Message("a", WithImage())})[0].duplicate);
+}
+
+Envelope FileMessage(const std::string& device, const std::string& name) {
+  Envelope envelope =
+      Message("00000000-0000-7000-8000-000000000001",
+              absl::StrCat(R"({"type":"file_transfer_request","transfer_id":)",
+                           R"("00000000-0000-7000-8000-000000000001","camera_id":")", device,
+                           R"(","name":")", name, R"(","size":5,"sha256":")", std::string(64, 'a'),
+                           R"(","timestamp":"2024-01-15T10:30:00Z"})"));
+  envelope.data_type = DataType::kControl;
+  return envelope;
+}
+
+TEST_F(StoreSinkTest, WhatTellsOfAFileIsKeptAndPassedOn) {
+  std::vector<bool> known;
+  StoreSinkOptions options;
+  options.announced = [&](const FileAnnouncement& file, bool again) {
+    EXPECT_EQ(file.file.name, "CAM001/a");
+    EXPECT_EQ(file.file.size, 5u);
+    // It is durable by now.
+    EXPECT_TRUE(store_->GetFileTransfer(file.transfer_id).ok());
+    known.push_back(again);
+  };
+  sink_ = std::make_unique<StoreSink>(options, store_.get(), images_.get(), &clock_, &log_);
+  for (int i = 0; i < 2; ++i) {
+    const auto results = Accept(sink_.get(), {FileMessage("CAM001", "CAM001/a")});
+    ASSERT_TRUE(results[0].status.ok()) << results[0].status;
+    EXPECT_EQ(results[0].duplicate, i > 0);
+    EXPECT_EQ(results[0].id, "00000000-0000-7000-8000-000000000001");
+  }
+  EXPECT_EQ(known, (std::vector<bool>{false, true}));
+  for (const Envelope& bad : {FileMessage("CAM001", "../a"), FileMessage("CAM002", "CAM002/a")}) {
+    const auto refused = Accept(sink_.get(), {bad});
+    EXPECT_EQ(refused[0].status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_FALSE(CheckMessage(bad, PayloadOptions()).ok()) << "a node on the way takes it";
+  }
+  EXPECT_THAT(known, SizeIs(2));
 }
 
 TEST_F(StoreSinkTest, WithoutAnImageFolderTheDetectionSaysSo) {

@@ -19,6 +19,7 @@ struct StoreSink::Item {
   bool holds_key = false;  // Its key is in in_flight_.
   MessageKey key{};
   ImagePaths paths;
+  std::optional<FileAnnouncement> file;  // That the message tells of.
 };
 
 struct StoreSink::Batch {
@@ -47,7 +48,7 @@ std::optional<Image> Decode(const std::string& text, std::string_view where, siz
 
 StoreSink::StoreSink(StoreSinkOptions options, Store* store, ImageFolder* images,
                      const Clock* clock, Log* log)
-    : options_(options),
+    : options_(std::move(options)),
       store_(store),
       images_(images),
       clock_(clock),
@@ -213,7 +214,11 @@ absl::StatusOr<ImagePaths> StoreSink::DecodeAndWrite(const IngestedMessage& mess
 void StoreSink::StoreBatch(const BatchPtr& batch) {
   std::vector<StoreRecord> records;
   records.reserve(batch->items.size());
-  for (Item& item : batch->items) records.push_back(std::move(item.message.record));
+  for (Item& item : batch->items) {
+    const auto* file = std::get_if<FileTransferRecord>(&item.message.record);
+    if (file != nullptr) item.file = AnnouncementOf(*file);
+    records.push_back(std::move(item.message.record));
+  }
   store_->Append(std::move(records), [this, batch](std::vector<AppendResult> stored) {
     Finish(batch.get(), std::move(stored));
   });
@@ -231,6 +236,9 @@ void StoreSink::Finish(Batch* batch, std::vector<AppendResult> stored) {
       images_->Discard(item.key, item.paths);
     }
     if (item.holds_key) ReleaseKey(&item);
+    if (item.file.has_value() && result.status.ok() && options_.announced) {
+      options_.announced(*item.file, result.duplicate);
+    }
     batch->results[item.index] = AcceptResult{std::move(result.status), result.duplicate,
                                               std::move(result.id), std::move(result.alerts)};
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "core/lpr/ingest.h"
 #include "core/lpr/sink.h"
 #include "core/observe/log.h"
+#include "core/receive/announcement.h"
 #include "core/store/image_folder.h"
 #include "core/store/store.h"
 
@@ -24,6 +26,9 @@ struct StoreSinkOptions {
   size_t max_message_bytes = 32u << 20;  // Of a payload.
   int image_threads = 2;           // Decode, write and sync images; started with the first image.
   size_t max_queued_images = 256;  // Batches with images that wait for them; more are refused.
+  // A file was told of, and that is durable; `known`: it was before. Any thread; must return at
+  // once.
+  std::function<void(const FileAnnouncement& announcement, bool known)> announced;
 };
 
 // Thread-safe. Messages without images go straight to the store's writer; those with images first

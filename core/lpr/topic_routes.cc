@@ -12,6 +12,7 @@
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 #include "core/lpr/device_status.h"
+#include "core/lpr/file_status.h"
 #include "core/lpr/ingest.h"
 #include "core/lpr/json_fields.h"
 #include "core/lpr/named_texts.h"
@@ -25,6 +26,7 @@ namespace {
 
 constexpr absl::string_view kProcessed = "lpr/data/processed";
 constexpr absl::string_view kError = "lpr/data/error";
+constexpr absl::string_view kFileStatus = "file/transfer/status";
 constexpr std::string_view kDetectionType = "detection_result";
 constexpr std::string_view kHealthType = "health_check";
 constexpr size_t kMaxRefusedIds = 65536;  // Of one payload; no client has more under way.
@@ -151,6 +153,7 @@ struct Application::Impl::TopicMessage {
   TopicKind kind = TopicKind::kNone;
   std::string device;  // In the topic.
   bool acknowledged = false;
+  bool tells_of_file = false;
 };
 
 void Application::Impl::HandleTopic(CallRequest request, ReplyFn reply) {
@@ -178,6 +181,7 @@ void Application::Impl::HandleTopic(CallRequest request, ReplyFn reply) {
                          std::move(reply));
     }
   }
+  if (match.kind == TopicKind::kFile && TakeFileStatus(&call, &reply)) return;
   switch (match.kind) {
     case TopicKind::kData:
       return TopicData(std::move(message), std::move(reply));
@@ -236,6 +240,51 @@ void Application::Impl::AnswerTopic(const TopicMessage& message, const std::stri
   }
   Publish(kError, WriteResults(results, /*array=*/false, Sort::kRejected), &out);
   reply(std::move(out));
+}
+
+// What a server says of a file is for the node that has sent it; a server that hears another one,
+// or itself, has nothing to keep. False: it is something else.
+bool Application::Impl::TakeFileStatus(CallRequest* call, ReplyFn* reply) {
+  PayloadHeader header;
+  if (call->path != StdView(kFileStatus) ||
+      !ReadHeader(call->body, payload_options(), &header).ok() ||
+      header.type != kFileStatusCommand) {
+    return false;
+  }
+  if (parts_.control == nullptr) {
+    (*reply)(JsonReply(200, ""));
+    return true;
+  }
+  call->method = "CONTROL";
+  call->path = std::string(kFileStatusCommand);
+  parts_.control->Handle(std::move(*call), [reply = std::move(*reply)](const CallReply& /*done*/) {
+    reply(JsonReply(200, ""));
+  });
+  return true;
+}
+
+// Who tells of its file again asks how it stands.
+void Application::Impl::AnswerFile(const TopicMessage& message, const std::string& message_id,
+                                   const AcceptResult& result, ReplyFn reply) {
+  FileAnswer answer;
+  answer.transfer_id = result.id;
+  answer.device_id = message.device;
+  CallReply out = DataReply({{message_id, result}}, /*array=*/false, message.device);
+  if (!result.duplicate) {
+    Publish(kFileStatus, FileStatusJson(answer), &out);
+    return reply(std::move(out));
+  }
+  const auto look = [this, answer, out, reply]() mutable {
+    const absl::StatusOr<FileTransferRow> row = parts_.store->GetFileTransfer(answer.transfer_id);
+    if (row.ok()) {
+      answer.state = row->record.state;
+      answer.sha256 = row->record.sha256;
+      answer.detail = row->record.detail;
+      Publish(kFileStatus, FileStatusJson(answer), &out);
+    }
+    reply(std::move(out));
+  };
+  if (!reads_.Submit(look)) reply(std::move(out));  // It asks again.
 }
 
 void Application::Impl::TopicData(TopicMessage message, ReplyFn reply) {
@@ -331,6 +380,7 @@ void Application::Impl::TopicFlat(TopicMessage message, ReplyFn reply) {
   DataType type = DataType::kDetection;
   const absl::Status status = ReadFlat(message, &header, &type);
   if (!status.ok()) return RefuseTopic(message, header.message_id, status, std::move(reply));
+  message.tells_of_file = type == DataType::kControl && header.type == kFileRequestType;
   if (message.device.empty()) message.device = header.camera_id;
   if (header.camera_id.empty()) header.camera_id = options_.node_id;
   // A health report that comes as it is published tells of that moment, the next one of the next.
@@ -352,7 +402,11 @@ void Application::Impl::TopicFlat(TopicMessage message, ReplyFn reply) {
   Accept(std::move(batch), protocol, source,
          [this, message_id, message = std::move(message),
           reply = std::move(reply)](std::vector<AcceptResult> results) {
-           AnswerTopic(message, message_id, results.front(), reply);
+           const AcceptResult& result = results.front();
+           if (message.tells_of_file && result.status.ok() && parts_.store != nullptr) {
+             return AnswerFile(message, message_id, result, reply);
+           }
+           AnswerTopic(message, message_id, result, reply);
          });
 }
 

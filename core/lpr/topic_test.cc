@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "core/lpr/application.h"
 #include "core/lpr/testing/application_fixture.h"
 #include "core/lpr/topic_names.h"
@@ -360,6 +361,51 @@ TEST_F(TopicTest, FileTransfersAreAnsweredToTheirDevice) {
                                                             {"file", "a.jpg"}});
   EXPECT_EQ(BodyFor(reply, "lpr/ack/CAM001")["status"], "stored");
   EXPECT_EQ(BodyFor(reply, "lpr/ack/CAM001")["message_id"], "f-1");
+}
+
+TEST_F(TopicTest, WhoTellsOfAFileHearsHowItStands) {
+  const std::string id = "00000000-0000-7000-8000-000000000001";
+  const Json request = {{"type", "file_transfer_request"},
+                        {"transfer_id", id},
+                        {"camera_id", "CAM001"},
+                        {"name", "CAM001/a.jpg"},
+                        {"size", 5},
+                        {"sha256", std::string(64, 'a')},
+                        {"timestamp", "2024-01-15T10:30:00Z"}};
+  Json status = BodyFor(Publish("file/transfer/request", request), "file/transfer/status");
+  EXPECT_EQ(status["type"], "file_transfer_status");
+  EXPECT_EQ(status["transfer_id"], id);
+  EXPECT_EQ(status["camera_id"], "CAM001");
+  EXPECT_EQ(status["status"], "waiting");
+  FileTransferRecord settled;
+  settled.action = FileTransferRecord::Action::kSettle;
+  settled.transfer_id = id;
+  settled.sha256 = std::string(64, 'a');
+  settled.state = FileState::kFailed;
+  settled.detail = "size: another";
+  absl::Notification done;
+  std::vector<StoreRecord> records;
+  records.emplace_back(settled);
+  store_->Append(std::move(records), [&](const std::vector<AppendResult>&) { done.Notify(); });
+  done.WaitForNotification();
+  // Told of again it waits again.
+  const Reply again = Publish("file/transfer/request", request);
+  EXPECT_EQ(BodyFor(again, "lpr/ack/CAM001")["status"], "duplicate");
+  EXPECT_EQ(BodyFor(again, "file/transfer/status")["status"], "waiting");
+  Json bad = request;
+  bad["name"] = "CAM002/a.jpg";
+  EXPECT_EQ(BodyFor(Publish("file/transfer/request", bad), "lpr/data/error")["status"], "rejected");
+}
+
+TEST_F(TopicTest, WhatAServerSaysOfAFileIsNotKeptAsAMessage) {
+  const Json status = {{"type", "file_transfer_status"},
+                       {"transfer_id", "00000000-0000-7000-8000-000000000001"},
+                       {"camera_id", "CAM009"},
+                       {"status", "stored"}};
+  const Reply reply = Publish("file/transfer/status", status);
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_THAT(Topics(reply), IsEmpty());
+  EXPECT_EQ(store_->GetDevice("CAM009").status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(TopicTest, CommandsAreAnsweredOnTheirTopic) {

@@ -153,7 +153,7 @@ absl::Status IncomingFile::CheckSpace() {
   const int64_t free = disk::FreeBytes(folder_);
   if (free >= 0 && static_cast<uint64_t>(free) > min_free_bytes_) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("transfers: less free on the disk than transfers.min_free_bytes, ", free));
+      absl::StrCat("less free on the disk than min_free_bytes allows, ", free));
 }
 
 absl::Status IncomingFile::Write(std::string_view octets) {
