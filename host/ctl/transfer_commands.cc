@@ -40,6 +40,7 @@ struct SendArguments {
   std::string priority = "normal";
   std::string kind = "file";
   std::string message_id;
+  uint32_t index = 0;
   std::string take = "reference";
   bool stream = false;
 };
@@ -272,6 +273,7 @@ void FillInfo(const SendArguments& arguments, gw::FileInfo* info) {
   info->set_name(arguments.name);
   info->set_kind(arguments.kind);
   info->set_message_id(arguments.message_id);
+  info->set_index(arguments.index);
   gw::Priority priority = gw::PRIORITY_UNSPECIFIED;
   gw::Priority_Parse("PRIORITY_" + Upper(arguments.priority), &priority);
   info->set_priority(priority);
@@ -368,6 +370,7 @@ void AddSend(CLI::App* transfers, Session* session) {
       ->check(CLI::IsMember({"high", "normal", "low"}));
   send->add_option("--kind", arguments->kind)->check(CLI::IsMember({"image", "plate", "file"}));
   send->add_option("--message-id", arguments->message_id, "of the detection it belongs to");
+  send->add_option("--index", arguments->index, "of a plate, from 0");
   send->add_option("--take", arguments->take, "what the node keeps of it (default: reference)")
       ->check(CLI::IsMember({"reference", "link", "copy"}));
 }

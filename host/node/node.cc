@@ -13,6 +13,7 @@
 #include "host/node/alert_monitor.h"
 #include "host/node/config_source.h"
 #include "host/node/control_socket.h"
+#include "host/node/file_answers.h"
 #include "host/node/gateway_setup.h"
 #include "host/node/grpc_server.h"
 #include "host/node/node_facts.h"
@@ -67,6 +68,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(Foundation* foundation, Option
   std::unique_ptr<Node> node(new Node(foundation, std::move(options)));
   VD_RETURN_IF_ERROR(node->OpenStorage());
   VD_RETURN_IF_ERROR(node->BuildApplication());
+  VD_RETURN_IF_ERROR(node->StartReceiver());
   VD_RETURN_IF_ERROR(node->StartControl());
   VD_RETURN_IF_ERROR(node->StartInstances());
   return node;
@@ -82,28 +84,15 @@ absl::Status Node::OpenStorage() {
   VD_RETURN_IF_ERROR(OpenTransfers());
   if (config.node.sink_store) {
     VD_ASSIGN_OR_RETURN(store_, OpenStore(config, &foundation_->clock, log));
-    ImageFolderOptions folder;
-    folder.root = config.store.images;
-    VD_ASSIGN_OR_RETURN(images_, ImageFolder::Open(folder, log));
-    const absl::Status cleaned =
-        images_->CleanUp([this](const MessageKey& key) -> absl::StatusOr<bool> {
-          absl::StatusOr<bool> stored = store_->HasDetection(key);
-          if (!stored.ok()) return absl::UnavailableError(stored.status().message());
-          return stored;
-        });
-    // A database that does not answer must not keep the node from starting. What a crash left stays
-    // until the next start; the same message sent again replaces it.
-    if (cleaned.code() == absl::StatusCode::kUnavailable) {
-      log->Warning(kComponent, "images of a crash are left, the database cannot be asked",
-                   {{"reason", StdView(cleaned.message())}});
-    } else if (!cleaned.ok()) {
-      return cleaned;
-    }
+    VD_RETURN_IF_ERROR(OpenImages());
     StoreSinkOptions sink;
     sink.naive_zone = config.node.timezone;
     if (config.limits.max_message_bytes > 0) {
       sink.max_message_bytes = config.limits.max_message_bytes;
     }
+    sink.announced = [this](const FileAnnouncement& announcement, bool known) {
+      OnFileAnnounced(announcement, known);
+    };
     store_sink_ =
         std::make_unique<StoreSink>(sink, store_.get(), images_.get(), &foundation_->clock, log);
   }
@@ -284,7 +273,7 @@ absl::Status Node::StartControl() {
   BuildConfigControl();
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
       &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
-      dispatcher_.get(), transfers_.get(), image_file_sink_.get()});
+      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get()});
   BuildAlerts();
   BuildServices();
   GrpcServer::Options options;
@@ -482,12 +471,14 @@ size_t Node::Stop(absl::Duration limit) {
   dispatcher_.reset();
   instances_.reset();
   network_.reset();  // Probes have ended with their instances.
+  if (receiver_ != nullptr) receiver_->Stop();
   image_file_sink_.reset();
   if (spool_ != nullptr) spool_->Close();
   transfers_.reset();  // Every road and the spool have said what they had to say.
   // The sink waits until the store has answered it; the application writes its last log rows.
   others_.reset();
   store_sink_.reset();
+  receiver_.reset();
   fleet_calls_.reset();
   application_.reset();
   store_.reset();

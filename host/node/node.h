@@ -23,6 +23,7 @@
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
+#include "core/receive/receiver.h"
 #include "core/spool/spool.h"
 #include "core/store/store.h"
 #include "core/transfer/transfers.h"
@@ -40,6 +41,7 @@
 
 namespace viaduct {
 
+class FileAnswers;
 class GrpcServer;
 class MessageFeed;
 class FeedSink;
@@ -98,6 +100,9 @@ class Node {
   absl::Status StartControl();
   absl::Status StartInstances();
   void SyncRoads();
+  absl::Status OpenImages();
+  absl::Status StartReceiver();
+  void OnFileAnnounced(const FileAnnouncement& announcement, bool known);
   absl::Status OpenTransfers();
   absl::Status StartTransfers();
   void SyncFileRoads();
@@ -128,6 +133,8 @@ class Node {
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<ImageFolder> images_;
   std::unique_ptr<Transfers> transfers_;  // Null as the spool.
+  std::unique_ptr<Receiver> receiver_;    // Null where no files are taken in.
+  std::unique_ptr<FileAnswers> file_answers_;
   std::unique_ptr<NetworkView> network_view_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<StoreWatch> others_;  // Tells application_ and feed_ of other nodes' messages.

@@ -56,6 +56,7 @@ NodeMonitor::NodeMonitor(Deps deps) : deps_(deps), links_(deps.metrics) {
     }
   }
   if (deps_.transfers != nullptr) AddTransferMetrics();
+  if (deps_.receiver != nullptr) AddReceiverMetrics();
   if (deps_.store != nullptr) {
     store_queued_ = AddGauge(deps_.metrics, "viaduct_store_queued_records",
                              "Records accepted and not yet committed.");
@@ -80,6 +81,7 @@ void NodeMonitor::Look() {
   if (deps_.store != nullptr) LookAtStore();
   if (deps_.dispatcher != nullptr) LookAtLinks();
   if (deps_.transfers != nullptr) LookAtTransfers();
+  if (deps_.receiver != nullptr) LookAtReceiver();
   Arm();
 }
 
@@ -174,6 +176,56 @@ void NodeMonitor::LookAtTransfers() {
     deps_.health->Set("transfers", HealthState::kDegraded, absl::StrCat(failed, " files failed"));
   } else {
     deps_.health->Set("transfers", HealthState::kHealthy);
+  }
+}
+
+void NodeMonitor::AddReceiverMetrics() {
+  const auto gauge = [this](const char* name, const char* help) {
+    return AddGauge(deps_.metrics, name, help);
+  };
+  const auto counter = [this](const char* name, const char* help) {
+    return Add(deps_.metrics, MetricKind::kCounter, name, help);
+  };
+  incoming_waiting_ = gauge("viaduct_incoming_waiting_files",
+                            "Files that were announced and are not taken in yet.");
+  incoming_files_ = gauge("viaduct_incoming_files", "Files in the folders of the devices.");
+  incoming_unannounced_ =
+      gauge("viaduct_incoming_unannounced_files", "Of these, those that nobody has announced.");
+  incoming_over_quota_ =
+      gauge("viaduct_incoming_devices_over_quota", "Devices with more bytes than they may have.");
+  receiver_totals_ = {
+      counter("viaduct_incoming_stored_total", "Files taken in."),
+      counter("viaduct_incoming_failed_total",
+              "Files that were not what was announced, or not there."),
+      counter("viaduct_incoming_removed_total", "Files removed for their age or to make room."),
+      counter("viaduct_incoming_parts_removed_total", "Parts of files removed for their age."),
+      counter("viaduct_incoming_not_removed_total", "Files that the node could not remove.")};
+}
+
+void NodeMonitor::LookAtReceiver() {
+  const ReceiverInfo now = deps_.receiver->Info();
+  const ReceiverInfo seen = std::exchange(received_, now);
+  const uint64_t grown[] = {
+      now.stored - seen.stored, now.failed - seen.failed, now.removed_files - seen.removed_files,
+      now.removed_parts - seen.removed_parts, now.not_removed - seen.not_removed};
+  for (size_t i = 0; i < receiver_totals_.size(); ++i) {
+    deps_.metrics->Increase(receiver_totals_[i], static_cast<double>(grown[i]));
+  }
+  deps_.metrics->Set(incoming_waiting_, static_cast<double>(now.waiting));
+  deps_.metrics->Set(incoming_files_, static_cast<double>(now.files));
+  deps_.metrics->Set(incoming_unannounced_, static_cast<double>(now.unannounced));
+  deps_.metrics->Set(incoming_over_quota_, static_cast<double>(now.over_quota.size()));
+  if (now.short_of_space) {
+    deps_.health->Set("incoming", HealthState::kUnhealthy,
+                      "less free on the disk than incoming.min_free_bytes, takes no files in");
+  } else if (!now.over_quota.empty()) {
+    deps_.health->Set("incoming", HealthState::kDegraded,
+                      absl::StrCat(now.over_quota.size(), " devices are over their quota, first ",
+                                   now.over_quota.front()));
+  } else if (!now.watched) {
+    deps_.health->Set("incoming", HealthState::kDegraded, "finds files by looking alone");
+  } else {
+    deps_.health->Set("incoming", HealthState::kHealthy);
   }
 }
 

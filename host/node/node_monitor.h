@@ -16,6 +16,7 @@
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
+#include "core/receive/receiver.h"
 #include "core/spool/spool.h"
 #include "core/store/store.h"
 #include "core/transfer/transfers.h"
@@ -39,6 +40,7 @@ class NodeMonitor {
     Dispatcher* dispatcher = nullptr;            // May be null.
     Transfers* transfers = nullptr;              // May be null.
     const ImageFileSink* image_files = nullptr;  // Null as the transfers.
+    Receiver* receiver = nullptr;                // May be null.
   };
 
   explicit NodeMonitor(Deps deps);
@@ -54,6 +56,8 @@ class NodeMonitor {
   void LookAtLinks();
   void AddTransferMetrics();
   void LookAtTransfers();
+  void AddReceiverMetrics();
+  void LookAtReceiver();
 
   // A total of the spool outlives the process; its counter begins with it.
   struct Counted {
@@ -75,6 +79,12 @@ class NodeMonitor {
   std::array<MetricNumber, 5> transfer_totals_{};
   TransferTotals transfers_seen_;
   uint64_t image_files_seen_ = 0;
+  std::array<MetricNumber, 5> receiver_totals_{};
+  ReceiverInfo received_;  // As it was seen last.
+  MetricNumber incoming_waiting_ = 0;
+  MetricNumber incoming_files_ = 0;
+  MetricNumber incoming_unannounced_ = 0;
+  MetricNumber incoming_over_quota_ = 0;
   MetricNumber store_queued_ = 0;
   MetricNumber store_bytes_ = 0;
   MetricNumber store_up_ = 0;

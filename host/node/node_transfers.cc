@@ -51,7 +51,7 @@ void Node::AnnounceFile(const Transfer& transfer, std::function<void(absl::Statu
   message.set_data_type(gateway::v1::DATA_TYPE_CONTROL);
   *message.mutable_timestamp() = rpc::ToProto(transfer.captured);
   message.mutable_metadata()->set_priority(ToProto(transfer.priority));
-  message.set_payload_json(AnnouncementJson(transfer));
+  message.set_payload_json(AnnouncementJson(transfer, foundation_->config.node.id));
   rpc::Violations violations;
   std::vector<Arrival> batch;
   batch.emplace_back(services_->reader.Read(&message, "envelope", &violations));

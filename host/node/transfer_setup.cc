@@ -117,13 +117,19 @@ std::vector<RoadEntry> FileRoadsOf(const Instances& instances,
   return roads;
 }
 
-std::string AnnouncementJson(const Transfer& transfer) {
+std::string AnnouncementJson(const Transfer& transfer, const std::string& node_id) {
   const nlohmann::json message = {
-      {"type", "file_transfer_request"}, {"transfer_id", transfer.id},
-      {"camera_id", transfer.device},    {"message_id", transfer.message_id},
-      {"kind", transfer.kind},           {"index", transfer.index},
-      {"name", transfer.remote_name},    {"size", transfer.size},
-      {"sha256", transfer.sha256},       {"timestamp", FormatTimestamp(transfer.captured)},
+      {"type", "file_transfer_request"},
+      {"transfer_id", transfer.id},
+      {"camera_id", transfer.device},
+      {"message_id", transfer.message_id},
+      {"kind", transfer.kind},
+      {"index", transfer.index},
+      {"name", transfer.remote_name},
+      {"size", transfer.size},
+      {"sha256", transfer.sha256},
+      {"timestamp", FormatTimestamp(transfer.captured)},
+      {"node_id", node_id},
   };
   return message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

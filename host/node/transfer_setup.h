@@ -29,7 +29,7 @@ std::vector<RoadEntry> FileRoadsOf(const Instances& instances,
                                    const std::vector<Roads::Configured>& configured);
 
 // The message that tells the server of a file, see docs/TRANSFERS.md; its id is the transfer's.
-std::string AnnouncementJson(const Transfer& transfer);
+std::string AnnouncementJson(const Transfer& transfer, const std::string& node_id);
 
 // What the links of the node say of its network, asked at most once a second. Thread-safe.
 class NetworkView {
