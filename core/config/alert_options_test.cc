@@ -56,6 +56,8 @@ TEST_F(AlertOptionsTest, EveryRuleIsOnByDefaultAndHasASensibleThreshold) {
   EXPECT_EQ(RuleOf(options, AlertKind::kFailedFiles).raise, 1);
   EXPECT_EQ(RuleOf(options, AlertKind::kFilesBytes).raise, 0.8);
   EXPECT_EQ(RuleOf(options, AlertKind::kFilesBytes).hold, absl::Seconds(30));
+  EXPECT_EQ(RuleOf(options, AlertKind::kDeviceQuota).raise, 1);
+  EXPECT_EQ(RuleOf(options, AlertKind::kDeviceQuota).clear, 0);
   EXPECT_FALSE(options.webhook.has_value());
 }
 

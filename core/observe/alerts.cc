@@ -39,6 +39,8 @@ std::string TextOf(AlertKind kind, const std::string& subject, double value) {
       return absl::StrCat("transfers: ", value, " files were given up");
     case AlertKind::kFilesBytes:
       return absl::StrCat("transfers: ", Percent(value), " of their bound in use");
+    case AlertKind::kDeviceQuota:
+      return absl::StrCat("incoming: device ", subject, " is over its quota");
   }
   return "";
 }
@@ -62,9 +64,11 @@ std::string_view AlertKindName(AlertKind kind) {
     case AlertKind::kFailedFiles:
       return "failed_files";
     case AlertKind::kFilesBytes:
+      return "files_bytes";
+    case AlertKind::kDeviceQuota:
       break;
   }
-  return "files_bytes";
+  return "device_quota";
 }
 
 void Alerts::RaiseLocked(const AlertReading& reading, Watched* watched,

@@ -30,8 +30,9 @@ enum class AlertKind : uint8_t {
   kDeadLetters,   // Messages that were set aside.
   kFailedFiles,   // Files that were given up.
   kFilesBytes,    // Share of the bound of the node's own files that is in use.
+  kDeviceQuota,   // 1: a device has put in more files than it may.
 };
-inline constexpr size_t kAlertKinds = 8;
+inline constexpr size_t kAlertKinds = 9;
 std::string_view AlertKindName(AlertKind kind);  // "link_errors", ...
 
 struct AlertRule {

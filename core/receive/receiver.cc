@@ -175,14 +175,21 @@ void Receiver::LookThrough() {
   }
   if (!scan.complete) deps_.log->Warning(kComponent, "a folder could not be read to its end", {});
   bool more_cut = false;
+  bool more_unannounced = false;
+  const std::string some = Named(names);
   {
     const absl::MutexLock lock(&mutex_);
     more_cut = scan.cut.size() > info_.cut.size();
+    more_unannounced = unannounced > info_.unannounced;
     info_.files = scan.files;
     info_.cut = scan.cut;
     info_.unannounced = unannounced;
     info_.unannounced_names = std::move(names);
     info_.unwatched = watch_ != nullptr ? watch_->unwatched() : 0;
+  }
+  if (more_unannounced) {
+    deps_.log->Info(kComponent, "there are files that nobody has announced",
+                    {{"files", absl::StrCat(unannounced)}, {"names", some}});
   }
   if (!more_cut) return;
   deps_.log->Warning(kComponent, "devices have more files than are looked at",

@@ -55,6 +55,7 @@ void AlertMonitor::Look() {
   if (deps_.transfers != nullptr) {
     AddTransferReadings(deps_.transfers->Counts(), deps_.transfers->max_bytes(), &readings);
   }
+  if (deps_.receiver != nullptr) AddQuotaReadings(deps_.receiver->Info().over_quota, &readings);
   AddDiskReading(deps_.data_dir, &readings);
   // What was read before Stop is of a node that runs.
   if (stopping_.load()) return;

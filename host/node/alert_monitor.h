@@ -17,6 +17,7 @@
 #include "core/observe/log.h"
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
+#include "core/receive/receiver.h"
 #include "core/spool/spool.h"
 #include "core/transfer/transfers.h"
 #include "host/node/alert_readings.h"
@@ -39,6 +40,7 @@ class AlertMonitor {
     Dispatcher* dispatcher = nullptr;  // May be null: this node has no links.
     Spool* spool = nullptr;            // May be null.
     Transfers* transfers = nullptr;    // May be null.
+    Receiver* receiver = nullptr;      // May be null.
     std::string data_dir;
     // Told of each alert that is raised or cleared, after log and health; must return at once.
     std::function<void(const Alert&)> tell;

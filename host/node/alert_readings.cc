@@ -70,6 +70,12 @@ void AddTransferReadings(const TransferCounts& counts, uint64_t max_bytes,
                   static_cast<double>(counts.held_bytes) / static_cast<double>(max_bytes)});
 }
 
+void AddQuotaReadings(const std::vector<std::string>& over_quota, std::vector<AlertReading>* out) {
+  for (const std::string& device : over_quota) {
+    out->push_back({AlertKind::kDeviceQuota, device, 1});
+  }
+}
+
 void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out) {
   struct statvfs disk {};
   std::optional<double> free;

@@ -35,6 +35,8 @@ class AlertReadings {
 void AddSpoolReadings(const SpoolInfo& info, std::vector<AlertReading>* out);
 void AddTransferReadings(const TransferCounts& counts, uint64_t max_bytes,
                          std::vector<AlertReading>* out);
+// Of devices that had more than they may.
+void AddQuotaReadings(const std::vector<std::string>& over_quota, std::vector<AlertReading>* out);
 // Share of the file system of `folder` that a program without privileges may still use; none where
 // it cannot be asked.
 void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out);

@@ -124,6 +124,15 @@ TEST_F(AlertReadingsTest, ReadsTheFiles) {
   EXPECT_THAT(out[1].value, Optional(0.25));
 }
 
+TEST_F(AlertReadingsTest, EachDeviceOverItsQuotaIsASubject) {
+  std::vector<AlertReading> out;
+  AddQuotaReadings({"CAM001", "CAM002"}, &out);
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_EQ(out[1].kind, AlertKind::kDeviceQuota);
+  EXPECT_EQ(out[1].subject, "CAM002");
+  EXPECT_EQ(out[1].value, 1);
+}
+
 TEST_F(AlertReadingsTest, ReadsTheDisk) {
   std::vector<AlertReading> out;
   AddDiskReading("/proc/self/no-such-folder", &out);

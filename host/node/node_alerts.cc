@@ -28,6 +28,7 @@ void Node::BuildAlerts() {
   deps.dispatcher = dispatcher_.get();
   deps.spool = spool_.get();
   deps.transfers = transfers_.get();
+  deps.receiver = receiver_.get();
   deps.data_dir = foundation_->config.node.data_dir;
   deps.tell = [this](const Alert& alert) {
     hub_->PublishAlert(alert);

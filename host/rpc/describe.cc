@@ -81,6 +81,8 @@ pb::AlertKind KindOf(AlertKind kind) {
       return pb::ALERT_KIND_FAILED_FILES;
     case AlertKind::kFilesBytes:
       return pb::ALERT_KIND_FILES_BYTES;
+    case AlertKind::kDeviceQuota:
+      return pb::ALERT_KIND_DEVICE_QUOTA;
   }
   return pb::ALERT_KIND_UNSPECIFIED;
 }

@@ -314,6 +314,11 @@ def over_quota(site, folder):
                        if n.startswith("big-")) <= QUOTA
         return False
     wait_for(within, PATIENCE_S, "the device to be kept to its quota", 0.5)
+
+    def raised():
+        return [a["subject"] for a in site.server.ctl("alerts").get("active", [])
+                if a["kind"] == "ALERT_KIND_DEVICE_QUOTA"]
+    wait_for(lambda: raised() == ["HOST1"], 30, "the alert of the quota", 0.5)
     metrics = site.server.get("/metrics").body.decode()
     expect("viaduct_incoming_removed_total" in metrics, "no count of what was removed")
 
