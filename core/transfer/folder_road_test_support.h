@@ -56,6 +56,16 @@ class FolderRoad final : public TransferRoad {
     changed_.notify_all();
   }
 
+  // Begin does not return while it holds; what it was given is among the jobs.
+  void HoldBegin(bool hold) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      hold_begin_ = hold;
+    }
+    changed_.notify_all();
+  }
+
+  uint64_t ended() const { return ended_.load(); }  // Attempts whose end has been told.
   std::vector<FileJob> jobs() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return begun_;
@@ -71,8 +81,9 @@ class FolderRoad final : public TransferRoad {
   }
   absl::StatusOr<uint64_t> Begin(FileJob job, FileProgressFn progress, FileDoneFn done) override {
     {
-      const std::lock_guard<std::mutex> lock(mutex_);
+      std::unique_lock<std::mutex> lock(mutex_);
       begun_.push_back(job);
+      changed_.wait(lock, [this] { return !hold_begin_; });
       queue_.push_back({++tickets_, std::move(job), std::move(progress), std::move(done)});
     }
     changed_.notify_all();
@@ -111,6 +122,7 @@ class FolderRoad final : public TransferRoad {
         busy_ = false;
       }
       work.done(std::move(result));
+      ++ended_;
     }
   }
 
@@ -184,10 +196,12 @@ class FolderRoad final : public TransferRoad {
   std::set<uint64_t> cancelled_;
   std::deque<std::pair<Outcome, absl::Status>> refusals_;
   bool hold_ = false;
+  bool hold_begin_ = false;
   bool busy_ = false;
   bool ending_ = false;
   std::atomic<uint64_t> tickets_{0};
   std::atomic<uint64_t> written_{0};
+  std::atomic<uint64_t> ended_{0};
   std::thread thread_;
 };
 

@@ -352,22 +352,26 @@ TEST_F(TransfersTest, WaitsForTheServerWhereItConfirms) {
   ASSERT_TRUE(Eventually([&] { return !transfers_->Get(TestId(1))->held; }));
 }
 
-// The server may be faster than the road, which has the file but has not said so.
+// The server may be faster than the engine, which has not heard of the road's word yet.
 TEST_F(TransfersTest, WhatTheServerHasBeforeTheRoadSaysSoIsSentOnce) {
   options_.engine.server_confirms = true;
   Open();
-  MakeFile("a", 10);
-  MakeFile("b", 10);
+  for (const char* name : {"a", "b", "c"}) MakeFile(name, 10);
   road_->Hold(true);
   ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
   ASSERT_TRUE(Eventually([&] { return road_->jobs().size() == 1; }));
+  road_->HoldBegin(true);
+  ASSERT_TRUE(Send("b", FileTake::kCopy, WithId(2, "b")).ok());
+  ASSERT_TRUE(Eventually([&] { return road_->jobs().size() == 2; }));  // There the engine stands.
+  road_->Hold(false);
+  ASSERT_TRUE(Eventually([&] { return road_->ended() == 1; }));
   transfers_->engine()->OnServerStatus(TestId(1), "stored", transfers_->Get(TestId(1))->sha256, "");
   ASSERT_TRUE(Eventually([&] { return transfers_->Get(TestId(1))->server_stored; }));
-  ASSERT_TRUE(Send("b", FileTake::kCopy, WithId(2, "b")).ok());  // Behind whatever comes of it.
-  road_->Hold(false);
+  road_->HoldBegin(false);
   ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
-  ASSERT_TRUE(Reaches(TestId(2), TransferState::kWaitingConfirmation));
-  EXPECT_EQ(road_->jobs().size() + other_->jobs().size(), 2u);
+  ASSERT_TRUE(Send("c", FileTake::kCopy, WithId(3, "c")).ok());  // Behind whatever comes of it.
+  ASSERT_TRUE(Reaches(TestId(3), TransferState::kWaitingConfirmation));
+  EXPECT_EQ(road_->jobs().size(), 3u);
   EXPECT_EQ(transfers_->Get(TestId(1))->state, TransferState::kDone);
 }
 
