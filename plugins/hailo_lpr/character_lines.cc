@@ -1,0 +1,264 @@
+#include "plugins/hailo_lpr/character_lines.h"
+
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "opencv2/imgproc.hpp"
+
+namespace viaduct::hailo_lpr {
+
+namespace {
+
+// What is darker than the mean around it by `least` and `share` of that mean, or lighter.
+struct Contrast {
+  int least;
+  double share;
+  bool dark;
+};
+// Dark plates, faint ones, and those whose characters touch their frame, are found in one of them.
+constexpr Contrast kContrasts[] = {
+    {2, 0.03, true}, {6, 0.1, true}, {8, 0.28, true}, {6, 0.08, false}};
+
+constexpr int kScales = 3;
+
+constexpr int kNeighbourhood = 15;  // Of the mean, in pixels of the scale.
+constexpr float kLowest = 8;        // A character, in pixels of the scale; at the next scale it has
+constexpr float kHighest = 30;      // half of it.
+constexpr float kNarrowest = 0.08F;  // Times its height: 1 and I.
+constexpr float kWidestShape = 1.25F;
+constexpr float kEmptiest = 0.15F;  // Of its box is ink.
+// Neighbours of one line, in heights of a character.
+constexpr float kMostTaller = 1.35F;
+constexpr float kMostHigher = 0.35F;
+constexpr float kMostApart = 1.1F;
+constexpr float kMostOverlap = 0.5F;  // In widths: italics, dirt between two.
+// Off the line or the median height: no character of it.
+constexpr float kMostOffLine = 0.2F;
+constexpr float kMostOffHeight = 0.22F;
+constexpr int kRefinements = 3;
+constexpr float kSteepest = 0.5F;
+constexpr size_t kFewest = 4;
+constexpr size_t kMost = 14;
+// A plate has a margin around its characters, in their height.
+constexpr float kMargin = 0.45F;
+constexpr float kMostCommon = 0.4F;  // Of two lines that are one plate.
+
+template <typename Value>
+float Median(std::vector<Value> values) {
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return static_cast<float>(*middle);
+}
+
+// Which of a set of things belong together (union by halving paths).
+int Root(std::vector<int>* parents, int of) {
+  std::vector<int>& parent = *parents;
+  while (parent[static_cast<size_t>(of)] != of) {
+    const auto at = static_cast<size_t>(of);
+    parent[at] = parent[static_cast<size_t>(parent[at])];
+    of = parent[at];
+  }
+  return of;
+}
+
+}  // namespace
+
+absl::Status CharacterLines::Detect(const cv::Mat& picture, std::vector<Detection>* found) {
+  found->clear();
+  if (picture.empty() || picture.depth() != CV_8U ||
+      (picture.channels() != 1 && picture.channels() != 3)) {
+    return absl::InvalidArgumentError("picture: not 8 bits of grey or BGR");
+  }
+  const cv::Mat* grey = &picture;
+  if (picture.channels() == 3) {
+    cv::cvtColor(picture, grey_, cv::COLOR_BGR2GRAY);
+    grey = &grey_;
+  }
+  const auto width = static_cast<float>(grey->cols);
+  const auto height = static_cast<float>(grey->rows);
+  float scale = std::min(1.0F, static_cast<float>(kWidest) / width);
+  for (int i = 0; i < kScales; ++i, scale /= 2) {
+    const cv::Size size(static_cast<int>(std::lround(width * scale)),
+                        static_cast<int>(std::lround(height * scale)));
+    if (std::min(size.width, size.height) < kNeighbourhood) break;
+    if (size != grey->size()) {
+      cv::resize(*grey, scaled_, size, 0, 0, cv::INTER_AREA);
+      std::swap(scaled_, grey_);
+      grey = &grey_;
+    }
+    FindAtScale(*grey, scale, found);
+  }
+  KeepBest(kMostCommon, kMostFound, found);
+  return absl::OkStatus();
+}
+
+void CharacterLines::FindAtScale(const cv::Mat& grey, float scale, std::vector<Detection>* found) {
+  cv::blur(grey, mean_, cv::Size(kNeighbourhood, kNeighbourhood));
+  for (const Contrast& contrast : kContrasts) {
+    const double share = contrast.dark ? 1 - contrast.share : 1 + contrast.share;
+    const double least = contrast.dark ? -contrast.least : contrast.least;
+    mean_.convertTo(threshold_, CV_8U, share, least);
+    cv::compare(grey, threshold_, mask_, contrast.dark ? cv::CMP_LT : cv::CMP_GT);
+    FindShapes();
+    JoinShapes(grey, contrast.dark, scale, found);
+  }
+}
+
+void CharacterLines::FindShapes() {
+  shapes_.clear();
+  const int count = cv::connectedComponentsWithStats(mask_, labels_, stats_, centres_, 8, CV_32S);
+  for (int i = 1; i < count && shapes_.size() < kMostShapes; ++i) {
+    const int* stats = stats_.ptr<int>(i);
+    Shape shape;
+    shape.left = static_cast<float>(stats[cv::CC_STAT_LEFT]);
+    shape.top = static_cast<float>(stats[cv::CC_STAT_TOP]);
+    shape.width = static_cast<float>(stats[cv::CC_STAT_WIDTH]);
+    shape.height = static_cast<float>(stats[cv::CC_STAT_HEIGHT]);
+    const auto ink = static_cast<float>(stats[cv::CC_STAT_AREA]);
+    if (shape.height >= kLowest && shape.height <= kHighest &&
+        shape.width >= kNarrowest * shape.height && shape.width <= kWidestShape * shape.height &&
+        ink >= kEmptiest * shape.width * shape.height) {
+      shapes_.push_back(shape);
+    }
+  }
+  std::sort(shapes_.begin(), shapes_.end(),
+            [](const Shape& a, const Shape& b) { return a.left < b.left; });
+}
+
+bool CharacterLines::Neighbours(const Shape& a, const Shape& b) {
+  const float height = (a.height + b.height) / 2;
+  const float gap = b.left - a.right();
+  return std::max(a.height, b.height) <= kMostTaller * std::min(a.height, b.height) &&
+         std::abs(a.middle_y() - b.middle_y()) <= kMostHigher * height &&
+         gap <= kMostApart * height && gap >= -kMostOverlap * std::min(a.width, b.width);
+}
+
+void CharacterLines::JoinShapes(const cv::Mat& grey, bool dark, float scale,
+                                std::vector<Detection>* found) {
+  std::vector<int>& parents = parents_;
+  parents.resize(shapes_.size());
+  std::iota(parents.begin(), parents.end(), 0);
+  for (size_t i = 0; i < shapes_.size(); ++i) {
+    const float end = shapes_[i].right() + kMostApart * kMostTaller * shapes_[i].height;
+    for (size_t k = i + 1; k < shapes_.size() && shapes_[k].left <= end; ++k) {
+      if (!Neighbours(shapes_[i], shapes_[k])) continue;
+      const auto from = static_cast<size_t>(Root(&parents, static_cast<int>(k)));
+      parents[from] = Root(&parents, static_cast<int>(i));
+    }
+  }
+  std::map<int, std::vector<Shape>> groups;
+  for (size_t i = 0; i < shapes_.size(); ++i) {
+    groups[Root(&parents, static_cast<int>(i))].push_back(shapes_[i]);
+  }
+  std::vector<Line> lines;
+  for (auto& [root, group] : groups) SplitLines(std::move(group), &lines);
+  for (const Line& line : lines) AddPlate(grey, line, dark, scale, found);
+}
+
+// The line through the middles: of least squares in slope, of the median in height.
+CharacterLines::Fit CharacterLines::FitLine(const std::vector<Shape>& shapes) {
+  float mean_x = 0;
+  float mean_y = 0;
+  for (const Shape& shape : shapes) {
+    mean_x += shape.middle_x() / static_cast<float>(shapes.size());
+    mean_y += shape.middle_y() / static_cast<float>(shapes.size());
+  }
+  float both = 0;
+  float square = 0;
+  for (const Shape& shape : shapes) {
+    const float x = shape.middle_x() - mean_x;
+    both += x * (shape.middle_y() - mean_y);
+    square += x * x;
+  }
+  Fit fit;
+  fit.slope = square > 0 ? std::clamp(both / square, -kSteepest, kSteepest) : 0;
+  std::vector<float> heights;
+  std::vector<float> at_zero;
+  for (const Shape& shape : shapes) {
+    heights.push_back(shape.height);
+    at_zero.push_back(shape.middle_y() - fit.slope * shape.middle_x());
+  }
+  fit.height = Median(std::move(heights));
+  fit.at_zero = Median(std::move(at_zero));
+  return fit;
+}
+
+// A frame, a screw or a slogan joined the characters of a plate: what is off their line goes.
+void CharacterLines::SplitLines(std::vector<Shape> group, std::vector<Line>* lines) {
+  Fit fit;
+  for (int i = 0; i < kRefinements; ++i) {
+    if (group.size() < kFewest) return;
+    fit = FitLine(group);
+    const auto off = [&](const Shape& shape) {
+      return fit.Off(shape) >= kMostOffLine * fit.height ||
+             std::abs(shape.height - fit.height) >= kMostOffHeight * fit.height;
+    };
+    const auto end = std::remove_if(group.begin(), group.end(), off);
+    if (end == group.end()) break;
+    group.erase(end, group.end());
+  }
+  size_t begin = 0;
+  for (size_t i = 1; i <= group.size(); ++i) {
+    const bool cut =
+        i == group.size() || group[i].left - group[i - 1].right() > kMostApart * fit.height;
+    if (!cut) continue;
+    if (i - begin >= kFewest && i - begin <= kMost) {
+      lines->push_back(Rate({group.begin() + static_cast<ptrdiff_t>(begin),
+                             group.begin() + static_cast<ptrdiff_t>(i)}));
+    }
+    begin = i;
+  }
+}
+
+// The more characters, the more alike, on a straight and level line at even steps, the better.
+CharacterLines::Line CharacterLines::Rate(const std::vector<Shape>& shapes) {
+  const Fit fit = FitLine(shapes);
+  const auto count = static_cast<float>(shapes.size());
+  Line line;
+  line.height = fit.height;
+  line.slope = fit.slope;
+  line.box = {shapes[0].left, shapes[0].top, shapes[0].right(), shapes[0].top};
+  float off_line = 0;
+  float off_height = 0;
+  for (const Shape& shape : shapes) {
+    line.box.right = std::max(line.box.right, shape.right());
+    line.box.top = std::min(line.box.top, shape.top);
+    line.box.bottom = std::max(line.box.bottom, shape.top + shape.height);
+    off_line += fit.Off(shape) / count / fit.height;
+    off_height += std::abs(shape.height - fit.height) / count / fit.height;
+  }
+  const float step = (shapes.back().middle_x() - shapes[0].middle_x()) / (count - 1);
+  float uneven = 0;
+  for (size_t i = 1; i < shapes.size(); ++i) {
+    const float off = shapes[i].middle_x() - shapes[i - 1].middle_x() - step;
+    uneven += off * off / (count - 1);
+  }
+  uneven = std::min(std::sqrt(uneven) / std::max(step, 1.0F), 1.5F);
+  line.score = std::min(count, 7.0F) - std::max(0.0F, count - 9) - 12 * off_line - 8 * off_height -
+               uneven - 2 * std::abs(fit.slope);
+  return line;
+}
+
+void CharacterLines::AddPlate(const cv::Mat& grey, const Line& line, bool dark, float scale,
+                              std::vector<Detection>* found) {
+  const cv::Rect inside =
+      cv::Rect(
+          cv::Point(static_cast<int>(line.box.left), static_cast<int>(line.box.top)),
+          cv::Point(static_cast<int>(line.box.right) + 1, static_cast<int>(line.box.bottom) + 1)) &
+      cv::Rect(0, 0, grey.cols, grey.rows);
+  cv::Scalar mean;
+  cv::Scalar deviation;
+  cv::meanStdDev(grey(inside), mean, deviation);
+  const float margin = kMargin * line.height;
+  Detection plate;
+  plate.box = {(line.box.left - margin) / scale, (line.box.top - margin) / scale,
+               (line.box.right + margin) / scale, (line.box.bottom + margin) / scale};
+  plate.slope = line.slope;
+  plate.score =
+      line.score + std::min(static_cast<float>(deviation[0]) / 40, 1.0F) - (dark ? 0 : 0.5F);
+  found->push_back(plate);
+}
+
+}  // namespace viaduct::hailo_lpr

@@ -1,0 +1,67 @@
+// Finds plates without a model: shapes of like height side by side on one line, dark on light or
+// light on dark, at several scales and contrasts. It proposes; the recogniser decides.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "opencv2/core.hpp"
+#include "plugins/hailo_lpr/detection.h"
+
+namespace viaduct::hailo_lpr {
+
+class CharacterLines final : public Detector {
+ public:
+  static constexpr size_t kMostFound = 5;
+  // A picture that is wider is looked at in this width.
+  static constexpr int kWidest = 1280;
+  // More shapes of one contrast are foliage or noise: the rest of them is left out.
+  static constexpr size_t kMostShapes = 4'000;
+
+  absl::Status Detect(const cv::Mat& picture, std::vector<Detection>* found) override;
+
+ private:
+  struct Shape {
+    float left = 0;
+    float top = 0;
+    float width = 0;
+    float height = 0;
+
+    float right() const { return left + width; }
+    float middle_x() const { return left + width / 2; }
+    float middle_y() const { return top + height / 2; }
+  };
+  struct Line {
+    Box box;
+    float height = 0;  // Of its characters: the median.
+    float slope = 0;
+    float score = 0;
+  };
+  struct Fit {
+    float slope = 0;
+    float at_zero = 0;  // y of the line at x = 0.
+    float height = 0;
+
+    float Off(const Shape& shape) const {
+      return std::abs(shape.middle_y() - slope * shape.middle_x() - at_zero);
+    }
+  };
+
+  void FindAtScale(const cv::Mat& grey, float scale, std::vector<Detection>* found);
+  void FindShapes();
+  void JoinShapes(const cv::Mat& grey, bool dark, float scale, std::vector<Detection>* found);
+  static bool Neighbours(const Shape& a, const Shape& b);
+  static Fit FitLine(const std::vector<Shape>& shapes);
+  static void SplitLines(std::vector<Shape> group, std::vector<Line>* lines);
+  static Line Rate(const std::vector<Shape>& shapes);
+  static void AddPlate(const cv::Mat& grey, const Line& line, bool dark, float scale,
+                       std::vector<Detection>* found);
+
+  // Kept from picture to picture, so that little is allocated anew.
+  cv::Mat grey_, scaled_, mean_, threshold_, mask_, labels_, stats_, centres_;
+  std::vector<Shape> shapes_;
+  std::vector<int> parents_;
+};
+
+}  // namespace viaduct::hailo_lpr

@@ -1,0 +1,70 @@
+// What a detector finds in a picture. Pixels of the picture, x to the right and y down; the right
+// and lower edges are outside.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace cv {
+class Mat;
+}
+
+namespace viaduct::hailo_lpr {
+
+struct Box {
+  float left = 0;
+  float top = 0;
+  float right = 0;
+  float bottom = 0;
+
+  float width() const { return right - left; }
+  float height() const { return bottom - top; }
+  float area() const { return std::max(width(), 0.0F) * std::max(height(), 0.0F); }
+};
+
+// Intersection over union: 0 of boxes apart, 1 of the same box.
+inline float Iou(const Box& a, const Box& b) {
+  const Box both = {std::max(a.left, b.left), std::max(a.top, b.top), std::min(a.right, b.right),
+                    std::min(a.bottom, b.bottom)};
+  if (both.width() <= 0 || both.height() <= 0) return 0;
+  const float common = both.area();
+  return common / (a.area() + b.area() - common);
+}
+
+struct Detection {
+  Box box;
+  // Of detectors with a model 0 to 1; of the others it only orders.
+  float score = 0;
+  int label = 0;
+  // How much the line of characters rises to the left, in y for each x.
+  float slope = 0;
+};
+
+// Of those that overlap by more than `most`, the one with the highest score stays; at most `limit`
+// stay, the highest score first.
+inline void KeepBest(float most, size_t limit, std::vector<Detection>* found) {
+  std::stable_sort(found->begin(), found->end(),
+                   [](const Detection& a, const Detection& b) { return a.score > b.score; });
+  std::vector<Detection> kept;
+  for (const Detection& one : *found) {
+    if (kept.size() == limit) break;
+    const bool covered = std::any_of(kept.begin(), kept.end(), [&](const Detection& better) {
+      return better.label == one.label && Iou(better.box, one.box) > most;
+    });
+    if (!covered) kept.push_back(one);
+  }
+  *found = std::move(kept);
+}
+
+// Finds plates, or vehicles. Constant memory between pictures. One thread at a time.
+class Detector {
+ public:
+  virtual ~Detector() = default;
+  // `picture` has 8 bits a channel, grey or BGR. The best first.
+  virtual absl::Status Detect(const cv::Mat& picture, std::vector<Detection>* found) = 0;
+};
+
+}  // namespace viaduct::hailo_lpr
