@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -249,45 +250,6 @@ absl::Status DecodeTinyYolo4(const std::vector<Tensor>& outputs, cv::Size input,
     AddAnchors(grid, static_cast<size_t>(stride - kTinyStrides.begin()), options, found);
   }
   KeepBest(options.most_common, options.limit, found);
-  return absl::OkStatus();
-}
-
-absl::Status DecodeCtc(const Tensor& output, const std::vector<std::string>& alphabet, size_t blank,
-                       bool logits, Reading* reading) {
-  *reading = {};
-  std::vector<int> sizes = output.shape.sizes;
-  sizes.erase(std::remove(sizes.begin(), sizes.end(), 1), sizes.end());
-  const size_t classes = alphabet.size() + 1;
-  if (sizes.size() != 2 || static_cast<size_t>(sizes[1]) != classes || blank >= classes ||
-      output.values.size() != output.shape.elements()) {
-    return Shape(output, absl::StrCat("steps x ", classes));
-  }
-  size_t before = blank;
-  double whole = 1;
-  for (int step = 0; step < sizes[0]; ++step) {
-    const float* values = output.values.data() + static_cast<size_t>(step) * classes;
-    const float* best = std::max_element(values, values + classes);
-    float probability = *best;
-    if (logits) {
-      float sum = 0;
-      for (size_t i = 0; i < classes; ++i) sum += std::exp(values[i] - *best);
-      probability = 1 / sum;
-    }
-    if (!std::isfinite(probability)) {
-      *reading = {};
-      return absl::InvalidArgumentError("model: an output that is no number");
-    }
-    whole *= static_cast<double>(probability);
-    const auto index = static_cast<size_t>(best - values);
-    if (index != blank && index == before) {
-      Character& last = reading->characters.back();
-      last.confidence = std::max(last.confidence, probability);
-    } else if (index != blank) {
-      reading->characters.push_back({alphabet[index < blank ? index : index - 1], probability});
-    }
-    before = index;
-  }
-  reading->confidence = reading->characters.empty() ? 0 : static_cast<float>(whole);
   return absl::OkStatus();
 }
 

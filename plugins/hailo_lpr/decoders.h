@@ -1,16 +1,13 @@
-// From the outputs of models to boxes and texts; the same for every library that runs them. What a
+// From the outputs of models to boxes; the same for every library that runs them. What a
 // model gives is not trusted: shapes are checked, numbers that are none are left out.
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "opencv2/core.hpp"
 #include "plugins/hailo_lpr/detection.h"
-#include "plugins/hailo_lpr/reading.h"
 #include "plugins/hailo_lpr/tensor.h"
 
 namespace viaduct::hailo_lpr {
@@ -48,11 +45,5 @@ absl::Status DecodeYolo8(const Tensor& output, const DecodeOptions& options,
 // any order. Boxes in pixels of the input.
 absl::Status DecodeTinyYolo4(const std::vector<Tensor>& outputs, cv::Size input,
                              const DecodeOptions& options, std::vector<Detection>* found);
-
-// CTC (Graves 2006) along the best path: (steps, 1 + characters) of probabilities or, `logits`, of
-// what a softmax makes them; `blank` is the index of "nothing". The confidence of a character is
-// the best of its steps, that of the reading the product of all steps'.
-absl::Status DecodeCtc(const Tensor& output, const std::vector<std::string>& alphabet, size_t blank,
-                       bool logits, Reading* reading);
 
 }  // namespace viaduct::hailo_lpr

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <limits>
 #include <random>
-#include <string>
 #include <vector>
 
 namespace viaduct::hailo_lpr {
@@ -143,45 +142,6 @@ TEST(TinyYolo4, UsesTheAnchorsOfItsStride) {
       DecodeTinyYolo4({Zeros({13, 13, 15})}, cv::Size(416, 416), {}, &found)));
   EXPECT_TRUE(absl::IsInvalidArgument(
       DecodeTinyYolo4({Zeros({10, 10, 18})}, cv::Size(416, 416), {}, &found)));
-}
-
-const std::vector<std::string> kAlphabet = {"A", "B", "ก"};
-
-Tensor Steps(const std::vector<size_t>& best, float probability = 0.9F) {
-  Tensor output = Zeros({1, static_cast<int>(best.size()), 4}, (1 - probability) / 3);
-  for (size_t i = 0; i < best.size(); ++i) output.values[i * 4 + best[i]] = probability;
-  return output;
-}
-
-TEST(Ctc, RepeatsAreOneAndABlankBetweenThemMakesTwo) {
-  Reading reading;
-  ASSERT_TRUE(DecodeCtc(Steps({0, 1, 1, 0, 1, 2, 3, 3, 0}), kAlphabet, 0, false, &reading).ok());
-  EXPECT_EQ(reading.text(), "AABก");
-  EXPECT_NEAR(reading.confidence, std::pow(0.9, 9), 1e-4);
-  EXPECT_FLOAT_EQ(reading.characters[0].confidence, 0.9F);
-  ASSERT_TRUE(DecodeCtc(Steps({3, 0, 0, 3, 0, 2}), kAlphabet, 3, false, &reading).ok());
-  EXPECT_EQ(reading.text(), "AAก");
-  ASSERT_TRUE(DecodeCtc(Steps({0, 0, 0}), kAlphabet, 0, false, &reading).ok());
-  EXPECT_EQ(reading.text(), "");
-  EXPECT_EQ(reading.confidence, 0);
-}
-
-TEST(Ctc, LogitsGoThroughASoftmax) {
-  Tensor output = Zeros({2, 4});
-  output.values[1] = 3;
-  output.values[4] = 500;  // Of no more than one.
-  Reading reading;
-  ASSERT_TRUE(DecodeCtc(output, kAlphabet, 0, true, &reading).ok());
-  EXPECT_EQ(reading.text(), "A");
-  EXPECT_NEAR(reading.confidence, std::exp(3.0) / (std::exp(3.0) + 3), 1e-5);
-}
-
-TEST(Ctc, RefusesOtherShapes) {
-  Reading reading;
-  EXPECT_TRUE(absl::IsInvalidArgument(DecodeCtc(Zeros({9, 5}), kAlphabet, 0, false, &reading)));
-  EXPECT_TRUE(absl::IsInvalidArgument(DecodeCtc(Zeros({9, 4}), kAlphabet, 4, false, &reading)));
-  EXPECT_TRUE(
-      absl::IsInvalidArgument(DecodeCtc(Zeros({9, 4}, kNan), kAlphabet, 0, false, &reading)));
 }
 
 TEST(Decoders, NumbersThatAreNoneDoNoHarm) {
