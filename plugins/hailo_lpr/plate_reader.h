@@ -1,0 +1,51 @@
+// Reads the picture of a plate with the model of training/: one line of characters, CTC.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "opencv2/core.hpp"
+#include "plugins/hailo_lpr/ctc.h"
+#include "plugins/hailo_lpr/detection.h"
+#include "plugins/hailo_lpr/reading.h"
+#include "plugins/hailo_lpr/runner.h"
+
+namespace viaduct::hailo_lpr {
+
+// Reads what a detector found. One thread at a time.
+class Recogniser {
+ public:
+  virtual ~Recogniser() = default;
+  // The likeliest readings first, none where there is nothing to read. `picture` as the detector
+  // had it.
+  virtual absl::Status Read(const cv::Mat& picture, const Detection& plate,
+                            std::vector<Reading>* readings) = 0;
+};
+
+// The picture of a plate, upright and grey: what lies around `plate` turned by its slope. Empty if
+// it lies outside of `picture`.
+cv::Mat CropUpright(const cv::Mat& picture, const Detection& plate);
+
+class PlateReader final : public Recogniser {
+ public:
+  // `runner` takes one grey channel.
+  PlateReader(std::unique_ptr<Runner> runner, CtcOptions options)
+      : runner_(std::move(runner)), options_(std::move(options)) {}
+
+  absl::Status Read(const cv::Mat& picture, const Detection& plate,
+                    std::vector<Reading>* readings) override;
+  // The same for a picture that is the plate.
+  absl::Status ReadCrop(const cv::Mat& crop, std::vector<Reading>* readings);
+
+ private:
+  const std::unique_ptr<Runner> runner_;
+  const CtcOptions options_;
+  cv::Mat fitted_, input_;
+  std::vector<Tensor> outputs_;
+};
+
+// The classes of the model in models/, in order: digits, Latin capitals, Thai consonants.
+std::vector<std::string> ReaderAlphabet();
+
+}  // namespace viaduct::hailo_lpr
