@@ -15,7 +15,7 @@ PACKAGES_build=(
 PACKAGES_test=(
   sqlite3 postgresql curl procps openssl util-linux iproute2 ping=iputils-ping socat
   mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt python3-websocket python3-socketio
-  python3-requests openssh-server ssh-keygen=openssh-client rsync=rsync
+  python3-requests python3-numpy python3-yaml openssh-server ssh-keygen=openssh-client rsync=rsync
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 
@@ -32,3 +32,12 @@ PACKAGES_bench=(
 )
 
 PACKAGES_package=(dpkg-dev file)
+
+# The nets of hailo_lpr: torch, and the faces with which plates are drawn.
+PACKAGES_training=(
+  python3-torch python3-numpy python3-pil python3-opencv python3-yaml util-linux
+  fonts-thai-tlwg fonts-arundina fonts-noto-core fonts-roadgeek fonts-dejavu fonts-liberation fonts-opendin
+  fonts-bebas-neue fonts-urw-base35 fonts-roboto-unhinted fonts-yanone-kaffeesatz fonts-adf-gillius
+  fonts-adf-switzera fonts-national-park fonts-routed-gothic fonts-osifont fonts-ocr-b fonts-open-sans
+  fonts-b612 fonts-texgyre fonts-lato fonts-paratype fonts-cabin fonts-freefont-ttf fonts-dosis
+)

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Measures a reader: on synthetic samples, and on the true crops of photographs.
+
+    evaluate.py MODEL --plates FOLDER [--set us|eu|br]
+
+MODEL is a checkpoint (.pt) or an exported net (.onnx, through OpenCV as in the plugin). FOLDER/SET
+holds photographs, each with a text file: file, x, y, width, height of the plate, plate, separated by
+tabs. Printed: exact readings, exact with O as 0 and I as 1, the same after the grammar of the set
+has chosen among the likeliest readings, and the character error rate.
+"""
+import argparse
+import pathlib
+import sys
+import time
+
+import cv2
+import numpy as np
+import torch
+
+import alphabet
+import camera
+import decode
+import grammar
+import net
+import samples
+
+SETS = ("us", "eu", "br")
+BATCH = 100
+
+
+class OnnxNet:
+    """An exported net, run by OpenCV one crop at a time on one thread."""
+
+    def __init__(self, path):
+        self.net = cv2.dnn.readNetFromONNX(str(path))
+        self.seconds = 0.0
+        self.crops = 0
+
+    def __call__(self, images):
+        out = []
+        for image in net.standardise(images):
+            started = time.perf_counter()
+            self.net.setInput(image[None])
+            out.append(self.net.forward()[0])
+            self.seconds += time.perf_counter() - started
+            self.crops += 1
+        return np.stack(out)
+
+
+def load(path):
+    """Gives a function from crops to scores."""
+    if str(path).endswith(".onnx"):
+        return OnnxNet(path)
+    state = torch.load(path, map_location="cpu")
+    model = net.NETS[state["net"]]()
+    model.load_state_dict(state["average"])
+    return torch_runner(model.eval())
+
+
+def torch_runner(model):
+    def run(images):
+        with torch.no_grad():
+            parts = [model(net.tensor(images[i:i + BATCH])) for i in range(0, len(images), BATCH)]
+            return torch.cat(parts).numpy()
+    return run
+
+
+def runner(model):
+    return torch_runner(model) if isinstance(model, torch.nn.Module) else model
+
+
+def synthetic(model, images, texts):
+    """Share of right readings, and the same for Latin, Thai and empty crops."""
+    scores = runner(model)(images)
+    right = {"latin": [], "thai": [], "none": []}
+    for one, text in zip(scores, texts):
+        reading = decode.greedy(decode.probabilities(one))
+        right[kind_of(text)].append(alphabet.fold(reading) == alphabet.fold(text))
+    every = sum(right.values(), [])
+    return float(np.mean(every)), " ".join(f"{kind} {np.mean(hits):.3f}" for kind, hits in right.items() if hits)
+
+
+def kind_of(text):
+    if not text:
+        return "none"
+    return "thai" if any(letter in alphabet.THAI for letter in text) else "latin"
+
+
+def synthetic_provinces(model, images, classes):
+    found = runner(model)(images).reshape(len(images), -1).argmax(axis=1)
+    hits = found == np.array(classes)
+    named = np.array(classes) > 0
+    return float(hits.mean()), f"named {hits[named].mean():.3f} none {hits[~named].mean():.3f}"
+
+
+def true_crops(folder):
+    """The crops of a folder of photographs with their plates, as (48, 160) bytes."""
+    images, texts = [], []
+    for path in sorted(pathlib.Path(folder).glob("*.txt")):
+        fields = path.read_text(encoding="utf-8").split("\n")[0].split("\t")
+        image = cv2.imread(str(path.parent / fields[0]), cv2.IMREAD_GRAYSCALE)
+        if image is None or len(fields) < 6:
+            print(f"{path}: no image or no ground truth", file=sys.stderr)
+            continue
+        x, y, width, height = (int(field) for field in fields[1:5])
+        x, y = max(0, x), max(0, y)
+        images.append(camera.fit(image[y:y + height, x:x + width], samples.READER_SIZE))
+        texts.append(fields[5].strip())
+    return np.stack(images), texts
+
+
+def distance(a, b):
+    """Levenshtein's."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return row[-1]
+
+
+def measure(run, folder, name):
+    """The figures of one set, and its wrong readings."""
+    images, texts = true_crops(pathlib.Path(folder) / name)
+    law = grammar.load(name)
+    plain, chosen = [], []
+    for scores in run(images):
+        table = decode.probabilities(scores)
+        plain.append(decode.greedy(table))
+        chosen.append(decode.choose(decode.beam(table), law)[0])
+    figures = {"images": len(texts)}
+    for label, readings in (("", plain), ("grammar ", chosen)):
+        pairs = list(zip(readings, texts))
+        folded = [(alphabet.fold(a), alphabet.fold(b)) for a, b in pairs]
+        figures[label + "exact"] = np.mean([a == b for a, b in pairs])
+        figures[label + "folded"] = np.mean([a == b for a, b in folded])
+        figures[label + "cer"] = sum(distance(a, b) for a, b in folded) / sum(len(b) for b in texts)
+    wrong = [(b, a, c) for a, c, b in zip(plain, chosen, texts) if alphabet.fold(c) != alphabet.fold(b)]
+    return figures, wrong
+
+
+def summary(model, folder):
+    run = runner(model)
+    parts = []
+    for name in SETS:
+        if (pathlib.Path(folder) / name).is_dir():
+            figures, _ = measure(run, folder, name)
+            parts.append(f"{name} {figures['folded']:.3f}/{figures['grammar folded']:.3f}")
+    return " ".join(parts) + " (without/with grammar, O=0 I=1)"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("--plates", required=True)
+    parser.add_argument("--set", choices=SETS, action="append")
+    parser.add_argument("--wrong", action="store_true", help="list the wrong readings")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    run = load(options.model)
+    for name in options.set or SETS:
+        figures, wrong = measure(run, options.plates, name)
+        print(name, " ".join(f"{key.replace(' ', '_')}={value:.3f}" for key, value in figures.items()))
+        for truth, plain, chosen in wrong if options.wrong else []:
+            print(f"  {truth} read {plain or '-'} chosen {chosen or '-'}")
+    if isinstance(run, OnnxNet):
+        print(f"ms a crop: {run.seconds / run.crops * 1000:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""The generator of samples and the decoding: equal seeds give equal samples, a label says what was
+drawn, and a grammar chooses among readings without making one.
+"""
+import sys
+import unittest
+
+import numpy as np
+
+import alphabet
+import camera
+import decode
+import faces
+import grammar
+import plates
+import samples
+
+
+class Recorder(plates.Painter):
+    """A painter that remembers which characters it drew."""
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = []
+
+    def piece(self, character, faces_of, style):
+        self.drawn.append(character)
+        return super().piece(character, faces_of, style)
+
+
+class Samples(unittest.TestCase):
+    def test_all_faces_are_installed(self):
+        self.assertEqual(faces.missing(), [])
+
+    def test_equal_seeds_give_equal_samples_in_any_order(self):
+        first, second = samples.Source(3), samples.Source(3)
+        first.readings(0, 8)
+        images, texts = first.readings(5, 24)
+        again, same = second.readings(5, 24)
+        self.assertEqual(texts, same)
+        self.assertTrue(np.array_equal(images, again))
+        self.assertNotEqual(samples.Source(4).readings(5, 24)[1], texts)
+
+    def test_equal_seeds_give_equal_provinces(self):
+        images, classes = samples.Source(3).provinces(2, 16)
+        again, same = samples.Source(3).provinces(2, 16)
+        self.assertEqual(classes, same)
+        self.assertTrue(np.array_equal(images, again))
+
+    def test_sizes_and_labels_are_those_of_the_nets(self):
+        images, texts = samples.Source(1).readings(0, 64)
+        self.assertEqual(images.shape, (64, 48, 160))
+        self.assertEqual(images.dtype, np.uint8)
+        for text in texts:
+            self.assertTrue(set(text) <= set(alphabet.CHARACTERS), text)
+        images, classes = samples.Source(1).provinces(0, 32)
+        self.assertEqual(images.shape, (32, 32, 160))
+        self.assertTrue(all(0 <= index < alphabet.PROVINCE_CLASSES for index in classes))
+
+    def test_some_crops_have_nothing_to_read(self):
+        _, texts = samples.Source(1).readings(0, 400)
+        share = sum(not text for text in texts) / len(texts)
+        self.assertGreater(share, samples.NEGATIVES / 3)
+        self.assertLess(share, samples.NEGATIVES * 3)
+
+
+class Plates(unittest.TestCase):
+    def test_a_label_says_what_was_drawn(self):
+        painter, rng = Recorder(), np.random.default_rng(2)
+        for law in grammar.load_all().values():
+            for form in law.forms:
+                painter.drawn = []
+                text = form.generate(rng)
+                plate = painter.plate(law, form, text, rng)
+                drawn = "".join(painter.drawn)
+                self.assertEqual(drawn, text.replace(grammar.LINE, ""))
+                self.assertEqual(grammar.LINE.join(line.text for line in plate.lines), text)
+
+    def test_the_ink_of_a_line_is_in_its_box(self):
+        painter, rng = plates.Painter(), np.random.default_rng(3)
+        law = grammar.load("uk")
+        for _ in range(20):
+            plate = painter.plate(law, law.forms[0], "MH 12 NMH", rng)
+            x0, y0, x1, y1 = (int(value) for value in plate.lines[0].box)
+            inside = plate.image[y0 + 2:y1 - 2, x0:x1]
+            self.assertGreater(inside.std(), 30)
+            for column in (inside[:, :6], inside[:, -6:]):  # M and H have strokes at both ends.
+                self.assertLess(column.min(), 110)
+
+    def test_the_province_is_the_one_asked_for(self):
+        painter, rng = plates.Painter(), np.random.default_rng(4)
+        law = grammar.load("th")
+        plate = painter.plate(law, law.forms[0], "1กข 23", rng, "ภูเก็ต")
+        self.assertEqual(plate.province, "ภูเก็ต")
+        self.assertGreater(plate.province_box[1], plate.lines[0].box[3])
+
+
+class Camera(unittest.TestCase):
+    def test_a_tiny_and_a_large_crop_keep_the_size_of_the_net(self):
+        lens, rng = camera.Camera(), np.random.default_rng(1)
+        image = np.full((60, 200), 128, np.uint8)
+        for rows in (1.5, 200.0):
+            shot = lens.shoot(image, (-20, -10, 220, 70), samples.READER_SIZE, rng, rows)
+            self.assertEqual(shot.shape, (48, 160))
+
+
+class Decoding(unittest.TestCase):
+    def table(self, text, doubt=None):
+        """Probabilities that say text; doubt (place, character, share) gives one place a second."""
+        table = np.full((40, alphabet.CLASSES), 1e-6)
+        table[:, alphabet.BLANK] = 1.0
+        for place, index in enumerate(alphabet.encode(text)):
+            table[2 + place * 3, alphabet.BLANK] = 1e-6
+            table[2 + place * 3, index] = 1.0
+        if doubt:
+            place, other, share = doubt
+            row = table[2 + place * 3]
+            row *= 1 - share
+            row[alphabet.CLASS_OF[other]] = share
+        return table / table.sum(axis=1, keepdims=True)
+
+    def test_greedy_and_beam_agree_where_there_is_no_doubt(self):
+        table = self.table("1กก1123")
+        self.assertEqual(decode.greedy(table), "1กก1123")
+        reading, confidence = decode.beam(table)[0]
+        self.assertEqual(reading, "1กก1123")
+        self.assertGreater(confidence, 0.99)
+
+    def test_a_grammar_chooses_the_second_reading(self):
+        readings = decode.beam(self.table("ABC0I34", (4, "1", 0.3)))
+        self.assertEqual(readings[0][0], "ABC0I34")
+        text, confidence = decode.choose(readings, grammar.load("br"))
+        self.assertEqual(text, "ABC0134")
+        self.assertAlmostEqual(confidence, 0.3, places=2)
+
+    def test_a_grammar_makes_no_reading(self):
+        readings = decode.beam(self.table("A0C1234"))
+        self.assertEqual(decode.choose(readings, grammar.load("br"))[0], "A0C1234")
+
+    def test_nothing_reads_as_nothing(self):
+        self.assertEqual(decode.beam(self.table(""))[0][0], "")
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
