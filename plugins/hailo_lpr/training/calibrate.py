@@ -97,7 +97,7 @@ def main():
     source = samples.Source(SEED)
     make, read, same = {"reader": (source.readings, read_all, same_text),
                         "province": (source.provinces, provinces, same_class)}[options.net]
-    images, truths = make(0, SAMPLES)
+    images, truths = make(0, SAMPLES)[:2]
     scores = evaluate.load(options.model)(images)
     costs = [(cost(read(scores, t), truths, same), t) for t in TEMPERATURES]
     temperature = min(costs)[1]

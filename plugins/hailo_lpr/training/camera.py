@@ -26,7 +26,8 @@ class Camera:
         self.textures = [texture(rng) for _ in range(TEXTURES)]
 
     def shoot(self, image, box, size, rng, rows=None):
-        """The part box of a plate image as a crop of size (width, height).
+        """The part box of a plate image as a crop of size (width, height), and the matrix that takes
+        points of the plate image to the crop.
 
         rows: height of a character in the picture; chosen at random if not given.
         """
@@ -37,11 +38,11 @@ class Camera:
         height = int(np.clip((box[3] - box[1]) * scale, FEWEST_ROWS, MAX_SIDE))
         image = image if easy else self.soil(image, rng)
         shot = self.surroundings(width, height, rng)
-        self.project(image, box, shot, rng)
+        matrix = self.project(image, box, shot, rng)
         shot = self.light(shot.astype(np.float32), rng)
         shot = shot if easy else self.blur(shot, rows, rng)
         shot = self.sense(shot, rng)
-        return fit(shot, size)
+        return fit(shot, size), np.diag([size[0] / width, size[1] / height, 1.0]) @ matrix
 
     def surroundings(self, width, height, rng):
         whole = self.textures[int(rng.integers(TEXTURES))]
@@ -50,7 +51,7 @@ class Camera:
         return cv2.resize(whole[y:y + side, x:x + side], (width, height), interpolation=cv2.INTER_LINEAR)
 
     def project(self, image, box, shot, rng):
-        """Warps the plate over its surroundings."""
+        """Warps the plate over its surroundings; gives the matrix of the warp."""
         height, width = shot.shape
         scale = height / (box[3] - box[1])
         shrink = min(1.0, scale * 1.4)
@@ -64,6 +65,7 @@ class Camera:
         matrix = cv2.getPerspectiveTransform(source.astype(np.float32), target.astype(np.float32))
         cv2.warpPerspective(image, matrix, (width, height), dst=shot, flags=cv2.INTER_LINEAR,
                             borderMode=cv2.BORDER_TRANSPARENT)
+        return matrix @ np.diag([shrink, shrink, 1.0])
 
     def soil(self, image, rng):
         """Dirt, wear and a shadow on the plate itself."""

@@ -33,7 +33,7 @@ def folded(model):
 
 
 def largest_difference(model, path, size):
-    images, _ = samples.Source(7).readings(0, CHECKED)
+    images, _, _ = samples.Source(7).readings(0, CHECKED)
     images = np.stack([cv2.resize(image, size) for image in images])
     with torch.no_grad():
         expected = model(net.tensor(images)).numpy()

@@ -57,11 +57,13 @@ LOOKS = {
 
 
 class Line:
-    """A line of a plate: what it says and where it stands in the image of the plate."""
+    """A line of a plate: what it says, where it stands in the image of the plate, and the middles of
+    its characters."""
 
-    def __init__(self, text, box):
+    def __init__(self, text, box, middles):
         self.text = text
         self.box = box
+        self.middles = middles
 
 
 class Plate:
@@ -186,14 +188,17 @@ class Painter:
         margin = INK * faces.MARGIN / faces.GLYPH
         mask = np.zeros((pieces[0].shape[0], total + 2), np.uint8)
         x = 0.0
-        for piece in pieces:
+        left = room[0] + (room[1] - room[0] - total) * rng.uniform(0.4, 0.6)
+        middles = []
+        for character, piece in zip(text, pieces):
             place = mask[:, int(x):int(x) + piece.shape[1]]
             np.maximum(place, piece[:, :place.shape[1]], out=place)
+            if character != grammars.GAP:
+                middles.append((left + x + piece.shape[1] / 2, middle))
             x += piece.shape[1] + step
-        left = room[0] + (room[1] - room[0] - total) * rng.uniform(0.4, 0.6)
         top = middle - INK / 2 - margin
         self.press(board, style.weigh(mask), left, top, ink, style)
-        return Line(text, (left, middle - INK / 2, left + total, middle + INK / 2))
+        return Line(text, (left, middle - INK / 2, left + total, middle + INK / 2), middles)
 
     def press(self, board, mask, left, top, ink, style):
         board.ink(mask, left, top, ink)

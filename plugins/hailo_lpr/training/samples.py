@@ -30,17 +30,17 @@ class Source:
         self.camera = camera.Camera(ease)
 
     def readings(self, block, count):
-        """Images (count, 48, 160) and their readings; "" where there is nothing to read."""
+        """Images (count, 48, 160), their readings, "" where there is nothing to read, and for each
+        character its place from left to right as a part of the width."""
         rng = np.random.default_rng((self.seed, 1, block))
-        images, texts = [], []
-        while len(images) < count:
+        found = []
+        while len(found) < count:
             plate = self.plate(rng)
             for _ in range(SHOTS):
-                image, text = self.negative(plate, rng) if rng.random() < NEGATIVES else self.positive(plate, rng)
-                images.append(image)
-                texts.append(text)
-        order = rng.permutation(len(images))[:count]
-        return np.stack([images[i] for i in order]), [texts[i] for i in order]
+                make = self.negative if rng.random() < NEGATIVES else self.positive
+                found.append(make(plate, rng))
+        images, texts, places = zip(*[found[i] for i in rng.permutation(len(found))[:count]])
+        return np.stack(images), list(texts), list(places)
 
     def provinces(self, block, count):
         """Images (count, 32, 160) and the classes of their provinces; 0 where there is none."""
@@ -53,7 +53,7 @@ class Source:
                 none = rng.random() < NEGATIVES
                 box = self.wrong_box(plate, rng) if none else around(plate.province_box, rng, 0.25)
                 rows = (plates.INK / (box[3] - box[1])) * np.exp(rng.uniform(np.log(12), np.log(40)))
-                images.append(self.camera.shoot(plate.image, box, PROVINCE_SIZE, rng, rows))
+                images.append(self.camera.shoot(plate.image, box, PROVINCE_SIZE, rng, rows)[0])
                 classes.append(0 if none else index + 1)
         order = rng.permutation(len(images))[:count]
         return np.stack([images[i] for i in order]), [classes[i] for i in order]
@@ -71,8 +71,8 @@ class Source:
             box = whole(plate, rng)
         else:
             box = around(line.box, rng, 0.35)
-        image = self.camera.shoot(plate.image, box, READER_SIZE, rng)
-        return image, grammars.reading_of(line.text)
+        image, matrix = self.camera.shoot(plate.image, box, READER_SIZE, rng)
+        return image, grammars.reading_of(line.text), across(line.middles, matrix)
 
     def negative(self, plate, rng):
         kind = rng.random()
@@ -90,7 +90,7 @@ class Source:
         else:
             image = self.camera.surroundings(300, 90, rng)
             box = (0, 0, 300, 90)
-        return self.camera.shoot(image, box, READER_SIZE, rng, rows), ""
+        return self.camera.shoot(image, box, READER_SIZE, rng, rows)[0], "", []
 
     def wrong_box(self, plate, rng):
         """A part of a Thai plate without its province."""
@@ -108,6 +108,12 @@ class Source:
         colour = rng.integers(0, 256, 3)
         self.painter.centred(board, "thai" if thai else "latin", text, (0.15, 0.85), 0.95, colour, rng)
         return board.image
+
+
+def across(points, matrix):
+    """The places of points in a crop as parts of its width."""
+    moved = np.column_stack([np.array(points), np.ones(len(points))]) @ matrix.T
+    return (moved[:, 0] / moved[:, 2] / READER_SIZE[0]).tolist()
 
 
 def whole(plate, rng):

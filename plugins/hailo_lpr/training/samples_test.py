@@ -35,9 +35,10 @@ class Samples(unittest.TestCase):
     def test_equal_seeds_give_equal_samples_in_any_order(self):
         first, second = samples.Source(3), samples.Source(3)
         first.readings(0, 8)
-        images, texts = first.readings(5, 24)
-        again, same = second.readings(5, 24)
+        images, texts, places = first.readings(5, 24)
+        again, same, where = second.readings(5, 24)
         self.assertEqual(texts, same)
+        self.assertEqual(places, where)
         self.assertTrue(np.array_equal(images, again))
         self.assertNotEqual(samples.Source(4).readings(5, 24)[1], texts)
 
@@ -48,17 +49,19 @@ class Samples(unittest.TestCase):
         self.assertTrue(np.array_equal(images, again))
 
     def test_sizes_and_labels_are_those_of_the_nets(self):
-        images, texts = samples.Source(1).readings(0, 64)
+        images, texts, places = samples.Source(1).readings(0, 64)
         self.assertEqual(images.shape, (64, 48, 160))
         self.assertEqual(images.dtype, np.uint8)
-        for text in texts:
+        for text, where in zip(texts, places):
             self.assertTrue(set(text) <= set(alphabet.CHARACTERS), text)
+            self.assertEqual(len(where), len(text))
+            self.assertEqual(where, sorted(where))
         images, classes = samples.Source(1).provinces(0, 32)
         self.assertEqual(images.shape, (32, 32, 160))
         self.assertTrue(all(0 <= index < alphabet.PROVINCE_CLASSES for index in classes))
 
     def test_some_crops_have_nothing_to_read(self):
-        _, texts = samples.Source(1).readings(0, 400)
+        _, texts, _ = samples.Source(1).readings(0, 400)
         share = sum(not text for text in texts) / len(texts)
         self.assertGreater(share, samples.NEGATIVES / 3)
         self.assertLess(share, samples.NEGATIVES * 3)
@@ -100,8 +103,18 @@ class Camera(unittest.TestCase):
         lens, rng = camera.Camera(), np.random.default_rng(1)
         image = np.full((60, 200), 128, np.uint8)
         for rows in (1.5, 200.0):
-            shot = lens.shoot(image, (-20, -10, 220, 70), samples.READER_SIZE, rng, rows)
+            shot, _ = lens.shoot(image, (-20, -10, 220, 70), samples.READER_SIZE, rng, rows)
             self.assertEqual(shot.shape, (48, 160))
+
+    def test_the_matrix_says_where_a_point_of_the_plate_went(self):
+        lens, rng = camera.Camera(ease=1.0), np.random.default_rng(2)
+        for x in (40, 100, 160):
+            image = np.full((60, 200), 30, np.uint8)
+            image[:, x - 4:x + 4] = 250
+            shot, matrix = lens.shoot(image, (0, 0, 200, 60), samples.READER_SIZE, rng, 40.0)
+            (place,) = samples.across([(x, 30)], matrix)
+            column = shot[20:28].mean(axis=0).argmax()
+            self.assertLess(abs(place * samples.READER_SIZE[0] - column), 6)
 
 
 class Decoding(unittest.TestCase):

@@ -29,6 +29,9 @@ RATE = 1.5e-3
 WARM_UP = 300  # Steps.
 AVERAGE = 0.999  # Of the running average of the weights, which is what is checked and exported.
 LONGEST_NORM = 5.0  # Of the gradient.
+HINTED_STEPS = 20000  # The hint where characters are fades over so many steps.
+UNSAID = -100  # Places beside a middle: either answer is right.
+BLANK_WEIGHT = 0.2  # Of places without a character, which are many.
 CHECK_SEED = 900001  # No training uses it.
 CHECK_SAMPLES = 800
 
@@ -48,8 +51,12 @@ class Blocks(torch.utils.data.Dataset):
         if self.source is None:
             cv2.setNumThreads(1)
             self.source = samples.Source(self.options.seed, self.options.ease)
-        make = self.source.readings if self.options.net == "reader" else self.source.provinces
+        make = samples_of(self.source, self.options.net)
         return make(self.first + index, self.options.batch * BLOCK)
+
+
+def samples_of(source, kind):
+    return source.readings if kind == "reader" else source.provinces
 
 
 class Training:
@@ -65,6 +72,7 @@ class Training:
         self.block = 0
         self.step = 0
         self.best = -1.0
+        self.checked = samples_of(samples.Source(CHECK_SEED), options.net)(0, CHECK_SAMPLES)
         self.final = None  # (first step, last step) of the fall of the learning rate.
         self.resume()
 
@@ -106,7 +114,7 @@ class Training:
     def learn(self, images, targets):
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        loss = LOSSES[self.options.net](self.model(net.tensor(images)), targets)
+        loss = LOSSES[self.options.net](self.model(net.tensor(images)), targets, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LONGEST_NORM)
@@ -126,12 +134,11 @@ class Training:
                 mine.copy_(theirs)
 
     def check(self):
-        source = samples.Source(CHECK_SEED)
         if self.options.net == "reader":
-            images, texts = source.readings(0, CHECK_SAMPLES)
+            images, texts, _ = self.checked
             right, by_kind = evaluate.synthetic(self.average, images, texts)
         else:
-            images, classes = source.provinces(0, CHECK_SAMPLES)
+            images, classes = self.checked
             right, by_kind = evaluate.synthetic_provinces(self.average, images, classes)
         self.say(f"step {self.step} check {right:.4f} {by_kind}")
         if self.options.plates and self.options.net == "reader":
@@ -142,10 +149,10 @@ class Training:
         torch.manual_seed(self.options.seed + self.block)
         end = time.monotonic() + self.options.hours * 3600
         checked, losses, seen, since = time.monotonic(), [], 0, time.monotonic()
-        for images, targets in self.loader():
+        for images, *targets in self.loader():
             for start in range(0, len(images), self.options.batch):
                 batch = slice(start, start + self.options.batch)
-                losses.append(self.learn(images[batch], targets[batch]))
+                losses.append(self.learn(images[batch], [target[batch] for target in targets]))
             self.block += 1
             seen += len(images)
             over = time.monotonic() > end or self.over()
@@ -173,9 +180,16 @@ class Training:
                                            prefetch_factor=3, collate_fn=lambda item: item)
 
 
-def reading_loss(scores, texts):
-    """CTC over the places, left to right."""
+def reading_loss(scores, samples_given, step):
+    """CTC over the places, left to right; at first with a hint where the characters are."""
+    texts, middles = samples_given
     places = functional.log_softmax(scores.squeeze(2).permute(2, 0, 1), dim=2)
+    loss = ctc_loss(places, texts)
+    hint = max(0.0, 1 - step / HINTED_STEPS)
+    return loss + hint * place_loss(places, texts, middles) if hint else loss
+
+
+def ctc_loss(places, texts):
     targets = [alphabet.encode(text) for text in texts]
     lengths = torch.tensor([len(target) for target in targets])
     flat = torch.tensor([index for target in targets for index in target], dtype=torch.long)
@@ -183,7 +197,23 @@ def reading_loss(scores, texts):
     return functional.ctc_loss(places, flat, steps, lengths, alphabet.BLANK, zero_infinity=True)
 
 
-def province_loss(scores, classes):
+def place_loss(places, texts, middles):
+    """Cross entropy of each place: the character whose middle is there, nothing away from all."""
+    steps = places.shape[0]
+    wanted = torch.full((steps, len(texts)), alphabet.BLANK)
+    for column, (text, where) in enumerate(zip(texts, middles)):
+        rows = [int(np.clip(middle * steps, 0, steps - 1)) for middle in where]
+        for row in rows:
+            wanted[max(0, row - 1):row + 2, column] = UNSAID
+        for row, index in zip(rows, alphabet.encode(text)):
+            wanted[row, column] = index
+    weights = torch.ones(alphabet.CLASSES)
+    weights[alphabet.BLANK] = BLANK_WEIGHT
+    return functional.nll_loss(places.permute(1, 2, 0), wanted.T, weights, ignore_index=UNSAID)
+
+
+def province_loss(scores, samples_given, _step):
+    (classes,) = samples_given
     return functional.cross_entropy(scores.flatten(1), torch.tensor(classes), label_smoothing=0.02)
 
 
