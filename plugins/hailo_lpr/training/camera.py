@@ -140,7 +140,7 @@ def lean(points, rng):
     """Turns, shears and bends the corners of a crop as an oblique view does."""
     centre = points.mean(axis=0)
     width, height = points[2] - points[0]
-    angle = np.radians(np.clip(rng.normal(0, 2.2), -8, 8))
+    angle = np.radians(np.clip(rng.normal(0, 2.7), -9, 9))
     shear = np.clip(rng.normal(0, 0.07), -0.3, 0.3)
     turn = np.array([[np.cos(angle), -np.sin(angle) + shear], [np.sin(angle), np.cos(angle)]])
     moved = (points - centre) @ turn.T + centre

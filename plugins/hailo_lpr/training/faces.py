@@ -55,6 +55,15 @@ THAI = [
     (1, "truetype/arundina/ArundinaSansMono-Bold.ttf"), (3, "truetype/noto/NotoLoopedThai-Bold.ttf"),
     (2, "truetype/noto/NotoLoopedThai-Regular.ttf"),
 ]
+# For headers and slogans, which are never read.
+WORDS = [
+    (3, "truetype/roadgeek/RG2014E.ttf"), (3, TEXGYRE / "texgyrechorus-mediumitalic.otf"),
+    (3, "truetype/liberation/LiberationSerif-BoldItalic.ttf"), (2, "truetype/liberation/LiberationSerif-Bold.ttf"),
+    (2, "truetype/liberation/LiberationSansNarrow-Bold.ttf"), (2, "truetype/lato/Lato-BlackItalic.ttf"),
+    (2, TEXGYRE / "texgyrebonum-bolditalic.otf"), (2, TEXGYRE / "texgyreheroscn-bold.otf"),
+    (2, "truetype/freefont/FreeSerifBoldItalic.ttf"), (2, "opentype/yanone-kaffeesatz/YanoneKaffeesatz-Bold.otf"),
+    (1, TEXGYRE / "texgyrepagella-bold.otf"), (1, "opentype/dosis/Dosis-Bold.otf"),
+]
 # Width, stroke, corner radius, middle, flat three.
 STROKES = [
     (5, (0.46, 0.115, 0.5)), (5, (0.50, 0.13, 0.45)), (4, (0.54, 0.15, 0.42)), (4, (0.42, 0.10, 0.5)),
@@ -107,7 +116,8 @@ class Faces:
         self.latin = [FontFace(path) for _, path in LATIN]
         self.dies = [DieFace(form) for _, form in STROKES]
         self.thai = [FontFace(path) for _, path in THAI]
-        self.shares = {"latin": shares(LATIN), "dies": shares(STROKES), "thai": shares(THAI)}
+        self.words = [FontFace(path) for _, path in WORDS]
+        self.shares = {"words": shares(WORDS), "latin": shares(LATIN), "dies": shares(STROKES), "thai": shares(THAI)}
 
     def choose(self, kind, rng):
         faces = getattr(self, kind)
@@ -132,4 +142,4 @@ def shares(entries):
 def missing():
     """Font files that are not installed."""
     faces = Faces()
-    return [str(face.path) for face in faces.latin + faces.thai if not face.path.is_file()]
+    return [str(face.path) for face in faces.latin + faces.thai + faces.words if not face.path.is_file()]

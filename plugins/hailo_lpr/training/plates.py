@@ -31,7 +31,7 @@ class Look:
 
 LATIN_KINDS = (("latin", 0.5), ("dies", 0.5))
 THAI_KINDS = (("thai", 1.0),)
-EU_LOOK = {"height": (1.3, 1.6), "aspect": 4.6, "kinds": LATIN_KINDS, "marks": "  -.o", "band": 0.75}
+EU_LOOK = {"height": (1.3, 1.6), "aspect": 4.6, "kinds": LATIN_KINDS, "marks": "  -.o22", "band": 0.75}
 LOOKS = {
     "eu": Look(papers=[WHITE, WHITE, WHITE, SILVER], inks=[BLACK, BLACK, BLACK, BLUE], **EU_LOOK),
     "eu_italy": Look(papers=[WHITE], inks=[BLACK], header="band_right", **EU_LOOK),
@@ -39,7 +39,7 @@ LOOKS = {
     "uk": Look((1.25, 1.5), 4.6, LATIN_KINDS, [WHITE, YELLOW], [BLACK], "  ", 0.4),
     "us": Look((1.8, 2.6), 2.0, (("latin", 0.35), ("dies", 0.65)),
                [WHITE, WHITE, SILVER, YELLOW, (235, 215, 190), (200, 225, 235), BLUE, BLACK, (150, 90, 40)],
-               [BLUE, BLACK, RED, GREEN, (90, 30, 20), WHITE, (90, 40, 90)], "  -.oo", header="words"),
+               [BLUE, BLACK, RED, GREEN, (90, 30, 20), WHITE, (90, 40, 90)], "  -.osss2", header="words"),
     "br": Look((1.75, 2.2), 3.08, LATIN_KINDS, [SILVER, SILVER, SILVER, (160, 165, 165), RED, WHITE],
                [BLACK, BLACK, WHITE, RED], "-. ", header="words", centre=0.6),
     "mercosul": Look((1.75, 2.1), 3.08, LATIN_KINDS, [WHITE], [BLACK, BLACK, BLUE, RED, GREEN], " ",
@@ -134,7 +134,9 @@ class Painter:
 
     def one_band(self, board, x0, x1, country, rng):
         height = board.image.shape[0]
-        board.box(x0, 0, x1, height, np.array(BLUE) + rng.integers(-20, 40, 3))
+        pale = rng.random() < 0.2  # As blue looks in a picture taken in infrared light.
+        words = BLACK if pale else WHITE
+        board.box(x0, 0, x1, height, np.clip(np.array(SILVER if pale else BLUE) + rng.integers(-20, 40, 3), 0, 255))
         for angle in np.arange(0, 6.28, 0.7):
             radius = (x1 - x0) * 0.3
             board.dot((x0 + x1) / 2 + radius * np.cos(angle), height * 0.32 + radius * np.sin(angle),
@@ -143,7 +145,7 @@ class Painter:
             mask = self.line_of_words("latin", country, rng)
             size = min((x1 - x0) * 0.75 / mask.shape[1], height * 0.25 / mask.shape[0])
             mask = canvas.scaled(mask, mask.shape[1] * size, mask.shape[0] * size)
-            board.ink(mask, (x0 + x1 - mask.shape[1]) / 2, height * 0.68, WHITE)
+            board.ink(mask, (x0 + x1 - mask.shape[1]) / 2, height * 0.68, words)
 
     def line_of_words(self, kind, words, rng):
         index = int(rng.choice(len(self.faces.shares[kind]), p=self.faces.shares[kind]))
@@ -232,11 +234,11 @@ class Painter:
             top = min(line.box[1] for line in lines) / height
             if rng.random() < 0.85:
                 header = grammar.header[int(rng.integers(len(grammar.header)))]
-                self.centred(board, "latin", header, (0.03, max(0.1, top - 0.05)), rng.uniform(0.4, 0.85), colour, rng)
+                self.centred(board, "words", header, (0.03, max(0.1, top - 0.05)), rng.uniform(0.4, 0.85), colour, rng)
             if grammar.footer and rng.random() < 0.6:
                 bottom = max(line.box[3] for line in lines) / height
                 footer = grammar.footer[int(rng.integers(len(grammar.footer)))]
-                self.centred(board, "latin", footer, (min(0.9, bottom + 0.05), 0.97), rng.uniform(0.3, 0.8), colour, rng)
+                self.centred(board, "words", footer, (min(0.9, bottom + 0.05), 0.97), rng.uniform(0.3, 0.8), colour, rng)
         if look.header == "province":
             return self.province_line(board, lines, province, ink, rng)
         return None, None
@@ -291,7 +293,15 @@ class Style:
         self.relief = rng.uniform(0.1, 0.45) if rng.random() < 0.4 else 0
         self.mark = look.marks[int(rng.integers(len(look.marks)))]
         self.gap = INK * rng.uniform(0.02, 0.5)
+        self.seal = rng.integers(0, 256, (5, 4), np.uint8)
         self.bold = int(rng.integers(-1, 2)) if rng.random() < 0.4 else 0
+
+    def paste(self, mask, size, middle):
+        """A sticker or seal: a small square with something on it."""
+        size = int(min(size, mask.shape[1] - 1))
+        seal = canvas.scaled(self.seal, size, size)
+        left, top = (mask.shape[1] - size) // 2, middle - size // 2
+        mask[top:top + size, left:left + size] = seal
 
     def weigh(self, mask):
         """Bolder or lighter strokes."""
@@ -301,7 +311,8 @@ class Style:
         return change(mask, np.ones((2, 2), np.uint8))
 
     def gap_mask(self, rows):
-        width = int(self.gap + (INK * 0.3 if self.mark != " " else 0)) + 1
+        room = {" ": 0, "s": 0.5, "2": 0.4}.get(self.mark, 0.3)
+        width = int(self.gap + INK * room) + 1
         mask = np.zeros((rows, width), np.uint8)
         if self.mark == "-":
             mask[rows // 2 - 2:rows // 2 + 3, 1:-1] = 255
@@ -310,4 +321,9 @@ class Style:
         elif self.mark == "o":
             radius = int(min(width * 0.48, INK * 0.32))
             canvas.cv2.circle(mask, (width // 2, rows // 2), max(2, radius), 170, -1)
+        elif self.mark == "s":
+            self.paste(mask, INK * 0.42, rows // 2)
+        elif self.mark == "2":  # One over the other, as in Slovakia and Germany.
+            self.paste(mask, INK * 0.24, rows // 2 - int(INK * 0.25))
+            canvas.cv2.circle(mask, (width // 2, rows // 2 + int(INK * 0.2)), int(INK * 0.16), 150, -1)
         return mask
