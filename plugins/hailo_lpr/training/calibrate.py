@@ -2,7 +2,7 @@
 """Makes confidences mean something: fits a temperature and a threshold below which a reading is
 rejected, on synthetic crops that no training used.
 
-    calibrate.py MODEL --net reader|province OUTPUT.yaml
+    calibrate.py MODEL OUTPUT.yaml --net reader|province
 
 The confidence of a reading is its probability after dividing the scores by the temperature: for the
 reader the sum over all ways to write the reading (CTC), for the province that of its class. Of the
@@ -22,7 +22,8 @@ import samples
 
 SEED = 910001  # Neither training nor check uses it.
 SAMPLES = 1500
-TEMPERATURES = np.exp(np.linspace(math.log(0.6), math.log(4.0), 16))
+TEMPERATURES = np.exp(np.linspace(math.log(0.6), math.log(4.0), 9))
+FITTED = 500  # Crops on which each temperature is tried.
 BINS = 10
 
 
@@ -86,6 +87,19 @@ def same_class(reading, truth):
     return reading == truth
 
 
+def write(options, temperature, least):
+    """The file beside a model: what a user of the model has to know."""
+    width, height = samples.READER_SIZE if options.net == "reader" else samples.PROVINCE_SIZE
+    lines = ["# Made by training/calibrate.py; see MODEL_CARD.md.", f"width: {width}", f"height: {height}",
+             f"temperature: {temperature:.3f}", f"reject_below: {least:.3f}"]
+    if options.net == "reader":  # Class 1 is the first; 0 is the blank, or no province.
+        lines.append(f'characters: "{alphabet.CHARACTERS}"')
+    else:
+        lines += ["names:"] + [f"  - {name}" for name in alphabet.PROVINCES]
+    with open(options.output, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
@@ -99,14 +113,12 @@ def main():
                         "province": (source.provinces, provinces, same_class)}[options.net]
     images, truths = make(0, SAMPLES)[:2]
     scores = evaluate.load(options.model)(images)
-    costs = [(cost(read(scores, t), truths, same), t) for t in TEMPERATURES]
+    costs = [(cost(read(scores[:FITTED], t), truths, same), t) for t in TEMPERATURES]
     temperature = min(costs)[1]
     readings = read(scores, temperature)
     least = threshold(readings, truths, same, options.wrong)
     accepted = [same(r, t) for (r, c), t in zip(readings, truths) if r and c >= least]
-    with open(options.output, "w", encoding="utf-8") as file:
-        file.write(f"# Made by training/calibrate.py; see MODEL_CARD.md.\ntemperature: {temperature:.3f}\n"
-                   f"reject_below: {least:.3f}\n")
+    write(options, temperature, least)
     print(f"temperature {temperature:.3f}, reject below {least:.3f}: {len(accepted)} of {len(truths)} "
           f"accepted, {np.mean(accepted) if accepted else 0:.3f} of them right")
     for count, confidence, right in reliability(readings, truths, same):
