@@ -73,9 +73,11 @@ def reliability(readings, truths, same):
     rows = []
     for index in range(BINS):
         inside = [(confidence, same(reading, truth)) for (reading, confidence), truth
-                  in zip(readings, truths) if reading and index <= confidence * BINS < index + 1 + (index == BINS - 1)]
+                  in zip(readings, truths)
+                  if reading and index == min(int(confidence * BINS), BINS - 1)]
         if inside:
-            rows.append((len(inside), np.mean([c for c, _ in inside]), np.mean([r for _, r in inside])))
+            confidences, hits = zip(*inside)
+            rows.append((len(inside), np.mean(confidences), np.mean(hits)))
     return rows
 
 
@@ -90,7 +92,8 @@ def same_class(reading, truth):
 def write(options, temperature, least):
     """The file beside a model: what a user of the model has to know."""
     width, height = samples.READER_SIZE if options.net == "reader" else samples.PROVINCE_SIZE
-    lines = ["# Made by training/calibrate.py; see MODEL_CARD.md.", f"width: {width}", f"height: {height}",
+    lines = ["# Made by training/calibrate.py; see MODEL_CARD.md.",
+             f"width: {width}", f"height: {height}",
              f"temperature: {temperature:.3f}", f"reject_below: {least:.3f}"]
     if options.net == "reader":  # Class 1 is the first; 0 is the blank, or no province.
         lines.append(f'characters: "{alphabet.CHARACTERS}"')

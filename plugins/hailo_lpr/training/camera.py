@@ -48,7 +48,7 @@ class Camera:
         whole = self.textures[int(rng.integers(TEXTURES))]
         side = int(rng.integers(24, TEXTURE_SIDE))
         x, y = rng.integers(0, TEXTURE_SIDE - side + 1, 2)
-        return cv2.resize(whole[y:y + side, x:x + side], (width, height), interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(whole[y:y + side, x:x + side], (width, height))
 
     def project(self, image, box, shot, rng):
         """Warps the plate over its surroundings; gives the matrix of the warp."""
@@ -96,7 +96,8 @@ class Camera:
         if rng.random() < 0.08:
             spot = np.zeros((height, width), np.float32)
             centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
-            cv2.circle(spot, centre, max(2, int(height * rng.uniform(0.1, 0.5))), float(rng.uniform(60, 200)), -1)
+            radius = max(2, int(height * rng.uniform(0.1, 0.5)))
+            cv2.circle(spot, centre, radius, float(rng.uniform(60, 200)), -1)
             shot += cv2.GaussianBlur(spot, (0, 0), max(1.0, height * 0.15))
         return shot
 
@@ -172,7 +173,8 @@ def texture(rng):
     if rng.random() < 0.3:
         period = int(rng.integers(6, 30))
         axis = int(rng.integers(2))
-        wave = (np.arange(TEXTURE_SIDE) % period < period * rng.uniform(0.2, 0.7)) * rng.uniform(20, 120)
+        wave = np.arange(TEXTURE_SIDE) % period < period * rng.uniform(0.2, 0.7)
+        wave = wave * rng.uniform(20, 120)
         image += wave[None, :] if axis else wave[:, None]
     return np.clip(image, 0, 255).astype(np.uint8)
 

@@ -19,7 +19,8 @@ class Canvas:
         return np.uint8(np.dot(colour, LUMA))
 
     def box(self, x0, y0, x1, y1, colour):
-        self.image[max(0, int(y0)):max(0, int(y1)), max(0, int(x0)):max(0, int(x1))] = self.value(colour)
+        x0, y0, x1, y1 = (max(0, int(value)) for value in (x0, y0, x1, y1))
+        self.image[y0:y1, x0:x1] = self.value(colour)
 
     def frame(self, inset, thickness, colour):
         height, width = self.image.shape[:2]

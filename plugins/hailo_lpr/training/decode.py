@@ -32,7 +32,8 @@ def beam(table):
             extend(after, prefix, blank, other, row, follow)
         kept = sorted(after.items(), key=lambda item: -sum(item[1]))[:BEAM]
         beams = dict(kept)
-    found = [("".join(alphabet.CHARACTERS[i - 1] for i in prefix), sum(both)) for prefix, both in beams.items()]
+    found = [("".join(alphabet.CHARACTERS[i - 1] for i in prefix), sum(both))
+             for prefix, both in beams.items()]
     return sorted(found, key=lambda item: -item[1])[:CHOICES]
 
 

@@ -81,7 +81,8 @@ def synthetic(model, images, texts):
         reading = decode.greedy(decode.probabilities(one))
         right[kind_of(text)].append(alphabet.fold(reading) == alphabet.fold(text))
     every = sum(right.values(), [])
-    return float(np.mean(every)), " ".join(f"{kind} {np.mean(hits):.3f}" for kind, hits in right.items() if hits)
+    parts = [f"{kind} {np.mean(hits):.3f}" for kind, hits in right.items() if hits]
+    return float(np.mean(every)), " ".join(parts)
 
 
 def kind_of(text):
@@ -139,7 +140,8 @@ def measure(run, folder, name):
         figures[label + "exact"] = np.mean([a == b for a, b in pairs])
         figures[label + "folded"] = np.mean([a == b for a, b in folded])
         figures[label + "cer"] = sum(distance(a, b) for a, b in folded) / sum(len(b) for b in texts)
-    wrong = [(b, a, c) for a, c, b in zip(plain, chosen, texts) if alphabet.fold(c) != alphabet.fold(b)]
+    wrong = [(b, a, c) for a, c, b in zip(plain, chosen, texts)
+             if alphabet.fold(c) != alphabet.fold(b)]
     return figures, wrong
 
 
@@ -179,7 +181,8 @@ def main():
         print_synthetic(run, options)
     for name in (options.set or SETS) if options.plates else ():
         figures, wrong = measure(run, options.plates, name)
-        print(name, " ".join(f"{key.replace(' ', '_')}={value:.3f}" for key, value in figures.items()))
+        parts = [f"{key.replace(' ', '_')}={value:.3f}" for key, value in figures.items()]
+        print(name, " ".join(parts))
         for truth, plain, chosen in wrong if options.wrong else []:
             print(f"  {truth} read {plain or '-'} chosen {chosen or '-'}")
     if isinstance(run, OnnxNet):

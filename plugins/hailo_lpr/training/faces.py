@@ -19,50 +19,90 @@ HINT = 200  # Point size at which a face is measured.
 
 # Weight, file, and how much to stretch a mask at most and least.
 LATIN = [
-    (5, "truetype/roadgeek/RG2014B.ttf"), (6, "truetype/roadgeek/RG2014C.ttf"),
-    (6, "truetype/roadgeek/RG2014D.ttf"), (3, "truetype/roadgeek/RG2014E.ttf"),
-    (5, "truetype/opendin/OSP-DIN.ttf"), (3, "opentype/bebas-neue/BebasNeue-Bold.otf"),
-    (3, "opentype/bebas-neue/BebasNeue-Regular.otf"), (3, "opentype/urw-base35/NimbusSansNarrow-Bold.otf"),
-    (2, "opentype/urw-base35/NimbusSansNarrow-Regular.otf"), (3, "opentype/urw-base35/NimbusSans-Bold.otf"),
-    (3, "truetype/liberation/LiberationSansNarrow-Bold.ttf"), (2, "truetype/liberation/LiberationSans-Bold.ttf"),
-    (2, "truetype/dejavu/DejaVuSansCondensed-Bold.ttf"), (2, "truetype/dejavu/DejaVuSansCondensed.ttf"),
-    (1, "truetype/dejavu/DejaVuSansMono-Bold.ttf"), (3, "truetype/roboto/unhinted/RobotoCondensed-Bold.ttf"),
+    (5, "truetype/roadgeek/RG2014B.ttf"),
+    (6, "truetype/roadgeek/RG2014C.ttf"),
+    (6, "truetype/roadgeek/RG2014D.ttf"),
+    (3, "truetype/roadgeek/RG2014E.ttf"),
+    (5, "truetype/opendin/OSP-DIN.ttf"),
+    (3, "opentype/bebas-neue/BebasNeue-Bold.otf"),
+    (3, "opentype/bebas-neue/BebasNeue-Regular.otf"),
+    (3, "opentype/urw-base35/NimbusSansNarrow-Bold.otf"),
+    (2, "opentype/urw-base35/NimbusSansNarrow-Regular.otf"),
+    (3, "opentype/urw-base35/NimbusSans-Bold.otf"),
+    (3, "truetype/liberation/LiberationSansNarrow-Bold.ttf"),
+    (2, "truetype/liberation/LiberationSans-Bold.ttf"),
+    (2, "truetype/dejavu/DejaVuSansCondensed-Bold.ttf"),
+    (2, "truetype/dejavu/DejaVuSansCondensed.ttf"),
+    (1, "truetype/dejavu/DejaVuSansMono-Bold.ttf"),
+    (3, "truetype/roboto/unhinted/RobotoCondensed-Bold.ttf"),
     (3, "truetype/roboto/unhinted/RobotoCondensed-Medium.ttf"),
     (2, "truetype/roboto/unhinted/RobotoCondensed-Regular.ttf"),
-    (2, "opentype/yanone-kaffeesatz/YanoneKaffeesatz-Bold.otf"), (3, "truetype/osifont/osifont.ttf"),
-    (3, "truetype/routed-gothic/routed-gothic.ttf"), (2, "truetype/routed-gothic/routed-gothic-narrow.ttf"),
-    (2, "opentype/national-park/NationalPark-Heavy.otf"), (2, "opentype/national-park/NationalPark-Regular.otf"),
-    (2, "opentype/ocr-b/OCRB.otf"), (2, "truetype/adf/GilliusADF-BoldCond.otf"),
-    (2, "truetype/adf/GilliusADF-Bold.otf"), (2, "truetype/adf/SwitzeraADF-BoldCond.otf"),
-    (2, "truetype/adf/SwitzeraADF-DmBdCond.otf"), (1, "truetype/adf/SwitzeraADF-Bold.otf"),
-    (2, "truetype/open-sans/OpenSans-CondBold.ttf"), (1, "truetype/open-sans/OpenSans-Semibold.ttf"),
-    (2, "opentype/b612/B612-Bold.otf"), (2, "opentype/cabin/Cabin-Bold.otf"), (2, "opentype/dosis/Dosis-Bold.otf"),
-    (2, "opentype/dosis/Dosis-SemiBold.otf"), (1, "truetype/lato/Lato-Bold.ttf"),
-    (2, "truetype/paratype/PTN77F.ttf"), (1, "truetype/paratype/PTN57F.ttf"),
-    (1, "truetype/freefont/FreeSansBold.ttf"), (1, "truetype/freefont/FreeMonoBold.ttf"),
-    (3, TEXGYRE / "texgyreheroscn-bold.otf"), (2, TEXGYRE / "texgyreheros-bold.otf"),
+    (2, "opentype/yanone-kaffeesatz/YanoneKaffeesatz-Bold.otf"),
+    (3, "truetype/osifont/osifont.ttf"),
+    (3, "truetype/routed-gothic/routed-gothic.ttf"),
+    (2, "truetype/routed-gothic/routed-gothic-narrow.ttf"),
+    (2, "opentype/national-park/NationalPark-Heavy.otf"),
+    (2, "opentype/national-park/NationalPark-Regular.otf"),
+    (2, "opentype/ocr-b/OCRB.otf"),
+    (2, "truetype/adf/GilliusADF-BoldCond.otf"),
+    (2, "truetype/adf/GilliusADF-Bold.otf"),
+    (2, "truetype/adf/SwitzeraADF-BoldCond.otf"),
+    (2, "truetype/adf/SwitzeraADF-DmBdCond.otf"),
+    (1, "truetype/adf/SwitzeraADF-Bold.otf"),
+    (2, "truetype/open-sans/OpenSans-CondBold.ttf"),
+    (1, "truetype/open-sans/OpenSans-Semibold.ttf"),
+    (2, "opentype/b612/B612-Bold.otf"),
+    (2, "opentype/cabin/Cabin-Bold.otf"),
+    (2, "opentype/dosis/Dosis-Bold.otf"),
+    (2, "opentype/dosis/Dosis-SemiBold.otf"),
+    (1, "truetype/lato/Lato-Bold.ttf"),
+    (2, "truetype/paratype/PTN77F.ttf"),
+    (1, "truetype/paratype/PTN57F.ttf"),
+    (1, "truetype/freefont/FreeSansBold.ttf"),
+    (1, "truetype/freefont/FreeMonoBold.ttf"),
+    (3, TEXGYRE / "texgyreheroscn-bold.otf"),
+    (2, TEXGYRE / "texgyreheros-bold.otf"),
     (1, TEXGYRE / "texgyreadventor-bold.otf"),
 ]
 THAI = [
-    (4, "truetype/tlwg/Garuda-Bold.ttf"), (3, "truetype/tlwg/Garuda.ttf"), (4, "truetype/tlwg/Loma-Bold.ttf"),
-    (3, "truetype/tlwg/Loma.ttf"), (3, "truetype/tlwg/Laksaman-Bold.ttf"), (2, "truetype/tlwg/Laksaman.ttf"),
-    (3, "truetype/tlwg/Waree-Bold.ttf"), (3, "truetype/tlwg/Waree.ttf"), (3, "truetype/tlwg/Umpush-Bold.ttf"),
-    (2, "truetype/tlwg/Umpush.ttf"), (2, "truetype/tlwg/Sawasdee-Bold.ttf"),
-    (2, "truetype/tlwg/TlwgTypo-Bold.ttf"), (2, "truetype/tlwg/TlwgTypewriter-Bold.ttf"),
-    (2, "truetype/tlwg/TlwgMono-Bold.ttf"), (2, "truetype/tlwg/TlwgTypist-Bold.ttf"),
-    (1, "truetype/tlwg/Norasi-Bold.ttf"), (1, "truetype/tlwg/Kinnari-Bold.ttf"), (1, "truetype/tlwg/Purisa-Bold.ttf"),
-    (3, "truetype/arundina/ArundinaSans-Bold.ttf"), (2, "truetype/arundina/ArundinaSans.ttf"),
-    (1, "truetype/arundina/ArundinaSansMono-Bold.ttf"), (3, "truetype/noto/NotoLoopedThai-Bold.ttf"),
+    (4, "truetype/tlwg/Garuda-Bold.ttf"),
+    (3, "truetype/tlwg/Garuda.ttf"),
+    (4, "truetype/tlwg/Loma-Bold.ttf"),
+    (3, "truetype/tlwg/Loma.ttf"),
+    (3, "truetype/tlwg/Laksaman-Bold.ttf"),
+    (2, "truetype/tlwg/Laksaman.ttf"),
+    (3, "truetype/tlwg/Waree-Bold.ttf"),
+    (3, "truetype/tlwg/Waree.ttf"),
+    (3, "truetype/tlwg/Umpush-Bold.ttf"),
+    (2, "truetype/tlwg/Umpush.ttf"),
+    (2, "truetype/tlwg/Sawasdee-Bold.ttf"),
+    (2, "truetype/tlwg/TlwgTypo-Bold.ttf"),
+    (2, "truetype/tlwg/TlwgTypewriter-Bold.ttf"),
+    (2, "truetype/tlwg/TlwgMono-Bold.ttf"),
+    (2, "truetype/tlwg/TlwgTypist-Bold.ttf"),
+    (1, "truetype/tlwg/Norasi-Bold.ttf"),
+    (1, "truetype/tlwg/Kinnari-Bold.ttf"),
+    (1, "truetype/tlwg/Purisa-Bold.ttf"),
+    (3, "truetype/arundina/ArundinaSans-Bold.ttf"),
+    (2, "truetype/arundina/ArundinaSans.ttf"),
+    (1, "truetype/arundina/ArundinaSansMono-Bold.ttf"),
+    (3, "truetype/noto/NotoLoopedThai-Bold.ttf"),
     (2, "truetype/noto/NotoLoopedThai-Regular.ttf"),
 ]
 # For headers and slogans, which are never read.
 WORDS = [
-    (3, "truetype/roadgeek/RG2014E.ttf"), (3, TEXGYRE / "texgyrechorus-mediumitalic.otf"),
-    (3, "truetype/liberation/LiberationSerif-BoldItalic.ttf"), (2, "truetype/liberation/LiberationSerif-Bold.ttf"),
-    (2, "truetype/liberation/LiberationSansNarrow-Bold.ttf"), (2, "truetype/lato/Lato-BlackItalic.ttf"),
-    (2, TEXGYRE / "texgyrebonum-bolditalic.otf"), (2, TEXGYRE / "texgyreheroscn-bold.otf"),
-    (2, "truetype/freefont/FreeSerifBoldItalic.ttf"), (2, "opentype/yanone-kaffeesatz/YanoneKaffeesatz-Bold.otf"),
-    (1, TEXGYRE / "texgyrepagella-bold.otf"), (1, "opentype/dosis/Dosis-Bold.otf"),
+    (3, "truetype/roadgeek/RG2014E.ttf"),
+    (3, TEXGYRE / "texgyrechorus-mediumitalic.otf"),
+    (3, "truetype/liberation/LiberationSerif-BoldItalic.ttf"),
+    (2, "truetype/liberation/LiberationSerif-Bold.ttf"),
+    (2, "truetype/liberation/LiberationSansNarrow-Bold.ttf"),
+    (2, "truetype/lato/Lato-BlackItalic.ttf"),
+    (2, TEXGYRE / "texgyrebonum-bolditalic.otf"),
+    (2, TEXGYRE / "texgyreheroscn-bold.otf"),
+    (2, "truetype/freefont/FreeSerifBoldItalic.ttf"),
+    (2, "opentype/yanone-kaffeesatz/YanoneKaffeesatz-Bold.otf"),
+    (1, TEXGYRE / "texgyrepagella-bold.otf"),
+    (1, "opentype/dosis/Dosis-Bold.otf"),
 ]
 # Width, stroke, corner radius, middle, flat three.
 STROKES = [
@@ -117,7 +157,8 @@ class Faces:
         self.dies = [DieFace(form) for _, form in STROKES]
         self.thai = [FontFace(path) for _, path in THAI]
         self.words = [FontFace(path) for _, path in WORDS]
-        self.shares = {"words": shares(WORDS), "latin": shares(LATIN), "dies": shares(STROKES), "thai": shares(THAI)}
+        self.shares = {"words": shares(WORDS), "latin": shares(LATIN), "dies": shares(STROKES),
+                       "thai": shares(THAI)}
 
     def choose(self, kind, rng):
         faces = getattr(self, kind)
@@ -142,4 +183,5 @@ def shares(entries):
 def missing():
     """Font files that are not installed."""
     faces = Faces()
-    return [str(face.path) for face in faces.latin + faces.thai + faces.words if not face.path.is_file()]
+    files = [face.path for face in faces.latin + faces.thai + faces.words]
+    return [str(path) for path in files if not path.is_file()]

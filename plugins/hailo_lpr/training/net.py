@@ -51,8 +51,8 @@ class Province(nn.Module):
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(
-            Block(1, 16, (2, 2)), Block(16, 32, (2, 2)), Residual(32), Block(32, 48, (2, 2)), Residual(48),
-            Block(48, 64, (2, 2)), Block(64, 80, (1, 1), (2, 1), (0, 0)), nn.Dropout2d(0.1))
+            Block(1, 16, (2, 2)), Block(16, 32, (2, 2)), Residual(32),
+            Block(32, 48, (2, 2)), Residual(48), Block(48, 64, (2, 2)), Block(64, 80, (1, 1), (2, 1), (0, 0)), nn.Dropout2d(0.1))
         self.head = nn.Conv2d(80, alphabet.PROVINCE_CLASSES, (1, 10))
 
     def forward(self, x):

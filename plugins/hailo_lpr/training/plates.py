@@ -1,6 +1,7 @@
 """Draws a plate: the text of a grammar in the look of its country, flat and clean, with the places of
 its lines. Dirt, light and camera come afterwards (camera.py).
 """
+import cv2
 import numpy as np
 
 import canvas
@@ -38,8 +39,10 @@ LOOKS = {
     "eu_yellow": Look(papers=[YELLOW], inks=[BLACK], **EU_LOOK),
     "uk": Look((1.25, 1.5), 4.6, LATIN_KINDS, [WHITE, YELLOW], [BLACK], "  ", 0.4),
     "us": Look((1.8, 2.6), 2.0, (("latin", 0.35), ("dies", 0.65)),
-               [WHITE, WHITE, SILVER, YELLOW, (235, 215, 190), (200, 225, 235), BLUE, BLACK, (150, 90, 40)],
-               [BLUE, BLACK, RED, GREEN, (90, 30, 20), WHITE, (90, 40, 90)], "  -.osss2", header="words"),
+               [WHITE, WHITE, SILVER, YELLOW, (235, 215, 190), (200, 225, 235), BLUE, BLACK,
+                (150, 90, 40)],
+               [BLUE, BLACK, RED, GREEN, (90, 30, 20), WHITE, (90, 40, 90)], "  -.osss2",
+               header="words"),
     "br": Look((1.75, 2.2), 3.08, LATIN_KINDS, [SILVER, SILVER, SILVER, (160, 165, 165), RED, WHITE],
                [BLACK, BLACK, WHITE, RED], "-. ", header="words", centre=0.6),
     "mercosul": Look((1.75, 2.1), 3.08, LATIN_KINDS, [WHITE], [BLACK, BLACK, BLUE, RED, GREEN], " ",
@@ -50,8 +53,8 @@ LOOKS = {
                [BLACK, BLACK, BLACK, BLUE, GREEN, RED], "  -", header="province", centre=0.36),
     "th_stacked": Look((3.4, 4.0), 1.25, THAI_KINDS, [WHITE, YELLOW], [BLACK, BLUE], "  ",
                        header="province", lines=2),
-    "in": Look((1.35, 1.7), 4.2, LATIN_KINDS, [WHITE, WHITE, YELLOW, BLACK], [BLACK, BLACK, WHITE, YELLOW], "  -.",
-               0.3),
+    "in": Look((1.35, 1.7), 4.2, LATIN_KINDS, [WHITE, WHITE, YELLOW, BLACK],
+               [BLACK, BLACK, WHITE, YELLOW], "  -.", 0.3),
     "in_stacked": Look((2.8, 3.3), 1.7, LATIN_KINDS, [WHITE, YELLOW], [BLACK], "  ", 0.1, lines=2),
 }
 
@@ -105,7 +108,7 @@ class Painter:
             ink = np.array(look.inks[int(rng.integers(len(look.inks)))])
             if abs(np.dot(paper - ink, canvas.LUMA)) > 70:
                 break
-        return np.clip(paper + rng.integers(-14, 15, 3), 0, 255), np.clip(ink + rng.integers(-18, 19, 3), 0, 255)
+        return near(paper, 14, rng), near(ink, 18, rng)
 
     def picture(self, board, rng):
         """A pale picture or a run of colour behind the text."""
@@ -136,7 +139,7 @@ class Painter:
         height = board.image.shape[0]
         pale = rng.random() < 0.2  # As blue looks in a picture taken in infrared light.
         words = BLACK if pale else WHITE
-        board.box(x0, 0, x1, height, np.clip(np.array(SILVER if pale else BLUE) + rng.integers(-20, 40, 3), 0, 255))
+        board.box(x0, 0, x1, height, near(SILVER if pale else BLUE, 28, rng))
         for angle in np.arange(0, 6.28, 0.7):
             radius = (x1 - x0) * 0.3
             board.dot((x0 + x1) / 2 + radius * np.cos(angle), height * 0.32 + radius * np.sin(angle),
@@ -228,17 +231,19 @@ class Painter:
         height, width = board.image.shape[:2]
         colour = ink if rng.random() < 0.6 else rng.integers(10, 200, 3)
         if look.header == "blue":
-            board.box(0, 0, width, height * 0.24, np.array(BLUE) + rng.integers(-20, 40, 3))
+            board.box(0, 0, width, height * 0.24, near(BLUE, 28, rng))
             self.centred(board, "latin", "BRASIL", (0.03, 0.2), 0.4, WHITE, rng)
         if look.header == "words":
             top = min(line.box[1] for line in lines) / height
             if rng.random() < 0.85:
                 header = grammar.header[int(rng.integers(len(grammar.header)))]
-                self.centred(board, "words", header, (0.03, max(0.1, top - 0.05)), rng.uniform(0.4, 0.85), colour, rng)
+                rows = (0.03, max(0.1, top - 0.05))
+                self.centred(board, "words", header, rows, rng.uniform(0.4, 0.85), colour, rng)
             if grammar.footer and rng.random() < 0.6:
                 bottom = max(line.box[3] for line in lines) / height
                 footer = grammar.footer[int(rng.integers(len(grammar.footer)))]
-                self.centred(board, "words", footer, (min(0.9, bottom + 0.05), 0.97), rng.uniform(0.3, 0.8), colour, rng)
+                rows = (min(0.9, bottom + 0.05), 0.97)
+                self.centred(board, "words", footer, rows, rng.uniform(0.3, 0.8), colour, rng)
         if look.header == "province":
             return self.province_line(board, lines, province, ink, rng)
         return None, None
@@ -276,11 +281,16 @@ class Painter:
                 board.dot(x, y, INK * rng.uniform(0.05, 0.09), (shade, shade, shade))
         if rng.random() < 0.25:
             size = INK * rng.uniform(0.25, 0.5)
-            x = rng.uniform(0, 0.15) * width if rng.random() < 0.5 else width * rng.uniform(0.82, 0.95)
+            x = width * (rng.uniform(0, 0.15) if rng.random() < 0.5 else rng.uniform(0.82, 0.95))
             y = rng.uniform(0.02, 0.1) * height if rng.random() < 0.7 else height - size * 1.1
             free = y + size < lines[0].box[1] or y > lines[-1].box[3]
             if free:
                 board.box(x, y, x + size * 1.3, y + size, rng.integers(20, 240, 3))
+
+
+def near(colour, most, rng):
+    """A colour a little away from this one."""
+    return np.clip(np.array(colour) + rng.integers(-most, most + 1, 3), 0, 255)
 
 
 class Style:
@@ -307,7 +317,7 @@ class Style:
         """Bolder or lighter strokes."""
         if self.bold == 0:
             return mask
-        change = canvas.cv2.dilate if self.bold > 0 else canvas.cv2.erode
+        change = cv2.dilate if self.bold > 0 else cv2.erode
         return change(mask, np.ones((2, 2), np.uint8))
 
     def gap_mask(self, rows):
@@ -317,13 +327,13 @@ class Style:
         if self.mark == "-":
             mask[rows // 2 - 2:rows // 2 + 3, 1:-1] = 255
         elif self.mark == ".":
-            canvas.cv2.circle(mask, (width // 2, rows // 2), max(2, int(INK * 0.07)), 255, -1)
+            cv2.circle(mask, (width // 2, rows // 2), max(2, int(INK * 0.07)), 255, -1)
         elif self.mark == "o":
             radius = int(min(width * 0.48, INK * 0.32))
-            canvas.cv2.circle(mask, (width // 2, rows // 2), max(2, radius), 170, -1)
+            cv2.circle(mask, (width // 2, rows // 2), max(2, radius), 170, -1)
         elif self.mark == "s":
             self.paste(mask, INK * 0.42, rows // 2)
         elif self.mark == "2":  # One over the other, as in Slovakia and Germany.
             self.paste(mask, INK * 0.24, rows // 2 - int(INK * 0.25))
-            canvas.cv2.circle(mask, (width // 2, rows // 2 + int(INK * 0.2)), int(INK * 0.16), 150, -1)
+            cv2.circle(mask, (width // 2, rows // 2 + int(INK * 0.2)), int(INK * 0.16), 150, -1)
         return mask

@@ -106,7 +106,8 @@ class Source:
         text = " ".join(WORDS[i] for i in rng.integers(0, len(WORDS), count))
         thai = any(letter in alphabet.THAI for letter in text)
         colour = rng.integers(0, 256, 3)
-        self.painter.centred(board, "thai" if thai else "latin", text, (0.15, 0.85), 0.95, colour, rng)
+        kind = "thai" if thai else "latin"
+        self.painter.centred(board, kind, text, (0.15, 0.85), 0.95, colour, rng)
         return board.image
 
 
@@ -121,7 +122,8 @@ def whole(plate, rng):
     height, width = plate.image.shape[:2]
     x0, y0, x1, y1 = plate.lines[0].box
     change = rng.uniform(-0.05, 0.12, 4) * (width * 0.5, height, width * 0.5, height)
-    return (min(x0 - 1, -change[0]), min(y0 - 1, -change[1]), max(x1 + 1, width + change[2]), max(y1 + 1, height + change[3]))
+    return (min(x0 - 1, -change[0]), min(y0 - 1, -change[1]),
+            max(x1 + 1, width + change[2]), max(y1 + 1, height + change[3]))
 
 
 def around(box, rng, most):

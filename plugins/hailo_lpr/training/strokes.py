@@ -75,13 +75,16 @@ def two(r):
 
 def five(r, middle):
     rx, ry = min(r, 0.5), min(r * 0.6, (1 - middle) / 2)
-    return [(0.95, 0), (0.05, 0), (0, middle + 0.02), ("arc", 1 - rx, middle + ry - 0.04, rx, ry, 270, 360),
-            ("arc", 1 - rx, 1 - ry, rx, ry, 0, 90), ("arc", rx, 1 - ry, rx, ry, 90, 180), (0, 1 - ry - 0.04)]
+    return [(0.95, 0), (0.05, 0), (0, middle + 0.02),
+            ("arc", 1 - rx, middle + ry - 0.04, rx, ry, 270, 360),
+            ("arc", 1 - rx, 1 - ry, rx, ry, 0, 90), ("arc", rx, 1 - ry, rx, ry, 90, 180),
+            (0, 1 - ry - 0.04)]
 
 
 def six(r, middle):
     rx, ry = min(r, 0.5), r * 0.6
-    top = [(1, ry + 0.05), ("arc", 1 - rx, ry, rx, ry, 360, 270), ("arc", rx, ry, rx, ry, 270, 180), (0, 0.7)]
+    top = [(1, ry + 0.05), ("arc", 1 - rx, ry, rx, ry, 360, 270),
+           ("arc", rx, ry, rx, ry, 270, 180), (0, 0.7)]
     return [top, box(0, middle - 0.05, 1, 1, r)]
 
 

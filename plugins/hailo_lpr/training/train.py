@@ -142,7 +142,8 @@ class Training:
             right, by_kind = evaluate.synthetic_provinces(self.average, images, classes)
         self.say(f"step {self.step} check {right:.4f} {by_kind}")
         if self.options.plates and self.options.net == "reader":
-            self.say(f"step {self.step} crops {evaluate.summary(self.average, self.options.plates)}")
+            figures = evaluate.summary(self.average, self.options.plates)
+            self.say(f"step {self.step} crops {figures}")
         return right
 
     def run(self):
@@ -158,7 +159,8 @@ class Training:
             over = time.monotonic() > end or self.over()
             if over or time.monotonic() - checked > self.options.minutes * 60:
                 speed = seen / (time.monotonic() - since)
-                self.say(f"step {self.step} loss {np.mean(losses):.4f} images/s {speed:.0f} rate {self.rate():.2e}")
+                self.say(f"step {self.step} loss {np.mean(losses):.4f} images/s {speed:.0f} "
+                         f"rate {self.rate():.2e}")
                 self.keep(self.check())
                 checked, losses, seen, since = time.monotonic(), [], 0, time.monotonic()
             if over:
@@ -229,7 +231,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=5.0, help="between checkpoints")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--ease", type=float, default=0.3, help="share of pictures that are near and sharp")
+    parser.add_argument("--ease", type=float, default=0.3,
+                        help="share of pictures that are near and sharp")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--final", type=int, default=0, help="steps of a falling rate to end with")
     options = parser.parse_args()
