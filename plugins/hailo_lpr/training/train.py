@@ -24,6 +24,8 @@ import evaluate
 import net
 import samples
 
+# Up to which step, pictures in a batch, share of near and sharp ones: easy and quick at first.
+PHASES = [(2400, 32, 0.7), (6000, 64, 0.5), (1 << 60, 64, 0.3)]
 BLOCK = 8  # Batches made together, so that the pictures of one plate are spread over them.
 RATE = 1.5e-3
 WARM_UP = 300  # Steps.
@@ -50,9 +52,17 @@ class Blocks(torch.utils.data.Dataset):
     def __getitem__(self, index):
         if self.source is None:
             cv2.setNumThreads(1)
-            self.source = samples.Source(self.options.seed, self.options.ease)
-        make = samples_of(self.source, self.options.net)
-        return make(self.first + index, self.options.batch * BLOCK)
+            self.source = samples.Source(self.options.seed)
+        block = self.first + index
+        batch, self.source.camera.ease = phase_at(block * BLOCK)
+        images, *targets = samples_of(self.source, self.options.net)(block, batch * BLOCK)
+        cuts = [slice(start, start + batch) for start in range(0, len(images), batch)]
+        return [(images[cut], [target[cut] for target in targets]) for cut in cuts]
+
+
+def phase_at(step):
+    """Size of a batch and share of easy pictures."""
+    return next((batch, ease) for last, batch, ease in PHASES if step < last)
 
 
 def samples_of(source, kind):
@@ -150,12 +160,11 @@ class Training:
         torch.manual_seed(self.options.seed + self.block)
         end = time.monotonic() + self.options.hours * 3600
         checked, losses, seen, since = time.monotonic(), [], 0, time.monotonic()
-        for images, *targets in self.loader():
-            for start in range(0, len(images), self.options.batch):
-                batch = slice(start, start + self.options.batch)
-                losses.append(self.learn(images[batch], [target[batch] for target in targets]))
+        for batches in self.loader():
+            for images, targets in batches:
+                losses.append(self.learn(images, targets))
+                seen += len(images)
             self.block += 1
-            seen += len(images)
             over = time.monotonic() > end or self.over()
             if over or time.monotonic() - checked > self.options.minutes * 60:
                 speed = seen / (time.monotonic() - since)
@@ -230,9 +239,6 @@ def main():
     parser.add_argument("--hours", type=float, default=1000.0)
     parser.add_argument("--minutes", type=float, default=5.0, help="between checkpoints")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--ease", type=float, default=0.3,
-                        help="share of pictures that are near and sharp")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--final", type=int, default=0, help="steps of a falling rate to end with")
     options = parser.parse_args()
