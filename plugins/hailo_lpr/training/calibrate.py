@@ -108,7 +108,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("output")
     parser.add_argument("--net", choices=("reader", "province"), required=True)
-    parser.add_argument("--wrong", type=float, default=0.05, help="share of accepted crops misread")
+    parser.add_argument("--wrong", type=float, default=0.02, help="share of accepted crops misread")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     source = samples.Source(SEED)

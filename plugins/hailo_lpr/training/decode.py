@@ -8,7 +8,8 @@ import alphabet
 BEAM = 16  # Readings followed at once.
 LEAST = 1e-3  # Probability below which a class is not followed.
 FOLLOWED = 6  # Classes followed at a place.
-CHOICES = 8  # Readings offered to a grammar.
+CHOICES = 8  # Readings given.
+LEAST_SHARE = 1e-3  # Of the likeliest reading: less likely ones are not chosen for their grammar.
 
 
 def probabilities(scores, temperature=1.0):
@@ -22,19 +23,33 @@ def greedy(table):
     return alphabet.decode(table.argmax(axis=1))
 
 
-def beam(table):
-    """The likeliest readings with their probabilities: CTC prefix search."""
+def beam(table, law=None):
+    """The likeliest readings with their probabilities: CTC prefix search. With a grammar only such
+    as can stand in it are followed.
+    """
     beams = {(): (1.0, 0.0)}  # Prefix: probability that it ends in a blank, and that it does not.
     for row in table:
         after = {}
         follow = [index for index in np.argsort(-row)[:FOLLOWED] if row[index] > LEAST]
         for prefix, (blank, other) in beams.items():
-            extend(after, prefix, blank, other, row, follow)
+            extend(after, prefix, blank, other, row, allowed(prefix, follow, law))
         kept = sorted(after.items(), key=lambda item: -sum(item[1]))[:BEAM]
         beams = dict(kept)
-    found = [("".join(alphabet.CHARACTERS[i - 1] for i in prefix), sum(both))
-             for prefix, both in beams.items()]
+    found = [(text_of(prefix), sum(both)) for prefix, both in beams.items()]
     return sorted(found, key=lambda item: -item[1])[:CHOICES]
+
+
+def allowed(prefix, follow, law):
+    """The classes with which a prefix may go on."""
+    if law is None:
+        return follow
+    text = text_of(prefix)
+    return [index for index in follow if index == alphabet.BLANK or prefix and index == prefix[-1]
+            or law.begins(text + alphabet.CHARACTERS[index - 1])]
+
+
+def text_of(prefix):
+    return "".join(alphabet.CHARACTERS[index - 1] for index in prefix)
 
 
 def extend(after, prefix, blank, other, row, follow):
@@ -54,11 +69,12 @@ def add(after, prefix, blank, other):
     after[prefix] = (before[0] + blank, before[1] + other)
 
 
-def choose(readings, grammar):
-    """The likeliest reading that the grammar has, else the likeliest."""
-    scored = [(probability * weight, text, probability) for text, probability in readings
-              if (weight := grammar.weight_of(text)) > 0]
-    if scored:
-        _, text, probability = max(scored)
-        return text, probability
-    return readings[0]
+def choose(table, law):
+    """The likeliest reading that the grammar has, if it is likely at all, else the likeliest."""
+    best = beam(table)[0]
+    scored = [(probability * weight, text, probability) for text, probability in beam(table, law)
+              if probability > best[1] * LEAST_SHARE and (weight := law.weight_of(text)) > 0]
+    if not scored or not best[0]:
+        return best
+    _, text, probability = max(scored)
+    return text, probability

@@ -1,6 +1,8 @@
 """Plate grammars: what the plates of a country can say. The files are ../grammars/*.yaml and their
 form is described in ../grammars/README.md.
 """
+import functools
+import itertools
 import pathlib
 import re
 
@@ -14,6 +16,7 @@ SETS = {"L": alphabet.LATIN, "D": alphabet.DIGITS, "T": alphabet.THAI,
 TOKEN = re.compile(r"(?P<set>[LDTX]|\[[^\]]+\])(?:\{(?P<low>\d+)(?:,(?P<high>\d+))?\})?"
                    r"|(?P<mark>[ /])")
 MAX_REPEAT = 12  # The longest reading of any plate.
+PREFIXES = 65536  # Beginnings remembered.
 GAP, LINE = " ", "/"
 
 
@@ -39,6 +42,13 @@ class Form:
 
     def matches(self, reading):
         return self.pattern.fullmatch(reading) is not None
+
+    def shapes(self):
+        """The sets of characters by position, once for every length that the form allows."""
+        parts = [part for part in self.parts if isinstance(part, Part)]
+        counts = itertools.product(*[range(part.low, part.high + 1) for part in parts])
+        return [[frozenset(part.characters) for part, count in zip(parts, each) for _ in range(count)]
+                for each in counts]
 
     def generate(self, rng):
         """Text with its gaps and line breaks; the reading is the text without them."""
@@ -68,6 +78,13 @@ class Grammar:
         self.forms = [Form(entry) for entry in document["forms"]]
         total = sum(form.weight for form in self.forms)
         self.shares = [form.weight / total for form in self.forms]
+        self.shapes = [shape for form in self.forms for shape in form.shapes()]
+        self.begins = functools.lru_cache(maxsize=PREFIXES)(self.can_begin)
+
+    def can_begin(self, prefix):
+        """Whether a reading of this grammar can begin so."""
+        return any(len(prefix) <= len(shape) and all(c in s for c, s in zip(prefix, shape))
+                   for shape in self.shapes)
 
     def choose(self, rng):
         return self.forms[int(rng.choice(len(self.forms), p=self.shares))]

@@ -49,6 +49,16 @@ class Grammars(unittest.TestCase):
         self.assertAlmostEqual(sum(self.grammars["br"].shares), 1.0)
         self.assertAlmostEqual(self.grammars["br"].weight_of("ABC1234"), 0.7)
 
+    def test_every_beginning_of_a_reading_can_begin(self):
+        rng = np.random.default_rng(2)
+        for law in self.grammars.values():
+            for _ in range(DRAWN):
+                reading = grammar.reading_of(law.choose(rng).generate(rng))
+                for end in range(len(reading) + 1):
+                    self.assertTrue(law.begins(reading[:end]), f"{law.name} {reading[:end]}")
+        self.assertFalse(self.grammars["br"].begins("A0"))
+        self.assertFalse(self.grammars["br"].begins("ABC12345"))
+
     def test_equal_seeds_draw_equal_texts(self):
         def draw(seed):
             rng = np.random.default_rng(seed)
