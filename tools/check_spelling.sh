@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 codespell --ignore-words tools/spelling_ignore.txt \
-  --skip './build,./.git,*.jpg,*.png,*.svg,package-lock.json,*/corpus/*,*.so,*.abi' .
+  --skip './build,./.git,*.jpg,*.png,*.svg,package-lock.json,*/corpus/*,*.so,*.abi,*.onnx' .
