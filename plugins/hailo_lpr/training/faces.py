@@ -104,14 +104,16 @@ WORDS = [
     (1, TEXGYRE / "texgyrepagella-bold.otf"),
     (1, "opentype/dosis/Dosis-Bold.otf"),
 ]
-# Width, stroke, corner radius, middle, flat three.
-STROKES = [
-    (5, (0.46, 0.115, 0.5)), (5, (0.50, 0.13, 0.45)), (4, (0.54, 0.15, 0.42)), (4, (0.42, 0.10, 0.5)),
-    (4, (0.48, 0.14, 0.3)), (3, (0.56, 0.12, 0.5)), (3, (0.52, 0.17, 0.35)), (3, (0.44, 0.13, 0.22)),
-    (3, (0.60, 0.15, 0.5)), (3, (0.50, 0.115, 0.4, 0.45)), (3, (0.48, 0.12, 0.5, 0.5, True)),
-    (3, (0.56, 0.14, 0.4, 0.47, True)), (2, (0.40, 0.12, 0.4, 0.46)), (2, (0.64, 0.17, 0.45)),
-    (4, (0.58, 0.135, 0.30, 0.52)), (3, (0.62, 0.15, 0.26, 0.50)),
-]
+DIES = 48  # Stroke faces, no two alike.
+DIES_SEED = 11
+
+
+def dies():
+    """Forms of stroke faces: width, stroke, corner radius, middle, flat, bar."""
+    rng = np.random.default_rng(DIES_SEED)
+    return [(rng.uniform(0.38, 0.66), rng.uniform(0.095, 0.175), rng.uniform(0.12, 0.5),
+             rng.uniform(0.44, 0.54), rng.random() < 0.15, rng.random() < 0.25)
+            for _ in range(DIES)]
 
 
 class FontFace:
@@ -154,10 +156,10 @@ class Faces:
 
     def __init__(self):
         self.latin = [FontFace(path) for _, path in LATIN]
-        self.dies = [DieFace(form) for _, form in STROKES]
+        self.dies = [DieFace(form) for form in dies()]
         self.thai = [FontFace(path) for _, path in THAI]
         self.words = [FontFace(path) for _, path in WORDS]
-        self.shares = {"words": shares(WORDS), "latin": shares(LATIN), "dies": shares(STROKES),
+        self.shares = {"words": shares(WORDS), "latin": shares(LATIN), "dies": np.full(DIES, 1 / DIES),
                        "thai": shares(THAI)}
 
     def choose(self, kind, rng):

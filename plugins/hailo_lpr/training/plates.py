@@ -31,6 +31,7 @@ class Look:
 
 
 LATIN_KINDS = (("latin", 0.5), ("dies", 0.5))
+DIES_KINDS = (("latin", 0.35), ("dies", 0.65))
 THAI_KINDS = (("thai", 1.0),)
 EU_LOOK = {"height": (1.3, 1.6), "aspect": 4.6, "kinds": LATIN_KINDS, "marks": "  -.o22", "band": 0.75}
 LOOKS = {
@@ -38,16 +39,16 @@ LOOKS = {
     "eu_italy": Look(papers=[WHITE], inks=[BLACK], header="band_right", **EU_LOOK),
     "eu_yellow": Look(papers=[YELLOW], inks=[BLACK], **EU_LOOK),
     "uk": Look((1.25, 1.5), 4.6, LATIN_KINDS, [WHITE, YELLOW], [BLACK], "  ", 0.4),
-    "us": Look((1.8, 2.6), 2.0, (("latin", 0.35), ("dies", 0.65)),
+    "us": Look((1.8, 2.6), 2.0, DIES_KINDS,
                [WHITE, WHITE, SILVER, YELLOW, (235, 215, 190), (200, 225, 235), BLUE, BLACK,
                 (150, 90, 40)],
                [BLUE, BLACK, RED, GREEN, (90, 30, 20), WHITE, (90, 40, 90)], "  -.osss2",
                header="words"),
-    "br": Look((1.75, 2.2), 3.08, LATIN_KINDS, [SILVER, SILVER, SILVER, (160, 165, 165), RED, WHITE],
+    "br": Look((1.75, 2.2), 3.08, DIES_KINDS, [SILVER, SILVER, (160, 165, 165), RED, WHITE],
                [BLACK, BLACK, WHITE, RED], "-. ", header="words", centre=0.6),
     "mercosul": Look((1.75, 2.1), 3.08, LATIN_KINDS, [WHITE], [BLACK, BLACK, BLUE, RED, GREEN], " ",
                      header="blue", centre=0.61),
-    "br_stacked": Look((3.2, 3.8), 1.2, LATIN_KINDS, [SILVER, WHITE, RED], [BLACK, WHITE], "- ",
+    "br_stacked": Look((3.2, 3.8), 1.2, DIES_KINDS, [SILVER, WHITE, RED], [BLACK, WHITE], "- ",
                        header="words", lines=2, centre=0.55),
     "th": Look((2.2, 2.7), 2.27, THAI_KINDS, [WHITE, WHITE, WHITE, YELLOW, (120, 200, 120)],
                [BLACK, BLACK, BLACK, BLUE, GREEN, RED], "  -", header="province", centre=0.36),
@@ -273,6 +274,11 @@ class Painter:
     def bolts(self, board, lines, rng):
         """Bolts and stickers, beside the characters or lightly over them as in life."""
         height, width = board.image.shape[:2]
+        if rng.random() < 0.2:  # The lower bolts, close under the characters.
+            inset, shade = width * rng.uniform(0.2, 0.35), rng.integers(10, 120)
+            y = lines[-1].box[3] + rng.uniform(0, 5)
+            for x in (inset, width - inset):
+                board.box(x, y, x + INK * rng.uniform(0.08, 0.2), y + 4, (shade, shade, shade))
         if rng.random() < 0.5:
             y = height * (rng.uniform(0.06, 0.16) if rng.random() < 0.7 else 0.5)
             inset = width * rng.uniform(0.04, 0.3)

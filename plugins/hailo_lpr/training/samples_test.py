@@ -87,7 +87,7 @@ class Plates(unittest.TestCase):
             x0, y0, x1, y1 = (int(value) for value in plate.lines[0].box)
             inside = plate.image[y0 + 2:y1 - 2, x0:x1]
             self.assertGreater(inside.std(), 30)
-            for column in (inside[:, :6], inside[:, -6:]):  # M and H have strokes at both ends.
+            for column in (inside[:, :16], inside[:, -16:]):  # M and H begin and end there.
                 self.assertLess(column.min(), 110)
 
     def test_the_province_is_the_one_asked_for(self):

@@ -99,8 +99,10 @@ def turn(step):
     return 1 - step[0], 1 - step[1]
 
 
-def describe(r, middle, flat):
-    """All characters for a corner radius, height of the middle bar and kind of letters."""
+def describe(r, middle, flat, bar):
+    """All characters for a corner radius and height of the middle bar; flat: 3 with a flat top and 1
+    with a foot; bar: 1 as a bar.
+    """
     letters = {
         "A": [[(0, 1), (0.5, 0), (1, 1)], [(0.2, 0.68), (0.8, 0.68)]],
         "B": [[(0, 0), (0, 1)], bowl(0, 0, 0.92, middle, r), bowl(0, middle, 1, 1, r)],
@@ -143,6 +145,8 @@ def describe(r, middle, flat):
     }
     if flat:
         letters["3"][1][0] = (0.42, 0.4)
+    if bar:
+        letters["1"] = letters["I"]
     return letters
 
 
@@ -159,10 +163,11 @@ def points_of(stroke):
 class StrokeFace:
     """One die: width of a character and of its strokes as parts of its height."""
 
-    def __init__(self, width, stroke, radius, middle=0.48, flat=False):
+    def __init__(self, width, stroke, radius, middle=0.48, flat=False, bar=False):
         self.width = width
         self.stroke = stroke
-        self.strokes = describe(radius, middle, flat)
+        self.strokes = describe(radius, middle, flat, bar)
+        self.bars = "I1" if bar else "I"
 
     def glyph(self, character, height):
         """A mask of the character: cropped to its width, height rows."""
@@ -178,7 +183,7 @@ class StrokeFace:
         return cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
 
     def width_of(self, character):
-        if character == "I":
+        if character in self.bars:
             return self.stroke * 1.15
         if character in "MW":
             return self.width * 1.22
