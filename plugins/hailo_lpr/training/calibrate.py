@@ -22,8 +22,8 @@ import samples
 
 SEED = 910001  # Neither training nor check uses it.
 SAMPLES = 1500
-TEMPERATURES = np.exp(np.linspace(math.log(0.6), math.log(4.0), 9))
-FITTED = 500  # Crops on which each temperature is tried.
+TEMPERATURES = np.exp(np.linspace(math.log(0.5), math.log(4.0), 10))
+FITTED = 1000  # Crops on which each temperature is tried.
 BINS = 10
 
 

@@ -166,7 +166,8 @@ class Painter:
                 middle = height * (look.centre + rng.uniform(-0.04, 0.04))
             else:
                 middle = height * (0.30 + 0.46 * index + rng.uniform(-0.02, 0.02))
-            out.append(self.row(board, row, faces_of, style, room, middle, ink, rng))
+            line = self.row(board, adorned(row, style), faces_of, style, room, middle, ink, rng)
+            out.append(Line(row, line.box, line.middles))
         return out
 
     def pick_faces(self, look, rng):
@@ -294,6 +295,13 @@ class Painter:
                 board.box(x, y, x + size * 1.3, y + size, rng.integers(20, 240, 3))
 
 
+def adorned(text, style):
+    """A text with the emblem before or after it that some plates have there."""
+    if style.emblem == 0 or style.mark == "-":
+        return text
+    return grammars.GAP + text if style.emblem < 0 else text + grammars.GAP
+
+
 def near(colour, most, rng):
     """A colour a little away from this one."""
     return np.clip(np.array(colour) + rng.integers(-most, most + 1, 3), 0, 255)
@@ -309,7 +317,9 @@ class Style:
         self.relief = rng.uniform(0.1, 0.45) if rng.random() < 0.4 else 0
         self.mark = look.marks[int(rng.integers(len(look.marks)))]
         self.gap = INK * rng.uniform(0.02, 0.5)
-        self.seal = rng.integers(0, 256, (5, 4), np.uint8)
+        self.seal = (rng.integers(0, 256, (5, 4)) * rng.uniform(0.3, 1)).astype(np.uint8)
+        self.seal_size = INK * rng.uniform(0.3, 0.9)
+        self.emblem = int(rng.integers(-1, 2)) if self.mark in "so" and rng.random() < 0.4 else 0
         self.bold = int(rng.integers(-1, 2)) if rng.random() < 0.4 else 0
 
     def paste(self, mask, size, middle):
@@ -327,8 +337,8 @@ class Style:
         return change(mask, np.ones((2, 2), np.uint8))
 
     def gap_mask(self, rows):
-        room = {" ": 0, "s": 0.5, "2": 0.4}.get(self.mark, 0.3)
-        width = int(self.gap + INK * room) + 1
+        room = {" ": 0, "s": self.seal_size, "2": INK * 0.4}.get(self.mark, INK * 0.3)
+        width = int(self.gap + room) + 1
         mask = np.zeros((rows, width), np.uint8)
         if self.mark == "-":
             mask[rows // 2 - 2:rows // 2 + 3, 1:-1] = 255
@@ -338,7 +348,7 @@ class Style:
             radius = int(min(width * 0.48, INK * 0.32))
             cv2.circle(mask, (width // 2, rows // 2), max(2, radius), 170, -1)
         elif self.mark == "s":
-            self.paste(mask, INK * 0.42, rows // 2)
+            self.paste(mask, self.seal_size, rows // 2)
         elif self.mark == "2":  # One over the other, as in Slovakia and Germany.
             self.paste(mask, INK * 0.24, rows // 2 - int(INK * 0.25))
             cv2.circle(mask, (width // 2, rows // 2 + int(INK * 0.2)), int(INK * 0.16), 150, -1)
