@@ -17,8 +17,8 @@ class OpenCvRunner final : public Runner {
   static constexpr int kMostOutputs = 16;
 
   // Reads the model and tries it once with zeros. NOT_FOUND: no such file; INVALID_ARGUMENT: no
-  // model that OpenCV can run, or not with this size of input. (It does run some models with another
-  // number of channels than they have: the size must be known.)
+  // model that OpenCV can run, or not with this size of input. (It does run some models with
+  // another number of channels than they have: the size must be known.)
   static absl::StatusOr<std::unique_ptr<OpenCvRunner>> Load(const std::string& path,
                                                             TensorShape input);
 
