@@ -27,14 +27,14 @@ std::string_view FolderOf(std::string_view name) {
   return slash == std::string_view::npos ? std::string_view() : name.substr(0, slash);
 }
 
-std::string PartName(std::string_view name, std::string_view sha256) {
-  std::string digits(sha256);
-  if (digits.empty()) {
-    Sha256 digest;
-    digest.Update("name:");
-    digest.Update(name);
-    digits = digest.Hex();
+std::string PartName(std::string_view name, std::string_view sha256, std::string_view road) {
+  constexpr std::string_view kBetween("", 1);  // Is in none of them.
+  Sha256 digest;
+  for (const std::string_view one : {name, sha256, road}) {
+    digest.Update(one);
+    digest.Update(kBetween);
   }
+  const std::string digits = digest.Hex();
   const std::string_view folder = FolderOf(name);
   return absl::StrCat(Absl(folder), folder.empty() ? "" : "/", Absl(sdk::kReservedFilePrefix), "-",
                       digits.substr(0, kPartDigits), ".part");

@@ -7,6 +7,7 @@ namespace viaduct {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 
 TEST(CheckRemoteName, TakesWhatAFileMayBeCalled) {
   const std::string names[] = {"a",
@@ -61,12 +62,17 @@ TEST(CheckRemoteName, RefusesWhatLeavesTheFolderOrMisleads) {
   }
 }
 
-TEST(PartName, LiesBesideTheFileAndIsNamedAfterItsContent) {
-  const std::string digest = "0123456789abcdef0123456789abcdef" + std::string(32, 'f');
-  EXPECT_EQ(PartName("a/b/c.jpg", digest), "a/b/.viaduct-0123456789abcdef0123456789abcdef.part");
-  EXPECT_EQ(PartName("c.jpg", digest), ".viaduct-0123456789abcdef0123456789abcdef.part");
-  EXPECT_EQ(PartName("a/c", ""), PartName("a/c", ""));
-  EXPECT_NE(PartName("a/c", ""), PartName("a/d", ""));
+TEST(PartName, LiesBesideTheFileAndIsItsOwn) {
+  const std::string digest(64, 'f');
+  const std::string part = PartName("a/b/c.jpg", digest, "lte");
+  EXPECT_THAT(part, MatchesRegex("a/b/\\.viaduct-[0-9a-f]+\\.part"));
+  EXPECT_EQ(part.size(), std::string("a/b/.viaduct-").size() + 32 + std::string(".part").size());
+  EXPECT_EQ(PartName("c.jpg", digest, "lte").find(".viaduct-"), 0u);
+  EXPECT_EQ(part, PartName("a/b/c.jpg", digest, "lte")) << "not found again";
+  EXPECT_NE(part, PartName("a/b/c.jpg", digest, "ethernet"));
+  EXPECT_NE(part, PartName("a/b/c.jpg", std::string(64, 'e'), "lte"));
+  EXPECT_NE(part, PartName("a/b/d.jpg", digest, "lte"));
+  EXPECT_NE(PartName("a", "b", ""), PartName("a", "", "b"));
 }
 
 }  // namespace

@@ -229,12 +229,17 @@ void Client::OnReady() {
   events_.on_ready(first()->features());
 }
 
+std::string Client::PartOf(const FileJob& job) const {
+  return folders_->PathOf(PartName(job.remote_name, job.sha256, options_.road));
+}
+
 // Always over the same channel for one part: what belongs to it stays in order.
 std::shared_ptr<Upload> Client::MakeUpload(FileJob job, const std::string& part) {
   const size_t number = absl::HashOf(part) % streams_.size();
   Requests* const requests = &streams_[number]->requests;
   Requests* const syncs = &streams_[(number + 1) % streams_.size()]->requests;
-  return std::make_shared<Upload>(std::move(job), requests, syncs, folders_.get(), &upload_events_);
+  return std::make_shared<Upload>(std::move(job), part, requests, syncs, folders_.get(),
+                                  &upload_events_);
 }
 
 size_t Client::unanswered() const {
@@ -265,7 +270,7 @@ bool Client::PartIsTaken(const std::string& part) const {
 void Client::StartWaiting(int64_t now_ns) {
   std::deque<FileJob> still;
   for (FileJob& job : std::exchange(waiting_, {})) {
-    const std::string part = folders_->PathOf(PartName(job.remote_name, job.sha256));
+    const std::string part = PartOf(job);
     if (PartIsTaken(part)) {
       still.push_back(std::move(job));
       continue;

@@ -37,6 +37,7 @@ int64_t MonotonicNs();
 struct ClientOptions {
   TransportOptions transport;
   std::string remote_path = ".";  // Where the server puts us, without one.
+  std::string road;               // The same in each life of a road, another for each of them.
   size_t max_transfers = 32;
   size_t channels = 4;             // As far as the server allows.
   size_t window_bytes = 4u << 20;  // Sent and not acknowledged, of all transfers together.
@@ -95,6 +96,7 @@ class Client {
   void SettleStreams();
   void OnReady();
   Requests* first() { return &streams_.front()->requests; }
+  std::string PartOf(const FileJob& job) const;
   std::shared_ptr<Upload> MakeUpload(FileJob job, const std::string& part);
   size_t unanswered() const;
   void TakeMail(int64_t now_ns);

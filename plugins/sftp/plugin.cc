@@ -26,6 +26,7 @@ class Sftp final : public sdk::Plugin, public sdk::FileMover, public sdk::Prober
     VIADUCT_RETURN_IF_ERROR(ReadConfig(config, [this](std::string_view json, OptionsError* error) {
       return ReadOptions(json, &options_, error);
     }));
+    options_.road = name();
     VIADUCT_RETURN_IF_ERROR(host().AddCounter("files_total", "Files that arrived", &files_));
     return host().AddCounter("sent_bytes_total",
                              "Bytes of files sent, what was sent twice included", &sent_bytes_);

@@ -29,6 +29,10 @@ Transport::Transport(const TransportOptions& options) : options_(options) {}
 
 Transport::~Transport() {
   if (session_ != nullptr) {
+    // Nothing that lies in the kernel is to arrive when a later session is at work.
+    const linger now = {1, 0};
+    const socket_t fd = ssh_get_fd(session_);
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     ssh_silent_disconnect(session_);  // Frees the channels.
     ssh_free(session_);
   }

@@ -15,11 +15,11 @@ constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
-Upload::Upload(FileJob job, Requests* requests, Requests* syncs, Folders* folders,
+Upload::Upload(FileJob job, std::string part, Requests* requests, Requests* syncs, Folders* folders,
                const Events* events)
     : job_(std::move(job)),
       folder_(FolderOf(job_.remote_name)),
-      part_(folders->PathOf(PartName(job_.remote_name, job_.sha256))),
+      part_(std::move(part)),
       requests_(requests),
       syncs_(syncs),
       folders_(folders),
@@ -248,7 +248,8 @@ void Upload::OnSynced(uint64_t position, const Answer& answer) {
 }
 
 // The last of what can be sent without waiting. The digest of what was sent is compared first: a
-// file that has changed is never named.
+// file that has changed is never named. The name of the part may have come to bear another file,
+// from a session that was thought to be over: it is looked at, too.
 void Upload::Verify() {
   state_ = State::kVerifying;
   sha256_ = digest_.Hex();
@@ -260,7 +261,7 @@ void Upload::Verify() {
                                                ", is not what it was when it was queued")),
                /*remove=*/true);
   }
-  unanswered_ = requests_->features().fsync ? 2 : 1;
+  unanswered_ = requests_->features().fsync ? 3 : 2;
   if (requests_->features().fsync) {
     requests_->Fsync(handle_, [self = shared_from_this(), at = position_](const Answer& answer) {
       if (self->ended()) return;
@@ -269,6 +270,7 @@ void Upload::Verify() {
     });
   }
   requests_->Fstat(handle_, Then(&Upload::OnSize));
+  requests_->Lstat(part_, Then(&Upload::OnPartLooked));
 }
 
 void Upload::OnSize(const Answer& answer) {
@@ -283,27 +285,70 @@ void Upload::OnSize(const Answer& answer) {
   if (--unanswered_ == 0) Name();
 }
 
+void Upload::OnPartLooked(const Answer& answer) {
+  const Attributes& found = answer.attributes;
+  if (!answer.ok() && answer.status != StatusCode::kNoSuchFile) return Fail(answer, "lstat");
+  if (!answer.ok() || !found.is_file() || !found.has_size || found.size != job_.size) {
+    return Lose("the part");
+  }
+  if (--unanswered_ == 0) Name();
+}
+
+// What is there now may be somebody else's, and stays.
+void Upload::Lose(const char* what) {
+  durable_ = 0;
+  End(FileOutcome::kRetry, absl::DataLossError(absl::StrCat("server: ", what, " of ",
+                                                            job_.remote_name, " is not ours")));
+}
+
 // The second FSYNC is for the name: file systems with a journal write both together.
 void Upload::Name() {
   if (acknowledged_ != job_.size) {
     return End(FileOutcome::kRetry, absl::DataLossError("server: has not answered every write"));
   }
   state_ = State::kNaming;
-  unanswered_ = requests_->features().fsync ? 3 : 2;
+  const bool atomic = requests_->features().posix_rename;
+  unanswered_ = 1;
+  const auto renamed = [self = shared_from_this(), atomic](const Answer& answer) {
+    if (self->ended()) return;
+    if (!answer.ok()) return self->Fail(answer, "renaming");
+    if (!atomic) self->Settle();
+    self->OnStep();
+  };
+  requests_->Rename(part_, folders_->PathOf(job_.remote_name), renamed);
+  if (atomic) Settle();
+}
+
+// Sent with the rename where that is one request, else after it.
+void Upload::Settle() {
+  const bool fsync = requests_->features().fsync;
   const auto step = [this](const char* doing) {
     return [self = shared_from_this(), doing](const Answer& answer) {
       if (self->ended()) return;
       if (!answer.ok()) return self->Fail(answer, doing);
-      if (--self->unanswered_ == 0) self->OnNamed();
+      self->OnStep();
     };
   };
-  requests_->Rename(part_, folders_->PathOf(job_.remote_name), step("renaming"));
-  if (requests_->features().fsync) requests_->Fsync(handle_, step("fsync"));
+  unanswered_ += fsync ? 3 : 2;
+  requests_->Lstat(folders_->PathOf(job_.remote_name), Then(&Upload::OnNameLooked));
+  if (fsync) requests_->Fsync(handle_, step("fsync"));
   requests_->Close(handle_, step("closing"));
   handle_.clear();
 }
 
-void Upload::OnNamed() {
+// A receiver that is quick has taken it away already.
+void Upload::OnNameLooked(const Answer& answer) {
+  const Attributes& found = answer.attributes;
+  const bool taken = answer.status == StatusCode::kNoSuchFile;
+  if (!answer.ok() && !taken) return Fail(answer, "lstat");
+  if (!taken && (!found.is_file() || !found.has_size || found.size != job_.size)) {
+    return Lose("what bears the name");
+  }
+  OnStep();
+}
+
+void Upload::OnStep() {
+  if (--unanswered_ > 0) return;
   durable_ = job_.size;
   End(FileOutcome::kDurable, absl::OkStatus());
 }

@@ -36,7 +36,9 @@ class Upload : public std::enable_shared_from_this<Upload> {
   };
 
   // `syncs`: the channel for FSYNC while it is sent; may be the same.
-  Upload(FileJob job, Requests* requests, Requests* syncs, Folders* folders, const Events* events);
+  // `part`: where it grows, as the server takes it.
+  Upload(FileJob job, std::string part, Requests* requests, Requests* syncs, Folders* folders,
+         const Events* events);
 
   void Start(int64_t now_ns);
   // Sends the next piece, or reads on. False: there is nothing to do before something is answered
@@ -83,8 +85,12 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void OnSynced(uint64_t position, const Answer& answer);
   void Verify();
   void OnSize(const Answer& answer);
+  void OnPartLooked(const Answer& answer);
   void Name();
-  void OnNamed();
+  void Settle();
+  void OnNameLooked(const Answer& answer);
+  void OnStep();
+  void Lose(const char* what);
   void TellProgress();
   void Fail(const Answer& answer, std::string_view doing);
   void LoseFolder();

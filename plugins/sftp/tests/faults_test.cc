@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "absl/strings/str_cat.h"
+#include "plugins/common/remote_name.h"
 #include "plugins/sftp/tests/real_server.h"
 
 namespace viaduct::sftp {
@@ -83,8 +84,7 @@ TEST_F(FaultsTest, APartOfAFileThatIsGoneIsRemoved) {
   const std::string content = Content(1000, 4);
   FileJob job = road.JobOf(Local("g", content), "CAM1/g", /*offset=*/500);
   std::filesystem::create_directory(server_.incoming() + "/CAM1");
-  WriteFile(absl::StrCat(server_.incoming(), "/CAM1/.viaduct-", job.sha256.substr(0, 32), ".part"),
-            content.substr(0, 500));
+  WriteFile(server_.incoming() + "/" + PartName("CAM1/g", job.sha256, ""), content.substr(0, 500));
   std::filesystem::remove(job.local_path);
   EXPECT_EQ(road.Send(job).outcome, FileOutcome::kReject);
   EXPECT_EQ(road.Send(Local("z", "z"), "CAM1/z").outcome, FileOutcome::kDurable);
@@ -103,8 +103,7 @@ TEST_F(FaultsTest, SymbolicLinksBelowRemotePathAreNotFollowed) {
   EXPECT_THAT(Message(end), HasSubstr("CAM1/2026 is a symbolic link"));
   // A link that waits where the part will be, also of a file that is resumed.
   const FileJob job = road.JobOf(Local("b", Content(1000, 1)), "CAM1/b", /*offset=*/400);
-  const std::string part =
-      absl::StrCat(server_.incoming(), "/CAM1/.viaduct-", job.sha256.substr(0, 32), ".part");
+  const std::string part = server_.incoming() + "/" + PartName("CAM1/b", job.sha256, "");
   for (const uint64_t offset : {uint64_t{0}, uint64_t{400}}) {
     WriteFile(outside / "victim", "untouched");
     std::filesystem::create_symlink(outside / "victim", part);

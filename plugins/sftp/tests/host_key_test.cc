@@ -158,6 +158,13 @@ TEST_F(HostKeyTest, AServerThatSaysNothingIsLeftInTime) {
   const absl::Status end = Road(options).End();
   EXPECT_EQ(end.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(Message(end), HasSubstr("key exchange"));
+  // Nothing of a session that has failed stays on its way.
+  const int accepted = accept(listener, nullptr, nullptr);
+  char octets[4096];
+  ssize_t got = 1;
+  while (got > 0) got = read(accepted, octets, sizeof(octets));
+  EXPECT_EQ(got < 0 ? errno : 0, ECONNRESET);
+  close(accepted);
   close(listener);
   EXPECT_EQ(Road(options).End().code(), absl::StatusCode::kUnavailable);
   options.transport.host = "no-such-host.invalid";

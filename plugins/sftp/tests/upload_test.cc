@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "plugins/common/remote_name.h"
 #include "plugins/sftp/tests/real_server.h"
 
 namespace viaduct::sftp {
@@ -109,8 +110,7 @@ TEST_P(UploadTest, GoesOnWhereThePartEnds) {
   Road road(server_.Options());
   ASSERT_TRUE(road.Ready());
   std::filesystem::create_directory(server_.incoming() + "/CAM1");
-  const std::string part =
-      absl::StrCat(server_.incoming(), "/CAM1/.viaduct-", DigestOf(content).substr(0, 32), ".part");
+  const std::string part = server_.incoming() + "/" + PartName("CAM1/r", DigestOf(content), "");
   const struct {
     size_t part_bytes;
     uint64_t offset;
