@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <libssh/libssh.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,9 +36,9 @@ std::string Fingerprint(ssh_session session) {
   return text == nullptr ? "" : text.get();
 }
 
-absl::Status StoreError(const std::string& path) {
+absl::Status StoreError(const std::string& path, int error) {
   return absl::FailedPreconditionError(
-      absl::StrCat("known_hosts: ", path, " can not be written, ", std::strerror(errno)));
+      absl::StrCat("known_hosts: ", path, " can not be written, ", std::strerror(error)));
 }
 
 bool SyncFolder(const std::string& path) {
@@ -48,16 +49,36 @@ bool SyncFolder(const std::string& path) {
   return close(fd) == 0 && synced;
 }
 
+// All of `line`, as a line of its own, or nothing of it: half a line would make the server a
+// stranger for ever. 0, or what is wrong.
+int AppendLine(int fd, std::string_view line) {
+  struct stat facts {};
+  if (fstat(fd, &facts) != 0) return errno;
+  char last = '\n';
+  if (facts.st_size > 0 && pread(fd, &last, 1, facts.st_size - 1) != 1) return EIO;
+  const std::string text = absl::StrCat(last == '\n' ? "" : "\n", std::string(line));
+  const ssize_t written = write(fd, text.data(), text.size());
+  const bool all = written == static_cast<ssize_t>(text.size());
+  if (all && fsync(fd) == 0) return 0;
+  const int error = all || written < 0 ? errno : ENOSPC;
+  return ftruncate(fd, facts.st_size) == 0 ? error : errno;
+}
+
 // A server that was accepted stays so when the power goes: or any other could be next time.
 absl::Status Append(const std::string& path, std::string_view line) {
-  const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return StoreError(path);
-  const ssize_t written = write(fd, line.data(), line.size());
-  const bool kept = written == static_cast<ssize_t>(line.size()) && fsync(fd) == 0;
-  const absl::Status status = kept ? absl::OkStatus() : StoreError(path);
+  const int fd = open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return StoreError(path, errno);
+  const int error = AppendLine(fd, line);
   close(fd);
-  if (!status.ok()) return status;
-  return SyncFolder(path) ? absl::OkStatus() : StoreError(path);
+  if (error != 0) return StoreError(path, error);
+  return SyncFolder(path) ? absl::OkStatus() : StoreError(path, errno);
+}
+
+// A line for this server that libssh can not read makes it unknown for ssh_session_is_known_server,
+// but may have been its key.
+bool IsStranger(ssh_session session) {
+  const ssh_known_hosts_e entry = ssh_session_has_known_hosts_entry(session);
+  return entry == SSH_KNOWN_HOSTS_UNKNOWN || entry == SSH_KNOWN_HOSTS_NOT_FOUND;
 }
 
 absl::Status Accept(ssh_session session, const std::string& path) {
@@ -82,6 +103,11 @@ absl::Status CheckKnown(ssh_session session, const std::string& about,
     case SSH_KNOWN_HOSTS_UNKNOWN:
     case SSH_KNOWN_HOSTS_NOT_FOUND:
       if (options.policy == HostKeyOptions::Policy::kAcceptNew) {
+        if (!IsStranger(session)) {
+          return absl::FailedPreconditionError(
+              absl::StrCat(about, " can not be compared, a line for it in ", file,
+                           " can not be read: mend or remove the line"));
+        }
         return Accept(session, options.known_hosts);
       }
       return absl::FailedPreconditionError(absl::StrCat(about, " is not in ", file));

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 
 #include <thread>
 
@@ -76,6 +77,44 @@ TEST_F(HostKeyTest, FirstUseIsWrittenDownWhereItIsAskedFor) {
   EXPECT_EQ(Road(options).End().code(), absl::StatusCode::kFailedPrecondition);
   options.transport.host_key.known_hosts = server_.folder() / "none/hosts";
   EXPECT_THAT(Message(Road(options).End()), HasSubstr("can not be written"));
+}
+
+TEST_F(HostKeyTest, ALineThatIsCutIsNoStranger) {
+  ClientOptions options = server_.Options();
+  options.transport.host_key.policy = Policy::kAcceptNew;
+  options.transport.host_key.known_hosts = server_.folder() / "new_hosts";
+  const std::string whole = ReadFile(server_.folder() / "known_hosts");
+  for (const char* end : {"", "\n"}) {
+    const std::string cut = whole.substr(0, whole.find("AAAA") + 20) + end;
+    WriteFile(server_.folder() / "new_hosts", cut);
+    const absl::Status status = Road(options).End();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    EXPECT_THAT(Message(status), HasSubstr("can not be read"));
+    EXPECT_EQ(ReadFile(server_.folder() / "new_hosts"), cut);
+  }
+}
+
+TEST_F(HostKeyTest, FirstUseIsWrittenDownWhollyOrNotAtAll) {
+  ClientOptions options = server_.Options();
+  options.transport.host_key.policy = Policy::kAcceptNew;
+  options.transport.host_key.known_hosts = server_.folder() / "new_hosts";
+  const std::string before = "other " + ReadFile(server_.folder() / "host.pub");
+  const std::string unended = before.substr(0, before.size() - 1);
+  WriteFile(server_.folder() / "new_hosts", unended);
+  rlimit usual{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &usual), 0);
+  const rlimit full = {unended.size() + 20, usual.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+  const absl::Status status = Road(options).End();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &usual), 0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_THAT(Message(status), HasSubstr("No space left"));
+  EXPECT_EQ(ReadFile(server_.folder() / "new_hosts"), unended);
+  EXPECT_TRUE(Road(options).Ready());
+  EXPECT_TRUE(Road(options).Ready());
+  const std::string kept = ReadFile(server_.folder() / "new_hosts");
+  EXPECT_EQ(kept.substr(0, before.size()), before);
+  EXPECT_EQ(std::count(kept.begin(), kept.end(), '\n'), 2);
 }
 
 TEST_F(HostKeyTest, AnotherKeyOfOursIsRefused) {
