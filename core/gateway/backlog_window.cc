@@ -36,8 +36,17 @@ int64_t BacklogWindow::base_ns() const {
 
 // What is under way may be lost, and nothing be confirmed that ends a slow-down.
 uint64_t BacklogWindow::bytes(int64_t now_ns) const {
+  if (Forgotten(now_ns)) return static_cast<uint64_t>(std::min(window_, kFirst));
   const bool slow = slow_ && now_ns - slow_since_ns_ < 2 * kSlowestTimes * base_ns();
   return slow ? 0 : static_cast<uint64_t>(window_);
+}
+
+int64_t BacklogWindow::PeriodNs(int64_t base_ns) {
+  return std::max(kPeriodNs, kPeriodTimes * base_ns);
+}
+
+bool BacklogWindow::Forgotten(int64_t now_ns) const {
+  return confirmed_ns_ > 0 && now_ns - confirmed_ns_ >= 2 * PeriodNs(base_ns());
 }
 
 void BacklogWindow::NoteBase(int64_t took_ns, int64_t now_ns) {
@@ -69,7 +78,7 @@ void BacklogWindow::NoteRate(uint64_t bytes, int64_t now_ns) {
       std::max(best_rates_[0], static_cast<double>(counted_) / static_cast<double>(passed));
   counted_ = 0;
   counted_ns_ = now_ns;
-  if (now_ns - period_ns_ < std::max(kPeriodNs, kPeriodTimes * base)) return;
+  if (now_ns - period_ns_ < PeriodNs(base)) return;
   best_rates_ = {0, best_rates_[0]};
   period_ns_ = now_ns;
 }
@@ -80,6 +89,8 @@ double BacklogWindow::Floor() const {
 
 void BacklogWindow::OnConfirmed(int64_t took_ns, uint64_t bytes, uint64_t in_flight, bool alone,
                                 int64_t now_ns) {
+  if (Forgotten(now_ns)) *this = BacklogWindow();
+  confirmed_ns_ = now_ns;
   NoteBase(took_ns, now_ns);
   NoteRate(bytes, now_ns);
   const int64_t base = base_ns();

@@ -16,6 +16,7 @@ namespace viaduct {
 class BacklogWindow {
  public:
   // Octets that may be under way together, of whatever kind, for one more of the backlog to follow.
+  // What was learned and not confirmed for two periods counts no more: it may be another road now.
   uint64_t bytes(int64_t now_ns) const;
 
   // Deliveries that were confirmed together: the slowest of them took so long, for a peer that
@@ -31,21 +32,26 @@ class BacklogWindow {
   static constexpr size_t kMinutes = 10;
   static constexpr size_t kFiltered = 4;
 
+  static int64_t PeriodNs(int64_t base_ns);
+  bool Forgotten(int64_t now_ns) const;
   void NoteBase(int64_t took_ns, int64_t now_ns);
   int64_t Filter(int64_t took_ns);
   void SlowDown(bool alone, int64_t now_ns);
   void NoteRate(uint64_t bytes, int64_t now_ns);
   double Floor() const;
 
-  double window_ = 64e3;
+  static constexpr double kFirst = 64e3;
+
+  double window_ = kFirst;
   std::array<int64_t, kMinutes> minima_{};  // Of the last minutes; 0: nothing was measured.
   int64_t minute_ = 0;
   std::array<int64_t, kFiltered> latest_{};
   size_t next_ = 0;
   // Octets a nanosecond: the best of this period and of the one before.
   std::array<double, 2> best_rates_{};
-  int64_t period_ns_ = 0;   // When this one began.
-  int64_t counted_ns_ = 0;  // Since when octets are counted.
+  int64_t confirmed_ns_ = 0;  // The last time; 0: never.
+  int64_t period_ns_ = 0;     // When this one began.
+  int64_t counted_ns_ = 0;    // Since when octets are counted.
   uint64_t counted_ = 0;
   int64_t shrunk_ns_ = 0;
   bool slow_ = false;

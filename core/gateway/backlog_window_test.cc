@@ -142,6 +142,22 @@ TEST(BacklogWindowFailureTest, ASlowDownEndsWhereNothingIsConfirmedAnyMore) {
   EXPECT_GT(window.bytes(now + 1'000 * kMilli), 0u);
 }
 
+// From Ethernet to LTE: between the two nothing is confirmed for a while.
+TEST(BacklogWindowRoadTest, IsLearnedAnewWhereNothingWasConfirmedForLong) {
+  Road ethernet(0.01, 100e6, 0.002, 3000);
+  ethernet.Drain(30);
+  BacklogWindow window = ethernet.window();
+  int64_t now = 31'000'000'000;
+  const uint64_t large = window.bytes(now);
+  ASSERT_GT(large, 500'000u);
+  EXPECT_EQ(window.bytes(now + 5'000'000'000), large) << "a pause is no other road";
+  now += 30'000'000'000;
+  EXPECT_LE(window.bytes(now), 64'000u);
+  window.OnConfirmed(300'000'000, 20'000, 20'000, /*alone=*/true, now);
+  EXPECT_LE(window.bytes(now), 80'000u) << "the rate of the old road";
+  EXPECT_EQ(window.base_ns(), 300'000'000) << "the delay of the old road";
+}
+
 TEST(BacklogPaceTest, GivesSoManyASecond) {
   BacklogPace pace(10);
   int64_t now = 1'000'000'000;

@@ -45,6 +45,8 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
                                 Nanos(state.link->confirm_timeout() * kConfirmTimes));
     state.counters->ready.store(ready, std::memory_order_relaxed);
     view.ready = ready && breaker != BreakerState::kOpen;
+    // It may come back over another road.
+    if (!view.ready) state.backlog = BacklogWindow();
     if (!view.ready || state.blocked) continue;
     view.room = std::min(state.link->credit(), state.table.room());
     if (breaker == BreakerState::kHalfOpen) {

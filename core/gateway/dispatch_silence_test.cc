@@ -25,10 +25,12 @@ class ListOutbox final : public Outbox {
  public:
   size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) override {
     size_t count = 0;
-    for (; count < std::min(limits.messages, limits.live) && !waiting.empty(); ++count) {
+    const size_t most = std::min(limits.messages, backlog ? limits.backlog : limits.live);
+    for (; count < most && !waiting.empty(); ++count) {
       OutboxMessage message;
       message.key = waiting.front();
-      message.envelope_json = "{}";
+      message.envelope_json = envelope;
+      message.backlog = backlog;
       message.attempts = attempts_[message.key];
       waiting.pop_front();
       out->push_back(std::move(message));
@@ -46,6 +48,8 @@ class ListOutbox final : public Outbox {
   void SetReadyHandler(std::function<void()>) override {}
 
   std::deque<int64_t> waiting;
+  bool backlog = false;  // All that waits.
+  std::string envelope = "{}";
   std::vector<Settlement> settled;
 
  private:
@@ -134,6 +138,27 @@ TEST_F(SilenceTest, WhicheverConfirmsFirstCounts) {
   EXPECT_EQ(counters_[1]->late.load(), 1u);
   Put(2);
   EXPECT_THAT(first_.tokens, SizeIs(2)) << "it delivers again";
+}
+
+TEST_F(SilenceTest, WhatWasLearnedOfARoadForTheBacklogGoesWithIt) {
+  second_.is_ready = false;
+  outbox_.backlog = true;
+  outbox_.envelope = std::string(10'000, 'x');
+  for (int64_t key = 1; key <= 20'000; ++key) outbox_.waiting.push_back(key);
+  size_t confirmed = 0;
+  for (int round = 0; round < 12; ++round) {
+    Pass(absl::Milliseconds(1));
+    while (confirmed < first_.tokens.size()) Confirm(0, confirmed++);
+  }
+  core_.Step();
+  ASSERT_GT(core_.in_flight(), 20u);
+  while (confirmed < first_.tokens.size()) Confirm(0, confirmed++);
+  first_.is_ready = false;  // It fails over to another road.
+  core_.Step();
+  first_.is_ready = true;
+  core_.Step();
+  EXPECT_GE(core_.in_flight(), 1u);
+  EXPECT_LE(core_.in_flight(), 7u);
 }
 
 TEST_F(SilenceTest, ALinkThatGoesOnAnsweringIsNotSilent) {
