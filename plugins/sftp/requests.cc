@@ -76,9 +76,21 @@ void Requests::Rename(std::string_view from, std::string_view to, AnswerFn done)
     AppendExtended(Expect(AnswerType::kStatus, std::move(done)), kPosixRename, {from, to}, &out_);
     return;
   }
-  // RENAME of version 3 does not replace. Whether there was anything to remove, it will tell.
-  Remove(to, [](const Answer&) {});
-  AppendRename(Expect(AnswerType::kStatus, std::move(done)), from, to, &out_);
+  // RENAME of version 3 does not replace.
+  AnswerFn tried = [this, from = std::string(from), to = std::string(to),
+                    done = std::move(done)](const Answer& answer) {
+    if (answer.status != StatusCode::kFailure) return done(answer);
+    RenameOver(from, to, done);
+  };
+  AppendRename(Expect(AnswerType::kStatus, std::move(tried)), from, to, &out_);
+}
+
+// Only what is in the way is removed: where the rename fails for another reason it stays.
+void Requests::RenameOver(const std::string& from, const std::string& to, AnswerFn done) {
+  Lstat(to, [this, from, to, done = std::move(done)](const Answer& found) {
+    if (found.attributes.is_file() || found.attributes.is_link()) Remove(to, [](const Answer&) {});
+    AppendRename(Expect(AnswerType::kStatus, done), from, to, &out_);
+  });
 }
 
 absl::Status Requests::Write(std::string_view handle, uint64_t offset, size_t size, FillFn fill,
@@ -111,6 +123,7 @@ void Requests::OnSent(size_t size) {
   sent_ += size;
   if (sent_ < out_.size() && sent_ < kMaxUnsentBytes) return;
   out_.erase(0, sent_);
+  dropped_ += sent_;
   sent_ = 0;
 }
 
@@ -129,6 +142,7 @@ absl::Status Requests::OnPacket(std::string_view packet) {
   Pending pending = std::move(it->second);
   pending_.erase(it);
   window_->used -= pending.bytes;
+  ++answered_;
   pending.done(*answer);
   return absl::OkStatus();
 }

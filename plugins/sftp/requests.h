@@ -54,7 +54,7 @@ class Requests {
   void Fstat(std::string_view handle, AnswerFn done);
   void Fsync(std::string_view handle, AnswerFn done);
   void Close(std::string_view handle, AnswerFn done);
-  // Over what bears the name `to`: atomically where the server can.
+  // Over the file that bears the name `to`: atomically where the server can.
   void Rename(std::string_view from, std::string_view to, AnswerFn done);
   // `fill` writes the `size` octets; its failure is returned and nothing is sent.
   using FillFn = absl::FunctionRef<absl::Status(char* out)>;
@@ -72,6 +72,10 @@ class Requests {
   size_t held_bytes() const { return out_.size(); }
 
   size_t unanswered() const { return pending_.size(); }
+  uint64_t answered() const { return answered_; }
+  // Octets that went out, and those with what is still to go, since the beginning.
+  uint64_t passed_bytes() const { return dropped_ + sent_; }
+  uint64_t queued_bytes() const { return dropped_ + out_.size(); }
   // Nobody will be told of an answer any more.
   void Drop() { pending_.clear(); }
 
@@ -85,6 +89,7 @@ class Requests {
   absl::Status OnPacket(std::string_view packet);
   absl::Status OnVersion(const Answer& answer);
   void AskLimits();
+  void RenameOver(const std::string& from, const std::string& to, AnswerFn done);
 
   Window* const window_;
   std::function<void()> ready_;  // Until the VERSION has come.
@@ -94,6 +99,8 @@ class Requests {
   PacketReader reader_;
   std::string out_;
   size_t sent_ = 0;
+  uint64_t dropped_ = 0;  // Before out_.
+  uint64_t answered_ = 0;
 };
 
 }  // namespace viaduct::sftp

@@ -131,12 +131,35 @@ TEST_F(RequestsTest, AServerThatDoesNotKeepToTheProtocolIsLeft) {
   EXPECT_FALSE(requests.OnOctets(Status(0, 0)).ok()) << "an OPEN that succeeds without a handle";
 }
 
-TEST_F(RequestsTest, WithoutPosixRenameTheOldNameIsRemovedFirst) {
+TEST_F(RequestsTest, WithoutPosixRenameTheOldFileIsRemovedOnlyWhereItIsInTheWay) {
+  const auto asked = [this] {
+    std::string types;
+    for (std::string_view left = requests_.unsent(); !left.empty();) {
+      types += left[4];
+      left.remove_prefix(4 + (static_cast<size_t>(static_cast<uint8_t>(left[2])) << 8) +
+                         static_cast<uint8_t>(left[3]));
+    }
+    requests_.OnSent(requests_.unsent().size());
+    return types;
+  };
+  const auto file = [](uint8_t id, uint16_t mode) {
+    return Packet("\x69\0\0\0"s + static_cast<char>(id) + "\0\0\0\x04\0\0"s +
+                  static_cast<char>(mode >> 8) + static_cast<char>(mode));
+  };
   requests_.OnSent(requests_.unsent().size());
-  requests_.Rename("a", "b", [this](const Answer&) { ++answers_; });
-  EXPECT_EQ(requests_.unanswered(), 2u);
-  ASSERT_TRUE(requests_.OnOctets(Status(0, 2) + Status(1, 0)).ok());
+  requests_.Rename("a", "b", [this](const Answer& answer) { answers_ += answer.ok() ? 1 : 100; });
+  EXPECT_EQ(asked(), "\x12"s) << "RENAME";
+  ASSERT_TRUE(requests_.OnOctets(Status(0, 4)).ok());
+  EXPECT_EQ(asked(), "\x07"s) << "LSTAT";
+  ASSERT_TRUE(requests_.OnOctets(file(1, 0100644)).ok());
+  EXPECT_EQ(asked(), "\x0d\x12"s) << "REMOVE, RENAME";
+  ASSERT_TRUE(requests_.OnOctets(Status(2, 0) + Status(3, 0)).ok());
   EXPECT_EQ(answers_, 1);
+  requests_.Rename("a", "b", [this](const Answer& answer) { answers_ += answer.ok() ? 1 : 100; });
+  EXPECT_EQ(asked(), "\x12"s);
+  ASSERT_TRUE(requests_.OnOctets(Status(4, 3)).ok());  // No permission: nothing is removed.
+  EXPECT_EQ(asked(), ""s);
+  EXPECT_EQ(answers_, 101);
 }
 
 }  // namespace
