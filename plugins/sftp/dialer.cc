@@ -53,7 +53,10 @@ absl::Status Dialer::TryFrom(const addrinfo* first, int64_t now_ns) {
   for (current_ = first; current_ != nullptr; current_ = current_->ai_next) {
     if (fd_ >= 0) close(std::exchange(fd_, -1));
     fd_ = socket(current_->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd_ < 0) return Unavailable(errno);
+    if (fd_ < 0) {
+      error = errno;  // A kernel without IPv6 may still have the other one.
+      continue;
+    }
     SetOptions(fd_);
     if (connect(fd_, current_->ai_addr, current_->ai_addrlen) == 0 || errno == EINPROGRESS) {
       int left = 0;

@@ -23,6 +23,20 @@ absl::Status NotTaken(const char* option) {
       absl::StrCat(option, ": libssh takes none of what is listed there"));
 }
 
+// libssh takes an agent that is not there for one that has no key.
+bool AgentListens(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return false;
+  path.copy(address.sun_path, path.size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const int code = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  const bool listens = code == 0 || errno == EAGAIN;  // It has many to listen to.
+  close(fd);
+  return listens;
+}
+
 }  // namespace
 
 Transport::Transport(const TransportOptions& options) : options_(options) {}
@@ -188,22 +202,40 @@ int Transport::TryMethod() {
 absl::Status Transport::StepAuthentication(bool* again) {
   constexpr std::array<const char*, 3> kNames = {"the key of key_file", "the keys of agent",
                                                  "the password"};
+  if (methods_.empty() && agent_silent_) {
+    return absl::UnavailableError(absl::StrCat("agent: ", options_.agent, " does not answer",
+                                               tried_.empty() ? "" : ", and the server refuses ",
+                                               tried_));
+  }
   if (methods_.empty()) {
     return absl::UnauthenticatedError(absl::StrCat("server: ", options_.host, " refuses user ",
                                                    options_.username, " with ", tried_));
   }
+  const bool agent = methods_.front() == Method::kAgent;
+  if (agent && tries_ == 0 && !AgentListens(options_.agent)) return SkipAgent(again);
+  ++tries_;
   const int code = TryMethod();
   if (code == SSH_AUTH_AGAIN) return absl::OkStatus();
   if (code == SSH_AUTH_SUCCESS) {
     phase_ = Phase::kOpen;
-  } else if (code == SSH_AUTH_DENIED || code == SSH_AUTH_PARTIAL ||
-             methods_.front() == Method::kAgent) {
+  } else if (agent && code == SSH_AUTH_ERROR && ssh_is_connected(session_) != 0) {
+    return SkipAgent(again);
+  } else if (code == SSH_AUTH_DENIED || code == SSH_AUTH_PARTIAL) {
     absl::StrAppend(&tried_, tried_.empty() ? "" : " and ",
                     kNames[static_cast<size_t>(methods_.front())]);
     methods_.erase(methods_.begin());
+    tries_ = 0;
   } else {
     return Broken("authentication");
   }
+  *again = true;
+  return absl::OkStatus();
+}
+
+absl::Status Transport::SkipAgent(bool* again) {
+  agent_silent_ = true;
+  methods_.erase(methods_.begin());
+  tries_ = 0;
   *again = true;
   return absl::OkStatus();
 }

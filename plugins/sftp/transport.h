@@ -72,6 +72,7 @@ class Transport {
   absl::Status ListMethods();
   absl::Status LoadKey();
   int TryMethod();
+  absl::Status SkipAgent(bool* again);
   absl::Status Broken(const char* doing) const;
 
   const TransportOptions options_;
@@ -82,6 +83,8 @@ class Transport {
   ssh_key_struct* key_ = nullptr;
   std::vector<Method> methods_;  // Still to be tried.
   std::string tried_;
+  int tries_ = 0;  // Of the first of methods_: calls of libssh.
+  bool agent_silent_ = false;
 };
 
 }  // namespace viaduct::sftp
