@@ -34,7 +34,7 @@ absl::Status OpenError(const std::string& path, int error) {
     case ENXIO:
       return absl::InvalidArgumentError(About(path, "is not a regular file"));
     default:
-      return absl::UnavailableError(text);
+      return absl::DataLossError(text);
   }
 }
 
@@ -96,7 +96,7 @@ absl::Status LocalFile::Read(uint64_t offset, char* out, size_t size) const {
   while (size > 0) {
     const ssize_t got = pread(fd_, out, size, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return absl::UnavailableError(About(path_, std::strerror(errno)));
+    if (got < 0) return absl::DataLossError(About(path_, std::strerror(errno)));
     if (got == 0) {
       return absl::AbortedError(
           About(path_, absl::StrCat("changed while it was sent, ends at ", offset)));

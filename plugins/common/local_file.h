@@ -33,7 +33,7 @@ class Sha256 {
 class LocalFile {
  public:
   // NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT for what is no regular file, a symbolic link
-  // among it; UNAVAILABLE where the machine is in trouble. Never waits for a pipe or a device.
+  // among it; DATA_LOSS where the machine can not read it now. Never waits for a pipe or a device.
   static absl::StatusOr<LocalFile> Open(const std::string& path);
 
   LocalFile(LocalFile&& other) noexcept;
@@ -44,7 +44,8 @@ class LocalFile {
   int fd() const { return fd_; }
   // As it is now.
   absl::StatusOr<uint64_t> Size() const;
-  // Fills `size` octets from `offset` on. ABORTED: the file has become shorter than that.
+  // Fills `size` octets from `offset` on. ABORTED: the file has become shorter than that; DATA_LOSS
+  // as above.
   absl::Status Read(uint64_t offset, char* out, size_t size) const;
 
  private:

@@ -48,6 +48,13 @@ TEST_F(LocalFileTest, OpensRegularFilesOnlyAndWaitsForNone) {
   EXPECT_EQ(CodeOf("a/b"), absl::StatusCode::kNotFound);
 }
 
+TEST_F(LocalFileTest, AnErrorOfTheDiskIsNoChangeOfTheFile) {
+  absl::StatusOr<LocalFile> file = LocalFile::Open("/proc/self/mem");  // Nothing is at 0.
+  ASSERT_TRUE(file.ok()) << file.status();
+  char octets[4] = {};
+  EXPECT_TRUE(absl::IsDataLoss(file->Read(0, octets, 4)));
+}
+
 TEST(Sha256, IsTheKnownOne) {
   Sha256 digest;
   digest.Update("ab");

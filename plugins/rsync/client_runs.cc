@@ -109,7 +109,7 @@ void Client::AddToBatch(FileJob job) {
   if (!item.ok()) {
     const absl::Status& why = item.status();
     if (absl::IsCancelled(why)) return EndJob(job, FileOutcome::kCancelled, why);
-    const bool again = absl::IsUnavailable(why);
+    const bool again = absl::IsDataLoss(why);
     return EndJob(job, again ? FileOutcome::kRetry : FileOutcome::kReject, why);
   }
   const absl::Status linked = staging_->Link(job.remote_name, item->file.fd());
@@ -175,7 +175,7 @@ void Client::TakeArrived() {
     const absl::Status same = CheckItem(item, stopping_);
     if (same.ok()) {
       EndJob(item.job, FileOutcome::kDurable, same, item.digest);
-    } else if (absl::IsCancelled(same) || absl::IsUnavailable(same)) {
+    } else if (absl::IsCancelled(same) || absl::IsDataLoss(same)) {
       EndJob(item.job, FileOutcome::kRetry, same);
     } else {
       item.changed = same;

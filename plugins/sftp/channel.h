@@ -33,6 +33,8 @@ class Channel {
   // What came for this one since the last time. To be called after each Hear, whosever it was.
   std::string Take();
 
+  // The server's program has taken all that it lets be on its way.
+  bool full() const { return ssh_channel_window_size(channel_) == 0; }
   // Octets that Write would take now; 0: later.
   size_t room() const;
   // Fewer than room(): a new key is being agreed on, the rest goes after something has come.

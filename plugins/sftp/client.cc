@@ -1,10 +1,7 @@
 #include "plugins/sftp/client.h"
 
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,7 +17,6 @@
 namespace viaduct::sftp {
 namespace {
 
-constexpr int64_t kMaxWaitNs = 500'000'000;  // Clocks are looked at so often at least.
 constexpr int64_t kNanosPerMilli = 1'000'000;
 
 }  // namespace
@@ -36,7 +32,14 @@ Client::Client(ClientOptions options, Events events)
       events_(std::move(events)),
       transport_(std::make_unique<Transport>(options_.transport)),
       window_{options_.window_bytes} {
-  upload_events_.on_progress = events_.on_progress;
+  upload_events_.on_progress = [this](uint64_t token, uint64_t moved, uint64_t durable) {
+    events_.on_progress(token, moved, durable);
+    TellWaiting(token, moved);
+  };
+  upload_events_.on_sent = [this](size_t bytes) {
+    absl::MutexLock lock(&mutex_);
+    stats_.sent_bytes += bytes;
+  };
   upload_events_.on_end = [this](const FileEnd& end) { OnEnd(end); };
 }
 
@@ -102,16 +105,18 @@ void Client::Cancel(uint64_t token) {
 
 bool Client::Probe(absl::Duration limit, ProbeFn done) {
   absl::Status ended;
+  bool refused = false;
   {
     absl::MutexLock lock(&mutex_);
     if (probe_) return false;
-    if (!over_) {
+    refused = over_;
+    if (!refused) {
       probe_ = std::move(done);
       probe_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(limit);
     }
     ended = ended_;
   }
-  if (done) {
+  if (refused) {
     done(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration());
   }
   Wake();
@@ -140,6 +145,7 @@ void Client::Turn() {
   Advance(now);
   if (!failed_.ok()) return;
   TakeMail(now);
+  CheckDeadlines(now);
   AskProbe(now);
   Pump(now);
   Flush();
@@ -291,11 +297,17 @@ void Client::CancelNow(uint64_t token) {
   const auto it = std::find_if(waiting_.begin(), waiting_.end(),
                                [&](const FileJob& job) { return job.token == token; });
   if (it == waiting_.end()) return;
-  FileEnd end;
-  end.token = token;
-  end.outcome = FileOutcome::kCancelled;
-  end.status = absl::CancelledError("file: cancelled");
+  const FileJob job = std::move(*it);
   waiting_.erase(it);
+  EndWaiting(job, FileOutcome::kCancelled, absl::CancelledError("file: cancelled"));
+}
+
+void Client::EndWaiting(const FileJob& job, FileOutcome outcome, const absl::Status& why) {
+  FileEnd end;
+  end.token = job.token;
+  end.outcome = outcome;
+  end.status = why;
+  end.durable_offset = job.offset;
   OnEnd(end);
 }
 
@@ -306,35 +318,6 @@ void Client::OnEnd(const FileEnd& end) {
     if (end.outcome == FileOutcome::kDurable) ++stats_.files;
   }
   events_.on_end(end);
-}
-
-void Client::AskProbe(int64_t now_ns) {
-  int64_t deadline = 0;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!probe_) return;
-    deadline = probe_deadline_ns_;
-  }
-  if (now_ns >= deadline) {
-    return FinishProbe(absl::DeadlineExceededError("probe: no answer in time"));
-  }
-  if (!ready_ || probe_sent_) return;
-  probe_sent_ = true;
-  first()->Realpath(".", [this, number = ++probe_number_, now_ns](const Answer& answer) {
-    if (!probe_sent_ || number != probe_number_) return;
-    FinishProbe(answer.ok() ? absl::OkStatus() : StatusOf(answer, "realpath"),
-                absl::Nanoseconds(MonotonicNs() - now_ns));
-  });
-}
-
-void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) {
-  probe_sent_ = false;
-  ProbeFn done;
-  {
-    absl::MutexLock lock(&mutex_);
-    done = std::exchange(probe_, nullptr);
-  }
-  if (done) done(status, round_trip);
 }
 
 // Each in turn sends one piece, as long as there is room for one.
@@ -358,59 +341,16 @@ void Client::Flush() {
       size_t written = 0;
       Fail(stream->channel.Write(octets, &written));
       stream->requests.OnSent(written);
+      stream->wrote = true;
+      NoteProbeSent(*stream);
       more = true;
     }
   }
 }
 
 void Client::Sweep() {
-  const auto ended = [this](const std::shared_ptr<Upload>& upload) {
-    if (!upload->ended()) return false;
-    absl::MutexLock lock(&mutex_);
-    stats_.sent_bytes += upload->sent_bytes();
-    return true;
-  };
+  const auto ended = [](const std::shared_ptr<Upload>& upload) { return upload->ended(); };
   uploads_.erase(std::remove_if(uploads_.begin(), uploads_.end(), ended), uploads_.end());
-}
-
-// What arrives, and what the server's kernel says has arrived there, are signs of life; on a narrow
-// road the answer to what lies in buffers may be long in coming.
-void Client::CheckLife(int64_t now_ns) {
-  if (!ready_ && now_ns >= ready_by_ns_) {
-    return Fail(absl::DeadlineExceededError(absl::StrCat(
-        "server: ", options_.transport.host, ", its subsystem sftp does not answer in time")));
-  }
-  if (!ready_ || now_ns < check_ns_) return;
-  check_ns_ = now_ns + kMaxWaitNs;
-  tcp_info info{};
-  socklen_t size = sizeof(info);
-  if (getsockopt(transport_->fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
-  const uint64_t signs = info.tcpi_bytes_received + info.tcpi_bytes_acked;
-  if (std::exchange(signs_, signs) != signs) alive_ns_ = now_ns;
-  const int64_t silent = now_ns - alive_ns_;
-  if (unanswered() == 0) {
-    if (silent >= absl::ToInt64Nanoseconds(options_.keepalive)) {
-      alive_ns_ = now_ns;
-      first()->Realpath(".", [](const Answer&) {});
-    }
-  } else if (silent >= absl::ToInt64Nanoseconds(options_.answer_timeout)) {
-    Fail(absl::UnavailableError(
-        absl::StrCat("server: ", options_.transport.host, ", gives no sign of life")));
-  }
-}
-
-int64_t Client::WakeAt(int64_t now_ns) const {
-  int64_t at = now_ns + kMaxWaitNs;
-  if (!transport_->open()) at = std::min(at, transport_->next_ns());
-  {
-    absl::MutexLock lock(&mutex_);
-    if (probe_) at = std::min(at, probe_deadline_ns_);
-  }
-  for (const std::shared_ptr<Upload>& upload : uploads_) {
-    // Without room it is an answer that is waited for.
-    if (upload->may_send()) at = std::min(at, upload->due_ns());
-  }
-  return at;
 }
 
 void Client::Poll(int64_t now_ns) {
@@ -443,14 +383,7 @@ void Client::Finish() {
                                ? absl::CancelledError("file: the instance is stopped")
                                : absl::Status(absl::StatusCode::kUnavailable, failed_.message());
   for (const std::shared_ptr<Upload>& upload : uploads_) upload->End(outcome, why);
-  for (const FileJob& job : std::exchange(waiting_, {})) {
-    FileEnd end;
-    end.token = job.token;
-    end.outcome = outcome;
-    end.status = why;
-    end.durable_offset = job.offset;
-    OnEnd(end);
-  }
+  for (const FileJob& job : std::exchange(waiting_, {})) EndWaiting(job, outcome, why);
   FinishProbe(in_order ? absl::CancelledError("probe: stopped") : failed_);
   for (const auto& stream : streams_) stream->requests.Drop();
   uploads_.clear();

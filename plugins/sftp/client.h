@@ -88,6 +88,10 @@ class Client {
     Requests requests;
     bool greeted = false;
     bool ready = false;
+    bool wrote = false;       // Since the last look whether it lives.
+    uint64_t arrives_at = 0;  // Octets of the connection that arrive up to what it wrote.
+    uint64_t answered = 0;    // At that look.
+    int64_t alive_ns = 0;
   };
   void Advance(int64_t now_ns);
   void OpenStreams();
@@ -102,12 +106,17 @@ class Client {
   void TakeMail(int64_t now_ns);
   void StartWaiting(int64_t now_ns);
   void CancelNow(uint64_t token);
+  void EndWaiting(const FileJob& job, FileOutcome outcome, const absl::Status& why);
+  void TellWaiting(uint64_t token, uint64_t moved);
+  void CheckDeadlines(int64_t now_ns);
   void AskProbe(int64_t now_ns);
+  void NoteProbeSent(const Stream& stream);
   void FinishProbe(const absl::Status& status, absl::Duration round_trip = absl::ZeroDuration());
   void Pump(int64_t now_ns);
   void Flush();
   void Sweep();
   void CheckLife(int64_t now_ns);
+  void CheckStreams(uint64_t acknowledged, int64_t now_ns);
   void Poll(int64_t now_ns);
   int64_t WakeAt(int64_t now_ns) const;
   void Fail(const absl::Status& why);
@@ -150,7 +159,10 @@ class Client {
   size_t next_ = 0;              // Whose turn it is.
   uint64_t probe_number_ = 0;    // Of the one that was sent; a late answer is no answer.
   bool probe_sent_ = false;
-  uint64_t signs_ = 0;  // Octets that came, and those whose arrival was told.
+  Stream* probe_stream_ = nullptr;
+  uint64_t probe_end_ = 0;     // Of what goes over probe_stream_, the last octet of it.
+  int64_t probe_left_ns_ = 0;  // When that went; 0: it waits still.
+  uint64_t signs_ = 0;         // Octets that came, and those whose arrival was told.
   int64_t alive_ns_ = 0;
   int64_t check_ns_ = 0;
 };

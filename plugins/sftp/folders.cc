@@ -115,7 +115,7 @@ void Folders::OnLooked(const std::shared_ptr<Making>& making, size_t first, bool
                                 "server: folder ", part, " is a symbolic link, not followed")));
     }
     if (found.has_mode) {
-      return Finish(making, absl::FailedPreconditionError(
+      return Finish(making, absl::AlreadyExistsError(
                                 absl::StrCat("server: ", part, " is there and is no folder")));
     }
     if (may_make) return Make(making, i);

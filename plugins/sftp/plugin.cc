@@ -44,7 +44,9 @@ class Sftp final : public sdk::Plugin, public sdk::FileMover, public sdk::Prober
     return drained ? Status() : sdk::DeadlineExceeded("drain: files are still under way");
   }
   void Stop() override {
-    if (client_ != nullptr) client_->Stop();
+    if (client_ == nullptr) return;
+    client_->Stop();
+    CountStats();
   }
 
   uint32_t FileCredit() override { return static_cast<uint32_t>(client_->credit()); }
@@ -60,10 +62,7 @@ class Sftp final : public sdk::Plugin, public sdk::FileMover, public sdk::Prober
 
   // Every kStatsIntervalNs, on the lane.
   void PublishStats() {
-    const ClientStats now = client_->stats();
-    files_.Increase(static_cast<double>(now.files - last_.files));
-    sent_bytes_.Increase(static_cast<double>(now.sent_bytes - last_.sent_bytes));
-    last_ = now;
+    CountStats();
     uint64_t timer = 0;
     // Refused only when stop has begun, and then there is nothing more to say.
     static_cast<void>(
@@ -71,6 +70,12 @@ class Sftp final : public sdk::Plugin, public sdk::FileMover, public sdk::Prober
   }
 
  private:
+  void CountStats() {
+    const ClientStats now = client_->stats();
+    files_.Increase(static_cast<double>(now.files - last_.files));
+    sent_bytes_.Increase(static_cast<double>(now.sent_bytes - last_.sent_bytes));
+    last_ = now;
+  }
   Client::Events MakeEvents() {
     Client::Events events;
     events.on_ready = [this](const Features& features) {

@@ -13,6 +13,11 @@ namespace {
 constexpr uint64_t kTellBytes = 1u << 20;  // Progress is told when so much more has passed.
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
+// Of this one file, which no other road would mend.
+absl::Status InTheWay(const std::string& path) {
+  return absl::AlreadyExistsError(absl::StrCat("server: ", path, " is a folder"));
+}
+
 }  // namespace
 
 Upload::Upload(FileJob job, std::string part, Requests* requests, Requests* syncs, Folders* folders,
@@ -39,8 +44,7 @@ void Upload::Start(int64_t now_ns) {
   bucket_ = TokenBucket(job_.max_bytes_per_second, now_ns);
   sync_due_ns_ = now_ns + kSyncNs;
   const absl::Status opened = OpenLocal();
-  if (absl::IsUnavailable(opened)) return End(FileOutcome::kRetry, opened);
-  if (!opened.ok()) return End(FileOutcome::kReject, opened, /*remove=*/true);
+  if (!opened.ok()) return EndLocally(opened);
   folders_->Need(folder_, [self = shared_from_this()](const absl::Status& status) {
     if (!self->ended()) self->OnFolder(status);
   });
@@ -57,6 +61,12 @@ absl::Status Upload::OpenLocal() {
   }
   file_ = *std::move(file);
   return absl::OkStatus();
+}
+
+// The file itself is not what it should be, or this machine can not read it now.
+void Upload::EndLocally(const absl::Status& why) {
+  const bool passing = absl::IsDataLoss(why);
+  End(passing ? FileOutcome::kRetry : FileOutcome::kReject, why, /*remove=*/!passing);
 }
 
 void Upload::OnFolder(const absl::Status& status) {
@@ -79,9 +89,13 @@ void Upload::OpenExclusive(bool again) {
       if (opened) self->requests_->Close(answer.text, [](const Answer&) {});
       return;
     }
-    if (opened) return self->OnOpened(answer);
+    if (opened) {
+      self->handle_ = std::string(answer.text);
+      return self->OnOpened();
+    }
     if (answer.status == StatusCode::kNoSuchFile) return self->LoseFolder();
-    if (again || answer.status != StatusCode::kFailure) return self->Fail(answer, "opening");
+    if (again) return self->FailOpening(answer);
+    if (answer.status != StatusCode::kFailure) return self->Fail(answer, "opening");
     self->requests_->Remove(self->part_, [](const Answer&) {});
     self->OpenExclusive(/*again=*/true);
   });
@@ -104,6 +118,8 @@ void Upload::Resume() { requests_->Lstat(part_, Then(&Upload::OnLooked)); }
 
 void Upload::OnLooked(const Answer& answer) {
   const Attributes& found = answer.attributes;
+  // What only could not be looked at now is still there.
+  if (!answer.ok() && answer.status != StatusCode::kNoSuchFile) return Fail(answer, "lstat");
   const bool usable = answer.ok() && found.is_file() && found.has_size && found.size <= job_.size;
   if (!usable) {
     durable_ = 0;
@@ -118,31 +134,45 @@ void Upload::OnLooked(const Answer& answer) {
     } else if (self->ended()) {
       self->requests_->Close(opened.text, [](const Answer&) {});
     } else {
-      self->OnOpened(opened);
+      self->handle_ = std::string(opened.text);
+      self->LookAgain();
     }
   });
 }
 
-void Upload::OnOpened(const Answer& answer) {
-  handle_ = std::string(answer.text);
+// OPEN follows a symbolic link that was put there since the first look; one that is seen now is not
+// written through.
+void Upload::LookAgain() {
+  requests_->Lstat(part_, [self = shared_from_this()](const Answer& answer) {
+    if (self->ended()) return;
+    if (!answer.ok()) return self->Fail(answer, "lstat");
+    if (answer.attributes.is_file()) return self->OnOpened();
+    self->End(FileOutcome::kRetry, absl::PermissionDeniedError(
+                                       absl::StrCat("server: the part of ", self->job_.remote_name,
+                                                    " has become something else than a file")));
+  });
+}
+
+void Upload::OnOpened() {
   position_ = acknowledged_ = sync_asked_ = told_ = durable_;
   state_ = State::kHashing;
 }
 
 int64_t Upload::due_ns() const {
-  int64_t due = job_.deadline_ns == 0 ? kNever : job_.deadline_ns;
+  int64_t due = kNever;
   if (state_ == State::kHashing) return 0;
   if (state_ != State::kSending) return due;
-  if (!bucket_.unlimited()) due = std::min(due, bucket_.next_ns());
-  return position_ > sync_asked_ && !syncing_ ? std::min(due, sync_due_ns_) : due;
+  if (!bucket_.unlimited() && !waits()) due = std::min(due, bucket_.next_ns());
+  return syncable() > sync_asked_ && !syncing_ ? std::min(due, sync_due_ns_) : due;
+}
+
+void Upload::Expire(int64_t now_ns) {
+  if (job_.deadline_ns == 0 || now_ns < job_.deadline_ns) return;
+  End(FileOutcome::kRetry, absl::DeadlineExceededError("file: not sent in time"));
 }
 
 bool Upload::Turn(int64_t now_ns) {
   if (ended()) return false;
-  if (job_.deadline_ns != 0 && now_ns >= job_.deadline_ns) {
-    End(FileOutcome::kRetry, absl::DeadlineExceededError("file: not sent in time"));
-    return false;
-  }
   if (state_ == State::kHashing && hashed_ < position_) {
     Hash();
     return false;  // The others, and the connection, come between.
@@ -158,17 +188,17 @@ void Upload::Hash() {
   const size_t size = static_cast<size_t>(std::min<uint64_t>(kHashBytes, position_ - hashed_));
   std::string octets(size, '\0');
   const absl::Status read = file_->Read(hashed_, octets.data(), size);
-  if (!read.ok()) return End(FileOutcome::kReject, read, /*remove=*/true);
+  if (!read.ok()) return EndLocally(read);
   digest_.Update(octets);
   hashed_ += size;
+  events_->on_progress(job_.token, hashed_, durable_);
 }
 
 void Upload::SendPiece(int64_t now_ns) {
   const uint64_t left = job_.size - position_;
   const size_t largest = requests_->features().max_write_bytes;
   const size_t wanted = static_cast<size_t>(std::min<uint64_t>(left, largest));
-  const bool waits = syncs_apart() && position_ - durable_ >= kSyncBytes;
-  const size_t size = wanted == 0 || waits ? 0 : bucket_.Take(wanted, now_ns);
+  const size_t size = wanted == 0 || waits() ? 0 : bucket_.Take(wanted, now_ns);
   if (size > 0) {
     const uint64_t offset = position_;
     const absl::Status sent = requests_->Write(
@@ -181,12 +211,9 @@ void Upload::SendPiece(int64_t now_ns) {
         [self = shared_from_this(), offset, size](const Answer& answer) {
           if (!self->ended()) self->OnWritten(offset, size, answer);
         });
-    if (!sent.ok()) {
-      const bool changed = absl::IsAborted(sent);
-      return End(changed ? FileOutcome::kReject : FileOutcome::kRetry, sent, changed);
-    }
+    if (!sent.ok()) return EndLocally(sent);
     position_ += size;
-    sent_bytes_ += size;
+    events_->on_sent(size);
   }
   if (position_ == job_.size) return Verify();
   SyncWhenDue(now_ns);
@@ -194,32 +221,43 @@ void Upload::SendPiece(int64_t now_ns) {
 
 void Upload::OnWritten(uint64_t offset, size_t size, const Answer& answer) {
   if (!answer.ok()) return Fail(answer, "writing");
-  // Servers answer in order; where one does not, what has a gap before it counts later.
-  if (offset == acknowledged_) acknowledged_ = offset + size;
+  Acknowledge(offset, size);
+  // As durable as such a server makes it.
+  if (!requests_->features().fsync) durable_ = acknowledged_;
   if (acknowledged_ >= told_ + kTellBytes) TellProgress();
 }
 
+// Most servers answer in order; where one does not, what has a gap before it counts later.
+void Upload::Acknowledge(uint64_t offset, size_t size) {
+  beyond_.emplace(offset, offset + size);
+  while (!beyond_.empty() && beyond_.begin()->first == acknowledged_) {
+    acknowledged_ = beyond_.begin()->second;
+    beyond_.erase(beyond_.begin());
+  }
+}
+
+// For what is sent to become durable, before it sends more.
+bool Upload::waits() const { return syncs_apart() && position_ - durable_ >= kSyncBytes; }
+
+// What an FSYNC would be of, if it were sent now: the other channel is not behind this one.
+uint64_t Upload::syncable() const { return syncs_apart() ? acknowledged_ : position_; }
+
 void Upload::SyncWhenDue(int64_t now_ns) {
-  if (syncing_ || position_ == sync_asked_) return;
+  if (syncing_ || !requests_->features().fsync || syncable() == sync_asked_) return;
   const uint64_t most = syncs_apart() ? kParallelSyncBytes : kSyncBytes;
-  if (position_ - sync_asked_ >= most || now_ns >= sync_due_ns_) Sync(now_ns);
+  if (syncable() - sync_asked_ >= most || now_ns >= sync_due_ns_ || waits()) Sync(now_ns);
 }
 
 void Upload::Sync(int64_t now_ns) {
-  sync_asked_ = position_;
   sync_due_ns_ = now_ns + kSyncNs;
-  if (!requests_->features().fsync) {
-    durable_ = acknowledged_;  // As durable as this server makes it.
-    return TellProgress();
-  }
   syncing_ = true;
-  if (!syncs_apart()) return SyncOver(requests_, handle_, position_);
+  if (!syncs_apart()) return SyncOver(requests_, handle_, syncable());
   if (sync_handle_.empty()) return OpenForSyncs();
-  // Only what is written there already: the other channel is not behind this one.
-  SyncOver(syncs_, sync_handle_, acknowledged_);
+  SyncOver(syncs_, sync_handle_, syncable());
 }
 
 void Upload::SyncOver(Requests* requests, const std::string& handle, uint64_t position) {
+  sync_asked_ = position;
   requests->Fsync(handle, [self = shared_from_this(), position](const Answer& answer) {
     if (!self->ended()) self->OnSynced(position, answer);
   });
@@ -232,10 +270,10 @@ void Upload::OpenForSyncs() {
       if (opened) self->syncs_->Close(answer.text, [](const Answer&) {});
     } else if (opened) {
       self->sync_handle_ = std::string(answer.text);
-      self->SyncOver(self->syncs_, self->sync_handle_, self->acknowledged_);
+      self->SyncOver(self->syncs_, self->sync_handle_, self->syncable());
     } else if (self->state_ == State::kSending) {
       self->syncs_ = self->requests_;
-      self->SyncOver(self->requests_, self->handle_, self->position_);
+      self->SyncOver(self->requests_, self->handle_, self->syncable());
     }
   });
 }
@@ -255,7 +293,8 @@ void Upload::Verify() {
   sha256_ = digest_.Hex();
   const absl::StatusOr<uint64_t> size = file_->Size();
   const bool same = job_.sha256.empty() || sha256_ == job_.sha256;
-  if (!size.ok() || *size != job_.size || !same) {
+  if (!size.ok()) return EndLocally(size.status());
+  if (*size != job_.size || !same) {
     return End(FileOutcome::kReject,
                absl::AbortedError(absl::StrCat("local file: ", job_.local_path,
                                                ", is not what it was when it was queued")),
@@ -311,12 +350,26 @@ void Upload::Name() {
   unanswered_ = 1;
   const auto renamed = [self = shared_from_this(), atomic](const Answer& answer) {
     if (self->ended()) return;
-    if (!answer.ok()) return self->Fail(answer, "renaming");
-    if (!atomic) self->Settle();
-    self->OnStep();
+    self->OnRenamed(answer, atomic);
   };
   requests_->Rename(part_, folders_->PathOf(job_.remote_name), renamed);
   if (atomic) Settle();
+}
+
+// Why "Failure", the look at what bears the name may tell.
+void Upload::OnRenamed(const Answer& answer, bool settling) {
+  if (answer.status == StatusCode::kFailure) {
+    rename_failed_ = StatusOf(answer, absl::StrCat("renaming ", job_.remote_name));
+    if (!settling) LookAtName();
+    return;
+  }
+  if (!answer.ok()) return Fail(answer, "renaming");
+  if (!settling) Settle();
+  OnStep();
+}
+
+void Upload::LookAtName() {
+  requests_->Lstat(folders_->PathOf(job_.remote_name), Then(&Upload::OnNameLooked));
 }
 
 // Sent with the rename where that is one request, else after it.
@@ -330,7 +383,7 @@ void Upload::Settle() {
     };
   };
   unanswered_ += fsync ? 3 : 2;
-  requests_->Lstat(folders_->PathOf(job_.remote_name), Then(&Upload::OnNameLooked));
+  LookAtName();
   if (fsync) requests_->Fsync(handle_, step("fsync"));
   requests_->Close(handle_, step("closing"));
   handle_.clear();
@@ -339,6 +392,10 @@ void Upload::Settle() {
 // A receiver that is quick has taken it away already.
 void Upload::OnNameLooked(const Answer& answer) {
   const Attributes& found = answer.attributes;
+  if (!rename_failed_.ok()) {
+    return End(FileOutcome::kRetry,
+               found.is_folder() ? InTheWay(job_.remote_name) : rename_failed_);
+  }
   const bool taken = answer.status == StatusCode::kNoSuchFile;
   if (!answer.ok() && !taken) return Fail(answer, "lstat");
   if (!taken && (!found.is_file() || !found.has_size || found.size != job_.size)) {
@@ -361,6 +418,17 @@ void Upload::TellProgress() {
 void Upload::Fail(const Answer& answer, std::string_view doing) {
   absl::string_view text(doing.data(), doing.size());
   End(FileOutcome::kRetry, StatusOf(answer, absl::StrCat(text, " ", job_.remote_name)));
+}
+
+// What was removed before is still there.
+void Upload::FailOpening(const Answer& answer) {
+  if (answer.status != StatusCode::kFailure) return Fail(answer, "opening");
+  const absl::Status failed = StatusOf(answer, absl::StrCat("opening ", job_.remote_name));
+  requests_->Lstat(part_, [self = shared_from_this(), failed](const Answer& found) {
+    if (self->ended()) return;
+    const bool folder = found.attributes.is_folder();
+    self->End(FileOutcome::kRetry, folder ? InTheWay(self->part_) : failed);
+  });
 }
 
 void Upload::End(FileOutcome outcome, absl::Status status, bool remove) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,8 +31,10 @@ class Upload : public std::enable_shared_from_this<Upload> {
   static constexpr size_t kHashBytes = 1u << 20;  // Of what is durable already, in one turn.
 
   struct Events {
-    // `moved`: of the file, so far acknowledged.
+    // `moved`: of the file, so far acknowledged;
+    // while what is there already is read again, of that.
     std::function<void(uint64_t token, uint64_t moved, uint64_t durable)> on_progress;
+    std::function<void(size_t bytes)> on_sent;
     std::function<void(const FileEnd& end)> on_end;
   };
 
@@ -44,6 +47,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   // Sends the next piece, or reads on. False: there is nothing to do before something is answered
   // or due_ns() has come.
   bool Turn(int64_t now_ns);
+  // Ends it when its deadline has come.
+  void Expire(int64_t now_ns);
   // Ends it, keeping what is durable; with `remove` nothing is kept.
   void End(FileOutcome outcome, absl::Status status, bool remove = false);
 
@@ -54,7 +59,6 @@ class Upload : public std::enable_shared_from_this<Upload> {
   bool ended() const { return state_ == State::kEnded; }
   // When Turn has something to do without an answer; INT64_MAX: never.
   int64_t due_ns() const;
-  uint64_t sent_bytes() const { return sent_bytes_; }
 
  private:
   enum class State : uint8_t {
@@ -73,10 +77,14 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void OpenExclusive(bool again);
   void Resume();
   void OnLooked(const Answer& answer);
-  void OnOpened(const Answer& answer);
+  void LookAgain();
+  void OnOpened();
   void Hash();
   void SendPiece(int64_t now_ns);
   void OnWritten(uint64_t offset, size_t size, const Answer& answer);
+  void Acknowledge(uint64_t offset, size_t size);
+  bool waits() const;
+  uint64_t syncable() const;
   void Sync(int64_t now_ns);
   void SyncWhenDue(int64_t now_ns);
   void SyncOver(Requests* requests, const std::string& handle, uint64_t position);
@@ -87,6 +95,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void OnSize(const Answer& answer);
   void OnPartLooked(const Answer& answer);
   void Name();
+  void OnRenamed(const Answer& answer, bool settling);
+  void LookAtName();
   void Settle();
   void OnNameLooked(const Answer& answer);
   void OnStep();
@@ -94,6 +104,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void TellProgress();
   void Fail(const Answer& answer, std::string_view doing);
   void LoseFolder();
+  void FailOpening(const Answer& answer);
+  void EndLocally(const absl::Status& why);
   template <typename Method>
   Requests::AnswerFn Then(Method method);
 
@@ -108,6 +120,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   State state_ = State::kFolder;
   std::optional<LocalFile> file_;
   Sha256 digest_;
+  absl::Status rename_failed_;
   std::string sha256_;  // When all is read.
   std::string handle_;
   std::string sync_handle_;   // Of syncs_.
@@ -116,12 +129,13 @@ class Upload : public std::enable_shared_from_this<Upload> {
   uint64_t hashed_ = 0;
   uint64_t position_ = 0;      // Sent up to here.
   uint64_t acknowledged_ = 0;  // Written up to here, without a gap.
+  // Written behind a gap: where each begins and ends. No more than the window lets be under way.
+  std::map<uint64_t, uint64_t> beyond_;
   uint64_t durable_ = 0;
-  uint64_t sync_asked_ = 0;  // Position of the last FSYNC.
+  uint64_t sync_asked_ = 0;  // The last FSYNC is of what is before.
   bool syncing_ = false;
   int64_t sync_due_ns_ = 0;
   uint64_t told_ = 0;
-  uint64_t sent_bytes_ = 0;
   int unanswered_ = 0;  // Of the group before or after the name.
 };
 

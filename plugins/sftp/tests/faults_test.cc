@@ -145,9 +145,19 @@ TEST_F(FaultsTest, AFolderUnderTheFinalNameStaysAndSoDoesTheFile) {
   std::filesystem::create_directories(server_.incoming() + "/CAM1/a/b");
   const FileEnd end = road.Send(Local("a", "a"), "CAM1/a");
   EXPECT_EQ(end.outcome, FileOutcome::kRetry);
-  EXPECT_THAT(Message(end), HasSubstr("renaming CAM1/a"));
+  EXPECT_THAT(Message(end), HasSubstr("CAM1/a is a folder"));
+  EXPECT_TRUE(std::filesystem::exists(server_.incoming() + "/CAM1/a/b"));
   WriteFile(server_.incoming() + "/CAM1/f", "");
-  EXPECT_THAT(Message(road.Send(Local("a", "a"), "CAM1/f/a")), HasSubstr("is no folder"));
+  const FileEnd below = road.Send(Local("a", "a"), "CAM1/f/a");
+  EXPECT_THAT(Message(below), HasSubstr("is no folder"));
+  const FileJob job = road.JobOf(Local("c", "c"), "CAM1/c");
+  std::filesystem::create_directory(server_.incoming() + "/" + PartName("CAM1/c", job.sha256, ""));
+  const FileEnd under = road.Send(job);
+  // Of one file each, and no word of the road.
+  for (const FileEnd& one : {end, below, under}) {
+    EXPECT_EQ(one.outcome, FileOutcome::kRetry);
+    EXPECT_EQ(one.status.code(), absl::StatusCode::kAlreadyExists) << one.status;
+  }
 }
 
 // 20 GiB with nothing in them: what is sent of it before it is cancelled costs no memory.
@@ -251,6 +261,61 @@ TEST(ServerFaults, ASilentServerIsLeft) {
   EXPECT_EQ(road.End().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(road.ended().message()), HasSubstr("no sign of life"));
   server.StopSessions(false);
+}
+
+// While the window is full, and while another has the part.
+TEST(ServerFaults, DeadlinesAreKeptWhereNothingMoves) {
+  RealServer server;
+  TestFolder local;
+  ClientOptions options = server.Options();
+  options.window_bytes = 1u << 20;
+  Road road(options);
+  ASSERT_TRUE(road.Ready());
+  WriteFile(local / "a", Content(60'000'000, 1));
+  FileJob job = road.JobOf(local / "a", "CAM1/a");
+  FileJob other = road.JobOf(local / "a", "CAM1/a", /*offset=*/5);
+  job.deadline_ns = other.deadline_ns = MonotonicNs() + 3'000'000'000;
+  job.max_bytes_per_second = 8'000'000;
+  ASSERT_TRUE(road.client->Begin(job).ok());
+  ASSERT_TRUE(road.client->Begin(other).ok());
+  ASSERT_TRUE(Eventually([&] { return road.moved(job.token) > 0; }));
+  EXPECT_TRUE(Eventually([&] { return road.moved(other.token) > 0; })) << "it seems to stand still";
+  server.StopSessions(true);
+  for (const uint64_t token : {job.token, other.token}) {
+    const FileEnd end = road.EndOf(token);
+    EXPECT_EQ(end.outcome, FileOutcome::kRetry);
+    EXPECT_EQ(end.status.code(), absl::StatusCode::kDeadlineExceeded) << end.status;
+  }
+  EXPECT_EQ(road.EndOf(other.token).durable_offset, 5u);
+  server.StopSessions(false);
+}
+
+TEST(ServerFaults, AProgramThatHangsWhileOthersAnswerIsLeft) {
+  RealServer server("", "/usr/lib/openssh/sftp-server");
+  TestFolder local;
+  ClientOptions options = server.Options();
+  options.answer_timeout = absl::Seconds(1);
+  Road road(options);
+  ASSERT_TRUE(road.Ready());
+  WriteFile(local / "a", Content(8'000'000, 1));
+  std::vector<FileJob> jobs;
+  for (int i = 0; i < 16; ++i) {
+    FileJob job = road.JobOf(local / "a", absl::StrCat("CAM1/", i));
+    job.max_bytes_per_second = 400'000;
+    ASSERT_TRUE(road.client->Begin(job).ok());
+    jobs.push_back(std::move(job));
+  }
+  ASSERT_TRUE(Eventually([&] { return road.moved(jobs[0].token) > 0; }));
+  std::vector<pid_t> programs;
+  for (const pid_t pid : support::DescendantsOf(server.pid())) {
+    if (ReadFile(absl::StrCat("/proc/", pid, "/comm")) == "sftp-server\n") programs.push_back(pid);
+  }
+  ASSERT_EQ(programs.size(), options.channels);
+  kill(programs[1], SIGSTOP);
+  EXPECT_EQ(road.End().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(road.ended().message()), HasSubstr("one of its programs"));
+  for (const FileJob& job : jobs) EXPECT_EQ(road.EndOf(job.token).outcome, FileOutcome::kRetry);
+  kill(programs[1], SIGCONT);
 }
 
 }  // namespace
