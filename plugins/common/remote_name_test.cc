@@ -20,7 +20,8 @@ TEST(CheckRemoteName, TakesWhatAFileMayBeCalled) {
                                ".hidden",
                                "ä/ü/€/\U0001F697.jpg",
                                std::string(200, 'x'),
-                               "x.viaduct/y"};
+                               "x.viaduct/y",
+                               "1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"};
   for (const std::string& name : names) EXPECT_TRUE(CheckRemoteName(name).ok()) << name;
   EXPECT_TRUE(CheckRemoteName(std::string(200, 'x') + "/" + std::string(200, 'y')).ok());
 }
@@ -52,6 +53,7 @@ TEST(CheckRemoteName, RefusesWhatLeavesTheFolderOrMisleads) {
       {"\xFF", "is not UTF-8"},
       {"a/\x80", "is not UTF-8"},
       {std::string(201, 'x'), "above 200 bytes"},
+      {"1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17", "more than 16 components"},
       {std::string(1025, 'x'), "above 1024 bytes"},
   };
   for (const auto& c : kCases) {

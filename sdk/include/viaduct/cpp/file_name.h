@@ -10,6 +10,7 @@ namespace viaduct::sdk {
 
 inline constexpr size_t kMaxFileNameBytes = 1024;
 inline constexpr size_t kMaxFileNameComponentBytes = 200;
+inline constexpr size_t kMaxFileNameComponents = 16;
 // Names that begin so are those of a road while a file is on its way; receivers look past them.
 inline constexpr std::string_view kReservedFilePrefix = ".viaduct";
 
@@ -67,7 +68,8 @@ inline const char* WrongWithFileName(std::string_view name) {
   if (name.empty()) return "is empty";
   if (name.size() > kMaxFileNameBytes) return "is above 1024 bytes";
   if (const char* wrong = file_name::WrongWithText(name)) return wrong;
-  while (true) {
+  for (size_t i = 0;; ++i) {
+    if (i == kMaxFileNameComponents) return "has more than 16 components";
     const size_t slash = name.find('/');
     if (const char* wrong = file_name::WrongWithComponent(name.substr(0, slash))) return wrong;
     if (slash == std::string_view::npos) return nullptr;
