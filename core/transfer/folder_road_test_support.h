@@ -39,14 +39,22 @@ class FolderRoad final : public TransferRoad {
     thread_.join();
   }
 
-  // Each holds for the next attempt only, but `hold`, which holds until it is taken back.
+  // Each holds for the next attempt only, but `hold` and `deaf`, which hold until taken back.
   std::atomic<int64_t> cut_at{-1};
   std::atomic<bool> wrong_digest{false};
   std::atomic<bool> up{true};
+  std::atomic<bool> deaf{false};  // Ends nothing that is cancelled.
   std::atomic<size_t> room{32};
   void RefuseNext(Outcome outcome, absl::Status status) {
     const std::lock_guard<std::mutex> lock(mutex_);
     refusals_.emplace_back(outcome, std::move(status));
+  }
+  void Deafen(bool value) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      deaf = value;
+    }
+    changed_.notify_all();
   }
   void Hold(bool hold) {
     {
@@ -136,8 +144,9 @@ class FolderRoad final : public TransferRoad {
 
   bool WaitWhileHeld(uint64_t ticket) {
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [&] { return ending_ || !hold_ || cancelled_.count(ticket) != 0; });
-    return cancelled_.count(ticket) == 0 && !ending_;
+    const auto cancelled = [&] { return cancelled_.count(ticket) != 0 && !deaf.load(); };
+    changed_.wait(lock, [&] { return ending_ || !hold_ || cancelled(); });
+    return !cancelled() && !ending_;
   }
 
   std::optional<FileResult> Refusal() {

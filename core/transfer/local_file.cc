@@ -74,6 +74,15 @@ absl::StatusOr<std::unique_ptr<Descriptor>> Walk(const std::string& root, std::s
   return at;
 }
 
+FileStamp StampOf(const struct stat& info) {
+  FileStamp stamp;
+  stamp.device = info.st_dev;
+  stamp.inode = info.st_ino;
+  stamp.size = static_cast<uint64_t>(info.st_size);
+  stamp.modified_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
+  return stamp;
+}
+
 bool Same(const struct stat& a, const struct stat& b) {
   return a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
          a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
@@ -126,6 +135,7 @@ absl::StatusOr<LocalFile> OpenBelow(const std::vector<std::string>& roots,
       return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
     }
     file.size = static_cast<uint64_t>(info.st_size);
+    file.stamp = StampOf(info);
     return file;
   }
   return absl::PermissionDeniedError(
@@ -134,6 +144,16 @@ absl::StatusOr<LocalFile> OpenBelow(const std::vector<std::string>& roots,
 
 absl::StatusOr<FileDigest> DigestOf(const LocalFile& file) {
   return Read(file, [](std::string_view) { return absl::OkStatus(); });
+}
+
+absl::Status RemoveIfSame(const std::string& path, const FileStamp& stamp) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0) {
+    return errno == ENOENT || errno == ENOTDIR ? absl::OkStatus()
+                                               : Failed(path, "cannot look at", errno);
+  }
+  if (!S_ISREG(info.st_mode) || !(StampOf(info) == stamp)) return absl::OkStatus();
+  return disk::RemoveFile(path);
 }
 
 IncomingFile::IncomingFile(std::string folder, std::string name, int descriptor,

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "core/base/descriptor.h"
 #include "core/base/sha256.h"
+#include "core/transfer/file_stamp.h"
 
 namespace viaduct {
 
@@ -24,6 +25,7 @@ struct LocalFile {
   std::string path;  // Absolute.
   std::unique_ptr<Descriptor> descriptor;
   uint64_t size = 0;
+  FileStamp stamp;
 };
 
 // Opens a regular file that lies below one of `roots`, links in no component of the way below it.
@@ -32,6 +34,8 @@ struct LocalFile {
 absl::StatusOr<LocalFile> OpenBelow(const std::vector<std::string>& roots, const std::string& path);
 // ABORTED: it was changed meanwhile.
 absl::StatusOr<FileDigest> DigestOf(const LocalFile& file);
+// Removes what has that name, if it is that very file, unchanged. OK also when it is not.
+absl::Status RemoveIfSame(const std::string& path, const FileStamp& stamp);
 
 // One file on its way into the node's own folder. What was not finished is removed with the object.
 // Thread-compatible.

@@ -26,6 +26,21 @@ absl::Time TimeIn(const json& row, const char* key) {
       found != row.end() && found->is_number_integer() ? found->get<int64_t>() : 0);
 }
 
+FileStamp StampIn(const json& row) {
+  constexpr size_t kMembers = 4;
+  FileStamp stamp;
+  const auto found = row.find("stamp");
+  if (found == row.end() || !found->is_array() || found->size() != kMembers) return stamp;
+  for (const json& member : *found) {
+    if (!member.is_number_integer()) return stamp;
+  }
+  stamp.device = (*found)[0].get<uint64_t>();
+  stamp.inode = (*found)[1].get<uint64_t>();
+  stamp.size = (*found)[2].get<uint64_t>();
+  stamp.modified_ns = (*found)[3].get<int64_t>();
+  return stamp;
+}
+
 bool FlagIn(const json& row, const char* key) {
   const auto found = row.find(key);
   return found != row.end() && found->is_boolean() && found->get<bool>();
@@ -65,6 +80,10 @@ std::string EncodeTransfer(const Transfer& transfer) {
       {"announced", transfer.announced},
       {"server_stored", transfer.server_stored},
   };
+  const FileStamp& stamp = transfer.stamp;
+  if (stamp.inode != 0) {
+    row["stamp"] = {stamp.device, stamp.inode, stamp.size, stamp.modified_ns};
+  }
   return row.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -76,6 +95,7 @@ absl::Status DecodeTransfer(std::string_view text, Transfer* transfer) {
   transfer->local_path = TextIn(row, "path");
   transfer->owner = static_cast<FileOwner>(NumberIn(row, "owner"));
   transfer->remote_name = TextIn(row, "name");
+  transfer->stamp = StampIn(row);
   transfer->size = NumberIn(row, "size");
   transfer->sha256 = TextIn(row, "sha256");
   transfer->kind = TextIn(row, "kind");

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/message/envelope.h"
+#include "core/transfer/file_stamp.h"
 
 namespace viaduct {
 
@@ -40,6 +41,7 @@ struct Transfer {
   std::string local_path;
   FileOwner owner = FileOwner::kSender;
   bool held = false;  // The local file is there, and ours to remove once it is confirmed.
+  FileStamp stamp;    // Of the local file, where it is not in the node's own folder.
   std::string remote_name;
   uint64_t size = 0;
   std::string sha256;  // 64 hexadecimal digits in lower case.

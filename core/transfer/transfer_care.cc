@@ -2,9 +2,6 @@
 
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "core/base/string_view.h"
-
 namespace viaduct {
 
 size_t TransferCare::Look() {
@@ -26,28 +23,9 @@ size_t TransferCare::Look() {
     const int64_t free = free_bytes_();
     const bool short_of_space = free < 0 || static_cast<uint64_t>(free) < options_.min_free_bytes;
     const bool over = i >= done || clock_->Now() - held[i].changed >= options_.keep;
-    if ((over || short_of_space) && Remove(held[i])) ++removed;
+    if ((over || short_of_space) && removal_.Remove(held[i])) ++removed;
   }
   return removed;
-}
-
-bool TransferCare::Remove(const Transfer& transfer) {
-  const absl::Status removed = transfer.owner == FileOwner::kNode
-                                   ? owned_->Remove(transfer.id)
-                                   : disk::RemoveFile(transfer.local_path);
-  if (!removed.ok()) {
-    log_->Warning("transfers", "a confirmed file cannot be removed",
-                  {{"file", transfer.local_path}, {"reason", StdView(removed.message())}});
-    return false;
-  }
-  queue_->Change(
-      transfer.id,
-      [](Transfer* row) {
-        row->held = false;
-        return absl::OkStatus();
-      },
-      nullptr);
-  return true;
 }
 
 }  // namespace viaduct

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/observe/log.h"
+#include "core/transfer/file_removal.h"
 #include "core/transfer/local_file.h"
 #include "core/transfer/transfer_queue.h"
 
@@ -29,22 +30,18 @@ class TransferCare {
                const Clock* clock, Log* log, std::function<int64_t()> free_bytes)
       : options_(options),
         queue_(queue),
-        owned_(owned),
+        removal_(queue, owned, log),
         clock_(clock),
-        log_(log),
         free_bytes_(std::move(free_bytes)) {}
 
   // Removes what is over. Returns how many files.
   size_t Look();
 
  private:
-  bool Remove(const Transfer& transfer);
-
   const TransferCareOptions options_;
   TransferQueue* const queue_;
-  const OwnedFolder* const owned_;
+  const FileRemoval removal_;
   const Clock* const clock_;
-  Log* const log_;
   const std::function<int64_t()> free_bytes_;
 };
 

@@ -16,7 +16,10 @@ int64_t Nanos(absl::Duration duration) { return absl::ToInt64Nanoseconds(duratio
 }  // namespace
 
 TransferEngine::TransferEngine(TransferEngineOptions options, Deps deps)
-    : options_(std::move(options)), deps_(std::move(deps)), scheduler_(options_.scheduler) {}
+    : options_(std::move(options)),
+      deps_(std::move(deps)),
+      removal_(deps_.queue, deps_.owned, deps_.log),
+      scheduler_(options_.scheduler) {}
 
 TransferEngine::~TransferEngine() { Stop(); }
 
@@ -160,7 +163,7 @@ void TransferEngine::Take(Event event) {
       unconfirmed_.erase(event.sequence);
       if (road != nullptr) return road->Cancel(ticket);  // The file goes when the road lets go.
       scheduler_.Remove(event.sequence);
-      return RemoveFile(event.transfer);
+      return Settle(event.sequence);
     }
     case Event::Kind::kEnded:
       return OnAttemptEnded(event.sequence, std::move(event.result));

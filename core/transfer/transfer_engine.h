@@ -21,6 +21,7 @@
 #include "core/base/clock.h"
 #include "core/base/waker.h"
 #include "core/observe/log.h"
+#include "core/transfer/file_removal.h"
 #include "core/transfer/local_file.h"
 #include "core/transfer/transfer_queue.h"
 #include "core/transfer/transfer_road.h"
@@ -133,7 +134,8 @@ class TransferEngine {
   void LookAtUnconfirmed();
   void Announce(const Transfer& transfer);
   void AnnounceLater(int64_t sequence);
-  void RemoveFile(const Transfer& transfer);
+  // By what the queue says of it now: waits, or lets its file go. Of one that no road has.
+  void Settle(int64_t sequence);
   // Repeats the change until the disk takes it.
   void Save(const std::string& id, TransferQueue::Edit edit,
             std::function<void(const Transfer&)> then);
@@ -144,6 +146,7 @@ class TransferEngine {
 
   const TransferEngineOptions options_;
   const Deps deps_;
+  const FileRemoval removal_;
   Waker waker_;
   std::atomic<bool> paused_{false};
   std::atomic<bool> stopping_{false};

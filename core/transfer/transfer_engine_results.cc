@@ -41,7 +41,7 @@ void TransferEngine::OnAttemptEnded(int64_t sequence, FileResult result) {
   }
   if (active.cancelled) {
     scheduler_.Remove(sequence);
-    return RemoveFile(active.transfer);
+    return Settle(sequence);
   }
   if (result.outcome == Outcome::kDurable && !result.sha256.empty() &&
       result.sha256 != active.transfer.sha256) {
@@ -132,7 +132,7 @@ void TransferEngine::OnSent(const Active& active) {
           absl::MutexLock lock(&mutex_);
           ++totals_.done;
         }
-        if (!keep) RemoveFile(transfer);
+        if (!keep) removal_.Remove(transfer);
       });
 }
 
@@ -178,28 +178,19 @@ void TransferEngine::Save(const std::string& id, TransferQueue::Edit edit,
   });
 }
 
-// What was in the node's own folder, and is not needed any more.
-void TransferEngine::RemoveFile(const Transfer& transfer) {
-  if (!transfer.held) return;
-  if (transfer.owner == FileOwner::kNode) {
-    const absl::Status removed = deps_.owned->Remove(transfer.id);
-    if (!removed.ok()) {
-      deps_.log->Warning(kComponent, "a file cannot be removed",
-                         {{"transfer", transfer.id}, {"reason", StdView(removed.message())}});
-      return;
-    }
-  } else if (transfer.state == TransferState::kCancelled) {
-    return;  // A watch folder keeps what was not sent.
-  } else if (!disk::RemoveFile(transfer.local_path).ok()) {
+// It may have been retried since it was cancelled: only the row knows.
+void TransferEngine::Settle(int64_t sequence) {
+  const absl::StatusOr<Transfer> row = deps_.queue->Get(sequence);
+  if (!row.ok()) {
+    if (absl::IsNotFound(row.status())) return;
+    later_[deps_.clock->MonotonicNanos() + Nanos(kRepeat)].push_back(
+        [this, sequence] { Settle(sequence); });
     return;
   }
-  Save(
-      transfer.id,
-      [](Transfer* row) {
-        row->held = false;
-        return absl::OkStatus();
-      },
-      nullptr);
+  if (row->state == TransferState::kQueued) {
+    return scheduler_.Add({sequence, row->priority, row->size, row->strikes});
+  }
+  if (row->state == TransferState::kCancelled) removal_.Remove(*row);
 }
 
 void TransferEngine::LookAtUnconfirmed() {
@@ -252,7 +243,7 @@ void TransferEngine::OnServerStatus(const std::string& id, const std::string& st
           absl::MutexLock lock(&mutex_);
           ++totals_.done;
         }
-        if (!options_.keep_confirmed) RemoveFile(transfer);
+        if (!options_.keep_confirmed) removal_.Remove(transfer);
       });
 }
 

@@ -153,7 +153,11 @@ void Transfers::Recover() {
     struct stat info {};
     if (stat(owned_->PathOf(id).c_str(), &info) != 0) continue;
     if (deps_.clock->Now() - absl::TimeFromTimespec(info.st_ctim) < kOrphanAge) continue;
-    if (!absl::IsNotFound(queue_->Get(id).status())) continue;
+    const absl::StatusOr<Transfer> known = queue_->Get(id);
+    // A crash came between the row, which says that it is gone, and the file.
+    const bool left = known.ok() && IsFinished(known->state) && !known->held;
+    if (left) owned_->Remove(id).IgnoreError();
+    if (!absl::IsNotFound(known.status())) continue;
     absl::StatusOr<LocalFile> file = OpenBelow({owned_->path()}, owned_->PathOf(id));
     if (!file.ok()) continue;
     absl::StatusOr<FileDigest> digest = DigestOf(*file);
@@ -225,6 +229,7 @@ void Transfers::TakePath(FileRequest request, Transfer transfer, FileTake take, 
   if (!digest.ok()) return answer(digest.status());
   transfer.size = digest->size;
   transfer.sha256 = digest->sha256;
+  transfer.stamp = file->stamp;
   if (taken) {
     transfer.owner = FileOwner::kNode;
     transfer.held = true;
@@ -313,14 +318,17 @@ void Transfers::TakeWatched(const WatchedFile& file, std::function<void(bool)> d
   const std::string root = file.folder->path;
   const bool remove = file.folder->remove;
   const std::string path = file.path;
-  const bool queued = pool_.Submit([this, request, root, remove, path, done]() mutable {
+  const FileStamp stamp = file.stamp;
+  const bool queued = pool_.Submit([this, request, root, remove, path, stamp, done]() mutable {
     absl::StatusOr<Transfer> transfer = Read(&request, path);
     const absl::StatusOr<LocalFile> opened = OpenBelow({root}, path);
     if (!transfer.ok() || !opened.ok()) return done(absl::IsNotFound(opened.status()));
+    if (!(opened->stamp == stamp)) return done(false);  // It is another since.
     const absl::StatusOr<FileDigest> digest = DigestOf(*opened);
     if (!digest.ok()) return done(false);
     transfer->owner = FileOwner::kWatch;
     transfer->held = remove;
+    transfer->stamp = stamp;
     transfer->size = digest->size;
     transfer->sha256 = digest->sha256;
     Enqueue(request, *std::move(transfer), [done](absl::StatusOr<TransferQueue::Added> added) {
@@ -366,12 +374,16 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
   if (!digest.ok()) return done(digest.status());
   queue_->Change(
       id,
-      [digest = *digest, tell = deps_.announce != nullptr,
+      [digest = *digest, stamp = file->stamp, tell = deps_.announce != nullptr,
        now = deps_.clock->Now()](Transfer* row) -> absl::Status {
         if (row->state != TransferState::kFailed && row->state != TransferState::kCancelled) {
           return absl::FailedPreconditionError(absl::StrCat("transfers: ", row->id, " is ",
                                                             AbslView(TransferStateName(row->state)),
                                                             ", not failed or cancelled"));
+        }
+        if (row->owner == FileOwner::kNode && !row->held) {
+          return absl::FailedPreconditionError(
+              absl::StrCat("transfers: the file of ", row->id, " is removed"));
         }
         const bool same = row->sha256 == digest.sha256;
         row->state = TransferState::kQueued;
@@ -380,6 +392,7 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
         row->last_error.clear();
         row->size = digest.size;
         row->sha256 = digest.sha256;
+        if (row->owner != FileOwner::kNode) row->stamp = stamp;
         row->server_stored = false;
         if (!same) row->durable.clear();
         if (!same && tell) row->announced = false;

@@ -1,6 +1,7 @@
 // Files from the door to the other side, over roads that fail.
 #include "core/transfer/transfers.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -86,6 +87,14 @@ class TransfersTest : public testing::Test {
     std::promise<absl::StatusOr<Transfer>> promise;
     transfers_->Retry(id, [&](absl::StatusOr<Transfer> t) { promise.set_value(std::move(t)); });
     return promise.get_future().get();
+  }
+  void WatchFolder(const std::string& name, absl::Duration settle) {
+    mkdir(folder_.File(name).c_str(), 0700);
+    WatchFolderOptions watch;
+    watch.path = folder_.File(name);
+    watch.remove = true;
+    watch.settle = settle;
+    options_.watch.push_back(watch);
   }
   static FileRequest WithId(int number, const std::string& name = "") {
     FileRequest request;
@@ -296,6 +305,65 @@ TEST_F(TransfersTest, CancelEndsWhatIsUnderWayAndRemovesWhatIsOurs) {
       Eventually([&] { return !disk::FileExists(folder_.File("transfers/files/" + TestId(1))); }));
   EXPECT_TRUE(absl::IsFailedPrecondition(Cancel(TestId(1)).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(Retry(TestId(1)).status()));  // Its file is gone.
+}
+
+TEST_F(TransfersTest, ACancelledFileMayBeRetriedBeforeTheRoadLetsGo) {
+  Open();
+  const std::string text = MakeFile("a", 50'000);
+  road_->Hold(true);
+  road_->Deafen(true);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kActive));
+  ASSERT_TRUE(Cancel(TestId(1)).ok());
+  const auto again = Retry(TestId(1));
+  ASSERT_TRUE(again.ok()) << again.status();
+  road_->Deafen(false);
+  road_->Hold(false);
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  EXPECT_EQ(road_->Content("CAM001/a"), text);
+  EXPECT_EQ(road_->jobs().size(), 2u);
+}
+
+TEST_F(TransfersTest, ACancelledWatchedFileStays) {
+  WatchFolder("watched", absl::Milliseconds(10));
+  WriteText(folder_.File("watched/a"), "not sent");
+  road_->Hold(true);
+  Open();
+  ASSERT_TRUE(Eventually([&] { return transfers_->active() == 1; }));
+  const std::string id = transfers_->List({}, 1, "")->transfers[0].id;
+  ASSERT_TRUE(Cancel(id).ok());
+  ASSERT_TRUE(Eventually([&] { return transfers_->active() == 0; }));
+  road_->Hold(false);
+  MakeFile("b", 10);
+  ASSERT_TRUE(Send("b", FileTake::kReference, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));  // The engine is past the cancelled one.
+  EXPECT_EQ(ReadText(folder_.File("watched/a")), "not sent");
+  transfers_->Care();
+  EXPECT_EQ(ReadText(folder_.File("watched/a")), "not sent");
+}
+
+TEST_F(TransfersTest, AWatchedFileThatWasReplacedMeanwhileIsNotRemoved) {
+  WatchFolder("watched", absl::Seconds(1));
+  const std::string path = folder_.File("watched/snapshot.jpg");
+  WriteText(path, "first");
+  road_->Hold(true);
+  Open();
+  ASSERT_TRUE(Eventually([&] { return transfers_->active() == 1; }));
+  const std::string id = transfers_->List({}, 1, "")->transfers[0].id;
+  const auto opened = open(path.c_str(), O_RDONLY);  // Its inode is not used again.
+  WriteText(folder_.File("in/new"), "second");
+  ASSERT_EQ(rename(folder_.File("in/new").c_str(), path.c_str()), 0);
+  road_->Hold(false);
+  ASSERT_TRUE(Eventually([&] { return !transfers_->Get(id)->held; }));
+  const bool stays = ReadText(path) == "second";
+  close(opened);
+  const auto second = [&] {
+    const auto page = transfers_->List({}, 10, "");
+    return std::any_of(page->transfers.begin(), page->transfers.end(),
+                       [](const Transfer& t) { return t.sha256 == HexSha256("second"); });
+  };
+  EXPECT_TRUE(stays || second());
+  EXPECT_TRUE(Eventually(second));
 }
 
 TEST_F(TransfersTest, EndsAnAttemptThatStandsStill) {

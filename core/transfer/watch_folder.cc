@@ -139,6 +139,7 @@ bool WatchFolder::StampOf(const std::string& name, Stamp* stamp) {
     Complain(name, "not a regular file");
     return false;
   }
+  stamp->device = info.st_dev;
   stamp->size = static_cast<uint64_t>(info.st_size);
   stamp->modified_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
   stamp->inode = info.st_ino;
@@ -190,6 +191,7 @@ void WatchFolder::Take(const std::string& name, const Stamp& stamp) {
   known_[name] = stamp;
   WatchedFile file;
   file.folder = &options_;
+  file.stamp = stamp;
   file.path = absl::StrCat(options_.path, "/", name);
   file.id = IdOf(file.path, absl::StrCat(stamp.size, "|", stamp.modified_ns, "|", stamp.inode));
   take_(file, [results = results_, name](bool taken) {

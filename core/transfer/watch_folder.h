@@ -16,6 +16,7 @@
 #include "core/base/clock.h"
 #include "core/message/envelope.h"
 #include "core/observe/log.h"
+#include "core/transfer/file_stamp.h"
 
 namespace viaduct {
 
@@ -33,6 +34,7 @@ struct WatchedFile {
   const WatchFolderOptions* folder = nullptr;
   std::string path;
   std::string id;  // The same for the same file with the same content and time.
+  FileStamp stamp;
 };
 
 // Regular files of the folder itself, links and folders in it are left. Thread-safe.
@@ -54,14 +56,7 @@ class WatchFolder {
   void Stop();
 
  private:
-  struct Stamp {
-    uint64_t size = 0;
-    int64_t modified_ns = 0;
-    uint64_t inode = 0;
-    friend bool operator==(const Stamp& a, const Stamp& b) {
-      return a.size == b.size && a.modified_ns == b.modified_ns && a.inode == b.inode;
-    }
-  };
+  using Stamp = FileStamp;
   struct Pending {
     Stamp stamp;
     int64_t since_ns = 0;  // It has been as it is.
