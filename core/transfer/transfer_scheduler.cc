@@ -42,6 +42,7 @@ void TransferScheduler::Add(const File& file) {
   Waiting waiting;
   waiting.size = file.size;
   waiting.strikes = file.strikes;
+  waiting.due_ns = file.due_ns;
   waiting_.try_emplace(key, std::move(waiting));
 }
 
@@ -122,6 +123,15 @@ std::vector<LinkView> TransferScheduler::ViewsFor(const std::vector<RoadView>& r
   return views;
 }
 
+bool TransferScheduler::WaitsForRetry(const Waiting& file, const std::vector<RoadView>& roads,
+                                      int64_t now_ns) {
+  if (file.failed.empty() || file.retry_ns <= now_ns) return false;
+  return std::all_of(roads.begin(), roads.end(), [&](const RoadView& road) {
+    return !road.ready ||
+           std::find(file.failed.begin(), file.failed.end(), road.name) != file.failed.end();
+  });
+}
+
 int TransferScheduler::PickRoad(const Key& key, Waiting* file, const std::vector<RoadView>& roads,
                                 const std::vector<size_t>& used, int64_t now_ns) {
   SelectorMessage message;
@@ -178,8 +188,9 @@ std::vector<TransferScheduler::Start> TransferScheduler::Plan(const std::vector<
     if (!IsUrgent(it->first) && load.files >= options_.files) break;  // So it is for all behind.
     if (!AnyRoom(roads, used)) break;
     const bool exempt = IsUrgent(it->first) && !options_.schedule.urgent;
-    const bool may =
-        (open || exempt) && it->second.due_ns <= now_ns && HasRoom(it->first, it->second, load);
+    const bool may = (open || exempt) && it->second.due_ns <= now_ns &&
+                     HasRoom(it->first, it->second, load) &&
+                     !WaitsForRetry(it->second, roads, now_ns);
     const std::optional<uint64_t> rate =
         may ? RateFor(it->first, load, left) : std::optional<uint64_t>();
     if (rate.has_value()) ++asked;

@@ -65,6 +65,7 @@ class TransferScheduler {
     Priority priority = Priority::kNormal;
     uint64_t size = 0;
     uint32_t strikes = 0;
+    int64_t due_ns = 0;  // Not before.
   };
   struct RoadView {
     std::string name;
@@ -147,6 +148,9 @@ class TransferScheduler {
   std::optional<uint64_t> RateFor(const Key& key, const Load& load, size_t candidates) const;
   std::vector<LinkView> ViewsFor(const std::vector<RoadView>& roads, Priority priority,
                                  const std::vector<size_t>& used, int64_t now_ns) const;
+  // Whether every road that is ready has failed it, and it is not time for them again.
+  static bool WaitsForRetry(const Waiting& file, const std::vector<RoadView>& roads,
+                            int64_t now_ns);
   int PickRoad(const Key& key, Waiting* file, const std::vector<RoadView>& roads,
                const std::vector<size_t>& used, int64_t now_ns);
   static bool AnyRoom(const std::vector<RoadView>& roads, const std::vector<size_t>& used);

@@ -92,6 +92,22 @@ TEST_F(SchedulerTest, IsBoundedByFilesBytesAndCredit) {
   EXPECT_THAT(Started(), ElementsAre(9));  // Beyond the bytes, within the credit.
 }
 
+TEST_F(SchedulerTest, FilesThatEveryRoadHasRefusedKeepNobodyWaiting) {
+  constexpr int kRefused = TransferScheduler::kMaxAsked + 50;
+  options_.files = kRefused;
+  options_.bytes = uint64_t{kRefused} * 100'000;
+  roads_[0].credit = roads_[1].credit = kRefused;
+  Make();
+  for (int i = 1; i <= kRefused; ++i) Add(i);
+  for (int round = 0; round < 4; ++round) {
+    for (const int64_t sequence : Started()) {
+      End(sequence, Outcome::kRetry, absl::StatusCode::kInternal);
+    }
+  }
+  Add(kRefused + 1);
+  EXPECT_THAT(Started(), ElementsAre(kRefused + 1));
+}
+
 TEST_F(SchedulerTest, AHugeFileKeepsNobodyWaiting) {
   options_.large = 1;
   Make();
