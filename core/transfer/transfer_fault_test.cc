@@ -137,6 +137,29 @@ TEST_F(TransferFaultTest, RepairsDamageThatItMeetsWhileRunning) {
   EXPECT_EQ(queue->Counts().files[static_cast<size_t>(TransferState::kQueued)], 298u);
 }
 
+TEST_F(TransferFaultTest, GoesOnOnceARepairThatFailedIsPossible) {
+  Fill(50);
+  const auto queue = Open();
+  {
+    const auto db = sqlite::OpenSqlite(options_.path, SQLITE_OPEN_READWRITE, "");
+    ASSERT_TRUE(sqlite::Execute(db->get(), "UPDATE transfer SET crc=0 WHERE seq=20").ok());
+  }
+  fs::create_directories(options_.path + ".new/in_the_way");
+  const auto change = [&] {
+    return ChangeOne(queue.get(), TestId(30), SetState(TransferState::kDone)).status();
+  };
+  EXPECT_TRUE(absl::IsDataLoss(queue->Get(TestId(19)).status()));
+  EXPECT_TRUE(absl::IsUnavailable(
+      ChangeOne(queue.get(), TestId(19), SetState(TransferState::kDone)).status()));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(absl::IsUnavailable(change()));
+  EXPECT_TRUE(absl::IsUnavailable(queue->Get(TestId(30)).status()));
+  fs::remove_all(options_.path + ".new");
+  ASSERT_TRUE(Eventually([&] { return change().ok(); }));
+  EXPECT_EQ(queue->Counts().damages, 1u);
+  EXPECT_EQ(queue->Counts().files[static_cast<size_t>(TransferState::kQueued)], 48u);
+  EXPECT_EQ(queue->Counts().files[static_cast<size_t>(TransferState::kDone)], 1u);
+}
+
 constexpr char kLife[] = "VIADUCT_TRANSFER_LIFE";
 
 // A life of a node's queue in a process of its own; says on `out` what was answered.

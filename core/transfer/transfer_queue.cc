@@ -62,13 +62,32 @@ absl::StatusOr<std::unique_ptr<TransferQueue>> TransferQueue::Open(TransferQueue
 
 absl::Status TransferQueue::OpenFiles() {
   VD_ASSIGN_OR_RETURN(lock_, disk::LockFile::Acquire(options_.path + ".lock"));
+  absl::Status prepared = Prepare();
+  if (absl::IsResourceExhausted(prepared)) {
+    reserve_.Release();
+    prepared = Prepare();
+  }
+  VD_RETURN_IF_ERROR(prepared);
+  VD_RETURN_IF_ERROR(Connect());
+  reserve_.Ensure();
+  return absl::OkStatus();
+}
+
+absl::Status TransferQueue::Prepare() {
   std::optional<TransferDamage> damage;
   VD_RETURN_IF_ERROR(PrepareTransferFile(options_.path, &damage));
   if (damage.has_value()) NoteDamage(*damage);
-  VD_RETURN_IF_ERROR(OpenConnections());
-  VD_RETURN_IF_ERROR(CountAll());
-  reserve_.Ensure();
   return absl::OkStatus();
+}
+
+absl::Status TransferQueue::Connect() {
+  absl::Status status = OpenConnections();
+  if (status.ok()) status = CountAll();
+  if (status.ok()) return status;
+  writer_.reset();
+  absl::MutexLock lock(&read_mutex_);
+  reader_.reset();
+  return status;
 }
 
 absl::Status TransferQueue::OpenConnections() {
@@ -180,10 +199,13 @@ std::vector<std::unique_ptr<TransferQueue::Order>> TransferQueue::TakeGroup() {
 }
 
 void TransferQueue::WriteGroup(std::vector<std::unique_ptr<Order>>* group) {
-  const TransferCounts before = counting_;
-  absl::Status status = counting_.failed ? Broken() : Attempt(*group);
+  absl::Status status = counting_.failed ? Broken() : Reopen();
+  TransferCounts before = counting_;
+  if (status.ok()) status = Attempt(*group);
   if (absl::IsDataLoss(status)) {
+    counting_ = before;
     status = Repair(status);
+    before = counting_;
     if (status.ok()) status = Attempt(*group);
   } else if (absl::IsResourceExhausted(status) && reserve_.held()) {
     counting_ = before;
@@ -196,10 +218,7 @@ void TransferQueue::WriteGroup(std::vector<std::unique_ptr<Order>>* group) {
     reserve_.Ensure();
     return;
   }
-  const bool failed = counting_.failed;
-  const uint64_t damages = counting_.damages;
-  if (damages == before.damages) counting_ = before;
-  counting_.failed = failed;
+  counting_ = before;
   counting_.disk_full = absl::IsResourceExhausted(status);
   for (auto& order : *group) {
     order->status = status;
@@ -322,11 +341,27 @@ absl::Status TransferQueue::Repair(const absl::Status& why) {
     absl::MutexLock lock(&read_mutex_);
     reader_.reset();
   }
-  VD_ASSIGN_OR_RETURN(const TransferDamage damage,
-                      SalvageTransferFile(options_.path, std::string(why.message())));
-  NoteDamage(damage);
-  VD_RETURN_IF_ERROR(OpenConnections());
-  return CountAll();
+  reserve_.Release();  // For the second copy.
+  const absl::StatusOr<TransferDamage> damage =
+      SalvageTransferFile(options_.path, std::string(why.message()));
+  if (!damage.ok()) {
+    log_->Error(kComponent, "the damaged queue of files cannot be made anew yet",
+                {{"reason", StdView(damage.status().message())}});
+    return absl::UnavailableError(damage.status().message());
+  }
+  NoteDamage(*damage);
+  const absl::Status connected = Connect();
+  return connected.ok() ? connected : absl::UnavailableError(connected.message());
+}
+
+absl::Status TransferQueue::Reopen() {
+  if (writer_ != nullptr) return absl::OkStatus();
+  const int64_t now = clock_->MonotonicNanos();
+  if (now - reopened_ns_ < absl::ToInt64Nanoseconds(kReopenEvery)) return Closed();
+  reopened_ns_ = now;
+  absl::Status status = Prepare();
+  if (status.ok()) status = Connect();
+  return status.ok() ? status : absl::UnavailableError(status.message());
 }
 
 void TransferQueue::Answer(std::vector<std::unique_ptr<Order>>* group) {

@@ -114,9 +114,12 @@ class TransferQueue {
   static constexpr size_t kMaxGroup = 1024;  // Orders of one transaction.
   static constexpr size_t kMaxRepairs = 4;   // Within kRepairWindow; then the disk is broken.
   static constexpr absl::Duration kRepairWindow = absl::Hours(1);
+  static constexpr absl::Duration kReopenEvery = absl::Seconds(1);
 
   TransferQueue(TransferQueueOptions options, const Clock* clock, Log* log);
   absl::Status OpenFiles();
+  absl::Status Prepare();
+  absl::Status Connect();  // And counts what is there; nothing is open after an error.
   absl::Status OpenConnections();
   absl::Status CountAll();
   void NoteDamage(const TransferDamage& damage);
@@ -132,6 +135,8 @@ class TransferQueue {
   absl::Status CheckRoom(const Transfer& transfer) const;
   absl::Status Prune();
   absl::Status Repair(const absl::Status& why);
+  // What a repair that failed has left closed, not more often than kReopenEvery.
+  absl::Status Reopen();
   void Answer(std::vector<std::unique_ptr<Order>>* group);
   void Move(const Transfer* before, const Transfer* after);
 
@@ -144,6 +149,7 @@ class TransferQueue {
   std::unique_ptr<TransferDatabase> writer_;  // Of the thread.
   TransferCounts counting_;                   // Of the thread: with what is being written.
   std::vector<int64_t> repairs_;              // Of the thread: when.
+  int64_t reopened_ns_ = 0;                   // Of the thread: the last time that it was tried.
 
   mutable absl::Mutex read_mutex_;
   std::unique_ptr<TransferDatabase> reader_ ABSL_GUARDED_BY(read_mutex_);
