@@ -39,15 +39,21 @@ class FolderRoad final : public TransferRoad {
     thread_.join();
   }
 
-  // Each holds for the next attempt only, but `hold` and `deaf`, which hold until taken back.
+  // Each holds for the next attempt only, but the states below them.
   std::atomic<int64_t> cut_at{-1};
   std::atomic<bool> wrong_digest{false};
   std::atomic<bool> up{true};
+  std::atomic<bool> lies{false};  // Of the digest.
   std::atomic<bool> deaf{false};  // Ends nothing that is cancelled.
   std::atomic<size_t> room{32};
   void RefuseNext(Outcome outcome, absl::Status status) {
     const std::lock_guard<std::mutex> lock(mutex_);
     refusals_.emplace_back(outcome, std::move(status));
+  }
+  // The next attempts end there, one after the other.
+  void CutNext(uint64_t at, Outcome outcome) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cuts_.emplace_back(at, outcome);
   }
   void Deafen(bool value) {
     {
@@ -149,6 +155,14 @@ class FolderRoad final : public TransferRoad {
     return !cancelled() && !ending_;
   }
 
+  std::pair<int64_t, Outcome> NextCut() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (cuts_.empty()) return {cut_at.exchange(-1), Outcome::kRetry};
+    const auto cut = cuts_.front();
+    cuts_.pop_front();
+    return cut;
+  }
+
   std::optional<FileResult> Refusal() {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (refusals_.empty()) return std::nullopt;
@@ -162,7 +176,7 @@ class FolderRoad final : public TransferRoad {
     const std::filesystem::path final_name = folder_ + "/" + work.job.remote_name;
     std::filesystem::create_directories(final_name.parent_path());
     const std::string part = final_name.string() + ".part";
-    const int64_t cut = cut_at.exchange(-1);
+    const auto [cut, cut_outcome] = NextCut();
     std::string text = ReadText(work.job.local_path);
     // A part that is gone or shorter (an attempt was confirmed, and nobody heard it) goes on there.
     const uint64_t begin = std::min<uint64_t>(work.job.offset, ReadText(part).size());
@@ -174,7 +188,7 @@ class FolderRoad final : public TransferRoad {
         return Ended(Outcome::kCancelled, absl::CancelledError("cancelled"), at);
       }
       if (cut >= 0 && at >= static_cast<uint64_t>(cut)) {
-        return Ended(Outcome::kRetry, absl::UnavailableError("cut"), at);
+        return Ended(cut_outcome, absl::UnavailableError("cut"), at);
       }
       out << text.substr(at, kBlock);
       out.flush();
@@ -193,7 +207,7 @@ class FolderRoad final : public TransferRoad {
     }
     std::filesystem::rename(part, final_name);
     FileResult result = Ended(Outcome::kDurable, absl::OkStatus(), text.size());
-    result.sha256 = wrong_digest.exchange(false) ? HexSha256("other") : digest;
+    result.sha256 = wrong_digest.exchange(false) || lies.load() ? HexSha256("other") : digest;
     return result;
   }
 
@@ -204,6 +218,7 @@ class FolderRoad final : public TransferRoad {
   std::vector<FileJob> begun_;
   std::set<uint64_t> cancelled_;
   std::deque<std::pair<Outcome, absl::Status>> refusals_;
+  std::deque<std::pair<int64_t, Outcome>> cuts_;
   bool hold_ = false;
   bool hold_begin_ = false;
   bool busy_ = false;

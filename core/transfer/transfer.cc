@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/sha256.h"
 #include "core/base/string_view.h"
 
 namespace viaduct {
@@ -59,6 +60,22 @@ bool IsFinished(TransferState state) {
   return state == TransferState::kDone || state == TransferState::kCancelled;
 }
 
+void TellAnew(Transfer* transfer) {
+  transfer->announced = false;
+  ++transfer->tellings;
+}
+
+std::string TellingId(const Transfer& transfer) {
+  if (transfer.tellings == 0) return transfer.id;
+  return UuidOfText(absl::StrCat(transfer.id, "|", transfer.sha256, "|", transfer.tellings));
+}
+
+std::string UuidOfText(std::string_view text) {
+  const std::string digest = HexSha256(text);
+  return absl::StrCat(digest.substr(0, 8), "-", digest.substr(8, 4), "-8", digest.substr(13, 3),
+                      "-a", digest.substr(17, 3), "-", digest.substr(20, 12));
+}
+
 std::string EncodeTransfer(const Transfer& transfer) {
   json row = {
       {"path", transfer.local_path},
@@ -78,6 +95,7 @@ std::string EncodeTransfer(const Transfer& transfer) {
       {"road", transfer.road},
       {"durable", transfer.durable},
       {"announced", transfer.announced},
+      {"tellings", transfer.tellings},
       {"server_stored", transfer.server_stored},
   };
   const FileStamp& stamp = transfer.stamp;
@@ -109,6 +127,7 @@ absl::Status DecodeTransfer(std::string_view text, Transfer* transfer) {
   transfer->last_error = TextIn(row, "error");
   transfer->road = TextIn(row, "road");
   transfer->announced = FlagIn(row, "announced");
+  transfer->tellings = static_cast<uint32_t>(NumberIn(row, "tellings"));
   transfer->server_stored = FlagIn(row, "server_stored");
   const auto durable = row.find("durable");
   if (durable == row.end() || !durable->is_object()) return absl::OkStatus();

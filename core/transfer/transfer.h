@@ -59,12 +59,20 @@ struct Transfer {
   std::string road;                         // That has it, or had it last.
   std::map<std::string, uint64_t> durable;  // By road: where a later attempt may resume.
   bool announced = false;                   // The server was told of it, durably, or need not be.
+  uint32_t tellings = 0;                    // How often it had to be told anew.
   bool server_stored = false;               // The server has said that the digest is right.
 
   // Of one that is active; not in the database.
   uint64_t moved = 0;
   uint64_t bytes_per_second = 0;
 };
+
+// The server is to be told of it once more.
+void TellAnew(Transfer* transfer);
+// The id of the message that tells of it now: that of the transfer, at first.
+std::string TellingId(const Transfer& transfer);
+// A UUID (version 8, RFC 9562) that the same text always has.
+std::string UuidOfText(std::string_view text);
 
 // The row as text with all that is not a column of its own; and back. DATA_LOSS: no such text.
 std::string EncodeTransfer(const Transfer& transfer);

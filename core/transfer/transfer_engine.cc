@@ -147,33 +147,38 @@ void TransferEngine::Take(Event event) {
       ++totals_.added;
       return;
     }
-    case Event::Kind::kCancelled: {
-      std::shared_ptr<TransferRoad> road;
-      uint64_t ticket = 0;
-      {
-        absl::MutexLock lock(&mutex_);
-        ++totals_.cancelled;
-        const auto found = active_.find(event.sequence);
-        if (found != active_.end()) {
-          found->second.cancelled = true;
-          road = found->second.road;
-          ticket = found->second.ticket;
-        }
-      }
-      unconfirmed_.erase(event.sequence);
-      if (road != nullptr) return road->Cancel(ticket);  // The file goes when the road lets go.
-      scheduler_.Remove(event.sequence);
-      return Settle(event.sequence);
-    }
+    case Event::Kind::kCancelled:
+      return TakeCancelled(event.sequence);
+    case Event::Kind::kAgain:
+      return OnAgain(event.transfer);
     case Event::Kind::kEnded:
-      return OnAttemptEnded(event.sequence, std::move(event.result));
+      return OnAttemptEnded(event.sequence, event.attempt, std::move(event.result));
     case Event::Kind::kConfirmed:
-      unconfirmed_.erase(event.sequence);
-      return;
+      return OnConfirmed(event.transfer);
     case Event::Kind::kAnnounce:
       AnnounceLater(event.sequence);
       return;
   }
+}
+
+void TransferEngine::TakeCancelled(int64_t sequence) {
+  std::shared_ptr<TransferRoad> road;
+  uint64_t ticket = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    ++totals_.cancelled;
+    const auto found = active_.find(sequence);
+    if (found != active_.end()) {
+      found->second.cancelled = true;
+      found->second.asked_ns = deps_.clock->MonotonicNanos();
+      road = found->second.road;
+      ticket = found->second.ticket;
+    }
+  }
+  unconfirmed_.erase(sequence);
+  if (road != nullptr) return road->Cancel(ticket);  // The file goes when the road lets go.
+  scheduler_.Remove(sequence);
+  Settle(sequence);
 }
 
 std::vector<TransferScheduler::RoadView> TransferEngine::Views(
@@ -225,25 +230,34 @@ void TransferEngine::BeginPlanned() {
   }
 }
 
-void TransferEngine::Begin(const TransferScheduler::Start& start, const RoadEntry& road) {
-  const int64_t sequence = start.sequence;
-  absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
-  if (!transfer.ok() || transfer->state != TransferState::kQueued) {
-    return scheduler_.Remove(sequence);  // Cancelled meanwhile, or lost with a damaged file.
-  }
+FileJob TransferEngine::JobFor(const TransferScheduler::Start& start, Transfer* transfer) const {
   FileJob job;
   job.local_path = transfer->local_path;
   job.remote_name = transfer->remote_name;
   job.sha256 = transfer->sha256;
   job.size = transfer->size;
-  const auto known = offsets_.find(sequence);
+  const auto known = offsets_.find(start.sequence);
   if (known != offsets_.end()) {
     for (const auto& [name, offset] : known->second) transfer->durable[name] = offset;
   }
-  const auto durable = transfer->durable.find(road.name);
+  const auto durable = transfer->durable.find(start.road);
   if (durable != transfer->durable.end()) job.offset = std::min(durable->second, transfer->size);
   job.max_bytes_per_second = start.bytes_per_second;
+  return job;
+}
+
+void TransferEngine::Begin(const TransferScheduler::Start& start, const RoadEntry& road) {
+  const int64_t sequence = start.sequence;
+  absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
+  if (!transfer.ok() || transfer->state != TransferState::kQueued) {
+    scheduler_.Remove(sequence);           // Cancelled meanwhile, or lost with a damaged file,
+    if (!transfer.ok()) Settle(sequence);  // or it cannot be read just now.
+    return;
+  }
+  FileJob job = JobFor(start, &*transfer);
+  const absl::Status right = deps_.check ? deps_.check(*transfer) : absl::OkStatus();
   const int64_t now = deps_.clock->MonotonicNanos();
+  const uint64_t attempt = ++attempts_;
   {
     absl::MutexLock lock(&mutex_);
     Active& active = active_[sequence];
@@ -252,18 +266,30 @@ void TransferEngine::Begin(const TransferScheduler::Start& start, const RoadEntr
     active.transfer.road = road.name;
     active.road = road.road;
     active.road_name = road.name;
+    active.attempt = attempt;
     active.begun_at = active.moved = active.durable = job.offset;
     active.begun_ns = active.progress_ns = now;
   }
-  const absl::StatusOr<uint64_t> ticket = road.road->Begin(
+  // Where the machine is in trouble, the road says what becomes of it.
+  const bool passes = absl::IsUnavailable(right) || absl::IsResourceExhausted(right);
+  if (right.ok() || passes) return Hand(sequence, attempt, std::move(job), road.road.get());
+  FileResult result;
+  result.status = right;
+  result.outcome = Outcome::kReject;
+  OnAttemptEnded(sequence, attempt, std::move(result));
+}
+
+void TransferEngine::Hand(int64_t sequence, uint64_t attempt, FileJob job, TransferRoad* road) {
+  const absl::StatusOr<uint64_t> ticket = road->Begin(
       std::move(job),
-      [this, sequence](uint64_t moved, uint64_t durable_offset) {
-        OnProgress(sequence, moved, durable_offset);
+      [this, sequence, attempt](uint64_t moved, uint64_t durable_offset) {
+        OnProgress(sequence, attempt, moved, durable_offset);
       },
-      [this, sequence](FileResult result) {
+      [this, sequence, attempt](FileResult result) {
         Event event;
         event.kind = Event::Kind::kEnded;
         event.sequence = sequence;
+        event.attempt = attempt;
         event.result = std::move(result);
         Post(std::move(event));
       });
@@ -277,11 +303,12 @@ void TransferEngine::Begin(const TransferScheduler::Start& start, const RoadEntr
   result.status = ticket.status();
   // A name that cannot be used never can; anything else was no attempt.
   result.outcome = absl::IsInvalidArgument(result.status) ? Outcome::kReject : Outcome::kCancelled;
-  OnAttemptEnded(sequence, std::move(result));
+  OnAttemptEnded(sequence, attempt, std::move(result));
 }
 
 // On a thread of the road.
-void TransferEngine::OnProgress(int64_t sequence, uint64_t moved, uint64_t durable) {
+void TransferEngine::OnProgress(int64_t sequence, uint64_t attempt, uint64_t moved,
+                                uint64_t durable) {
   const int64_t now = deps_.clock->MonotonicNanos();
   Transfer told;
   std::string road;
@@ -292,6 +319,7 @@ void TransferEngine::OnProgress(int64_t sequence, uint64_t moved, uint64_t durab
     const auto found = active_.find(sequence);
     if (stopping_.load() || found == active_.end()) return;
     Active& active = found->second;
+    if (active.attempt != attempt) return;
     durable = std::min(durable, active.transfer.size);
     moved = std::min(moved, active.transfer.size);
     if (moved > active.moved) totals_.bytes += moved - active.moved;
@@ -320,19 +348,32 @@ void TransferEngine::OnProgress(int64_t sequence, uint64_t moved, uint64_t durab
   if (tell) deps_.moving(WithProgress(std::move(told)));
 }
 
+// A road is asked to end what stands still, again and again, and is then believed to have lost it.
 void TransferEngine::LookAtActive() {
   const int64_t now = deps_.clock->MonotonicNanos();
   const int64_t patience = Nanos(options_.stall_timeout);
-  std::vector<std::pair<std::shared_ptr<TransferRoad>, uint64_t>> stalled;
+  std::vector<std::pair<std::shared_ptr<TransferRoad>, uint64_t>> asked;
+  std::vector<std::pair<int64_t, uint64_t>> lost;
   {
     absl::MutexLock lock(&mutex_);
     for (auto& [sequence, active] : active_) {
-      if (active.stalled || now - active.progress_ns < patience) continue;
-      active.stalled = true;
-      stalled.emplace_back(active.road, active.ticket);
+      const int64_t still = now - active.progress_ns;
+      const bool first = !active.stalled && still >= patience;
+      active.stalled = active.stalled || first;
+      if (active.stalled && still >= 2 * patience) lost.emplace_back(sequence, active.attempt);
+      const bool again =
+          (active.stalled || active.cancelled) && now - active.asked_ns >= Nanos(kAskEvery);
+      if (!first && !again) continue;
+      active.asked_ns = now;
+      asked.emplace_back(active.road, active.ticket);
     }
   }
-  for (const auto& [road, ticket] : stalled) road->Cancel(ticket);
+  for (const auto& [road, ticket] : asked) road->Cancel(ticket);
+  for (const auto& [sequence, attempt] : lost) {
+    FileResult result;
+    result.outcome = Outcome::kCancelled;  // Stalled: it counts as one that failed.
+    OnAttemptEnded(sequence, attempt, std::move(result));
+  }
 }
 
 Transfer TransferEngine::WithProgress(Transfer transfer) const {
@@ -365,6 +406,11 @@ bool TransferEngine::AnyRoadReady() const {
   }
   return std::any_of(roads.begin(), roads.end(),
                      [](const RoadEntry& entry) { return entry.road->ready(); });
+}
+
+bool TransferEngine::IsActive(int64_t sequence) const {
+  absl::MutexLock lock(&mutex_);
+  return active_.contains(sequence);
 }
 
 TransferTotals TransferEngine::totals() const {

@@ -15,6 +15,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/random/random.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -61,10 +62,16 @@ class TransferEngine {
     std::function<void(const Transfer&, std::function<void(absl::Status)> told)> announce;
     // A file moves on: not more often than kTellEvery each. May be null.
     std::function<void(const Transfer&)> moving;
+    // Whether the local file is still the one that was taken, and lies where it may. May be null.
+    std::function<absl::Status(const Transfer&)> check;
+    // Whether the server can be heard now: without, nothing is sent again for its silence. May be
+    // null: it can.
+    std::function<bool()> heard;
   };
   static constexpr absl::Duration kTellEvery = absl::Milliseconds(250);
   static constexpr absl::Duration kTick = absl::Milliseconds(500);  // While something is under way.
   static constexpr absl::Duration kRepeat = absl::Seconds(1);  // Of what the disk or sink refused.
+  static constexpr absl::Duration kAskEvery = absl::Seconds(5);  // A road to end what it still has.
 
   // All of `deps` outlive the engine.
   TransferEngine(TransferEngineOptions options, Deps deps);
@@ -95,6 +102,7 @@ class TransferEngine {
   Transfer WithProgress(Transfer transfer) const;
   size_t active() const;
   bool AnyRoadReady() const;
+  bool IsActive(int64_t sequence) const;
   TransferTotals totals() const;
 
  private:
@@ -103,35 +111,46 @@ class TransferEngine {
     std::shared_ptr<TransferRoad> road;
     std::string road_name;
     uint64_t ticket = 0;
+    uint64_t attempt = 0;   // What a road says of an earlier one is not heard.
     uint64_t begun_at = 0;  // Offset.
     uint64_t moved = 0;
     uint64_t durable = 0;
     int64_t begun_ns = 0;
     int64_t progress_ns = 0;  // The last time that it moved on.
     int64_t told_ns = 0;
+    int64_t asked_ns = 0;  // To end it, the last time.
     bool stalled = false;
     bool cancelled = false;  // By somebody: its row says so.
   };
   struct Event {
-    enum class Kind : uint8_t { kAdded, kCancelled, kEnded, kAnnounce, kConfirmed };
+    enum class Kind : uint8_t { kAdded, kCancelled, kAgain, kEnded, kAnnounce, kConfirmed };
     Kind kind = Kind::kAdded;
     int64_t sequence = 0;
     Transfer transfer;
+    uint64_t attempt = 0;
     FileResult result;
   };
 
   void Loop();
   int64_t Step();  // Returns when to look again, monotonic.
   void Take(Event event);
-  void OnAttemptEnded(int64_t sequence, FileResult result);
+  void TakeCancelled(int64_t sequence);
+  void OnConfirmed(const Transfer& transfer);
+  void OnAttemptEnded(int64_t sequence, uint64_t attempt, FileResult result);
+  static uint64_t DurableAfter(const Active& active, const FileResult& result);
+  void OnReleased(const Active& active, const FileResult& result);
   void OnSent(const Active& active);
   void OnFailed(const Active& active, const FileResult& result, uint32_t strikes);
   void GiveUp(const Active& active, absl::Status why, bool attempt);
   void BeginPlanned();
   void Begin(const TransferScheduler::Start& start, const RoadEntry& road);
-  void OnProgress(int64_t sequence, uint64_t moved, uint64_t durable);
+  void Hand(int64_t sequence, uint64_t attempt, FileJob job, TransferRoad* road);
+  FileJob JobFor(const TransferScheduler::Start& start, Transfer* transfer) const;
+  void OnProgress(int64_t sequence, uint64_t attempt, uint64_t moved, uint64_t durable);
   void LookAtActive();
   void LookAtUnconfirmed();
+  void SendAgain(const Transfer& transfer);  // It was sent, but the server does not say so.
+  void OnAgain(const Transfer& transfer);
   void Announce(const Transfer& transfer);
   void AnnounceLater(int64_t sequence);
   // By what the queue says of it now: waits, or lets its file go. Of one that no road has.
@@ -155,6 +174,9 @@ class TransferEngine {
   TransferScheduler scheduler_;
   std::map<int64_t, std::vector<std::function<void()>>> later_;  // By when, monotonic.
   absl::flat_hash_map<int64_t, int64_t> unconfirmed_;            // When their patience ends.
+  bool heard_ = true;                                            // The server, at the last look.
+  uint64_t attempts_ = 0;                                        // Begun.
+  absl::BitGen random_;
   // Of files that failed here: newer than what the queue has written.
   absl::flat_hash_map<int64_t, std::map<std::string, uint64_t>> offsets_;
 

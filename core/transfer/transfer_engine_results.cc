@@ -23,12 +23,12 @@ std::string TextOf(const absl::Status& status) {
 
 }  // namespace
 
-void TransferEngine::OnAttemptEnded(int64_t sequence, FileResult result) {
+void TransferEngine::OnAttemptEnded(int64_t sequence, uint64_t attempt, FileResult result) {
   Active active;
   {
     absl::MutexLock lock(&mutex_);
     const auto found = active_.find(sequence);
-    if (found == active_.end()) return;
+    if (found == active_.end() || found->second.attempt != attempt) return;
     active = std::move(found->second);
     active_.erase(found);
     if (result.outcome == Outcome::kDurable && active.transfer.size > active.moved) {
@@ -58,7 +58,7 @@ void TransferEngine::OnAttemptEnded(int64_t sequence, FileResult result) {
   ended.outcome = result.outcome;
   ended.code = result.status.code();
   ended.retry_after = result.retry_after;
-  ended.progressed = std::max(active.durable, result.durable_offset) > active.begun_at;
+  ended.progressed = DurableAfter(active, result) > active.begun_at;
   const auto verdict = scheduler_.OnEnded(sequence, ended, deps_.clock->MonotonicNanos());
   switch (verdict.next) {
     case TransferScheduler::Next::kDone:
@@ -68,7 +68,27 @@ void TransferEngine::OnAttemptEnded(int64_t sequence, FileResult result) {
     case TransferScheduler::Next::kAgain:
       break;
   }
-  if (verdict.attempt) OnFailed(active, result, verdict.strike ? 1 : 0);
+  if (verdict.attempt) return OnFailed(active, result, verdict.strike ? 1 : 0);
+  OnReleased(active, result);
+}
+
+uint64_t TransferEngine::DurableAfter(const Active& active, const FileResult& result) {
+  if (absl::IsDataLoss(result.status)) return 0;
+  return std::min(std::max(active.durable, result.durable_offset), active.transfer.size);
+}
+
+// Nothing failed: the road let it go, and keeps what is durable there.
+void TransferEngine::OnReleased(const Active& active, const FileResult& result) {
+  const uint64_t durable = DurableAfter(active, result);
+  if (durable == active.begun_at) return;
+  offsets_[active.transfer.sequence][active.road_name] = durable;
+  Save(
+      active.transfer.id,
+      [road = active.road_name, durable](Transfer* transfer) {
+        transfer->durable[road] = durable;
+        return absl::OkStatus();
+      },
+      nullptr);
 }
 
 void TransferEngine::OnFailed(const Active& active, const FileResult& result, uint32_t strikes) {
@@ -81,7 +101,7 @@ void TransferEngine::OnFailed(const Active& active, const FileResult& result, ui
                    {"road", active.road_name},
                    {"reason", StdView(result.status.message())}});
   const bool lost = absl::IsDataLoss(result.status);
-  const uint64_t durable = lost ? 0 : std::max(active.durable, result.durable_offset);
+  const uint64_t durable = DurableAfter(active, result);
   offsets_[active.transfer.sequence][active.road_name] = durable;
   const bool progressed = durable > active.begun_at;
   Save(
@@ -95,7 +115,7 @@ void TransferEngine::OnFailed(const Active& active, const FileResult& result, ui
         if (lost) {
           transfer->durable.erase(road);
         } else if (durable > 0) {
-          transfer->durable[road] = std::min(durable, transfer->size);
+          transfer->durable[road] = durable;
         }
         return absl::OkStatus();
       },
@@ -109,9 +129,7 @@ void TransferEngine::OnSent(const Active& active) {
   Save(
       active.transfer.id,
       [server, now, road = active.road_name](Transfer* transfer) {
-        if (transfer->state == TransferState::kCancelled) {
-          return absl::FailedPreconditionError("cancelled");
-        }
+        if (IsFinished(transfer->state)) return absl::FailedPreconditionError("finished");
         const bool waits = server && !transfer->server_stored;
         transfer->state = waits ? TransferState::kWaitingConfirmation : TransferState::kDone;
         transfer->changed = now;
@@ -150,9 +168,7 @@ void TransferEngine::GiveUp(const Active& active, absl::Status why, bool attempt
   Save(
       active.transfer.id,
       [error = TextOf(why), road = active.road_name, now = deps_.clock->Now()](Transfer* transfer) {
-        if (transfer->state == TransferState::kCancelled) {
-          return absl::FailedPreconditionError("cancelled");
-        }
+        if (IsFinished(transfer->state)) return absl::FailedPreconditionError("finished");
         ++transfer->attempts;
         transfer->state = TransferState::kFailed;
         transfer->changed = now;
@@ -193,88 +209,155 @@ void TransferEngine::Settle(int64_t sequence) {
   if (row->state == TransferState::kCancelled) removal_.Remove(*row);
 }
 
+// Silence counts only while the server could be heard.
 void TransferEngine::LookAtUnconfirmed() {
   const int64_t now = deps_.clock->MonotonicNanos();
+  const bool before = std::exchange(heard_, !deps_.heard || unconfirmed_.empty() || deps_.heard());
+  if (!heard_) return;
   std::vector<int64_t> late;
-  for (const auto& [sequence, until] : unconfirmed_) {
+  for (auto& [sequence, until] : unconfirmed_) {
+    if (!before) until = std::max(until, now + Nanos(options_.confirm_timeout));
     if (until <= now) late.push_back(sequence);
   }
   for (const int64_t sequence : late) {
     unconfirmed_.erase(sequence);
     const absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
-    if (transfer.ok()) OnServerStatus(transfer->id, "failed", "", "the server did not confirm it");
+    if (transfer.ok()) {
+      SendAgain(*transfer);
+    } else if (!absl::IsNotFound(transfer.status())) {
+      unconfirmed_[sequence] = now + Nanos(kRepeat);
+    }
   }
+}
+
+void TransferEngine::SendAgain(const Transfer& transfer) {
+  Save(
+      transfer.id,
+      [tell = deps_.announce != nullptr, now = deps_.clock->Now()](Transfer* row) {
+        if (row->state != TransferState::kWaitingConfirmation) {
+          return absl::FailedPreconditionError("it does not wait");
+        }
+        row->state = TransferState::kQueued;
+        row->changed = now;
+        row->last_error = "the server did not confirm it";
+        if (tell) TellAnew(row);
+        return absl::OkStatus();
+      },
+      [this](const Transfer& row) {
+        Event event;
+        event.kind = Event::Kind::kAgain;
+        event.transfer = row;
+        Post(std::move(event));
+      });
+}
+
+void TransferEngine::OnAgain(const Transfer& transfer) {
+  unconfirmed_.erase(transfer.sequence);
+  TransferScheduler::File file{transfer.sequence, transfer.priority, transfer.size,
+                               transfer.strikes};
+  if (transfer.strikes > 0) {
+    const absl::Duration delay =
+        RetryPolicy::DelayAfter(options_.scheduler.retry, transfer.strikes, random_);
+    file.due_ns = deps_.clock->MonotonicNanos() + Nanos(delay);
+  }
+  scheduler_.Add(file);
+  if (!transfer.announced) Announce(transfer);
 }
 
 void TransferEngine::OnServerStatus(const std::string& id, const std::string& status,
                                     const std::string& sha256, const std::string& detail) {
   if (status != "stored" && status != "failed") return;
   const bool stored = status == "stored";
+  const uint32_t most = options_.scheduler.max_attempts;
   // One that is still under way is in the scheduler already.
-  const auto again = std::make_shared<bool>(false);
+  const auto moved = std::make_shared<bool>(false);
   Save(
       id,
-      [stored, sha256, detail, again, tell = deps_.announce != nullptr,
+      [this, stored, sha256, detail, moved, most, tell = deps_.announce != nullptr,
        now = deps_.clock->Now()](Transfer* transfer) {
         const bool right = stored && (sha256.empty() || sha256 == transfer->sha256);
-        const bool waits = transfer->state == TransferState::kWaitingConfirmation;
         if (IsFinished(transfer->state)) return absl::FailedPreconditionError("finished");
         transfer->server_stored = right;
         if (!right) {
-          ++transfer->strikes;
           transfer->last_error =
               stored ? absl::StrCat("the server has another digest, ", sha256) : detail;
         }
-        if (!waits) return absl::OkStatus();
+        // It may have arrived by an attempt that was believed to have failed.
+        const bool here = right && !sha256.empty() && transfer->state == TransferState::kQueued &&
+                          !IsActive(transfer->sequence);
+        *moved = here || transfer->state == TransferState::kWaitingConfirmation;
+        if (!*moved) return absl::OkStatus();
         transfer->changed = now;
-        transfer->state = right ? TransferState::kDone : TransferState::kQueued;
-        *again = !right;
-        if (!right && tell) transfer->announced = false;  // It is told of again.
+        if (right) {
+          transfer->state = TransferState::kDone;
+          return absl::OkStatus();
+        }
+        transfer->state =
+            ++transfer->strikes < most ? TransferState::kQueued : TransferState::kFailed;
+        if (tell) TellAnew(transfer);
         return absl::OkStatus();
       },
-      [this, again](const Transfer& transfer) {
+      [this, moved](const Transfer& transfer) {
+        if (!*moved) return;
         Event event;
-        event.kind = Event::Kind::kConfirmed;
+        event.kind = transfer.state == TransferState::kQueued ? Event::Kind::kAgain
+                                                              : Event::Kind::kConfirmed;
         event.sequence = transfer.sequence;
+        event.transfer = transfer;
         Post(std::move(event));
-        if (*again) return OnAdded(transfer);
-        if (transfer.state != TransferState::kDone) return;
-        {
-          absl::MutexLock lock(&mutex_);
-          ++totals_.done;
-        }
-        if (!options_.keep_confirmed) removal_.Remove(transfer);
       });
+}
+
+// Done, or refused by the server too often.
+void TransferEngine::OnConfirmed(const Transfer& transfer) {
+  unconfirmed_.erase(transfer.sequence);
+  if (!IsActive(transfer.sequence)) {
+    scheduler_.Remove(transfer.sequence);
+    offsets_.erase(transfer.sequence);
+  }
+  const bool done = transfer.state == TransferState::kDone;
+  {
+    absl::MutexLock lock(&mutex_);
+    ++(done ? totals_.done : totals_.failed);
+  }
+  if (done) {
+    if (!options_.keep_confirmed) removal_.Remove(transfer);
+    return;
+  }
+  deps_.log->Warning(kComponent, "a file is given up, the server refuses it",
+                     {{"transfer", transfer.id}, {"reason", transfer.last_error}});
 }
 
 void TransferEngine::Announce(const Transfer& transfer) {
   if (!deps_.announce) return;
-  deps_.announce(transfer,
-                 [this, id = transfer.id, sequence = transfer.sequence](const absl::Status& told) {
-                   if (told.ok()) {
-                     Save(
-                         id,
-                         [](Transfer* row) {
-                           row->announced = true;
-                           return absl::OkStatus();
-                         },
-                         nullptr);
-                     return;
-                   }
-                   Event event;
-                   event.kind = Event::Kind::kAnnounce;
-                   event.sequence = sequence;
-                   Post(std::move(event));
-                 });
+  deps_.announce(transfer, [this, id = transfer.id, sequence = transfer.sequence,
+                            tellings = transfer.tellings](const absl::Status& told) {
+    if (told.ok()) {
+      Save(
+          id,
+          [tellings](Transfer* row) {
+            if (row->tellings == tellings) row->announced = true;
+            return absl::OkStatus();
+          },
+          nullptr);
+      return;
+    }
+    Event event;
+    event.kind = Event::Kind::kAnnounce;
+    event.sequence = sequence;
+    Post(std::move(event));
+  });
 }
 
 void TransferEngine::AnnounceLater(int64_t sequence) {
   if (!deps_.announce) return;
   later_[deps_.clock->MonotonicNanos() + Nanos(kRepeat)].push_back([this, sequence] {
     const absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
-    if (transfer.ok() && !transfer->announced && transfer->state != TransferState::kCancelled) {
-      Announce(*transfer);
+    if (!transfer.ok()) {
+      if (!absl::IsNotFound(transfer.status())) AnnounceLater(sequence);
+      return;
     }
+    if (!transfer->announced && transfer->state != TransferState::kCancelled) Announce(*transfer);
   });
 }
 

@@ -98,6 +98,8 @@ absl::Status Transfers::OpenAll() {
   engine.quality = deps_.quality;
   engine.announce = deps_.announce;
   engine.moving = deps_.changed;
+  engine.check = [this](const Transfer& transfer) { return CheckLocal(transfer); };
+  engine.heard = deps_.heard;
   options_.engine.keep_confirmed = options_.care.keep > absl::ZeroDuration();
   engine_ = std::make_unique<TransferEngine>(options_.engine, std::move(engine));
   care_ = std::make_unique<TransferCare>(options_.care, queue_.get(), owned_.get(), deps_.clock,
@@ -153,28 +155,32 @@ void Transfers::Recover() {
     struct stat info {};
     if (stat(owned_->PathOf(id).c_str(), &info) != 0) continue;
     if (deps_.clock->Now() - absl::TimeFromTimespec(info.st_ctim) < kOrphanAge) continue;
-    const absl::StatusOr<Transfer> known = queue_->Get(id);
-    // A crash came between the row, which says that it is gone, and the file.
-    const bool left = known.ok() && IsFinished(known->state) && !known->held;
-    if (left) owned_->Remove(id).IgnoreError();
-    if (!absl::IsNotFound(known.status())) continue;
-    absl::StatusOr<LocalFile> file = OpenBelow({owned_->path()}, owned_->PathOf(id));
-    if (!file.ok()) continue;
-    absl::StatusOr<FileDigest> digest = DigestOf(*file);
-    if (!digest.ok()) continue;
-    FileRequest request;
-    request.id = id;
-    request.name = absl::StrCat("recovered/", id);
-    absl::StatusOr<Transfer> transfer = Read(&request, file->path);
-    if (!transfer.ok()) continue;
-    transfer->owner = FileOwner::kNode;
-    transfer->held = true;
-    transfer->size = digest->size;
-    transfer->sha256 = digest->sha256;
-    deps_.log->Warning(kComponent, "a file without a row is sent under a name of its own",
-                       {{"transfer", id}, {"name", transfer->remote_name}});
-    Enqueue(request, *std::move(transfer), nullptr);
+    if (Reserve(id).ok()) RecoverOne(id);
   }
+}
+
+// Of an id that is reserved. What the queue refuses stays for the next time.
+void Transfers::RecoverOne(const std::string& id) {
+  const absl::StatusOr<Transfer> known = queue_->Get(id);
+  // A crash came between the row, which says that it is gone, and the file.
+  const bool left = known.ok() && IsFinished(known->state) && !known->held;
+  if (left) owned_->Remove(id).IgnoreError();
+  if (!absl::IsNotFound(known.status())) return Release(id);
+  FileRequest request;
+  request.id = id;
+  request.name = absl::StrCat("recovered/", id);
+  absl::StatusOr<Transfer> transfer = Read(&request, owned_->PathOf(id));
+  const absl::StatusOr<LocalFile> file = OpenBelow({owned_->path()}, owned_->PathOf(id));
+  if (!transfer.ok() || !file.ok()) return Release(id);
+  const absl::StatusOr<FileDigest> digest = DigestOf(*file);
+  if (!digest.ok()) return Release(id);
+  transfer->owner = FileOwner::kNode;
+  transfer->held = true;
+  transfer->size = digest->size;
+  transfer->sha256 = digest->sha256;
+  deps_.log->Warning(kComponent, "a file without a row is sent under a name of its own",
+                     {{"transfer", id}, {"name", transfer->remote_name}});
+  Enqueue(request, *std::move(transfer), /*fresh=*/false, nullptr);
 }
 
 absl::StatusOr<Transfer> Transfers::Read(FileRequest* request, const std::string& path) const {
@@ -219,41 +225,70 @@ void Transfers::TakePath(FileRequest request, Transfer transfer, FileTake take, 
     return answer(
         Wrong("path", absl::StrCat("larger than transfers.max_file_bytes, ", file->size)));
   }
+  const absl::Status reserved = Reserve(transfer.id);
+  if (!reserved.ok()) return answer(reserved);
+  TakeReserved(request, std::move(transfer), *file, take, std::move(answer));
+}
+
+void Transfers::TakeReserved(const FileRequest& request, Transfer transfer, const LocalFile& file,
+                             FileTake take, AnswerFn answer) {
   // A repetition must not touch the file that was taken the first time.
-  const absl::StatusOr<Transfer> known = queue_->Get(transfer.id);
-  const bool taken = take != FileTake::kReference && !known.ok();
-  const absl::StatusOr<FileDigest> digest =
-      taken ? owned_->Take(*file, transfer.id,
-                           take == FileTake::kLink ? TakeMode::kLink : TakeMode::kCopy)
-            : DigestOf(*file);
-  if (!digest.ok()) return answer(digest.status());
+  const absl::Status known = queue_->Get(transfer.id).status();
+  const bool taken = take != FileTake::kReference && absl::IsNotFound(known);
+  const bool unknown = !known.ok() && !absl::IsNotFound(known);
+  const TakeMode mode = take == FileTake::kLink ? TakeMode::kLink : TakeMode::kCopy;
+  const absl::StatusOr<FileDigest> digest = unknown ? absl::StatusOr<FileDigest>(known)
+                                            : taken ? owned_->Take(file, transfer.id, mode)
+                                                    : DigestOf(file);
+  if (!digest.ok()) {
+    Release(transfer.id);
+    return answer(digest.status());
+  }
   transfer.size = digest->size;
   transfer.sha256 = digest->sha256;
-  transfer.stamp = file->stamp;
+  transfer.stamp = file.stamp;
   if (taken) {
     transfer.owner = FileOwner::kNode;
     transfer.held = true;
     transfer.local_path = owned_->PathOf(transfer.id);
   }
-  Enqueue(request, std::move(transfer), std::move(answer));
+  Enqueue(request, std::move(transfer), taken, std::move(answer));
 }
 
-// What was taken in and is refused goes again.
-void Transfers::Enqueue(const FileRequest& request, Transfer transfer, AnswerFn answer) {
-  const std::string ours = transfer.owner == FileOwner::kNode ? transfer.id : "";
+absl::Status Transfers::Reserve(const std::string& id) {
+  absl::MutexLock lock(&mutex_);
+  if (reserved_.insert(id).second) return absl::OkStatus();
+  return absl::AbortedError(
+      absl::StrCat("transfers: the same file is being taken in already, ", id));
+}
+
+void Transfers::Release(const std::string& id) {
+  absl::MutexLock lock(&mutex_);
+  reserved_.erase(id);
+}
+
+// What this call took in and is refused goes again, unless a row has it nevertheless.
+void Transfers::RemoveRefused(const std::string& id) {
+  if (absl::IsNotFound(queue_->Get(id).status())) owned_->Remove(id).IgnoreError();
+}
+
+void Transfers::Enqueue(const FileRequest& request, Transfer transfer, bool fresh,
+                        AnswerFn answer) {
+  const std::string id = transfer.id;
   const absl::Status right = CheckContent(request, transfer);
   if (!right.ok()) {
-    if (!ours.empty()) owned_->Remove(ours).IgnoreError();
+    if (fresh) RemoveRefused(id);
+    Release(id);
     if (answer) answer(right);
     return;
   }
-  queue_->Add(std::move(transfer),
-              [this, ours, answer = std::move(answer)](absl::StatusOr<TransferQueue::Added> added) {
-                const bool other = absl::IsAlreadyExists(added.status());  // Its file has the name.
-                if (!added.ok() && !other && !ours.empty()) owned_->Remove(ours).IgnoreError();
-                if (added.ok() && !added->duplicate) engine_->OnAdded(added->transfer);
-                if (answer) answer(std::move(added));
-              });
+  queue_->Add(std::move(transfer), [this, id, fresh, answer = std::move(answer)](
+                                       absl::StatusOr<TransferQueue::Added> added) {
+    if (!added.ok() && fresh) RemoveRefused(id);
+    Release(id);
+    if (added.ok() && !added->duplicate) engine_->OnAdded(added->transfer);
+    if (answer) answer(std::move(added));
+  });
 }
 
 absl::StatusOr<std::unique_ptr<Transfers::Upload>> Transfers::BeginUpload(FileRequest request) {
@@ -265,14 +300,24 @@ absl::StatusOr<std::unique_ptr<Transfers::Upload>> Transfers::BeginUpload(FileRe
   upload->transfers_ = this;
   // A repetition is read to its end and compared, and takes no place on the disk meanwhile.
   const std::string& id = upload->transfer_.id;
-  const bool known = queue_->Get(id).ok();
-  VD_ASSIGN_OR_RETURN(upload->file_, owned_->Begin(known ? NewUuid(deps_.clock->Now()) : id));
+  VD_RETURN_IF_ERROR(Reserve(id));
+  upload->reserved_ = true;
+  const absl::Status known = queue_->Get(id).status();
+  if (!known.ok() && !absl::IsNotFound(known)) return known;
+  VD_ASSIGN_OR_RETURN(upload->file_, owned_->Begin(known.ok() ? NewUuid(deps_.clock->Now()) : id));
   upload->transfer_.owner = FileOwner::kNode;
   upload->transfer_.held = true;
   upload->transfer_.local_path = owned_->PathOf(id);
-  upload->repeated_ = known;
+  upload->repeated_ = known.ok();
   upload->request_ = std::move(request);
   return upload;
+}
+
+Transfers::Upload::~Upload() { Drop(); }
+
+void Transfers::Upload::Drop() {
+  file_.reset();
+  if (std::exchange(reserved_, false)) transfers_->Release(transfer_.id);
 }
 
 absl::Status Transfers::Upload::Write(std::string_view octets) {
@@ -288,7 +333,7 @@ void Transfers::Upload::Finish(uint64_t size, const std::string& sha256, AnswerF
   if (!sha256.empty()) request_.sha256 = sha256;
   const absl::Status form = CheckDigest(&request_.sha256);
   if (!form.ok()) {
-    file_.reset();  // Before the answer, as always: its name is free again.
+    Drop();  // Before the answer, as always: its name is free again.
     return answer(form);
   }
   FileDigest digest;
@@ -299,14 +344,15 @@ void Transfers::Upload::Finish(uint64_t size, const std::string& sha256, AnswerF
   } else {
     const absl::StatusOr<FileDigest> finished = file_->Finish();
     if (!finished.ok()) {
-      file_.reset();
+      Drop();
       return answer(finished.status());
     }
     digest = *finished;
   }
   transfer_.size = digest.size;
   transfer_.sha256 = digest.sha256;
-  transfers_->Enqueue(request_, std::move(transfer_), std::move(answer));
+  reserved_ = false;  // It is the queue's now.
+  transfers_->Enqueue(request_, std::move(transfer_), !repeated_, std::move(answer));
 }
 
 void Transfers::TakeWatched(const WatchedFile& file, std::function<void(bool)> done) {
@@ -331,9 +377,11 @@ void Transfers::TakeWatched(const WatchedFile& file, std::function<void(bool)> d
     transfer->stamp = stamp;
     transfer->size = digest->size;
     transfer->sha256 = digest->sha256;
-    Enqueue(request, *std::move(transfer), [done](absl::StatusOr<TransferQueue::Added> added) {
-      done(added.ok() || absl::IsAlreadyExists(added.status()));
-    });
+    if (!Reserve(transfer->id).ok()) return done(false);
+    Enqueue(request, *std::move(transfer), /*fresh=*/false,
+            [done](const absl::StatusOr<TransferQueue::Added>& added) {
+              done(added.ok() || absl::IsAlreadyExists(added.status()));
+            });
   });
   if (!queued) done(false);
 }
@@ -363,12 +411,38 @@ void Transfers::Retry(const std::string& id, ChangeFn done) {
   (*shared)(absl::ResourceExhaustedError("transfers: too many files wait to be read"));
 }
 
+std::vector<std::string> Transfers::RootsOf(const Transfer& transfer) const {
+  if (transfer.owner == FileOwner::kSender) return options_.roots;
+  if (transfer.owner == FileOwner::kNode) return {owned_->path()};
+  std::vector<std::string> folders;
+  for (const WatchFolderOptions& watch : options_.watch) folders.push_back(watch.path);
+  return folders;
+}
+
+absl::StatusOr<LocalFile> Transfers::OpenToRetry(const Transfer& transfer) const {
+  absl::StatusOr<LocalFile> file = OpenBelow(RootsOf(transfer), transfer.local_path);
+  if (file.ok() && file->size > options_.max_file_bytes) {
+    return Wrong("path", absl::StrCat("larger than transfers.max_file_bytes, ", file->size));
+  }
+  return file;
+}
+
+absl::Status Transfers::CheckLocal(const Transfer& transfer) const {
+  std::vector<std::string> roots = RootsOf(transfer);
+  if (transfer.owner == FileOwner::kWatch) {  // Of a folder, perhaps, that is not watched any more.
+    roots.push_back(transfer.local_path.substr(0, transfer.local_path.rfind('/')));
+  }
+  VD_ASSIGN_OR_RETURN(const LocalFile file, OpenBelow(roots, transfer.local_path));
+  const bool known = transfer.owner != FileOwner::kNode && transfer.stamp.inode != 0;
+  if (!known || file.stamp.SameFile(transfer.stamp)) return absl::OkStatus();
+  return absl::AbortedError(
+      absl::StrCat(transfer.local_path, ": is another file than the one that was accepted"));
+}
+
 void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
   const absl::StatusOr<Transfer> transfer = queue_->Get(id);
   if (!transfer.ok()) return done(transfer.status());
-  const size_t slash = transfer->local_path.rfind('/');
-  const absl::StatusOr<LocalFile> file =
-      OpenBelow({transfer->local_path.substr(0, slash)}, transfer->local_path);
+  const absl::StatusOr<LocalFile> file = OpenToRetry(*transfer);
   if (!file.ok()) return done(absl::FailedPreconditionError(file.status().message()));
   const absl::StatusOr<FileDigest> digest = DigestOf(*file);
   if (!digest.ok()) return done(digest.status());
@@ -395,7 +469,7 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
         if (row->owner != FileOwner::kNode) row->stamp = stamp;
         row->server_stored = false;
         if (!same) row->durable.clear();
-        if (!same && tell) row->announced = false;
+        if (!same && tell) TellAnew(row);
         return absl::OkStatus();
       },
       [this, done](absl::StatusOr<Transfer> changed) {

@@ -9,8 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
 #include "core/observe/log.h"
@@ -74,6 +77,7 @@ class Transfers {
     std::function<RoadQuality(const std::string& road)> quality;  // As of TransferEngine.
     std::function<void(const Transfer&, std::function<void(absl::Status)>)> announce;
     std::function<void(const Transfer&)> changed;  // Every change of a row, and how it moves on.
+    std::function<bool()> heard;                   // As of TransferEngine.
   };
 
   // Opens queue and folders. All of `deps` outlive the transfers.
@@ -95,17 +99,20 @@ class Transfers {
   // A file in pieces. Thread-compatible; Write and Finish may block on the disk.
   class Upload {
    public:
+    ~Upload();
     absl::Status Write(std::string_view octets);
     // INVALID_ARGUMENT: `size` (not 0) or `sha256` (not "") is not that of what was written.
     void Finish(uint64_t size, const std::string& sha256, AnswerFn answer);
 
    private:
     friend class Transfers;
+    void Drop();
     Transfers* transfers_ = nullptr;
     Transfer transfer_;
     FileRequest request_;
     std::unique_ptr<IncomingFile> file_;
     bool repeated_ = false;
+    bool reserved_ = false;
   };
   absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(FileRequest request);
 
@@ -137,9 +144,22 @@ class Transfers {
   absl::Status OpenAll();
   absl::StatusOr<Transfer> Read(FileRequest* request, const std::string& path) const;
   void TakePath(FileRequest request, Transfer transfer, FileTake take, AnswerFn answer);
-  void Enqueue(const FileRequest& request, Transfer transfer, AnswerFn answer);
+  void TakeReserved(const FileRequest& request, Transfer transfer, const LocalFile& file,
+                    FileTake take, AnswerFn answer);
+  // From before its file is looked at until its row is there, one call has an id. ABORTED: another
+  // has it.
+  absl::Status Reserve(const std::string& id);
+  void Release(const std::string& id);
+  // Of an id that is reserved. `fresh`: its file was taken in by this call.
+  void Enqueue(const FileRequest& request, Transfer transfer, bool fresh, AnswerFn answer);
+  void RemoveRefused(const std::string& id);
+  // Below which the file of that row may lie.
+  std::vector<std::string> RootsOf(const Transfer& transfer) const;
+  absl::Status CheckLocal(const Transfer& transfer) const;
+  absl::StatusOr<LocalFile> OpenToRetry(const Transfer& transfer) const;
   void RetryNow(const std::string& id, const ChangeFn& done);
   void Recover();
+  void RecoverOne(const std::string& id);
   void TakeWatched(const WatchedFile& file, std::function<void(bool)> done);
 
   TransfersOptions options_;
@@ -151,6 +171,8 @@ class Transfers {
   ThreadPool pool_{{"transfer-files", kFileThreads, kMaxFileTasks}};
   ThreadPool upload_pool_{{"transfer-take", kUploadThreads, kMaxFileTasks}};
   std::vector<std::unique_ptr<WatchFolder>> watches_;
+  absl::Mutex mutex_;
+  absl::flat_hash_set<std::string> reserved_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> stopped_{false};
   std::atomic<int64_t> recovered_ns_{0};
 };

@@ -6,6 +6,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <set>
+
+#include "core/base/sqlite.h"
 #include "core/transfer/folder_road_test_support.h"
 #include "core/transfer/transfer_test_support.h"
 
@@ -13,6 +17,17 @@ namespace viaduct {
 namespace {
 
 using testing::HasSubstr;
+
+// The wall clock may be ahead: files are then old. Thread-safe.
+class ShiftedClock final : public Clock {
+ public:
+  absl::Time Now() const override { return system_.Now() + absl::Seconds(ahead_s.load()); }
+  int64_t MonotonicNanos() const override { return system_.MonotonicNanos(); }
+  std::atomic<int> ahead_s{0};
+
+ private:
+  SystemClock system_;
+};
 
 class TransfersTest : public testing::Test {
  protected:
@@ -38,9 +53,13 @@ class TransfersTest : public testing::Test {
       if (refuse) --refuse_announcements_;
       if (!refuse) {
         absl::MutexLock lock(&mutex_);
-        announced_.push_back(transfer.id);
+        announced_.push_back(TellingId(transfer));
       }
       told(refuse ? absl::ResourceExhaustedError("full") : absl::OkStatus());
+    };
+    deps.heard = [this] {
+      ++heard_looks_;
+      return heard_.load();
     };
     auto opened = Transfers::Open(options_, std::move(deps));
     ASSERT_TRUE(opened.ok()) << opened.status();
@@ -96,6 +115,18 @@ class TransfersTest : public testing::Test {
     watch.settle = settle;
     options_.watch.push_back(watch);
   }
+  // Makes that row unreadable, and a repair impossible until MendQueue.
+  void BreakQueue(const std::string& id) {
+    const std::string path = options_.folder + "/transfers.db";
+    const auto db = sqlite::OpenSqlite(path, SQLITE_OPEN_READWRITE, "");
+    ASSERT_TRUE(db.ok()) << db.status();
+    const std::string change = absl::StrCat("UPDATE transfer SET crc=0 WHERE id='", id, "'");
+    ASSERT_TRUE(sqlite::Execute(db->get(), change.c_str()).ok());
+    std::filesystem::create_directories(path + ".new/in_the_way");
+    EXPECT_TRUE(absl::IsUnavailable(Cancel(id).status()));
+    EXPECT_TRUE(absl::IsUnavailable(transfers_->Get(id).status()));
+  }
+  void MendQueue() { std::filesystem::remove_all(options_.folder + "/transfers.db.new"); }
   static FileRequest WithId(int number, const std::string& name = "") {
     FileRequest request;
     request.id = TestId(number);
@@ -104,12 +135,14 @@ class TransfersTest : public testing::Test {
   }
 
   TransferTestFolder folder_;
-  SystemClock clock_;
+  ShiftedClock clock_;
   NullLog log_;
   TransfersOptions options_;
   std::shared_ptr<FolderRoad> road_;
   std::shared_ptr<FolderRoad> other_;
   std::atomic<int> refuse_announcements_{0};
+  std::atomic<bool> heard_{true};
+  std::atomic<int> heard_looks_{0};
   absl::Mutex mutex_;
   std::vector<std::string> announced_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Transfers> transfers_;
@@ -366,6 +399,151 @@ TEST_F(TransfersTest, AWatchedFileThatWasReplacedMeanwhileIsNotRemoved) {
   EXPECT_TRUE(Eventually(second));
 }
 
+TEST_F(TransfersTest, ADamagedQueueLosesNoFileThatWasTaken) {
+  Open();
+  road_->up = false;
+  const std::string text = MakeFile("a", 5'000);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Send("a", FileTake::kReference, WithId(2, "b")).ok());
+  BreakQueue(TestId(2));
+  // Nobody knows now whether that one is known.
+  EXPECT_TRUE(absl::IsUnavailable(Send("a", FileTake::kCopy, WithId(1)).status()));
+  EXPECT_EQ(ReadText(folder_.File("transfers/files/" + TestId(1))), text);
+  road_->up = true;  // Nor whether it may be sent; it is not forgotten.
+  transfers_->engine()->Wake();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(absl::IsUnavailable(Send("a", FileTake::kCopy, WithId(1)).status()));
+  }
+  MendQueue();
+  ASSERT_TRUE(Eventually([&] { return Send("a", FileTake::kCopy, WithId(1)).ok(); }));
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  EXPECT_EQ(road_->Content("CAM001/a"), text);
+  EXPECT_TRUE(absl::IsNotFound(transfers_->Get(TestId(2)).status()));
+}
+
+TEST_F(TransfersTest, AFileWithoutARowStaysWhenTheQueueHasNoRoomForIt) {
+  options_.queue.max_files = 1;
+  Open();
+  road_->up = false;
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kReference, WithId(1)).ok());
+  const std::string orphan = folder_.File("transfers/files/" + TestId(2));
+  WriteText(orphan, "perhaps acknowledged");
+  clock_.ahead_s = 3'600;
+  transfers_->Care();
+  ASSERT_TRUE(Cancel(TestId(1)).ok());  // What was asked before is decided.
+  EXPECT_TRUE(absl::IsNotFound(transfers_->Get(TestId(2)).status()));
+  EXPECT_EQ(ReadText(orphan), "perhaps acknowledged");
+}
+
+TEST_F(TransfersTest, OneCallAtATimeTakesInAnId) {
+  Open();
+  road_->up = false;
+  MakeFile("a", 5'000);
+  auto upload = transfers_->BeginUpload(WithId(1, "x"));
+  ASSERT_TRUE(upload.ok()) << upload.status();
+  ASSERT_TRUE((*upload)->Write("data").ok());
+  for (const FileTake take : {FileTake::kLink, FileTake::kCopy}) {
+    EXPECT_TRUE(absl::IsAborted(Send("a", take, WithId(1)).status()));
+  }
+  std::promise<absl::Status> promise;
+  (*upload)->Finish(
+      0, "", [&](const absl::StatusOr<TransferQueue::Added>& a) { promise.set_value(a.status()); });
+  EXPECT_TRUE(promise.get_future().get().ok());
+  EXPECT_EQ(ReadText(folder_.File("transfers/files/" + TestId(1))), "data");
+  EXPECT_TRUE(absl::IsAlreadyExists(Send("a", FileTake::kCopy, WithId(1)).status()));
+  EXPECT_EQ(ReadText(folder_.File("transfers/files/" + TestId(1))), "data");
+  // One that is given up leaves its id to others.
+  upload = transfers_->BeginUpload(WithId(3, "y"));
+  upload->reset();
+  EXPECT_TRUE(Send("a", FileTake::kCopy, WithId(3)).ok());
+}
+
+TEST_F(TransfersTest, AnAttemptThatIsTakenBackCountsForWhereTheNextBegins) {
+  Open();
+  const std::string text = MakeFile("a", 100'000);
+  road_->CutNext(20'000, Outcome::kRetry);
+  road_->CutNext(60'000, Outcome::kCancelled);  // As at the end of a window.
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  ASSERT_EQ(road_->jobs().size(), 3u);
+  EXPECT_GE(road_->jobs()[2].offset, 60'000u);
+  EXPECT_EQ(road_->Content("CAM001/a"), text);
+}
+
+TEST_F(TransfersTest, ARetryStaysBelowTheRootsAndTheBoundOfSize) {
+  options_.max_file_bytes = 10'000;
+  Open();
+  const std::string sub = folder_.File("in/sub");
+  mkdir(sub.c_str(), 0700);
+  mkdir(folder_.File("out").c_str(), 0700);
+  WriteText(folder_.File("out/a"), "secret");
+  MakeFile("sub/a", 5'000);
+  MakeFile("b", 5'000);
+  for (const char* name : {"sub/a", "b"}) {
+    road_->RefuseNext(Outcome::kReject, absl::AbortedError("the file was changed"));
+    const auto added = Send(name);
+    ASSERT_TRUE(Reaches(added->transfer.id, TransferState::kFailed));
+    if (name[0] == 'b') {
+      MakeFile("b", 10'001);
+    } else {
+      ASSERT_EQ(rename(sub.c_str(), folder_.File("in/was").c_str()), 0);
+      ASSERT_EQ(symlink(folder_.File("out").c_str(), sub.c_str()), 0);
+    }
+    EXPECT_TRUE(absl::IsFailedPrecondition(Retry(added->transfer.id).status())) << name;
+    EXPECT_EQ(StateOf(added->transfer.id), TransferState::kFailed);
+  }
+}
+
+TEST_F(TransfersTest, WhatIsNotTheFileThatWasAcceptedIsNotHandedToARoad) {
+  Open();
+  road_->up = false;
+  for (const char* name : {"a", "b"}) MakeFile(name, 100);
+  ASSERT_TRUE(Send("a", FileTake::kReference, WithId(1)).ok());
+  ASSERT_TRUE(Send("b", FileTake::kReference, WithId(2)).ok());
+  WriteText(folder_.File("outside"), "secret");
+  ASSERT_EQ(unlink(folder_.File("in/a").c_str()), 0);
+  ASSERT_EQ(symlink(folder_.File("outside").c_str(), folder_.File("in/a").c_str()), 0);
+  ASSERT_EQ(rename(folder_.File("outside").c_str(), folder_.File("in/b").c_str()), 0);
+  road_->up = true;
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kFailed));
+  ASSERT_TRUE(Reaches(TestId(2), TransferState::kFailed));
+  EXPECT_THAT(transfers_->Get(TestId(2))->last_error, HasSubstr("another file"));
+  EXPECT_TRUE(road_->jobs().empty());
+}
+
+TEST_F(TransfersTest, ADigestThatIsAlwaysWrongIsGivenUp) {
+  options_.engine.scheduler.max_attempts = 3;
+  options_.engine.scheduler.failures_to_open = 2;
+  Open();
+  MakeFile("a", 5'000);
+  road_->lies = true;
+  ASSERT_TRUE(Send("a", FileTake::kReference, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kFailed));
+  EXPECT_EQ(road_->jobs().size(), 3u);
+  EXPECT_THAT(transfers_->Get(TestId(1))->last_error, HasSubstr("another digest"));
+}
+
+TEST_F(TransfersTest, AnAttemptWhoseEndNeverComesIsTakenForLost) {
+  options_.engine.stall_timeout = absl::Milliseconds(50);
+  Open();
+  other_->up = true;
+  const std::string text = MakeFile("a", 5'000);
+  road_->Hold(true);
+  road_->Deafen(true);
+  FileRequest urgent = WithId(1, "a");
+  urgent.priority = Priority::kHigh;  // North, by the rules.
+  ASSERT_TRUE(Send("a", FileTake::kReference, urgent).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  EXPECT_EQ(transfers_->Get(TestId(1))->road, "south");
+  EXPECT_EQ(transfers_->Get(TestId(1))->attempts, 1u);
+  road_->Hold(false);  // Its end comes after all.
+  ASSERT_TRUE(Eventually([&] { return road_->credit() == road_->room; }));
+  EXPECT_EQ(other_->Content("CAM001/a"), text);
+  EXPECT_EQ(StateOf(TestId(1)), TransferState::kDone);
+  EXPECT_EQ(transfers_->Totals().done, 1u);
+}
+
 TEST_F(TransfersTest, EndsAnAttemptThatStandsStill) {
   options_.engine.stall_timeout = absl::Milliseconds(50);
   Open();
@@ -450,6 +628,60 @@ TEST_F(TransfersTest, SendsAgainWhatTheServerDoesNotConfirm) {
   MakeFile("a", 10);
   ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
   ASSERT_TRUE(Eventually([&] { return road_->jobs().size() >= 2; }));
+}
+
+TEST_F(TransfersTest, WhatTheServerRefusesWaitsLongerAndIsGivenUpAtLast) {
+  options_.engine.server_confirms = true;
+  options_.engine.scheduler.max_attempts = 2;
+  options_.engine.scheduler.retry.initial_delay = absl::Milliseconds(300);
+  options_.engine.scheduler.retry.max_delay = absl::Milliseconds(300);
+  Open();
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kWaitingConfirmation));
+  const auto refused = absl::Now();
+  transfers_->engine()->OnServerStatus(TestId(1), "failed", "", "no room");
+  ASSERT_TRUE(Eventually([&] { return road_->jobs().size() == 2; }));
+  EXPECT_GE(absl::Now() - refused, absl::Milliseconds(200));
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kWaitingConfirmation));
+  transfers_->engine()->OnServerStatus(TestId(1), "failed", "", "no room");
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kFailed));
+  EXPECT_EQ(transfers_->Get(TestId(1))->last_error, "no room");
+  ASSERT_TRUE(Eventually([&] { return transfers_->Totals().failed == 1; }));
+  ASSERT_TRUE(Retry(TestId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kWaitingConfirmation));
+  // Each time it is told of anew, in a message that no one has seen.
+  absl::MutexLock lock(&mutex_);
+  EXPECT_EQ(std::set<std::string>(announced_.begin(), announced_.end()).size(), announced_.size());
+  EXPECT_GE(announced_.size(), 2u);
+}
+
+TEST_F(TransfersTest, SilenceOfAServerThatCannotBeHeardSendsNothingAgain) {
+  options_.engine.server_confirms = true;
+  options_.engine.confirm_timeout = absl::Milliseconds(20);
+  heard_ = false;
+  Open();
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kWaitingConfirmation));
+  ASSERT_TRUE(Eventually([&] { return heard_looks_ >= 4; }));  // Some kTick each.
+  EXPECT_EQ(road_->jobs().size(), 1u);
+  heard_ = true;
+  ASSERT_TRUE(Eventually([&] { return road_->jobs().size() >= 2; }));
+  EXPECT_EQ(transfers_->Get(TestId(1))->strikes, 0u);
+}
+
+TEST_F(TransfersTest, WhatTheServerHasIsDoneThoughItWaitsForARoad) {
+  options_.engine.server_confirms = true;
+  Open();
+  road_->up = false;
+  MakeFile("a", 10);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  const std::string digest = transfers_->Get(TestId(1))->sha256;
+  transfers_->engine()->OnServerStatus(TestId(1), "stored", digest, "");
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  ASSERT_TRUE(Eventually([&] { return !transfers_->Get(TestId(1))->held; }));
+  EXPECT_TRUE(road_->jobs().empty());
 }
 
 TEST_F(TransfersTest, KeepsConfirmedFilesAsLongAsItShouldAndNoLongerThanThereIsSpace) {

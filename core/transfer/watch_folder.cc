@@ -20,9 +20,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/executor.h"
-#include "core/base/sha256.h"
 #include "core/base/string_view.h"
 #include "core/transfer/remote_name.h"
+#include "core/transfer/transfer.h"
 
 namespace viaduct {
 namespace {
@@ -31,11 +31,9 @@ constexpr char kComponent[] = "transfers";
 constexpr int kLongestWaitMs = 1'000;
 constexpr uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR;
 
-// A UUID (version 8, RFC 9562) that the file has again after a restart: it is then known as sent.
+// What the file has again after a restart: it is then known as sent.
 std::string IdOf(const std::string& path, const std::string& stamp) {
-  const std::string digest = HexSha256(absl::StrCat(path, "|", stamp));
-  return absl::StrCat(digest.substr(0, 8), "-", digest.substr(8, 4), "-8", digest.substr(13, 3),
-                      "-a", digest.substr(17, 3), "-", digest.substr(20, 12));
+  return UuidOfText(absl::StrCat(path, "|", stamp));
 }
 
 }  // namespace

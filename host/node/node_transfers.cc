@@ -19,6 +19,7 @@ absl::Status Node::OpenTransfers() {
   deps.clock = &foundation_->clock;
   deps.log = foundation_->log.get();
   deps.quality = [this](const std::string& road) { return network_view_->Of(road); };
+  deps.heard = [this] { return network_view_->AnyReady(); };
   deps.changed = [this](const Transfer& transfer) { services_->transfers.OnChanged(transfer); };
   if (AnnouncesFiles(config)) {
     deps.announce = [this](const Transfer& transfer, std::function<void(absl::Status)> told) {
@@ -46,7 +47,7 @@ absl::Status Node::OpenTransfers() {
 // The same way as a detection: durable on this node, then over whatever road leads to the server.
 void Node::AnnounceFile(const Transfer& transfer, std::function<void(absl::Status)> told) {
   gateway::v1::Envelope message;
-  message.set_message_id(transfer.id);
+  message.set_message_id(TellingId(transfer));
   message.set_edge_device_id(transfer.device);
   message.set_data_type(gateway::v1::DATA_TYPE_CONTROL);
   *message.mutable_timestamp() = rpc::ToProto(transfer.captured);

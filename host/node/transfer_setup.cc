@@ -147,6 +147,12 @@ RoadQuality NetworkView::Best() {
   return best_;
 }
 
+bool NetworkView::AnyReady() {
+  Look();
+  absl::MutexLock lock(&mutex_);
+  return any_ready_;
+}
+
 void NetworkView::Look() {
   const int64_t now = clock_->MonotonicNanos();
   {
@@ -157,14 +163,17 @@ void NetworkView::Look() {
   }
   std::map<std::string, RoadQuality> links;
   RoadQuality best;
+  bool any = false;
   for (const LinkStats& link : dispatcher_->Stats()) {
     const RoadQuality quality{link.reading.quality, link.reading.score};
     links[link.name] = quality;
+    any = any || link.ready;
     if (link.ready && quality.quality >= best.quality) best = quality;
   }
   absl::MutexLock lock(&mutex_);
   links_ = std::move(links);
   best_ = best;
+  any_ready_ = any;
 }
 
 }  // namespace viaduct

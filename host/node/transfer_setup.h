@@ -28,7 +28,7 @@ ImageFileOptions MakeImageFileOptions(const NodeConfig& config);
 std::vector<RoadEntry> FileRoadsOf(const Instances& instances,
                                    const std::vector<Roads::Configured>& configured);
 
-// The message that tells the server of a file, see docs/TRANSFERS.md; its id is the transfer's.
+// The message that tells the server of a file, see docs/TRANSFERS.md; its id is that of TellingId.
 std::string AnnouncementJson(const Transfer& transfer, const std::string& node_id);
 
 // What the links of the node say of its network, asked at most once a second. Thread-safe.
@@ -44,6 +44,8 @@ class NetworkView {
   RoadQuality Of(const std::string& road);
   // Of the best link that is ready.
   RoadQuality Best();
+  // Whether there is a link that is ready.
+  bool AnyReady();
 
  private:
   void Look();
@@ -54,6 +56,7 @@ class NetworkView {
   int64_t looked_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, RoadQuality> links_ ABSL_GUARDED_BY(mutex_);
   RoadQuality best_ ABSL_GUARDED_BY(mutex_);
+  bool any_ready_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace viaduct
