@@ -98,6 +98,9 @@ absl::StatusOr<FileDigest> Read(const LocalFile& file, EachFn each) {
   Sha256Stream stream;
   std::string block(kBlockBytes, '\0');
   while (true) {
+    if (file.stop != nullptr && file.stop->load()) {
+      return absl::UnavailableError(absl::StrCat(file.path, ": not read to its end, we stop"));
+    }
     const ssize_t got = ::pread(file.descriptor->get(), block.data(), block.size(),
                                 static_cast<off_t>(digest.size));
     if (got < 0 && errno == EINTR) continue;

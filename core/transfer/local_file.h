@@ -2,6 +2,7 @@
 // node's own folder.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@ struct LocalFile {
   std::unique_ptr<Descriptor> descriptor;
   uint64_t size = 0;
   FileStamp stamp;
+  const std::atomic<bool>* stop = nullptr;  // Once it is set reading ends, UNAVAILABLE.
 };
 
 // Opens a regular file that lies below one of `roots`, links in no component of the way below it.

@@ -34,6 +34,21 @@ TEST_F(LocalFileTest, OpensWhatLiesBelowARoot) {
   EXPECT_EQ(Code(folder_.File("in/sub/-rf")), absl::StatusCode::kOk);
 }
 
+TEST_F(LocalFileTest, ReadsNoFurtherWhenItIsToStop) {
+  auto owned = OwnedFolder::Open(folder_.File("own"), 0);
+  ASSERT_TRUE(owned.ok()) << owned.status();
+  auto file = OpenBelow({folder_.File("in")}, folder_.File("in/sub/-rf"));
+  std::atomic<bool> stop{true};
+  file->stop = &stop;
+  EXPECT_TRUE(absl::IsUnavailable(DigestOf(*file).status()));
+  for (const TakeMode mode : {TakeMode::kLink, TakeMode::kCopy}) {
+    EXPECT_TRUE(absl::IsUnavailable((*owned)->Take(*file, TestId(1), mode).status()));
+  }
+  EXPECT_TRUE((*owned)->List().empty());
+  stop = false;
+  EXPECT_EQ(DigestOf(*file)->sha256, HexSha256("deep"));
+}
+
 TEST_F(LocalFileTest, RefusesEveryWayOut) {
   const std::string in = folder_.File("in");
   ASSERT_EQ(symlink(folder_.File("out/secret").c_str(), (in + "/link").c_str()), 0);
