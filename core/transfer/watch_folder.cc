@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
+#include "core/base/descriptor.h"
 #include "core/base/executor.h"
 #include "core/base/string_view.h"
 #include "core/transfer/remote_name.h"
@@ -39,8 +40,14 @@ std::string IdOf(const std::string& path, const std::string& stamp) {
 }  // namespace
 
 struct WatchFolder::Results {
+  void Wake() const {
+    const uint64_t one = 1;
+    if (write(wake.get(), &one, sizeof(one)) < 0) return;  // Full: it is awake.
+  }
+
+  const Descriptor wake{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   absl::Mutex mutex;
-  std::vector<std::string> refused ABSL_GUARDED_BY(mutex);  // Names, to be taken again later.
+  std::vector<std::pair<std::string, bool>> ended ABSL_GUARDED_BY(mutex);  // Names; was it taken.
 };
 
 WatchFolder::WatchFolder(WatchFolderOptions options, const Clock* clock, Log* log, TakeFn take)
@@ -53,7 +60,6 @@ WatchFolder::WatchFolder(WatchFolderOptions options, const Clock* clock, Log* lo
 WatchFolder::~WatchFolder() {
   Stop();
   if (inotify_ >= 0) close(inotify_);
-  if (wake_ >= 0) close(wake_);
 }
 
 absl::StatusOr<std::unique_ptr<WatchFolder>> WatchFolder::Start(WatchFolderOptions options,
@@ -61,8 +67,7 @@ absl::StatusOr<std::unique_ptr<WatchFolder>> WatchFolder::Start(WatchFolderOptio
                                                                 TakeFn take) {
   auto folder = absl::WrapUnique(new WatchFolder(std::move(options), clock, log, std::move(take)));
   folder->inotify_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-  folder->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (folder->inotify_ < 0 || folder->wake_ < 0) {
+  if (folder->inotify_ < 0 || folder->results_->wake.get() < 0) {
     return absl::ResourceExhaustedError(
         absl::StrCat("transfers.watch: cannot watch, ", std::strerror(errno)));
   }
@@ -76,8 +81,7 @@ absl::StatusOr<std::unique_ptr<WatchFolder>> WatchFolder::Start(WatchFolderOptio
 
 void WatchFolder::Stop() {
   if (stopping_.exchange(true)) return;
-  const uint64_t one = 1;
-  if (write(wake_, &one, sizeof(one)) < 0) stopping_.store(true);  // Full: it is awake.
+  results_->Wake();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -94,8 +98,12 @@ void WatchFolder::Loop() {
     const int wait_ms = pending_.empty()
                             ? kLongestWaitMs
                             : static_cast<int>(std::min<int64_t>(settle_ms, kLongestWaitMs));
-    pollfd sources[] = {{inotify_, POLLIN, 0}, {wake_, POLLIN, 0}};
-    if (poll(sources, 2, wait_ms) > 0 && (sources[0].revents & POLLIN) != 0) ReadEvents();
+    pollfd sources[] = {{inotify_, POLLIN, 0}, {results_->wake.get(), POLLIN, 0}};
+    if (poll(sources, 2, wait_ms) <= 0) continue;
+    if ((sources[0].revents & POLLIN) != 0) ReadEvents();
+    uint64_t times = 0;
+    const bool woken = (sources[1].revents & POLLIN) != 0;
+    if (woken && read(results_->wake.get(), &times, sizeof(times)) < 0) continue;
   }
 }
 
@@ -153,49 +161,76 @@ void WatchFolder::Note(const std::string& name) {
   if (!StampOf(name, &stamp)) return;
   const auto known = known_.find(name);
   if (known != known_.end() && known->second == stamp) return;
-  pending_[name] = {stamp, clock_->MonotonicNanos()};
+  Pending pending;
+  pending.stamp = stamp;
+  pending.since_ns = clock_->MonotonicNanos();
+  pending_[name] = pending;
+}
+
+void WatchFolder::HearResults() {
+  std::vector<std::pair<std::string, bool>> ended;
+  {
+    absl::MutexLock lock(&results_->mutex);
+    ended.swap(results_->ended);
+  }
+  for (const auto& [name, taken] : ended) {
+    --under_way_;
+    const auto found = pending_.find(name);
+    if (found == pending_.end()) continue;
+    Pending& pending = found->second;
+    pending.under_way = false;
+    if (taken) {
+      known_[name] = pending.stamp;
+      pending_.erase(found);
+      Note(name);  // It may have changed meanwhile.
+      continue;
+    }
+    const uint32_t doubled = std::min<uint32_t>(pending.refusals++, 16);
+    const absl::Duration delay = std::min(kFirstDelay * (1 << doubled), kLongestDelay);
+    pending.due_ns = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(delay);
+  }
 }
 
 void WatchFolder::Settle() {
-  std::vector<std::string> refused;
-  {
-    absl::MutexLock lock(&results_->mutex);
-    refused.swap(results_->refused);
-  }
-  for (const std::string& name : refused) {
-    known_.erase(name);
-    Note(name);
-  }
+  HearResults();
   const int64_t now = clock_->MonotonicNanos();
-  for (auto it = pending_.begin(); it != pending_.end();) {
+  for (auto it = pending_.begin(); it != pending_.end() && under_way_ < kMaxUnderWay;) {
+    Pending& pending = it->second;
+    if (pending.under_way || pending.due_ns > now) {
+      ++it;
+      continue;
+    }
     Stamp stamp;
     if (!StampOf(it->first, &stamp)) {
       it = pending_.erase(it);
       continue;
     }
-    if (!(stamp == it->second.stamp)) {
-      it->second = {stamp, now};
-    } else if (now - it->second.since_ns >= absl::ToInt64Nanoseconds(options_.settle) &&
+    if (!(stamp == pending.stamp)) {
+      pending = Pending();
+      pending.stamp = stamp;
+      pending.since_ns = now;
+    } else if (now - pending.since_ns >= absl::ToInt64Nanoseconds(options_.settle) &&
                known_.size() < kMaxKnown) {
+      pending.under_way = true;
+      ++under_way_;
       Take(it->first, stamp);
-      it = pending_.erase(it);
-      continue;
     }
     ++it;
   }
 }
 
 void WatchFolder::Take(const std::string& name, const Stamp& stamp) {
-  known_[name] = stamp;
   WatchedFile file;
   file.folder = &options_;
   file.stamp = stamp;
   file.path = absl::StrCat(options_.path, "/", name);
   file.id = IdOf(file.path, absl::StrCat(stamp.size, "|", stamp.modified_ns, "|", stamp.inode));
   take_(file, [results = results_, name](bool taken) {
-    if (taken) return;
-    absl::MutexLock lock(&results->mutex);
-    results->refused.push_back(name);
+    {
+      absl::MutexLock lock(&results->mutex);
+      results->ended.emplace_back(name, taken);
+    }
+    results->Wake();
   });
 }
 

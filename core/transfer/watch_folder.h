@@ -43,6 +43,10 @@ class WatchFolder {
   static constexpr size_t kMaxPending = 10'000;  // Files that wait to settle.
   static constexpr size_t kMaxReported = 1'000;  // Names that were complained about, once each.
   static constexpr size_t kMaxKnown = 100'000;   // Files that are there and were taken.
+  static constexpr size_t kMaxUnderWay = 2;      // Files that are being taken.
+  // One that was not taken waits so long, twice as long each time.
+  static constexpr absl::Duration kFirstDelay = absl::Seconds(1);
+  static constexpr absl::Duration kLongestDelay = absl::Minutes(1);
 
   // `take` gets every file that is complete, on the folder's thread, again and again until `taken`
   // of it is told.
@@ -60,6 +64,9 @@ class WatchFolder {
   struct Pending {
     Stamp stamp;
     int64_t since_ns = 0;  // It has been as it is.
+    int64_t due_ns = 0;    // Not before.
+    uint32_t refusals = 0;
+    bool under_way = false;
   };
   struct Results;  // Shared with what is under way.
 
@@ -68,6 +75,7 @@ class WatchFolder {
   void ReadEvents();
   void Scan();
   void Note(const std::string& name);
+  void HearResults();
   void Settle();
   void Take(const std::string& name, const Stamp& stamp);
   void Complain(const std::string& name, const char* why);
@@ -79,11 +87,11 @@ class WatchFolder {
   const TakeFn take_;
   const std::shared_ptr<Results> results_;
   int inotify_ = -1;
-  int wake_ = -1;
   std::atomic<bool> stopping_{false};
   // Of the thread.
   std::map<std::string, Pending> pending_;
-  std::map<std::string, Stamp> known_;  // Taken, or being taken.
+  size_t under_way_ = 0;
+  std::map<std::string, Stamp> known_;  // Taken.
   std::set<std::string> reported_;
   int64_t scanned_ns_ = 0;
   std::thread thread_;
