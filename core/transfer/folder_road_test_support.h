@@ -85,6 +85,7 @@ class FolderRoad final : public TransferRoad {
     return begun_;
   }
   uint64_t written() const { return written_.load(); }
+  int reads() const { return reads_.load(); }  // Of local files, whole.
   std::string Content(const std::string& name) const { return ReadText(folder_ + "/" + name); }
 
   bool ready() const override { return up.load(); }
@@ -178,6 +179,7 @@ class FolderRoad final : public TransferRoad {
     const std::string part = final_name.string() + ".part";
     const auto [cut, cut_outcome] = NextCut();
     std::string text = ReadText(work.job.local_path);
+    ++reads_;
     // A part that is gone or shorter (an attempt was confirmed, and nobody heard it) goes on there.
     const uint64_t begin = std::min<uint64_t>(work.job.offset, ReadText(part).size());
     std::ofstream out(part, std::ios::binary | (begin > 0 ? std::ios::in | std::ios::out
@@ -226,6 +228,7 @@ class FolderRoad final : public TransferRoad {
   std::atomic<uint64_t> tickets_{0};
   std::atomic<uint64_t> written_{0};
   std::atomic<uint64_t> ended_{0};
+  std::atomic<int> reads_{0};
   std::thread thread_;
 };
 

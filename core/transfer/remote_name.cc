@@ -37,4 +37,10 @@ absl::StatusOr<std::string> MakeRemoteName(std::string_view device, std::string_
   return good.ok() ? absl::StatusOr<std::string>(std::move(name)) : good;
 }
 
+std::string NameOfItsOwn(std::string_view name, std::string_view id) {
+  const size_t base = name.rfind('/') + 1;
+  return absl::StrCat(AbslView(name.substr(0, base)), AbslView(id), "/",
+                      AbslView(name.substr(base)));
+}
+
 }  // namespace viaduct

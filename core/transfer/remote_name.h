@@ -18,4 +18,7 @@ absl::Status CheckRemoteName(std::string_view name);
 absl::StatusOr<std::string> MakeRemoteName(std::string_view device, std::string_view wanted,
                                            std::string_view local_path, absl::Time captured);
 
+// The same name with a folder of that id before its last component: no other transfer has it.
+std::string NameOfItsOwn(std::string_view name, std::string_view id);
+
 }  // namespace viaduct

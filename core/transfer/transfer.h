@@ -62,6 +62,10 @@ struct Transfer {
   uint32_t tellings = 0;                    // How often it had to be told anew.
   bool server_stored = false;               // The server has said that the digest is right.
 
+  // Of one that is added; not in the database: the name is as its sender wants it. Else it gets one
+  // of its own where another transfer has that.
+  bool named = true;
+
   // Of one that is active; not in the database.
   uint64_t moved = 0;
   uint64_t bytes_per_second = 0;

@@ -1,5 +1,6 @@
 #include "core/transfer/transfer_care.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace viaduct {
@@ -19,11 +20,16 @@ size_t TransferCare::Look() {
   const size_t done = held.size();
   if (!queue_->Each(TransferState::kCancelled, collect_ours).ok()) return 0;
   size_t removed = 0;
+  uint64_t held_bytes = queue_->Counts().held_bytes;
   for (size_t i = 0; i < held.size(); ++i) {
     const int64_t free = free_bytes_();
     const bool short_of_space = free < 0 || static_cast<uint64_t>(free) < options_.min_free_bytes;
     const bool over = i >= done || clock_->Now() - held[i].changed >= options_.keep;
-    if ((over || short_of_space) && removal_.Remove(held[i])) ++removed;
+    const bool ours = held[i].owner == FileOwner::kNode;
+    const bool crowded = ours && held_bytes > options_.max_held_bytes;
+    if (!(over || short_of_space || crowded) || !removal_.Remove(held[i])) continue;
+    ++removed;
+    if (ours) held_bytes -= std::min(held_bytes, held[i].size);
   }
   return removed;
 }

@@ -17,7 +17,8 @@ namespace viaduct {
 
 struct TransferCareOptions {
   absl::Duration keep = absl::ZeroDuration();  // After the confirmation.
-  uint64_t min_free_bytes = 0;                 // With less free on the disk, the oldest go before.
+  uint64_t min_free_bytes = 0;                 // With less free on the disk, the oldest go before;
+  uint64_t max_held_bytes = UINT64_MAX;        // with more in the node's own folder, too.
 };
 
 // Thread-compatible.

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/crash_point.h"
 #include "core/base/executor.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/transfer/remote_name.h"
 
 namespace viaduct {
 namespace {
@@ -21,13 +21,14 @@ absl::Status Broken() {
   return absl::UnavailableError("transfers: the queue was damaged again and again");
 }
 
-bool Matches(const TransferFilter& filter, const Transfer& transfer) {
-  const auto holds = [](const auto& wanted, const auto& value) {
-    return wanted.empty() || std::find(wanted.begin(), wanted.end(), value) != wanted.end();
-  };
-  if (!filter.device.empty() && filter.device != transfer.device) return false;
-  if (filter.priority.has_value() && *filter.priority != transfer.priority) return false;
-  return holds(filter.ids, transfer.id) && holds(filter.states, transfer.state);
+bool IsOnItsWay(TransferState state) {
+  return state == TransferState::kQueued || state == TransferState::kWaitingConfirmation;
+}
+
+// Its file is still ours to remove, or the server is still to be told of it.
+bool IsPinned(const Transfer& transfer) {
+  const bool done = transfer.state == TransferState::kDone;
+  return IsFinished(transfer.state) && (transfer.held || (done && !transfer.announced));
 }
 
 }  // namespace
@@ -102,11 +103,14 @@ absl::Status TransferQueue::OpenConnections() {
 absl::Status TransferQueue::CountAll() {
   counting_.files.fill(0);
   counting_.bytes.fill(0);
+  counting_.pinned.fill(0);
   counting_.held_bytes = 0;
+  names_.Clear();
   VD_RETURN_IF_ERROR(writer_->Scan(0, [this](const Transfer& transfer) {
     Move(nullptr, &transfer);
     return true;
   }));
+  names_.Commit();
   absl::MutexLock lock(&mutex_);
   counts_ = counting_;
   return absl::OkStatus();
@@ -130,10 +134,12 @@ void TransferQueue::Move(const Transfer* before, const Transfer* after) {
         static_cast<size_t>(active ? TransferState::kQueued : transfer.state) % kTransferStates;
     counting_.files[state] += sign;
     counting_.bytes[state] += sign * transfer.size;
+    if (IsPinned(transfer)) counting_.pinned[state] += sign;
     if (transfer.owner == FileOwner::kNode && transfer.held) {
       counting_.held_bytes += sign * transfer.size;
     }
   };
+  names_.Move(before, after);
   if (before != nullptr) count(*before, ~uint64_t{0});
   if (after != nullptr) count(*after, 1);
 }
@@ -176,10 +182,11 @@ void TransferQueue::Loop() {
   SetThreadName("transfer-queue");
   while (true) {
     std::vector<std::unique_ptr<Order>> group = TakeGroup();
-    if (group.empty()) return;
+    if (group.empty() && writer_ != nullptr) return;
     WriteGroup(&group);
     {
       absl::MutexLock lock(&mutex_);
+      if (group.empty() && closing_) return;
       counts_ = counting_;
     }
     VD_CRASH_POINT("transfer.done.after");
@@ -189,7 +196,14 @@ void TransferQueue::Loop() {
 
 std::vector<std::unique_ptr<TransferQueue::Order>> TransferQueue::TakeGroup() {
   absl::MutexLock lock(&mutex_);
-  while (waiting_.empty() && !closing_) work_.Wait(&mutex_);
+  while (waiting_.empty() && !closing_) {
+    // What a failed repair has left closed opens again without being asked for anything.
+    if (writer_ != nullptr || counting_.failed) {
+      work_.Wait(&mutex_);
+    } else if (work_.WaitWithTimeout(&mutex_, kReopenEvery)) {
+      break;
+    }
+  }
   std::vector<std::unique_ptr<Order>> group;
   while (!waiting_.empty() && group.size() < kMaxGroup) {
     group.push_back(std::move(waiting_.front()));
@@ -236,7 +250,12 @@ absl::Status TransferQueue::Attempt(const std::vector<std::unique_ptr<Order>>& g
   }
   if (status.ok()) status = Prune();
   if (status.ok()) status = writer_->Commit();
-  if (!status.ok()) writer_->Rollback();
+  if (status.ok()) {
+    names_.Commit();
+    return status;
+  }
+  names_.Rollback();
+  writer_->Rollback();
   return status;
 }
 
@@ -258,7 +277,8 @@ absl::Status TransferQueue::ApplyAdd(Order* order) {
     return absl::OkStatus();
   }
   if (!absl::IsNotFound(known.status())) return known.status();
-  order->status = CheckRoom(transfer);
+  order->status = CheckRoom(counting_, transfer);
+  if (order->status.ok()) VD_RETURN_IF_ERROR(CheckName(&transfer, &order->status));
   if (!order->status.ok()) return absl::OkStatus();
   VD_CRASH_POINT("transfer.add.before");
   VD_RETURN_IF_ERROR(writer_->Insert(&transfer));
@@ -277,6 +297,8 @@ absl::Status TransferQueue::ApplyChange(Order* order) {
   VD_RETURN_IF_ERROR(before.status());
   Transfer after = *before;
   order->status = order->edit(&after);
+  const bool back = !IsOnItsWay(before->state) && IsOnItsWay(after.state);
+  if (order->status.ok() && back) VD_RETURN_IF_ERROR(CheckName(&after, &order->status));
   if (!order->status.ok()) return absl::OkStatus();
   VD_CRASH_POINT("transfer.change.before");
   VD_RETURN_IF_ERROR(writer_->Update(after));
@@ -287,18 +309,51 @@ absl::Status TransferQueue::ApplyChange(Order* order) {
   return absl::OkStatus();
 }
 
-absl::Status TransferQueue::CheckRoom(const Transfer& transfer) const {
+absl::StatusOr<Transfer> TransferQueue::NamesakeOf(const Transfer& transfer, bool on_its_way) {
+  for (const int64_t sequence : names_.Candidates(transfer.remote_name)) {
+    absl::StatusOr<Transfer> other = writer_->Find(sequence);
+    if (absl::IsNotFound(other.status())) continue;
+    const bool is = other.ok() && other->remote_name == transfer.remote_name &&
+                    other->id != transfer.id && (!on_its_way || IsOnItsWay(other->state));
+    if (!other.ok() || is) return other;
+  }
+  return absl::NotFoundError("no other has the name");
+}
+
+// What is done may be replaced by who gives the same name again; what is on its way may not, and a
+// name that the node gives is nobody else's as long as that is remembered.
+absl::Status TransferQueue::CheckName(Transfer* transfer, absl::Status* refused) {
+  const absl::StatusOr<Transfer> other = NamesakeOf(*transfer, transfer->named);
+  if (absl::IsNotFound(other.status())) return absl::OkStatus();
+  VD_RETURN_IF_ERROR(other.status());
+  if (!transfer->named) {
+    transfer->remote_name = NameOfItsOwn(transfer->remote_name, transfer->id);
+  } else {
+    *refused = absl::AlreadyExistsError(
+        absl::StrCat("transfers: the name is that of another file on its way, ",
+                     transfer->remote_name, ", ", other->id));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TransferQueue::HasRoom(const Transfer& transfer) const {
+  absl::MutexLock lock(&mutex_);
+  return CheckRoom(counts_, transfer);
+}
+
+absl::Status TransferQueue::CheckRoom(const TransferCounts& counts,
+                                      const Transfer& transfer) const {
   uint64_t files = 0;
   for (size_t i = 0; i < kTransferStates; ++i) {
-    if (!IsFinished(static_cast<TransferState>(i))) files += counting_.files[i];
+    if (!IsFinished(static_cast<TransferState>(i))) files += counts.files[i];
   }
   if (files >= options_.max_files) {
     return absl::ResourceExhaustedError(absl::StrCat("transfers: full, ", files, " files wait"));
   }
   const bool ours = transfer.owner == FileOwner::kNode;
-  if (ours && counting_.held_bytes + transfer.size > options_.max_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat("transfers: full, ", counting_.held_bytes,
-                                                     " of ", options_.max_bytes, " bytes wait"));
+  if (ours && counts.held_bytes + transfer.size > options_.max_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("transfers: full, ", counts.held_bytes, " of ",
+                                                     options_.max_bytes, " bytes wait"));
   }
   return absl::OkStatus();
 }
@@ -308,13 +363,16 @@ absl::Status TransferQueue::CheckRoom(const Transfer& transfer) const {
 absl::Status TransferQueue::Prune() {
   for (const TransferState state : {TransferState::kDone, TransferState::kCancelled}) {
     const auto number = static_cast<size_t>(state);
-    if (counting_.files[number] <= options_.max_finished) continue;
-    uint64_t surplus = counting_.files[number] - options_.max_finished;
+    const uint64_t most = options_.max_finished;
+    const uint64_t pinned = counting_.pinned[number];
+    const uint64_t loose = counting_.files[number] - pinned;
+    if (pinned + loose <= most || loose <= most / 2) continue;
+    const uint64_t surplus = std::min(pinned + loose - most, loose - most / 2);
+    // Those that are pinned are passed by each time: not for each row.
+    if (pinned > most / 2 && surplus < std::min<uint64_t>(most / 8, kMaxGroup)) continue;
     std::vector<Transfer> old;
     VD_RETURN_IF_ERROR(writer_->ScanState(state, [&](const Transfer& transfer) {
-      const bool over =
-          !transfer.held && (transfer.announced || state == TransferState::kCancelled);
-      if (over) old.push_back(transfer);
+      if (!IsPinned(transfer)) old.push_back(transfer);
       return old.size() < surplus && old.size() < kMaxGroup;
     }));
     for (const Transfer& transfer : old) {
@@ -376,60 +434,6 @@ void TransferQueue::Answer(std::vector<std::unique_ptr<Order>>* group) {
       order->change_done(ok ? absl::StatusOr<Transfer>(std::move(order->transfer)) : order->status);
     }
   }
-}
-
-absl::StatusOr<Transfer> TransferQueue::Get(std::string_view id) const {
-  absl::MutexLock lock(&read_mutex_);
-  return reader_ == nullptr ? Closed() : reader_->Find(id);
-}
-
-absl::StatusOr<Transfer> TransferQueue::Get(int64_t sequence) const {
-  absl::MutexLock lock(&read_mutex_);
-  return reader_ == nullptr ? Closed() : reader_->Find(sequence);
-}
-
-absl::StatusOr<TransferPage> TransferQueue::List(const TransferFilter& filter, size_t page_size,
-                                                 const std::string& page_token) const {
-  int64_t after = 0;
-  if (!page_token.empty() && (!absl::SimpleAtoi(page_token, &after) || after < 0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("page_token: not one of ours, \"", page_token, "\""));
-  }
-  TransferPage page;
-  size_t touched = 0;
-  absl::MutexLock lock(&read_mutex_);
-  if (reader_ == nullptr) return Closed();
-  VD_RETURN_IF_ERROR(reader_->Scan(after, [&](const Transfer& transfer) {
-    if (page.transfers.size() >= page_size || ++touched > kMaxTouched) {
-      page.next_page_token = absl::StrCat(after);
-      return false;
-    }
-    after = transfer.sequence;
-    if (Matches(filter, transfer)) page.transfers.push_back(transfer);
-    return true;
-  }));
-  return page;
-}
-
-absl::Status TransferQueue::Each(TransferState state, const TransferDatabase::Each& each) const {
-  absl::MutexLock lock(&read_mutex_);
-  return reader_ == nullptr ? Closed() : reader_->ScanState(state, each);
-}
-
-TransferCounts TransferQueue::Counts() const {
-  absl::MutexLock lock(&mutex_);
-  TransferCounts counts = counts_;
-  uint64_t files = 0;
-  for (size_t i = 0; i < kTransferStates; ++i) {
-    if (!IsFinished(static_cast<TransferState>(i))) files += counts.files[i];
-  }
-  counts.full = files >= options_.max_files || counts.held_bytes >= options_.max_bytes;
-  return counts;
-}
-
-std::vector<TransferDamage> TransferQueue::Damages() const {
-  absl::MutexLock lock(&mutex_);
-  return damages_;
 }
 
 void TransferQueue::Close() {

@@ -24,6 +24,7 @@
 #include "core/observe/log.h"
 #include "core/transfer/transfer.h"
 #include "core/transfer/transfer_database.h"
+#include "core/transfer/transfer_names.h"
 
 namespace viaduct {
 
@@ -39,8 +40,9 @@ struct TransferQueueOptions {
 struct TransferCounts {
   std::array<uint64_t, kTransferStates> files{};  // By TransferState; kActive stays 0 here.
   std::array<uint64_t, kTransferStates> bytes{};
-  uint64_t held_bytes = 0;  // Of files in the node's own folder.
-  bool full = false;        // By its own bounds.
+  std::array<uint64_t, kTransferStates> pinned{};  // Finished ones that must not be forgotten yet.
+  uint64_t held_bytes = 0;                         // Of files in the node's own folder.
+  bool full = false;                               // By its own bounds.
   bool disk_full = false;
   bool failed = false;  // Damaged again and again; refuses everything.
   uint64_t commits = 0;
@@ -85,7 +87,8 @@ class TransferQueue {
   ~TransferQueue();  // Close().
 
   // OK when synced to disk. RESOURCE_EXHAUSTED: the queue or the disk is full; UNAVAILABLE: the
-  // disk fails, or it is closed; ALREADY_EXISTS: the id is that of another file.
+  // disk fails, or it is closed; ALREADY_EXISTS: the id is that of another file, or the name that
+  // of one that is on its way.
   void Add(Transfer transfer, AddDone done);
   // NOT_FOUND; else as the edit and the disk say. `done` may be null.
   void Change(std::string id, Edit edit, ChangeDone done);
@@ -102,6 +105,8 @@ class TransferQueue {
   // All of one state, the oldest first, as long as `each` returns true.
   absl::Status Each(TransferState state, const TransferDatabase::Each& each) const;
 
+  // Whether one of that size and owner would be taken now, by the bounds of the queue.
+  absl::Status HasRoom(const Transfer& transfer) const;
   TransferCounts Counts() const;
   std::vector<TransferDamage> Damages() const;  // Since it was opened.
 
@@ -132,7 +137,10 @@ class TransferQueue {
   absl::Status Apply(Order* order);
   absl::Status ApplyAdd(Order* order);
   absl::Status ApplyChange(Order* order);
-  absl::Status CheckRoom(const Transfer& transfer) const;
+  absl::Status CheckRoom(const TransferCounts& counts, const Transfer& transfer) const;
+  // Another transfer that has its remote name, on its way or at all. NOT_FOUND: none.
+  absl::StatusOr<Transfer> NamesakeOf(const Transfer& transfer, bool on_its_way);
+  absl::Status CheckName(Transfer* transfer, absl::Status* refused);
   absl::Status Prune();
   absl::Status Repair(const absl::Status& why);
   // What a repair that failed has left closed, not more often than kReopenEvery.
@@ -148,6 +156,7 @@ class TransferQueue {
   disk::SpaceReserve reserve_;
   std::unique_ptr<TransferDatabase> writer_;  // Of the thread.
   TransferCounts counting_;                   // Of the thread: with what is being written.
+  TransferNames names_;                       // Of the thread, the same.
   std::vector<int64_t> repairs_;              // Of the thread: when.
   int64_t reopened_ns_ = 0;                   // Of the thread: the last time that it was tried.
 

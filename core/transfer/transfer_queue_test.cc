@@ -127,6 +127,47 @@ TEST_F(TransferQueueTest, ForgetsOldFinishedOnesButNoneWhoseFileIsHeld) {
   EXPECT_THAT(Ids(*queue), ElementsAre(TestId(0), TestId(2), TestId(9), TestId(10), TestId(11)));
 }
 
+TEST_F(TransferQueueTest, ManyWhoseFileIsHeldDoNotPushOutTheOthers) {
+  options_.max_finished = 4;
+  const auto queue = Open();
+  for (int i = 0; i < 16; ++i) {
+    Transfer transfer = TestTransfer(i);
+    transfer.held = i < 6;
+    transfer.announced = true;
+    ASSERT_TRUE(AddOne(queue.get(), transfer).ok());
+    ASSERT_TRUE(ChangeOne(queue.get(), TestId(i), SetState(TransferState::kDone)).ok());
+  }
+  EXPECT_THAT(Ids(*queue), ElementsAre(TestId(0), TestId(1), TestId(2), TestId(3), TestId(4),
+                                       TestId(5), TestId(14), TestId(15)));
+}
+
+TEST_F(TransferQueueTest, NoTwoOnTheirWayHaveOneName) {
+  auto queue = Open();
+  const auto add = [&](int number, bool named) {
+    Transfer transfer = TestTransfer(number);
+    transfer.remote_name = "CAM001/2024/01/15/img.jpg";
+    transfer.named = named;
+    return AddOne(queue.get(), transfer);
+  };
+  ASSERT_TRUE(add(1, true).ok());
+  const auto clash = add(2, true);
+  EXPECT_TRUE(absl::IsAlreadyExists(clash.status()));
+  EXPECT_THAT(clash.status().message(), HasSubstr(TestId(1)));
+  const std::string own = "CAM001/2024/01/15/" + TestId(3) + "/img.jpg";
+  EXPECT_EQ(add(3, false)->transfer.remote_name, own);
+  EXPECT_EQ(queue->Get(TestId(3))->remote_name, own);
+  ASSERT_TRUE(ChangeOne(queue.get(), TestId(1), SetState(TransferState::kFailed)).ok());
+  ASSERT_TRUE(add(2, true).ok());
+  const auto retried = ChangeOne(queue.get(), TestId(1), SetState(TransferState::kQueued));
+  EXPECT_TRUE(absl::IsAlreadyExists(retried.status()));
+  ASSERT_TRUE(ChangeOne(queue.get(), TestId(2), SetState(TransferState::kDone)).ok());
+  queue.reset();
+  queue = Open();
+  EXPECT_THAT(add(4, false)->transfer.remote_name, HasSubstr(TestId(4)));  // It is remembered.
+  EXPECT_TRUE(add(5, true).ok());  // To be replaced, as its sender wants it.
+  EXPECT_TRUE(absl::IsAlreadyExists(add(6, true).status()));
+}
+
 TEST_F(TransferQueueTest, ListsByFilterPageByPage) {
   const auto queue = Open();
   for (int i = 0; i < 10; ++i) {

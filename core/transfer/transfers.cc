@@ -100,6 +100,7 @@ absl::Status Transfers::OpenAll() {
   engine.moving = deps_.changed;
   engine.check = [this](const Transfer& transfer) { return CheckLocal(transfer); };
   engine.heard = deps_.heard;
+  options_.care.max_held_bytes = options_.queue.max_bytes / 10 * 9;
   options_.engine.keep_confirmed = options_.care.keep > absl::ZeroDuration();
   engine_ = std::make_unique<TransferEngine>(options_.engine, std::move(engine));
   care_ = std::make_unique<TransferCare>(options_.care, queue_.get(), owned_.get(), deps_.clock,
@@ -170,8 +171,9 @@ void Transfers::RecoverOne(const std::string& id) {
   request.id = id;
   request.name = absl::StrCat("recovered/", id);
   absl::StatusOr<Transfer> transfer = Read(&request, owned_->PathOf(id));
-  const absl::StatusOr<LocalFile> file = OpenBelow({owned_->path()}, owned_->PathOf(id));
+  absl::StatusOr<LocalFile> file = OpenBelow({owned_->path()}, owned_->PathOf(id));
   if (!transfer.ok() || !file.ok()) return Release(id);
+  file->stop = &stopped_;
   const absl::StatusOr<FileDigest> digest = DigestOf(*file);
   if (!digest.ok()) return Release(id);
   transfer->owner = FileOwner::kNode;
@@ -192,6 +194,7 @@ absl::StatusOr<Transfer> Transfers::Read(FileRequest* request, const std::string
   transfer.captured = request->captured == absl::InfinitePast() ? now : request->captured;
   VD_ASSIGN_OR_RETURN(transfer.remote_name,
                       MakeRemoteName(transfer.device, request->name, path, transfer.captured));
+  transfer.named = !request->name.empty();
   transfer.announced = deps_.announce == nullptr;
   transfer.local_path = path;
   transfer.priority = request->priority;
@@ -219,12 +222,13 @@ void Transfers::SendPath(FileRequest request, const std::string& path, FileTake 
 }
 
 void Transfers::TakePath(FileRequest request, Transfer transfer, FileTake take, AnswerFn answer) {
-  const absl::StatusOr<LocalFile> file = OpenBelow(options_.roots, transfer.local_path);
+  absl::StatusOr<LocalFile> file = OpenBelow(options_.roots, transfer.local_path);
   if (!file.ok()) return answer(file.status());
   if (file->size > options_.max_file_bytes) {
     return answer(
         Wrong("path", absl::StrCat("larger than transfers.max_file_bytes, ", file->size)));
   }
+  file->stop = &stopped_;
   const absl::Status reserved = Reserve(transfer.id);
   if (!reserved.ok()) return answer(reserved);
   TakeReserved(request, std::move(transfer), *file, take, std::move(answer));
@@ -236,10 +240,14 @@ void Transfers::TakeReserved(const FileRequest& request, Transfer transfer, cons
   const absl::Status known = queue_->Get(transfer.id).status();
   const bool taken = take != FileTake::kReference && absl::IsNotFound(known);
   const bool unknown = !known.ok() && !absl::IsNotFound(known);
+  absl::Status refused = unknown ? known : absl::OkStatus();
+  transfer.size = file.size;
+  transfer.owner = taken ? FileOwner::kNode : FileOwner::kSender;
+  if (absl::IsNotFound(known)) refused = queue_->HasRoom(transfer);
   const TakeMode mode = take == FileTake::kLink ? TakeMode::kLink : TakeMode::kCopy;
-  const absl::StatusOr<FileDigest> digest = unknown ? absl::StatusOr<FileDigest>(known)
-                                            : taken ? owned_->Take(file, transfer.id, mode)
-                                                    : DigestOf(file);
+  const absl::StatusOr<FileDigest> digest = !refused.ok() ? absl::StatusOr<FileDigest>(refused)
+                                            : taken       ? owned_->Take(file, transfer.id, mode)
+                                                          : DigestOf(file);
   if (!digest.ok()) {
     Release(transfer.id);
     return answer(digest.status());
@@ -248,7 +256,6 @@ void Transfers::TakeReserved(const FileRequest& request, Transfer transfer, cons
   transfer.sha256 = digest->sha256;
   transfer.stamp = file.stamp;
   if (taken) {
-    transfer.owner = FileOwner::kNode;
     transfer.held = true;
     transfer.local_path = owned_->PathOf(transfer.id);
   }
@@ -367,12 +374,15 @@ void Transfers::TakeWatched(const WatchedFile& file, std::function<void(bool)> d
   const FileStamp stamp = file.stamp;
   const bool queued = pool_.Submit([this, request, root, remove, path, stamp, done]() mutable {
     absl::StatusOr<Transfer> transfer = Read(&request, path);
-    const absl::StatusOr<LocalFile> opened = OpenBelow({root}, path);
+    absl::StatusOr<LocalFile> opened = OpenBelow({root}, path);
     if (!transfer.ok() || !opened.ok()) return done(absl::IsNotFound(opened.status()));
     if (!(opened->stamp == stamp)) return done(false);  // It is another since.
+    transfer->owner = FileOwner::kWatch;
+    const bool fresh = absl::IsNotFound(queue_->Get(transfer->id).status());
+    if (fresh && !queue_->HasRoom(*transfer).ok()) return done(false);  // Not read for nothing.
+    opened->stop = &stopped_;
     const absl::StatusOr<FileDigest> digest = DigestOf(*opened);
     if (!digest.ok()) return done(false);
-    transfer->owner = FileOwner::kWatch;
     transfer->held = remove;
     transfer->stamp = stamp;
     transfer->size = digest->size;
@@ -401,79 +411,6 @@ void Transfers::Cancel(const std::string& id, ChangeFn done) {
       },
       [this, done = std::move(done)](absl::StatusOr<Transfer> changed) {
         if (changed.ok()) engine_->OnCancelled(*changed);
-        done(std::move(changed));
-      });
-}
-
-void Transfers::Retry(const std::string& id, ChangeFn done) {
-  auto shared = std::make_shared<ChangeFn>(std::move(done));
-  if (pool_.Submit([this, id, shared] { RetryNow(id, *shared); })) return;
-  (*shared)(absl::ResourceExhaustedError("transfers: too many files wait to be read"));
-}
-
-std::vector<std::string> Transfers::RootsOf(const Transfer& transfer) const {
-  if (transfer.owner == FileOwner::kSender) return options_.roots;
-  if (transfer.owner == FileOwner::kNode) return {owned_->path()};
-  std::vector<std::string> folders;
-  for (const WatchFolderOptions& watch : options_.watch) folders.push_back(watch.path);
-  return folders;
-}
-
-absl::StatusOr<LocalFile> Transfers::OpenToRetry(const Transfer& transfer) const {
-  absl::StatusOr<LocalFile> file = OpenBelow(RootsOf(transfer), transfer.local_path);
-  if (file.ok() && file->size > options_.max_file_bytes) {
-    return Wrong("path", absl::StrCat("larger than transfers.max_file_bytes, ", file->size));
-  }
-  return file;
-}
-
-absl::Status Transfers::CheckLocal(const Transfer& transfer) const {
-  std::vector<std::string> roots = RootsOf(transfer);
-  if (transfer.owner == FileOwner::kWatch) {  // Of a folder, perhaps, that is not watched any more.
-    roots.push_back(transfer.local_path.substr(0, transfer.local_path.rfind('/')));
-  }
-  VD_ASSIGN_OR_RETURN(const LocalFile file, OpenBelow(roots, transfer.local_path));
-  const bool known = transfer.owner != FileOwner::kNode && transfer.stamp.inode != 0;
-  if (!known || file.stamp.SameFile(transfer.stamp)) return absl::OkStatus();
-  return absl::AbortedError(
-      absl::StrCat(transfer.local_path, ": is another file than the one that was accepted"));
-}
-
-void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
-  const absl::StatusOr<Transfer> transfer = queue_->Get(id);
-  if (!transfer.ok()) return done(transfer.status());
-  const absl::StatusOr<LocalFile> file = OpenToRetry(*transfer);
-  if (!file.ok()) return done(absl::FailedPreconditionError(file.status().message()));
-  const absl::StatusOr<FileDigest> digest = DigestOf(*file);
-  if (!digest.ok()) return done(digest.status());
-  queue_->Change(
-      id,
-      [digest = *digest, stamp = file->stamp, tell = deps_.announce != nullptr,
-       now = deps_.clock->Now()](Transfer* row) -> absl::Status {
-        if (row->state != TransferState::kFailed && row->state != TransferState::kCancelled) {
-          return absl::FailedPreconditionError(absl::StrCat("transfers: ", row->id, " is ",
-                                                            AbslView(TransferStateName(row->state)),
-                                                            ", not failed or cancelled"));
-        }
-        if (row->owner == FileOwner::kNode && !row->held) {
-          return absl::FailedPreconditionError(
-              absl::StrCat("transfers: the file of ", row->id, " is removed"));
-        }
-        const bool same = row->sha256 == digest.sha256;
-        row->state = TransferState::kQueued;
-        row->changed = now;
-        row->attempts = row->strikes = 0;
-        row->last_error.clear();
-        row->size = digest.size;
-        row->sha256 = digest.sha256;
-        if (row->owner != FileOwner::kNode) row->stamp = stamp;
-        row->server_stored = false;
-        if (!same) row->durable.clear();
-        if (!same && tell) TellAnew(row);
-        return absl::OkStatus();
-      },
-      [this, done](absl::StatusOr<Transfer> changed) {
-        if (changed.ok()) engine_->OnAdded(*changed);
         done(std::move(changed));
       });
 }

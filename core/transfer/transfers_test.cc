@@ -280,7 +280,7 @@ TEST_F(TransfersTest, ResumesWhereItWasCutEvenAfterARestart) {
   Open();
   ASSERT_TRUE(Reaches(id, TransferState::kDone)) << EncodeTransfer(*transfers_->Get(id));
   EXPECT_EQ(road_->Content("CAM001/b").size(), 100'000u);
-  EXPECT_LE(road_->written(), 100'000u);
+  EXPECT_LE(road_->written(), 60'000u + FolderRoad::kBlock);
 }
 
 TEST_F(TransfersTest, FallsBackToTheOtherRoad) {
@@ -381,7 +381,7 @@ TEST_F(TransfersTest, AWatchedFileThatWasReplacedMeanwhileIsNotRemoved) {
   WriteText(path, "first");
   road_->Hold(true);
   Open();
-  ASSERT_TRUE(Eventually([&] { return transfers_->active() == 1; }));
+  ASSERT_TRUE(Eventually([&] { return road_->reads() == 1; }));
   const std::string id = transfers_->List({}, 1, "")->transfers[0].id;
   const auto opened = open(path.c_str(), O_RDONLY);  // Its inode is not used again.
   WriteText(folder_.File("in/new"), "second");
@@ -397,6 +397,11 @@ TEST_F(TransfersTest, AWatchedFileThatWasReplacedMeanwhileIsNotRemoved) {
   };
   EXPECT_TRUE(stays || second());
   EXPECT_TRUE(Eventually(second));
+  ASSERT_TRUE(Eventually([&] { return transfers_->Totals().done == 2; }));
+  const auto both = transfers_->List({}, 10, "");
+  for (const Transfer& transfer : both->transfers) {
+    EXPECT_EQ(HexSha256(road_->Content(transfer.remote_name)), transfer.sha256);  // Both are there.
+  }
 }
 
 TEST_F(TransfersTest, ADamagedQueueLosesNoFileThatWasTaken) {
@@ -556,6 +561,25 @@ TEST_F(TransfersTest, EndsAnAttemptThatStandsStill) {
   ASSERT_TRUE(Reaches(added->transfer.id, TransferState::kDone));
 }
 
+TEST_F(TransfersTest, AStopWaitsForNoFileThatIsStillToBeRead) {
+  Open();
+  constexpr int kFiles = 50;
+  constexpr size_t kBytes = 16 << 20;
+  WriteText(folder_.File("in/big"), std::string(kBytes, 'x'));
+  std::atomic<int> taken{0};
+  std::atomic<int> refused{0};
+  for (int i = 0; i < kFiles; ++i) {
+    transfers_->SendPath(WithId(i, absl::StrCat(i)), folder_.File("in/big"), FileTake::kCopy,
+                         [&](const absl::StatusOr<TransferQueue::Added>& added) {
+                           ++(added.ok() ? taken : refused);
+                         });
+  }
+  transfers_->Stop();
+  transfers_->Close();
+  EXPECT_EQ(taken + refused, kFiles);  // Every caller has an answer.
+  EXPECT_GT(refused, kFiles / 2);
+}
+
 TEST_F(TransfersTest, AnnouncesEveryFileOnceItCan) {
   refuse_announcements_ = 2;
   Open();
@@ -703,6 +727,66 @@ TEST_F(TransfersTest, KeepsConfirmedFilesAsLongAsItShouldAndNoLongerThanThereIsS
   transfers_->Care();
   EXPECT_FALSE(disk::FileExists(folder_.File("transfers/files/" + TestId(1))));
   EXPECT_TRUE(disk::FileExists(folder_.File("transfers/files/" + TestId(2))));  // Not confirmed.
+}
+
+TEST_F(TransfersTest, KeptFilesMakeRoomForNewOnes) {
+  options_.care.keep = absl::Hours(1);
+  options_.queue.max_bytes = 10'000;
+  Open();
+  MakeFile("a", 4'600);
+  for (int i = 1; i <= 2; ++i) {
+    ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(i, absl::StrCat(i))).ok());
+    ASSERT_TRUE(Reaches(TestId(i), TransferState::kDone));
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(Send("a", FileTake::kCopy, WithId(3, "3")).status()));
+  EXPECT_FALSE(disk::FileExists(folder_.File("transfers/files/" + TestId(3))));
+  transfers_->Care();
+  EXPECT_FALSE(disk::FileExists(folder_.File("transfers/files/" + TestId(1))));
+  EXPECT_TRUE(disk::FileExists(folder_.File("transfers/files/" + TestId(2))));
+  ASSERT_TRUE(Eventually([&] { return !transfers_->Get(TestId(1))->held; }));
+  EXPECT_TRUE(Send("a", FileTake::kCopy, WithId(3, "3")).ok());
+}
+
+// Takes what it is told of one by one, as the test says.
+TEST(WatchFolderTest, TakesFewAtOnceAndThoseThatAreRefusedLater) {
+  TransferTestFolder folder;
+  for (const char* name : {"a", "b", "c"}) WriteText(folder.File(name), name);
+  FakeClock clock;
+  NullLog log;
+  absl::Mutex mutex;
+  std::vector<std::pair<std::string, std::function<void(bool)>>> taken;
+  WatchFolderOptions options;
+  options.path = folder.path();
+  options.settle = absl::ZeroDuration();
+  const auto watch = WatchFolder::Start(
+      options, &clock, &log, [&](const WatchedFile& file, std::function<void(bool)> done) {
+        absl::MutexLock lock(&mutex);
+        taken.emplace_back(file.path.substr(folder.path().size() + 1), std::move(done));
+      });
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  const auto names = [&] {
+    absl::MutexLock lock(&mutex);
+    std::string all;
+    for (const auto& [name, done] : taken) all += name;
+    return all;
+  };
+  const auto answer = [&](size_t number, bool good) {
+    absl::MutexLock lock(&mutex);
+    taken[number].second(good);
+  };
+  const auto reaches = [&](const std::string& all) {
+    return Eventually([&] { return names() == all; });
+  };
+  ASSERT_TRUE(reaches("ab"));
+  answer(0, false);
+  ASSERT_TRUE(reaches("abc"));
+  answer(1, true);
+  answer(2, true);
+  WriteText(folder.File("d"), "d");
+  ASSERT_TRUE(reaches("abcd"));  // No time has passed: the first one is not due.
+  clock.Advance(WatchFolder::kFirstDelay);
+  ASSERT_TRUE(reaches("abcda"));
+  answer(3, true);
 }
 
 TEST_F(TransfersTest, SendsTheFilesOfAWatchFolder) {
