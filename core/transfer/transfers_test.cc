@@ -120,6 +120,8 @@ class TransfersTest : public testing::Test {
     const std::string path = options_.folder + "/transfers.db";
     const auto db = sqlite::OpenSqlite(path, SQLITE_OPEN_READWRITE, "");
     ASSERT_TRUE(db.ok()) << db.status();
+    // The queue may be writing.
+    ASSERT_TRUE(sqlite::Execute(db->get(), "PRAGMA busy_timeout = 10000").ok());
     const std::string change = absl::StrCat("UPDATE transfer SET crc=0 WHERE id='", id, "'");
     ASSERT_TRUE(sqlite::Execute(db->get(), change.c_str()).ok());
     std::filesystem::create_directories(path + ".new/in_the_way");
