@@ -4,61 +4,22 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "core/config/units.h"
+#include "core/config/members.h"
 
 namespace viaduct {
 namespace {
 
 using nlohmann::json;
 
-// A member of a checked document; null where an optional one is absent.
-const json& At(const json& section, std::string_view key) {
-  static const json kNothing = nullptr;
-  if (!section.is_object()) return kNothing;
-  const auto found = section.find(std::string(key));
-  return found == section.end() ? kNothing : *found;
-}
-
-std::string Text(const json& section, std::string_view key) {
-  const json& value = At(section, key);
-  return value.is_string() ? value.get<std::string>() : "";
-}
-
-uint32_t Number(const json& section, std::string_view key) {
-  const json& value = At(section, key);
-  return value.is_number() ? value.get<uint32_t>() : 0;
-}
-
-double Real(const json& section, std::string_view key) {
-  const json& value = At(section, key);
-  return value.is_number() ? value.get<double>() : 0;
-}
-
-bool Flag(const json& section, std::string_view key) {
-  const json& value = At(section, key);
-  return value.is_boolean() && value.get<bool>();
-}
-
-uint64_t Bytes(const json& section, std::string_view key) {
-  const json& value = At(section, key);
-  if (value.is_number()) return value.get<uint64_t>();
-  return value.is_string() ? ParseBytes(value.get_ref<const std::string&>()).value_or(0) : 0;
-}
-
-absl::Duration Time(const json& section, std::string_view key, absl::Duration absent) {
-  const json& value = At(section, key);
-  if (!value.is_string()) return absent;
-  return ParseDuration(value.get_ref<const std::string&>()).value_or(absent);
-}
-
-absl::Duration Time(const json& section, std::string_view key) {
-  return Time(section, key, absl::ZeroDuration());
-}
-
-std::string Below(const std::string& folder, const std::string& path) {
-  if (!path.empty() && path[0] == '/') return path;
-  return absl::StrCat(folder, folder.empty() || folder.back() != '/' ? "/" : "", path);
-}
+using members::At;
+using members::Below;
+using members::Bytes;
+using members::FileBelow;
+using members::Flag;
+using members::Number;
+using members::Real;
+using members::Text;
+using members::Time;
 
 LogLevel Level(const std::string& name) { return ParseLogLevel(name).value_or(LogLevel::kInfo); }
 
@@ -128,11 +89,6 @@ SpoolOptionsConfig ReadSpool(const json& section, const std::string& data_dir) {
   spool.config_time_to_live = Time(live, "config", for_ever);
   spool.control_time_to_live = Time(live, "control", for_ever);
   return spool;
-}
-
-std::string FileBelow(const std::string& folder, const json& section, std::string_view key) {
-  const std::string path = Text(section, key);
-  return path.empty() ? path : Below(folder, path);
 }
 
 StoreOptionsConfig ReadStore(const json& section, const std::string& data_dir) {

@@ -2,27 +2,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/str_cat.h"
-#include "core/config/units.h"
+#include "core/config/members.h"
 
 namespace viaduct {
 namespace {
 
+using members::Below;
+using members::Bytes;
+using members::Time;
 using nlohmann::json;
-
-absl::Duration TimeIn(const json& section, const char* key) {
-  return ParseDuration(section.value(key, "")).value_or(absl::ZeroDuration());
-}
-
-uint64_t BytesIn(const json& section, const char* key) {
-  const json value = section.value(key, json());
-  if (value.is_number()) return value.get<uint64_t>();
-  return value.is_string() ? ParseBytes(value.get<std::string>()).value_or(0) : 0;
-}
-
-std::string Below(const std::string& folder, const std::string& path) {
-  return !path.empty() && path[0] == '/' ? path : absl::StrCat(folder, "/", path);
-}
 
 // "22:30"; the schema has checked its form.
 int MinuteIn(const json& section, const char* key) {
@@ -37,22 +25,22 @@ WatchOptionsConfig ReadWatch(const json& section, const std::string& data_dir) {
   watch.priority = section.value("priority", "normal");
   watch.kind = section.value("kind", "file");
   watch.remove = section.value("after", "keep") == "delete";
-  watch.settle = TimeIn(section, "settle");
-  watch.rescan = TimeIn(section, "rescan");
+  watch.settle = Time(section, "settle");
+  watch.rescan = Time(section, "rescan");
   return watch;
 }
 
 void ReadBounds(const json& section, TransferOptionsConfig* options) {
   options->max_files = section.value("max_files", uint64_t{0});
-  options->max_bytes = BytesIn(section, "max_bytes");
-  options->max_file_bytes = BytesIn(section, "max_file_bytes");
-  options->min_free_bytes = BytesIn(section, "min_free_bytes");
+  options->max_bytes = Bytes(section, "max_bytes");
+  options->max_file_bytes = Bytes(section, "max_file_bytes");
+  options->min_free_bytes = Bytes(section, "min_free_bytes");
   const json parallel = section.value("parallel", json::object());
   options->parallel_files = parallel.value("files", 1u);
-  options->parallel_bytes = BytesIn(parallel, "bytes");
-  options->large_from = BytesIn(parallel, "large_from");
+  options->parallel_bytes = Bytes(parallel, "bytes");
+  options->large_from = Bytes(parallel, "large_from");
   options->parallel_large = parallel.value("large", 1u);
-  options->bytes_per_second = BytesIn(section, "bandwidth");
+  options->bytes_per_second = Bytes(section, "bandwidth");
 }
 
 void ReadSchedule(const json& section, TransferOptionsConfig* options) {
@@ -66,23 +54,21 @@ void ReadSchedule(const json& section, TransferOptionsConfig* options) {
 
 void ReadPatience(const json& section, TransferOptionsConfig* options) {
   const json retry = section.value("retry", json::object());
-  options->retry = {TimeIn(retry, "initial_delay"), TimeIn(retry, "max_delay"),
+  options->retry = {Time(retry, "initial_delay"), Time(retry, "max_delay"),
                     retry.value("multiplier", 2.0), retry.value("jitter", 0.2)};
   options->breaker_failures = section.value("breaker_failures", 1u);
   options->max_attempts = section.value("max_attempts", 1u);
-  options->stall_timeout = TimeIn(section, "stall_timeout");
+  options->stall_timeout = Time(section, "stall_timeout");
   options->server_confirms = section.value("confirm", "road") == "server";
-  options->confirm_timeout = TimeIn(section, "confirm_timeout");
+  options->confirm_timeout = Time(section, "confirm_timeout");
 }
 
 }  // namespace
 
 TransferOptionsConfig ReadTransferOptions(const NodeConfig& config) {
   TransferOptionsConfig options;
-  // Checked against the schema, with the defaults filled in.
-  const json sections = json::parse(config.sections_json, nullptr, /*allow_exceptions=*/false);
-  const json section =
-      sections.is_object() ? sections.value("transfers", json::object()) : json::object();
+  json section = members::SectionOf(config, "transfers");
+  if (section.is_null()) section = json::object();
   const std::string& data_dir = config.node.data_dir;
   options.folder = Below(data_dir, section.value("folder", "transfers"));
   for (const json& root : section.value("roots", json::array())) {
@@ -90,12 +76,12 @@ TransferOptionsConfig ReadTransferOptions(const NodeConfig& config) {
   }
   options.announce = section.value("announce", true);
   options.images = section.value("images", "inline");
-  options.images_from = BytesIn(section, "images_from");
+  options.images_from = Bytes(section, "images_from");
   ReadBounds(section, &options);
   ReadSchedule(section.value("schedule", json::object()), &options);
   ReadPatience(section, &options);
   const json retention = section.value("retention", json::object());
-  options.keep = TimeIn(retention, "keep");
+  options.keep = Time(retention, "keep");
   options.history = retention.value("history", uint64_t{0});
   for (const json& watch : section.value("watch", json::array())) {
     options.watch.push_back(ReadWatch(watch, data_dir));
