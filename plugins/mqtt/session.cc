@@ -6,15 +6,12 @@
 #include <mqtt_protocol.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -144,37 +141,27 @@ Session::Session(SessionOptions options, SessionHandler* handler)
 Session::~Session() { Stop(); }
 
 absl::Status Session::Start() {
-  wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake_fd_ < 0) return absl::ResourceExhaustedError("eventfd: none left");
+  const absl::Status opened = thread_.Open();
+  if (!opened.ok()) return opened;
   const absl::Status made = MakeClient();
   if (!made.ok()) {
     Stop();
     return made;
   }
-  // The host's signals are not for this thread, and a broken pipe is told by write.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { Run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_.Start([this] { Run(); });
   return absl::OkStatus();
 }
 
 void Session::Stop() {
   stopping_.store(true);
   Wake();
-  if (thread_.joinable()) thread_.join();
+  thread_.Join();
   if (client_ != nullptr) mosquitto_destroy(std::exchange(client_, nullptr));
   if (std::exchange(library_ready_, false)) mosquitto_lib_cleanup();
-  if (wake_fd_ >= 0) close(std::exchange(wake_fd_, -1));
+  thread_.Stop();
 }
 
-void Session::Wake() {
-  const uint64_t one = 1;
-  // A counter that is full has woken the thread already.
-  if (wake_fd_ >= 0 && write(wake_fd_, &one, sizeof(one)) < 0) return;
-}
+void Session::Wake() { thread_.Wake(); }
 
 absl::Status Session::MakeClient() {
   mosquitto_lib_init();
@@ -323,18 +310,14 @@ bool Session::WantsWrite() const {
 }
 
 void Session::Poll(absl::Duration wait) {
-  pollfd watched[2] = {{wake_fd_, POLLIN, 0}, {mosquitto_socket(client_), 0, 0}};
+  pollfd watched[2] = {{thread_.descriptor(), POLLIN, 0}, {mosquitto_socket(client_), 0, 0}};
   if (watched[1].fd < 0) return Fail(Unavailable("closed the connection"));
   if (!connected_ || handler_->may_read()) watched[1].events |= POLLIN;
   if (WantsWrite()) watched[1].events |= POLLOUT;
   const int64_t wait_ns = std::clamp<int64_t>(absl::ToInt64Nanoseconds(wait), 0, kMiscIntervalNs);
   const int ready = poll(watched, 2, static_cast<int>((wait_ns + 999'999) / 1'000'000));
   if (ready <= 0) return;
-  if (watched[0].revents != 0) {
-    uint64_t count = 0;
-    // Non-blocking: nothing to read means that somebody was quicker.
-    if (read(wake_fd_, &count, sizeof(count)) < 0) count = 0;
-  }
+  if (watched[0].revents != 0) thread_.Clear();
   if (watched[1].revents != 0) OnReady(watched[1].revents);
 }
 

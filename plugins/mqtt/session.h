@@ -14,12 +14,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "plugins/common/waking_thread.h"
 #include "plugins/mqtt/answer_watch.h"
 #include "plugins/mqtt/broker_address.h"
 #include "plugins/mqtt/broker_socket.h"
@@ -143,9 +143,8 @@ class Session {
   SessionHandler* const handler_;
   struct mosquitto* client_ = nullptr;
   bool library_ready_ = false;
-  int wake_fd_ = -1;
   std::atomic<bool> stopping_{false};
-  std::thread thread_;
+  WakingThread thread_;
 
   // Of the thread alone.
   bool tcp_up_ = false;

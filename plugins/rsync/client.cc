@@ -1,12 +1,9 @@
 #include "plugins/rsync/client.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,30 +28,19 @@ Client::Client(ClientOptions options, Events events)
 Client::~Client() { Stop(); }
 
 absl::Status Client::Start() {
-  wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake_fd_ < 0) return absl::ResourceExhaustedError("eventfd: none left");
-  // The host's signals are not for this thread, and a broken pipe is told by write.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { Run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const absl::Status opened = thread_.Open();
+  if (!opened.ok()) return opened;
+  thread_.Start([this] { Run(); });
   return absl::OkStatus();
 }
 
 void Client::Stop() {
   stopping_.store(true);
   Wake();
-  if (thread_.joinable()) thread_.join();
-  if (wake_fd_ >= 0) close(std::exchange(wake_fd_, -1));
+  thread_.Stop();
 }
 
-void Client::Wake() const {
-  const uint64_t one = 1;
-  // A counter that is full has woken the thread already.
-  if (wake_fd_ >= 0 && write(wake_fd_, &one, sizeof(one)) < 0) return;
-}
+void Client::Wake() const { thread_.Wake(); }
 
 bool Client::Drain(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
@@ -92,16 +78,18 @@ void Client::Cancel(uint64_t token) {
 
 bool Client::Probe(absl::Duration limit, ProbeFn done) {
   absl::Status ended;
+  bool refused = false;
   {
     absl::MutexLock lock(&mutex_);
     if (probe_) return false;
-    if (!over_) {
+    refused = over_;
+    if (!refused) {
       probe_ = std::move(done);
       probe_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(limit);
     }
     ended = ended_;
   }
-  if (done) {
+  if (refused) {
     done(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration());
   }
   Wake();
@@ -244,7 +232,7 @@ int Client::WaitMs() const {
 }
 
 void Client::Poll() {
-  pollfd watched[5] = {{wake_fd_, POLLIN, 0}};
+  pollfd watched[5] = {{thread_.descriptor(), POLLIN, 0}};
   nfds_t count = 1;
   if (child_ != nullptr) {
     watched[count++] = {child_->out(), POLLIN, 0};
@@ -253,10 +241,7 @@ void Client::Poll() {
   }
   if (banner_ != nullptr) watched[count++] = {banner_->fd(), banner_->events(), 0};
   const int ready = poll(watched, count, WaitMs());
-  if (ready <= 0 || watched[0].revents == 0) return;
-  uint64_t times = 0;
-  // Non-blocking: nothing to read means that somebody was quicker.
-  if (read(wake_fd_, &times, sizeof(times)) < 0) times = 0;
+  if (ready > 0 && watched[0].revents != 0) thread_.Clear();
 }
 
 void Client::Finish() {

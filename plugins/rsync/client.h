@@ -14,7 +14,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -23,6 +22,7 @@
 #include "absl/time/time.h"
 #include "plugins/common/delivery.h"
 #include "plugins/common/file_job.h"
+#include "plugins/common/waking_thread.h"
 #include "plugins/rsync/banner.h"
 #include "plugins/rsync/batch.h"
 #include "plugins/rsync/child.h"
@@ -129,10 +129,9 @@ class Client {
 
   const ClientOptions options_;
   const Events events_;
-  int wake_fd_ = -1;
   std::atomic<bool> stopping_{false};
   std::atomic<pid_t> running_{0};
-  std::thread thread_;
+  WakingThread thread_;
 
   mutable absl::Mutex mutex_;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;

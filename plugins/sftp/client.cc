@@ -1,12 +1,9 @@
 #include "plugins/sftp/client.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <iterator>
 #include <utility>
 
@@ -46,30 +43,19 @@ Client::Client(ClientOptions options, Events events)
 Client::~Client() { Stop(); }
 
 absl::Status Client::Start() {
-  wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake_fd_ < 0) return absl::ResourceExhaustedError("eventfd: none left");
-  // The host's signals are not for this thread, and a broken pipe is told by write.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { Run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const absl::Status opened = thread_.Open();
+  if (!opened.ok()) return opened;
+  thread_.Start([this] { Run(); });
   return absl::OkStatus();
 }
 
 void Client::Stop() {
   stopping_.store(true);
   Wake();
-  if (thread_.joinable()) thread_.join();
-  if (wake_fd_ >= 0) close(std::exchange(wake_fd_, -1));
+  thread_.Stop();
 }
 
-void Client::Wake() const {
-  const uint64_t one = 1;
-  // A counter that is full has woken the thread already.
-  if (wake_fd_ >= 0 && write(wake_fd_, &one, sizeof(one)) < 0) return;
-}
+void Client::Wake() const { thread_.Wake(); }
 
 bool Client::Drain(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
@@ -354,7 +340,8 @@ void Client::Sweep() {
 }
 
 void Client::Poll(int64_t now_ns) {
-  pollfd watched[2] = {{wake_fd_, POLLIN, 0}, {transport_->fd(), transport_->events(), 0}};
+  pollfd watched[2] = {{thread_.descriptor(), POLLIN, 0},
+                       {transport_->fd(), transport_->events(), 0}};
   for (const auto& stream : streams_) {
     const bool wants = stream->channel.open() && !stream->requests.unsent().empty();
     if (wants && stream->channel.room() > 0) watched[1].events |= POLLOUT;
@@ -362,10 +349,7 @@ void Client::Poll(int64_t now_ns) {
   const int64_t wait = std::max<int64_t>(WakeAt(now_ns) - MonotonicNs(), 0);
   const int ready =
       poll(watched, 2, static_cast<int>((wait + kNanosPerMilli - 1) / kNanosPerMilli));
-  if (ready <= 0 || watched[0].revents == 0) return;
-  uint64_t count = 0;
-  // Non-blocking: nothing to read means that somebody was quicker.
-  if (read(wake_fd_, &count, sizeof(count)) < 0) count = 0;
+  if (ready > 0 && watched[0].revents != 0) thread_.Clear();
 }
 
 void Client::Finish() {

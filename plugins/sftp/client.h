@@ -14,7 +14,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -23,6 +22,7 @@
 #include "absl/time/time.h"
 #include "plugins/common/delivery.h"
 #include "plugins/common/file_job.h"
+#include "plugins/common/waking_thread.h"
 #include "plugins/sftp/channel.h"
 #include "plugins/sftp/folders.h"
 #include "plugins/sftp/requests.h"
@@ -127,9 +127,8 @@ class Client {
 
   const ClientOptions options_;
   const Events events_;
-  int wake_fd_ = -1;
   std::atomic<bool> stopping_{false};
-  std::thread thread_;
+  WakingThread thread_;
 
   mutable absl::Mutex mutex_;
   size_t limit_ ABSL_GUARDED_BY(mutex_) = 0;  // Of held_; 0: no session.
