@@ -2,10 +2,12 @@
 """Trains a net on synthetic samples, with checkpoints from which the same command goes on.
 
     train.py --net reader --out FOLDER [--plates FOLDER] [--hours H] [--final STEPS]
+             [--start MODEL.onnx --step STEP]
 
 Every few minutes FOLDER/last.pt is replaced, checked and, if it reads the check set best, kept as
 FOLDER/best.pt; FOLDER/log.txt says how it goes. The learning rate is constant after a warm-up;
---final STEPS lets it fall to zero over so many more steps and ends there.
+--final STEPS lets it fall to zero over so many more steps and ends there. --start goes on from an
+exported net whose checkpoint is gone, as if at step STEP.
 """
 import argparse
 import copy
@@ -22,6 +24,7 @@ from torch.nn import functional
 import alphabet
 import evaluate
 import net
+import restart
 import samples
 
 # Up to which step, pictures in a batch, share of near and sharp ones: easy and quick at first.
@@ -76,15 +79,25 @@ class Training:
         self.options = options
         self.folder = pathlib.Path(options.out)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.model = net.NETS[options.net]()
+        self.model = net.NETS[options.net]().to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=RATE, weight_decay=1e-3)
         self.block = 0
         self.step = 0
         self.best = -1.0
         self.checked = samples_of(samples.Source(CHECK_SEED), options.net)(0, CHECK_SAMPLES)
+        self.warm = WARM_UP  # Step at which the rate is full.
         self.final = None  # (first step, last step) of the fall of the learning rate.
         self.resume()
+
+    def begin(self, path, step):
+        """From an exported net; the optimiser warms up again."""
+        crops = net.tensor(self.checked[0][:restart.MEASURED])
+        self.model.load_state_dict(restart.started(self.options.net, path, crops).state_dict())
+        self.average.load_state_dict(self.model.state_dict())
+        self.block, self.step = step // BLOCK, step
+        self.warm = step + WARM_UP
+        self.say(f"starts from {path} at step {step}")
 
     def resume(self):
         path = self.folder / "last.pt"
@@ -95,14 +108,17 @@ class Training:
             self.optimiser.load_state_dict(state["optimiser"])
             self.block, self.step, self.best = state["block"], state["step"], state["best"]
             self.final = state["final"]
+            self.warm = state.get("warm", WARM_UP)
             self.say(f"goes on from step {self.step}, best {self.best:.4f}")
+        elif self.options.start:
+            self.begin(self.options.start, self.options.step)
         if self.options.final and self.final is None:
             self.final = (self.step, self.step + self.options.final)
 
     def save(self, name):
         state = {"model": self.model.state_dict(), "average": self.average.state_dict(),
                  "optimiser": self.optimiser.state_dict(), "block": self.block, "step": self.step,
-                 "best": self.best, "final": self.final, "net": self.options.net,
+                 "best": self.best, "final": self.final, "warm": self.warm, "net": self.options.net,
                  "seed": self.options.seed}
         part = self.folder / (name + ".part")
         torch.save(state, part)
@@ -115,7 +131,7 @@ class Training:
             log.write(line + "\n")
 
     def rate(self):
-        rate = RATE * min(1.0, (self.step + 1) / WARM_UP)
+        rate = RATE * min(1.0, max(1, self.step + 1 - self.warm + WARM_UP) / WARM_UP)
         if self.final:
             first, last = self.final
             rate *= max(0.0, (last - self.step) / (last - first))
@@ -124,7 +140,9 @@ class Training:
     def learn(self, images, targets):
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        loss = LOSSES[self.options.net](self.model(net.tensor(images)), targets, self.step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
+            scores = self.model(net.tensor(images).contiguous(memory_format=torch.channels_last))
+        loss = LOSSES[self.options.net](scores.float(), targets, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LONGEST_NORM)
@@ -241,6 +259,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--final", type=int, default=0, help="steps of a falling rate to end with")
+    parser.add_argument("--bfloat16", action="store_true",
+                        help="multiply in bfloat16: twice as fast on processors that have it")
+    parser.add_argument("--start", help="exported net to go on from")
+    parser.add_argument("--step", type=int, default=0, help="that the exported net had")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     random.seed(options.seed)
