@@ -172,26 +172,41 @@ def far_server(trial, network, name):
     return server.start()
 
 
-def sftp_far(trial, args):
+def over_far_roads(trial, args, measured, rows_of):
+    """One `measured(network, server, folder, files)` a round over each of the far roads."""
     detail, rows = {}, []
     roads = {"20 ms": road(20), "100 ms": road(100), "80 ms, 1 % loss": road(80, loss_percent=1)}
     folder, files = make_files(trial, FAR, IMAGE_BYTES)
     for name, settings in roads.items():
         network = EmulatedNetwork(trial, {"link": settings})
         server = far_server(trial, network, "link")
-        runs = [far_round(trial, network, server, folder, files) for _ in range(args.pairs)]
-        detail[name] = runs
-        say(f"{name}: " + json.dumps(runs[-1]))
-        rows += [row(f"viaduct, session kept, {name}",
-                     middle(runs, lambda r: FAR * IMAGE_BYTES / 1e6 / r["seconds"]), "MB/s"),
-                 row(f"ratio to one rsync session, {name}",
-                     middle(runs, lambda r: r["rsync"] / r["seconds"]), "x", 1.5),
-                 row(f"the same, our connection included, {name}",
-                     middle(runs, lambda r: r["rsync"] / (r["seconds"] + r["ready_seconds"])), "x"),
-                 row(f"ratio to a connection a file (scp), {name}",
-                     middle(runs, lambda r: r["one_by_one"] / r["seconds"]), "x", 20)]
+        detail[name] = [measured(network, server, folder, files) for _ in range(args.pairs)]
+        say(f"{name}: " + json.dumps(detail[name][-1]))
+        rows += rows_of(name, detail[name])
         server.kill()
         network.close()
+    return detail, rows
+
+
+def session_rows(program, name, runs):
+    return [row(f"{program}, session kept, {name}",
+                middle(runs, lambda r: FAR * IMAGE_BYTES / 1e6 / r["seconds"]), "MB/s"),
+            row(f"ratio to one rsync session, {name}",
+                middle(runs, lambda r: r["rsync"] / r["seconds"]), "x", 1.5)]
+
+
+def sftp_far(trial, args):
+    def measured(network, server, folder, files):
+        return far_round(trial, network, server, folder, files)
+
+    def rows_of(name, runs):
+        return session_rows("viaduct", name, runs) + [
+            row(f"the same, our connection included, {name}",
+                middle(runs, lambda r: r["rsync"] / (r["seconds"] + r["ready_seconds"])), "x"),
+            row(f"ratio to a connection a file (scp), {name}",
+                middle(runs, lambda r: r["one_by_one"] / r["seconds"]), "x", 20)]
+
+    detail, rows = over_far_roads(trial, args, measured, rows_of)
     narrow, narrow_rows = sftp_narrow(trial, args)
     detail["100 Mbit/s, 100 ms"] = narrow
     return {"title": f"{FAR} files of 150 KB over emulated links", "detail": detail,
@@ -272,25 +287,13 @@ def rsync_many(trial, args):
 
 
 def rsync_far(trial, args):
-    detail, rows = {}, []
-    roads = {"20 ms": road(20), "100 ms": road(100), "80 ms, 1 % loss": road(80, loss_percent=1)}
-    folder, files = make_files(trial, FAR, IMAGE_BYTES)
-    for name, settings in roads.items():
-        network = EmulatedNetwork(trial, {"link": settings})
-        server = far_server(trial, network, "link")
-        runs = []
-        for _ in range(args.pairs):
-            run = ours(trial, server, files, network.near.inside, "rsync")
-            clear(server)
-            run["rsync"] = rsync(server, folder, network.near.inside)
-            runs.append(run)
-        detail[name] = runs
-        say(f"{name}: " + json.dumps(runs[-1]))
-        rows += [row(f"viaduct by rsync, session kept, {name}",
-                     middle(runs, lambda r: FAR * IMAGE_BYTES / 1e6 / r["seconds"]), "MB/s"),
-                 row(f"ratio to one rsync session, {name}",
-                     middle(runs, lambda r: r["rsync"] / r["seconds"]), "x", 1.5)]
-        server.kill()
-        network.close()
+    def measured(network, server, folder, files):
+        run = ours(trial, server, files, network.near.inside, "rsync")
+        clear(server)
+        run["rsync"] = rsync(server, folder, network.near.inside)
+        return run
+
+    detail, rows = over_far_roads(trial, args, measured,
+                                  lambda name, runs: session_rows("viaduct by rsync", name, runs))
     return {"title": f"{FAR} files of 150 KB over emulated links by rsync", "detail": detail,
             "rows": rows}
