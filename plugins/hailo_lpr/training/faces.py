@@ -109,10 +109,11 @@ DIES_SEED = 11
 
 
 def dies():
-    """Forms of stroke faces: width, stroke, corner radius, middle, flat, bar."""
+    """Forms of stroke faces: width, stroke, corner radius, middle, flat, bar, slab, four."""
     rng = np.random.default_rng(DIES_SEED)
     return [(rng.uniform(0.38, 0.66), rng.uniform(0.095, 0.175), rng.uniform(0.12, 0.5),
-             rng.uniform(0.44, 0.54), rng.random() < 0.15, rng.random() < 0.25)
+             rng.uniform(0.44, 0.54), rng.random() < 0.15, rng.random() < 0.25,
+             rng.random() < 0.55, int(rng.integers(len(strokes.FOURS))))
             for _ in range(DIES)]
 
 

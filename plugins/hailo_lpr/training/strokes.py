@@ -99,9 +99,16 @@ def turn(step):
     return 1 - step[0], 1 - step[1]
 
 
-def describe(r, middle, flat, bar):
+FOURS = (  # The stem as high as the figure, a short stem beside a slope, a steep slope.
+    [[(0.75, 1), (0.75, 0), (0, 0.7), (1, 0.7)]],
+    [[(0.62, 0), (0, 0.68), (1, 0.68)], [(0.72, 0.4), (0.72, 1)]],
+    [[(0.45, 0), (0, 0.74), (1, 0.74)], [(0.7, 0.46), (0.7, 1)]],
+)
+
+
+def describe(r, middle, flat, bar, slab, four):
     """All characters for a corner radius and height of the middle bar; flat: 3 with a flat top and 1
-    with a foot; bar: 1 as a bar.
+    with a foot; bar: 1 as a bar; slab: I with head and foot; four: which of FOURS.
     """
     letters = {
         "A": [[(0, 1), (0.5, 0), (1, 1)], [(0.2, 0.68), (0.8, 0.68)]],
@@ -136,7 +143,7 @@ def describe(r, middle, flat, bar):
         "1": [[(0.1, 0.22), (0.5, 0), (0.5, 1)]] + ([[(0.1, 1), (0.9, 1)]] if flat else []),
         "2": [two(r)],
         "3": [[(0, 0), (1, 0), (0.42, 0.4)], five(r, 0.4)[2:]] if flat else three(r, middle - 0.02),
-        "4": [[(0.75, 1), (0.75, 0), (0, 0.7), (1, 0.7)]],
+        "4": FOURS[four],
         "5": [five(r, 0.42)],
         "6": six(r, middle),
         "7": [[(0, 0), (1, 0), (0.35, 1)]],
@@ -147,6 +154,8 @@ def describe(r, middle, flat, bar):
         letters["3"][1][0] = (0.42, 0.4)
     if bar:
         letters["1"] = letters["I"]
+    if slab:
+        letters["I"] = letters["I"] + [[(0, 0), (1, 0)], [(0, 1), (1, 1)]]
     return letters
 
 
@@ -163,11 +172,11 @@ def points_of(stroke):
 class StrokeFace:
     """One die: width of a character and of its strokes as parts of its height."""
 
-    def __init__(self, width, stroke, radius, middle=0.48, flat=False, bar=False):
+    def __init__(self, width, stroke, radius, middle=0.48, flat=False, bar=False, slab=False, four=0):
         self.width = width
         self.stroke = stroke
-        self.strokes = describe(radius, middle, flat, bar)
-        self.bars = "I1" if bar else "I"
+        self.strokes = describe(radius, middle, flat, bar, slab, four)
+        self.bars = ("1" if bar else "") + ("" if slab else "I")
 
     def glyph(self, character, height):
         """A mask of the character: cropped to its width, height rows."""
@@ -187,4 +196,6 @@ class StrokeFace:
             return self.stroke * 1.15
         if character in "MW":
             return self.width * 1.22
+        if character == "I":
+            return max(self.width * 0.6, self.stroke * 2.4)
         return self.width * (0.7 if character == "1" else 1)
