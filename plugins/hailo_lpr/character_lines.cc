@@ -41,8 +41,13 @@ constexpr int kRefinements = 3;
 constexpr float kSteepest = 0.5F;
 constexpr size_t kFewest = 4;
 constexpr size_t kMost = 14;
-// A plate has a margin around its characters, in their height.
-constexpr float kMargin = 0.45F;
+// What is added to a line, in its height.
+constexpr int kMostAdded = 6;
+constexpr float kFarthest = 1.5F;
+constexpr float kThin = 0.35F;
+constexpr float kLeastAdded = 0.75F;
+constexpr float kMostAddedHeight = 1.6F;
+constexpr float kMostAddedOff = 0.35F;
 constexpr float kMostCommon = 0.4F;  // Of two lines that are one plate.
 
 template <typename Value>
@@ -108,15 +113,14 @@ void CharacterLines::FindAtScale(const cv::Mat& grey, float scale, std::vector<D
 
 void CharacterLines::FindShapes() {
   shapes_.clear();
-  const int count = cv::connectedComponentsWithStats(mask_, labels_, stats_, centres_, 8, CV_32S);
-  for (int i = 1; i < count && shapes_.size() < kMostShapes; ++i) {
-    const int* stats = stats_.ptr<int>(i);
+  for (const ShapeFinder::Extent& extent : finder_.Find(mask_)) {
+    if (shapes_.size() == kMostShapes) break;
     Shape shape;
-    shape.left = static_cast<float>(stats[cv::CC_STAT_LEFT]);
-    shape.top = static_cast<float>(stats[cv::CC_STAT_TOP]);
-    shape.width = static_cast<float>(stats[cv::CC_STAT_WIDTH]);
-    shape.height = static_cast<float>(stats[cv::CC_STAT_HEIGHT]);
-    const auto ink = static_cast<float>(stats[cv::CC_STAT_AREA]);
+    shape.left = static_cast<float>(extent.left);
+    shape.top = static_cast<float>(extent.top);
+    shape.width = static_cast<float>(extent.right - extent.left);
+    shape.height = static_cast<float>(extent.bottom - extent.top);
+    const auto ink = static_cast<float>(extent.area);
     if (shape.height >= kLowest && shape.height <= kHighest &&
         shape.width >= kNarrowest * shape.height && shape.width <= kWidestShape * shape.height &&
         ink >= kEmptiest * shape.width * shape.height) {
@@ -154,7 +158,44 @@ void CharacterLines::JoinShapes(const cv::Mat& grey, bool dark, float scale,
   }
   std::vector<Line> lines;
   for (auto& [root, group] : groups) SplitLines(std::move(group), &lines);
+  for (Line& line : lines) Extend(&line);
   for (const Line& line : lines) AddPlate(grey, line, dark, scale, found);
+}
+
+// Letters with tails and hats, and groups behind a wide gap or a seal, are no neighbours of the
+// rest, but they stand on its line.
+void CharacterLines::Extend(Line* line) const {
+  const float height = line->height;
+  for (int added = 0; added < kMostAdded; ++added) {
+    const Shape* nearest = nullptr;
+    float least = kFarthest * height;
+    for (const Shape& shape : shapes_) {
+      if (shape.left > line->box.right + least) break;  // In order of their left edges.
+      const float away = std::max(shape.left - line->box.right, line->box.left - shape.right());
+      if (away < -kMostOverlap * shape.width || away >= least || !OnLine(*line, shape)) continue;
+      nearest = &shape;
+      least = std::max(away, 0.0F);
+    }
+    if (nearest == nullptr) return;
+    const float left = std::min(0.0F, nearest->left - line->box.left);
+    const float right = std::max(0.0F, nearest->right() - line->box.right);
+    line->box.left += left;
+    line->box.right += right;
+    line->box.top += std::min(line->slope * left, line->slope * right);
+    line->box.bottom += std::max(line->slope * left, line->slope * right);
+  }
+}
+
+bool CharacterLines::OnLine(const Line& line, const Shape& shape) {
+  const float middle = (line.box.top + line.box.bottom) / 2 +
+                       line.slope * (shape.middle_x() - (line.box.left + line.box.right) / 2);
+  const float off = std::abs(shape.middle_y() - middle);
+  const float taller = shape.height / line.height;
+  // A thin one may be the edge of the plate: only one of the very height is a character.
+  if (shape.width < kThin * line.height) {
+    return std::abs(taller - 1) < kMostOffHeight && off < kMostOffLine * line.height;
+  }
+  return taller > kLeastAdded && taller < kMostAddedHeight && off < kMostAddedOff * line.height;
 }
 
 // The line through the middles: of least squares in slope, of the median in height.
@@ -251,7 +292,7 @@ void CharacterLines::AddPlate(const cv::Mat& grey, const Line& line, bool dark, 
   cv::Scalar mean;
   cv::Scalar deviation;
   cv::meanStdDev(grey(inside), mean, deviation);
-  const float margin = kMargin * line.height;
+  const float margin = kLineMargin * line.height;
   Detection plate;
   plate.box = {(line.box.left - margin) / scale, (line.box.top - margin) / scale,
                (line.box.right + margin) / scale, (line.box.bottom + margin) / scale};

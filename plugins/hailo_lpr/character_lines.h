@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "opencv2/core.hpp"
 #include "plugins/hailo_lpr/detection.h"
+#include "plugins/hailo_lpr/shapes.h"
 
 namespace viaduct::hailo_lpr {
 
@@ -55,11 +56,14 @@ class CharacterLines final : public Detector {
   static Fit FitLine(const std::vector<Shape>& shapes);
   static void SplitLines(std::vector<Shape> group, std::vector<Line>* lines);
   static Line Rate(const std::vector<Shape>& shapes);
+  void Extend(Line* line) const;
+  static bool OnLine(const Line& line, const Shape& shape);
   static void AddPlate(const cv::Mat& grey, const Line& line, bool dark, float scale,
                        std::vector<Detection>* found);
 
   // Kept from picture to picture, so that little is allocated anew.
-  cv::Mat grey_, scaled_, mean_, threshold_, mask_, labels_, stats_, centres_;
+  cv::Mat grey_, scaled_, mean_, threshold_, mask_;
+  ShapeFinder finder_;
   std::vector<Shape> shapes_;
   std::vector<int> parents_;
 };

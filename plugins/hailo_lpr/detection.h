@@ -41,7 +41,12 @@ struct Detection {
   int label = 0;
   // How much the line of characters rises to the left, in y for each x.
   float slope = 0;
+  // Of a plate with stacked lines: each, from above to below. Empty: the box is one line.
+  std::vector<Detection> lines;
 };
+
+// The margin that detectors of lines leave around the characters, in heights of a character.
+inline constexpr float kLineMargin = 0.45F;
 
 // Of those that overlap by more than `most`, the one with the highest score stays; at most `limit`
 // stay, the highest score first.
