@@ -25,6 +25,10 @@ struct Box {
   float area() const { return std::max(width(), 0.0F) * std::max(height(), 0.0F); }
 };
 
+inline Box Moved(const Box& box, float x, float y) {
+  return {box.left + x, box.top + y, box.right + x, box.bottom + y};
+}
+
 // Intersection over union: 0 of boxes apart, 1 of the same box.
 inline float Iou(const Box& a, const Box& b) {
   const Box both = {std::max(a.left, b.left), std::max(a.top, b.top), std::min(a.right, b.right),
