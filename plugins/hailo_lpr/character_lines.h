@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -35,6 +36,7 @@ class CharacterLines final : public Detector {
   };
   struct Line {
     Box box;
+    size_t count = 0;
     float height = 0;  // Of its characters: the median.
     float slope = 0;
     float score = 0;
@@ -58,8 +60,13 @@ class CharacterLines final : public Detector {
   static Line Rate(const std::vector<Shape>& shapes);
   void Extend(Line* line) const;
   static bool OnLine(const Line& line, const Shape& shape);
+  static std::vector<std::pair<Line, Line>> Stacks(const std::vector<Line>& lines);
+  static bool Stacked(const Line& upper, const Line& lower);
+  static Detection PlateOf(const cv::Mat& grey, const Line& line, bool dark, float scale);
   static void AddPlate(const cv::Mat& grey, const Line& line, bool dark, float scale,
                        std::vector<Detection>* found);
+  static void AddStack(const cv::Mat& grey, const Line& upper, const Line& lower, bool dark,
+                       float scale, std::vector<Detection>* found);
 
   // Kept from picture to picture, so that little is allocated anew.
   cv::Mat grey_, scaled_, mean_, threshold_, mask_;

@@ -28,7 +28,7 @@ constexpr float kWidestGap = 0.14F;     // Between letters and the vowels above 
 constexpr float kMargin = 0.1F;         // Around a line, in its own height.
 constexpr float kWordGap = 0.8F;        // In its own height; beyond is no text of this line.
 constexpr float kLeastContrast = 0.3F;  // Of that of the characters.
-constexpr float kWider = 0.6F;          // At each side than the line of characters.
+constexpr float kWider = 0.2F;          // At each side than the line of characters.
 // Of a row between the outer fifths: less is paper, more is a frame or the vehicle.
 constexpr float kLeastInk = 0.03F;
 constexpr float kMostInk = 0.8F;
@@ -66,29 +66,40 @@ cv::Mat InkMask(const cv::Mat& characters, const cv::Mat& below) {
   return mask;
 }
 
-// The rows of the first line of text, [from, to).
-std::optional<cv::Range> TextRows(const cv::Mat& mask, float character) {
+// The part of each row between the outer fifths that is ink.
+std::vector<float> InkOfRows(const cv::Mat& mask) {
   const int edge = mask.cols / 5;
   const cv::Mat inner = mask.colRange(edge, mask.cols - edge);
-  const auto gap = static_cast<int>(std::lround(kWidestGap * character));
-  int from = -1;
-  int last = -1;
+  std::vector<float> ink;
   for (int row = 0; row < inner.rows; ++row) {
-    const float ink =
-        static_cast<float>(cv::countNonZero(inner.row(row))) / static_cast<float>(inner.cols);
-    if (ink > kMostInk) break;
-    if (ink < kLeastInk) {
-      if (from >= 0 && row - last > gap) {
-        if (static_cast<float>(last - from) >= kLowestText * character) break;
-        from = -1;
-      }
-      continue;
-    }
-    if (from < 0) from = row;
-    last = row;
+    ink.push_back(static_cast<float>(cv::countNonZero(inner.row(row))) /
+                  static_cast<float>(inner.cols));
   }
-  if (from < 0 || static_cast<float>(last - from) < kLowestText * character) return std::nullopt;
-  return cv::Range(from, last + 1);
+  return ink;
+}
+
+// The rows of a line of text, [from, to): around the fullest one that is no frame. Tails of the
+// characters above have little ink, and so have vowels above and below the letters.
+std::optional<cv::Range> TextRows(const cv::Mat& mask, float character) {
+  const std::vector<float> ink = InkOfRows(mask);
+  const auto first_frame =
+      std::find_if(ink.begin(), ink.end(), [](float part) { return part > kMostInk; });
+  const auto end = static_cast<int>(first_frame - ink.begin());
+  if (end == 0) return std::nullopt;
+  const auto fullest = std::max_element(ink.begin(), first_frame);
+  const float most = *fullest;
+  int from = static_cast<int>(fullest - ink.begin());
+  int to = from + 1;
+  const auto at = [&](int row) { return ink[static_cast<size_t>(row)]; };
+  while (from > 0 && at(from - 1) >= kFullRow * most) --from;
+  while (to < end && at(to) >= kFullRow * most) ++to;
+  const auto more = static_cast<int>(std::lround(kVowels * character));
+  const int lowest = std::max(0, from - more);
+  const int highest = std::min(end, to + more);
+  while (from > lowest && at(from - 1) >= kLeastInk) --from;
+  while (to < highest && at(to) >= kLeastInk) ++to;
+  if (static_cast<float>(to - from) < kLowestText * character) return std::nullopt;
+  return cv::Range(from, to);
 }
 
 // From the middle outwards, as far as there is ink without a wide gap.
