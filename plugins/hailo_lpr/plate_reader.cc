@@ -48,11 +48,13 @@ cv::Mat CropUpright(const cv::Mat& picture, const Detection& plate) {
       std::max(static_cast<float>(box.height) - std::abs(plate.slope) * width, width / 8);
   const cv::Point2f middle(static_cast<float>(box.x) + width / 2,
                            static_cast<float>(box.y) + static_cast<float>(box.height) / 2);
-  // x and y of the crop to those of the picture: sheared, not turned, as the boxes are.
-  const cv::Matx23f map(1, 0, middle.x - width / 2,  //
-                        plate.slope, 1, middle.y - height / 2 - plate.slope * width / 2);
+  // x and y of the crop to those of the box: sheared, not turned, as the boxes are.
+  const auto x = static_cast<float>(box.x);
+  const auto y = static_cast<float>(box.y);
+  const cv::Matx23f map(1, 0, middle.x - x - width / 2,  //
+                        plate.slope, 1, middle.y - y - height / 2 - plate.slope * width / 2);
   cv::Mat crop;
-  cv::warpAffine(Grey(picture), crop, map, cv::Size(box.width, std::max(round(height), 1)),
+  cv::warpAffine(Grey(picture(box)), crop, map, cv::Size(box.width, std::max(round(height), 1)),
                  cv::INTER_LINEAR | cv::WARP_INVERSE_MAP, cv::BORDER_REPLICATE);
   return crop;
 }
