@@ -147,7 +147,7 @@ def camera_of_the_network(t, server, edge):
         path = os.path.join(t.folder, f"{place}.jpg")
         draw(t, "picture", path, "VWX 4826" if place == "picture" else "-", 640, 360)
         with open(path, "rb") as f:
-            frames += [f.read()] * 20
+            frames += [f.read()] * (20 if place == "picture" else 40)
     camera = Camera(frames)
     edge.stop()
     edge.config["instances"] = [i for i in edge.config["instances"] if i["plugin"] == "rest"]
@@ -157,12 +157,12 @@ def camera_of_the_network(t, server, edge):
     edge.write_config()
     edge.start()
     await_plates(server, PLATES + ["VWX4826"])
-    expect(condition(edge, "camera") == "HEALTH_HEALTHY ", condition(edge, "camera"))
+    expect(condition(edge, "camera") == "HEALTH_OK ", condition(edge, "camera"))
     camera.still.set()
     wait_for(lambda: "no picture for 2s" in condition(edge, "camera"), PATIENCE_S,
              f"the stall to be said, {condition(edge, 'camera')}", 0.1)
     camera.still.clear()
-    wait_for(lambda: condition(edge, "camera") == "HEALTH_HEALTHY ", PATIENCE_S,
+    wait_for(lambda: condition(edge, "camera") == "HEALTH_OK ", PATIENCE_S,
              f"the camera to be back, {condition(edge, 'camera')}", 0.1)
     await_plates(server, PLATES + ["VWX4826"])
 
