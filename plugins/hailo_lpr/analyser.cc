@@ -107,11 +107,11 @@ absl::Status Analyser::FindPlatesIn(const cv::Mat& picture, const cv::Rect& part
   if (part.empty()) return absl::OkStatus();
   const absl::Status status = models_.plates->Detect(picture(part), &found_);
   if (!status.ok()) return status;
+  const auto x = static_cast<float>(part.x);
+  const auto y = static_cast<float>(part.y);
   for (Detection one : found_) {
-    one.box.left += static_cast<float>(part.x);
-    one.box.right += static_cast<float>(part.x);
-    one.box.top += static_cast<float>(part.y);
-    one.box.bottom += static_cast<float>(part.y);
+    one.box = Moved(one.box, x, y);
+    for (Detection& line : one.lines) line.box = Moved(line.box, x, y);
     if (Counts(one, picture.size())) found->push_back(one);
   }
   return absl::OkStatus();

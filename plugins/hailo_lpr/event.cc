@@ -31,7 +31,12 @@ Json BoxJson(const Box& box) {
 }
 
 Json ReadingJson(const Reading& reading) {
-  return {{"text", reading.text()}, {"confidence", Share(reading.confidence)}};
+  Json out = {{"text", reading.text()}, {"confidence", Share(reading.confidence)}};
+  if (!reading.province.empty()) {
+    out["province"] = reading.province;
+    out["province_confidence"] = Share(reading.province_confidence);
+  }
+  return out;
 }
 
 Json OcrJson(const EventPlate& plate) {

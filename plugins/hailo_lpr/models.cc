@@ -63,6 +63,22 @@ absl::Status TryReader(const std::string& path, Recogniser* reader, int width, i
   return absl::InvalidArgumentError(absl::StrCat("model: ", path, ": ", tried.message()));
 }
 
+// The model for provinces that comes with the reader's data; null: it has none.
+absl::StatusOr<std::unique_ptr<ProvinceReader>> LoadProvince(const ModelOptions& options,
+                                                             const std::string& data) {
+  ModelSpec spec;
+  spec.path = absl::StrCat(data, "/models/province.onnx");
+  std::error_code error;
+  if (!fs::exists(spec.path, error)) return nullptr;
+  absl::StatusOr<ProvinceOptions> province = ProvinceOptions::Load(FactsPathOf(spec.path));
+  if (!province.ok()) return province.status();
+  spec.backend = options.backend;
+  spec.input = province->input;
+  absl::StatusOr<std::unique_ptr<Runner>> runner = MakeRunner(spec);
+  if (!runner.ok()) return runner.status();
+  return std::make_unique<ProvinceReader>(*std::move(runner), *std::move(province));
+}
+
 absl::Status LoadReader(const ModelOptions& options, const std::string& data, Models* models) {
   const std::string path =
       options.reader.empty() ? absl::StrCat(data, "/models/reader.onnx") : options.reader;
@@ -78,7 +94,9 @@ absl::Status LoadReader(const ModelOptions& options, const std::string& data, Mo
   ctc.alphabet = facts->alphabet;
   ctc.classes_first = true;
   ctc.temperature = facts->temperature;
-  models->reader = std::make_unique<PlateReader>(*std::move(runner), ctc);
+  absl::StatusOr<std::unique_ptr<ProvinceReader>> province = LoadProvince(options, data);
+  if (!province.ok()) return province.status();
+  models->reader = std::make_unique<PlateReader>(*std::move(runner), ctc, *std::move(province));
   models->reject_below = facts->reject_below;
   return TryReader(path, models->reader.get(), facts->width, facts->height);
 }

@@ -12,6 +12,9 @@ export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 if [[ -r /etc/ssl/certs/ca-certificates.crt ]]; then
   export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}
 fi
+# Debian's Python: another one in the PATH does not see Debian's packages.
+# shellcheck disable=SC2034
+DEBIAN_PYTHON=/usr/bin/python3
 # shellcheck source=tools/dev.d/packages.sh
 source tools/dev.d/packages.sh
 
