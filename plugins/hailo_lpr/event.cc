@@ -65,9 +65,6 @@ Json TimesJson(const StageTimes& times) {
 
 Json PayloadJson(const Event& event) {
   Json out = {{"type", "detection_result"},
-              {"camera_id", event.camera_id},
-              {"checkpoint_id", event.checkpoint_id},
-              {"timestamp", TimeText(event.capture_ns)},
               // A plate that was read is on a vehicle, seen or not.
               {"vehicles_count", std::max(event.vehicles.size(), event.plates.size())},
               {"plates_count", event.plates.size()},
@@ -77,6 +74,9 @@ Json PayloadJson(const Event& event) {
               {"processing_time_ms", Millis(event.times.total())},
               {"stages", TimesJson(event.times)},
               {"image", {{"width", event.size.width}, {"height", event.size.height}}}};
+  if (!event.camera_id.empty()) out["camera_id"] = event.camera_id;
+  if (!event.checkpoint_id.empty()) out["checkpoint_id"] = event.checkpoint_id;
+  if (event.capture_ns != 0) out["timestamp"] = TimeText(event.capture_ns);
   for (const Vehicle& vehicle : event.vehicles) {
     out["vehicle_detections"].push_back({{"bbox", BoxJson(vehicle.box)},
                                          {"score", Share(vehicle.score)},

@@ -27,9 +27,9 @@ struct EventPlate {
 };
 
 struct Event {
-  std::string camera_id;
+  std::string camera_id;  // "", as the checkpoint: who asked knows.
   std::string checkpoint_id;
-  int64_t capture_ns = 0;  // Unix: when the light fell in.
+  int64_t capture_ns = 0;  // Unix: when the light fell in; 0: nobody has said.
   cv::Size size;           // Of the picture, whose pixels the boxes are.
   std::vector<Vehicle> vehicles;
   std::vector<EventPlate> plates;

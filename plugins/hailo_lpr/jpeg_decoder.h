@@ -35,7 +35,7 @@ class JpegDecoder {
   int height() const { return static_cast<int>(info_.image_height); }
   // Grey, or BGR of whatever else it has.
   bool Decode(cv::Mat* pixels);
-  // What follows the header of its EXIF segment, "Exif\0\0" included; "" where there is none.
+  // Its EXIF segment from "Exif\0\0" on, "" where there is none. Until Decode.
   std::string_view exif() const;
   std::string Why() const;
 

@@ -54,8 +54,8 @@ absl::StatusOr<Picture> DecodeJpeg(std::string_view octets, const PictureLimits&
   const absl::Status fits = CheckPictureSize(decoder.width(), decoder.height(), limits);
   if (!fits.ok()) return fits;
   Picture picture;
-  if (!decoder.Decode(&picture.pixels)) return Broken(decoder.Why());
   const Exif exif = ReadExif(decoder.exif(), zone);
+  if (!decoder.Decode(&picture.pixels)) return Broken(decoder.Why());
   picture.taken = exif.taken;
   picture.pixels = Upright(picture.pixels, exif.orientation);
   return picture;
@@ -73,6 +73,7 @@ absl::StatusOr<Picture> DecodePng(std::string_view octets, const PictureLimits& 
     png_image_free(&png);
     return fits;
   }
+  png.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // As other programs see them.
   const bool grey = (png.format & PNG_FORMAT_FLAG_COLOR) == 0;
   png.format = grey ? PNG_FORMAT_GRAY : PNG_FORMAT_BGR;
   Picture picture;

@@ -17,7 +17,7 @@ struct PictureJob {
   FrameForm form;
   std::string_view octets;
   std::shared_ptr<const void> holder;  // Keeps them.
-  std::string camera_id;               // "": that of the instance.
+  std::string name;                    // Of its file, for people.
   // When the light fell in, Unix; 0: nobody has said. What the picture itself says goes before it
   // where `ask_picture`.
   int64_t capture_ns = 0;

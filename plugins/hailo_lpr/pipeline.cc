@@ -112,12 +112,13 @@ bool Pipeline::TakePicture(PictureJob job) {
   return true;
 }
 
-void Pipeline::TakeNewest(PictureJob job) {
+void Pipeline::TakeNewest(PictureJob job, size_t most_waiting) {
   std::deque<PictureJob> dropped;
   {
     absl::MutexLock lock(&mutex_);
     if (stop_) return;
-    while (pictures_.size() >= static_cast<size_t>(options_.queue)) {
+    const size_t most = std::min(most_waiting, static_cast<size_t>(options_.queue));
+    while (pictures_.size() >= most) {
       dropped.push_back(std::move(pictures_.front()));
       pictures_.pop_front();
     }
@@ -180,10 +181,10 @@ void Pipeline::Run() {
       continue;
     }
     if (!of_source) {
-      Answer(job);
+      Answer(std::move(job));
       continue;
     }
-    LookAt(job);
+    LookAt(std::move(job));
     bool told = false;
     {
       absl::MutexLock lock(&mutex_);
@@ -193,72 +194,73 @@ void Pipeline::Run() {
   }
 }
 
-absl::Status Pipeline::Decode(const PictureJob& job, cv::Mat* pixels, int64_t* capture_ns,
+absl::Status Pipeline::Decode(PictureJob* job, cv::Mat* pixels, int64_t* capture_ns,
                               Analysis* analysis) const {
   const auto begin = std::chrono::steady_clock::now();
-  *capture_ns = job.capture_ns;
-  if (IsCompressed(job.form)) {
-    const FramePlane& plane = job.form.planes[0];
+  *capture_ns = job->capture_ns;
+  if (IsCompressed(job->form)) {
+    const FramePlane& plane = job->form.planes[0];
     absl::StatusOr<Picture> picture =
-        DecodePicture(job.octets.substr(plane.offset, plane.size), options_.limits, options_.zone);
+        DecodePicture(job->octets.substr(plane.offset, plane.size), options_.limits, options_.zone);
     if (!picture.ok()) return picture.status();
     *pixels = std::move(picture->pixels);
-    if (picture->taken.has_value() && (job.ask_picture || *capture_ns == 0)) {
+    if (picture->taken.has_value() && (job->ask_picture || *capture_ns == 0)) {
       *capture_ns = absl::ToUnixNanos(*picture->taken);
     }
   } else {
-    absl::StatusOr<cv::Mat> frame = ReadFrame(job.form, job.octets);
+    absl::StatusOr<cv::Mat> frame = ReadFrame(job->form, job->octets);
     if (!frame.ok()) return frame.status();
     *pixels = *std::move(frame);
   }
-  if (*capture_ns == 0) *capture_ns = hooks_.wall_ns();
+  // A camera may fill it again.
+  job->octets = {};
+  job->holder.reset();
   analysis->times.decode = MsSince(begin);
   return absl::OkStatus();
 }
 
-void Pipeline::Answer(const PictureJob& job) {
+void Pipeline::Answer(PictureJob job) {
   if (job.deadline_ns != 0 && hooks_.monotonic_ns() > job.deadline_ns) {
     return EndInfer(job.ticket, Drop::kExpired, absl::DeadlineExceededError("too late"));
   }
   InferEnd end;
   end.ticket = job.ticket;
-  end.status = Infer(job, &end);
+  end.status = Infer(&job, &end);
   if (end.status.ok()) return hooks_.on_infer_end(std::move(end));
   const bool unreadable = absl::IsInvalidArgument(end.status);
-  EndInfer(job.ticket, unreadable ? Drop::kUnreadable : Drop::kFailed, end.status);
+  EndInfer(job.ticket, unreadable ? Drop::kBadRequest : Drop::kFailed, end.status);
 }
 
-absl::Status Pipeline::Infer(const PictureJob& job, InferEnd* end) {
+absl::Status Pipeline::Infer(PictureJob* job, InferEnd* end) {
   cv::Mat pixels;
   int64_t capture_ns = 0;
   Analysis analysis;
   absl::Status status = Decode(job, &pixels, &capture_ns, &analysis);
   if (!status.ok()) return status;
   Analyser::Request request;
-  request.min_confidence = job.request.min_confidence;
+  request.min_confidence = job->request.min_confidence;
   status = analyser_.Analyse(pixels, request, &analysis);
   if (!status.ok()) return status;
   EventOptions images = options_.events;
-  images.annotated_image = job.request.annotated;
-  images.cropped_plates = job.request.crops;
+  images.annotated_image = job->request.annotated;
+  images.cropped_plates = job->request.crops;
   std::vector<Event> events;
-  if (job.request.stream.empty()) {
+  if (job->request.stream.empty()) {
     events.push_back(EventOf(capture_ns, pixels, images, &analysis));
   } else {
-    events = StreamOf(job.request.stream)->Add(capture_ns, pixels, &analysis);
+    const int64_t at_ns = capture_ns != 0 ? capture_ns : hooks_.wall_ns();
+    events = StreamOf(job->request.stream)->Add(at_ns, pixels, &analysis);
   }
   Event all = JoinEvents(std::move(events), capture_ns, analysis);
-  all.camera_id = job.camera_id.empty() ? options_.events.camera_id : job.camera_id;
-  all.checkpoint_id = options_.events.checkpoint_id;
-  end->result_json = ResultJson(all, {&analysis, job.request.alternatives});
-  if (job.request.annotated && !all.annotated.empty()) {
+  end->result_json = ResultJson(all, {&analysis, job->request.alternatives});
+  if (job->request.annotated && !all.annotated.empty()) {
     end->crops.emplace_back("image", std::move(all.annotated));
   }
-  for (size_t i = 0; job.request.crops && i < all.plates.size(); ++i) {
+  for (size_t i = 0; job->request.crops && i < all.plates.size(); ++i) {
     if (all.plates[i].crop.empty()) continue;
     end->crops.emplace_back(absl::StrCat("plate_", i), std::move(all.plates[i].crop));
   }
-  hooks_.on_looked_at(analysis);
+  hooks_.on_looked_at(analysis, /*of_source=*/false);
   return absl::OkStatus();
 }
 
@@ -273,19 +275,24 @@ bool Pipeline::TooSoon(int64_t capture_ns) {
   return false;
 }
 
-void Pipeline::LookAt(const PictureJob& job) {
+void Pipeline::LookAt(PictureJob job) {
   if (!job.ask_picture && TooSoon(job.capture_ns)) {
     return Refuse(job, Drop::kRate, absl::OkStatus());
   }
   cv::Mat pixels;
   int64_t capture_ns = 0;
   Analysis analysis;
-  absl::Status status = Decode(job, &pixels, &capture_ns, &analysis);
+  absl::Status status = Decode(&job, &pixels, &capture_ns, &analysis);
   const bool readable = status.ok();
   Analyser::Request request;
   request.own_source = true;
   if (status.ok()) status = analyser_.Analyse(pixels, request, &analysis);
-  if (!status.ok()) return Refuse(job, readable ? Drop::kFailed : Drop::kUnreadable, status);
+  if (!status.ok()) {
+    const std::string of = job.name.empty() ? "" : absl::StrCat(job.name, ": ");
+    return Refuse(job, readable ? Drop::kFailed : Drop::kUnreadable,
+                  absl::Status(status.code(), absl::StrCat(of, status.message())));
+  }
+  if (capture_ns == 0) capture_ns = hooks_.wall_ns();
   std::vector<Event> events;
   if (options_.tracking) {
     events = stream_.Add(capture_ns, pixels, &analysis);
@@ -295,7 +302,7 @@ void Pipeline::LookAt(const PictureJob& job) {
     if (!event.plates.empty()) events.push_back(std::move(event));
   }
   pixels.release();
-  hooks_.on_looked_at(analysis);
+  hooks_.on_looked_at(analysis, /*of_source=*/true);
   Tell(std::move(events), job.ended);
 }
 

@@ -23,8 +23,8 @@
 namespace viaduct::hailo_lpr {
 
 // Why a picture was not looked at.
-enum class Drop { kQueueFull, kRate, kExpired, kCancelled, kUnreadable, kFailed };
-inline constexpr size_t kDrops = 6;
+enum class Drop { kQueueFull, kRate, kExpired, kCancelled, kUnreadable, kFailed, kBadRequest };
+inline constexpr size_t kDrops = 7;
 
 // What an inference ended with.
 struct InferEnd {
@@ -50,7 +50,8 @@ class Pipeline {
     // room; then the pictures wait, too.
     std::function<void(Event, std::function<void(const absl::Status&)> ended)> on_event;
     std::function<void(Drop, const absl::Status& why)> on_drop;
-    std::function<void(const Analysis&)> on_looked_at;       // One picture, done.
+    // One picture is done.
+    std::function<void(const Analysis&, bool of_source)> on_looked_at;
     std::function<void(const Stream::Counters&)> on_untold;  // Since it was called last.
     std::function<void()> on_room;                           // For another picture of the source.
   };
@@ -73,8 +74,8 @@ class Pipeline {
 
   // False: no room; nothing was taken. on_room will tell.
   bool TakePicture(PictureJob job);
-  // The oldest one that waits makes room.
-  void TakeNewest(PictureJob job);
+  // Of those that wait so many stay, the newest; this one does.
+  void TakeNewest(PictureJob job, size_t most_waiting);
   // The source has ended, or lost its camera: what passes is told now. Comes after the pictures
   // before it.
   void EndStream();
@@ -91,11 +92,11 @@ class Pipeline {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool IsIdle() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  void Answer(const PictureJob& job);
-  void LookAt(const PictureJob& job);
-  absl::Status Decode(const PictureJob& job, cv::Mat* pixels, int64_t* capture_ns,
+  void Answer(PictureJob job);
+  void LookAt(PictureJob job);
+  absl::Status Decode(PictureJob* job, cv::Mat* pixels, int64_t* capture_ns,
                       Analysis* analysis) const;
-  absl::Status Infer(const PictureJob& job, InferEnd* end);
+  absl::Status Infer(PictureJob* job, InferEnd* end);
   void TellUntold();
   void Tell(std::vector<Event> events, const std::function<void(const absl::Status&)>& ended);
   Stream* StreamOf(const std::string& name);

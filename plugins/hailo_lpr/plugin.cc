@@ -27,8 +27,8 @@ using sdk::Status;
 constexpr char kDetectionRoute[] = "/api/detection";
 
 // By enum Drop and enum EventOutcome.
-constexpr std::array<const char*, kDrops> kDropNames = {"queue_full", "rate",       "expired",
-                                                        "cancelled",  "unreadable", "failed"};
+constexpr std::array<const char*, kDrops> kDropNames = {
+    "queue_full", "rate", "expired", "cancelled", "unreadable", "failed", "bad_request"};
 constexpr std::array<const char*, 4> kOutcomeNames = {"durable", "retry", "rejected", "lost"};
 constexpr std::array<const char*, 3> kUntoldNames = {"repeat", "doubtful", "direction"};
 constexpr std::array<const char*, 5> kStageNames = {"decode", "vehicles", "plates", "read",
@@ -90,6 +90,7 @@ uint32_t OutcomeOf(Drop drop) {
     case Drop::kCancelled:
       return VD_OUTCOME_CANCELLED;
     case Drop::kUnreadable:
+    case Drop::kBadRequest:
       return VD_OUTCOME_REJECT;
     default:
       return VD_OUTCOME_RETRY;
@@ -189,14 +190,18 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     const auto buffer = std::make_shared<const sdk::Buffer>(sdk::Buffer::Share(frame.buffer));
     job.octets = buffer->text();
     job.holder = buffer;
-    VIADUCT_RETURN_IF_ERROR(SdkStatus(CheckFrame(job.form, job.octets.size(), options_.limits)));
-    absl::StatusOr<InferRequest> request = ParseInferRequest(options);
-    if (!request.ok()) return SdkStatus(request.status());
-    job.request = *std::move(request);
-    job.camera_id = std::string(sdk::Text(frame.source));
     job.capture_ns = frame.capture_ns;
     job.ticket = ticket;
     job.deadline_ns = frame.deadline_ns;
+    absl::StatusOr<InferRequest> request = ParseInferRequest(options);
+    if (request.ok()) job.request = *std::move(request);
+    absl::Status sound = request.status();
+    if (sound.ok()) sound = CheckFrame(job.form, job.octets.size(), options_.limits);
+    if (!sound.ok()) {  // Said by an end, so that whoever asked hears what is wrong.
+      TellDrop(Drop::kBadRequest, sound);
+      EndInfer({ticket, Drop::kBadRequest, std::move(sound), "", {}});
+      return {};
+    }
     if (pipeline_->TakeRequest(std::move(job))) return {};
     return sdk::ResourceExhausted("infer: no room for another frame");
   }
@@ -240,7 +245,11 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
       outbox_->Add(DetectionJson(event, host().WallNs()), std::move(ended));
     };
     hooks.on_drop = [this](Drop drop, const absl::Status& why) { TellDrop(drop, why); };
-    hooks.on_looked_at = [this](const Analysis& analysis) { Measure(analysis); };
+    hooks.on_looked_at = [this](const Analysis& analysis, bool of_source) {
+      Measure(analysis);
+      conditions_.Set(ConditionBoard::kModels, Condition::kGood);
+      if (of_source) conditions_.Set(ConditionBoard::kPictures, Condition::kGood);
+    };
     hooks.on_untold = [this](const Stream::Counters& untold) {
       metrics_.untold[0].Increase(static_cast<double>(untold.repeats));
       metrics_.untold[1].Increase(static_cast<double>(untold.doubtful));
@@ -257,11 +266,14 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     hooks.wall_ns = [this] { return host().WallNs(); };
     hooks.monotonic_ns = [this] { return host().MonotonicNs(); };
     hooks.take = [this](PictureJob job) { return pipeline_->TakePicture(std::move(job)); };
-    hooks.take_newest = [this](PictureJob job) { pipeline_->TakeNewest(std::move(job)); };
+    hooks.take_newest = [this](PictureJob job, size_t most_waiting) {
+      pipeline_->TakeNewest(std::move(job), most_waiting);
+    };
     hooks.end_stream = [this] { pipeline_->EndStream(); };
     hooks.on_state = [this](SourceState state, const std::string& reason) {
       TellSource(state, reason);
     };
+    hooks.on_unreadable = [this](const absl::Status& why) { TellDrop(Drop::kUnreadable, why); };
     hooks.on_lost = [this](uint64_t count) {
       metrics_.dropped[static_cast<size_t>(Drop::kQueueFull)].Increase(static_cast<double>(count));
     };
@@ -315,8 +327,6 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     const std::array<double, kStageNames.size()> ms = {times.decode, times.vehicles, times.plates,
                                                        times.read, times.encode};
     for (size_t i = 0; i < ms.size(); ++i) metrics_.stages[i].Observe(ms[i] / kMsInSecond);
-    conditions_.Set(ConditionBoard::kModels, Condition::kGood);
-    conditions_.Set(ConditionBoard::kPictures, Condition::kGood);
   }
 
   void TellCondition(Condition condition, const std::string& reason) {

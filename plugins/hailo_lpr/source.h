@@ -23,11 +23,13 @@ struct SourceHooks {
   std::function<int64_t()> monotonic_ns;
   // False: no room; OnRoom follows, and nothing was taken.
   std::function<bool(PictureJob)> take;
-  // The oldest one that waits makes room.
-  std::function<void(PictureJob)> take_newest;
+  // Of those that wait so many stay, the newest; this one does.
+  std::function<void(PictureJob, size_t most_waiting)> take_newest;
   // What passes is told now, after the pictures before it.
   std::function<void()> end_stream;
   std::function<void(SourceState, const std::string& reason)> on_state;
+  // A file that is no picture, or cannot be read.
+  std::function<void(const absl::Status&)> on_unreadable;
   // Pictures that the camera gave and nobody had room for.
   std::function<void(uint64_t)> on_lost;
 };
@@ -41,7 +43,7 @@ class Source {
   virtual void OnRoom() = 0;
   // Gives no more pictures.
   virtual void Drain() = 0;
-  // Returns soon, whatever a camera or a disk does.
+  // Returns soon, whatever a camera does.
   virtual void Stop() = 0;
 };
 
