@@ -21,6 +21,11 @@ bool ReadNumber(const Json& object, const char* member, double* number) {
   return true;
 }
 
+void ReadOptional(const Json& object, const char* member, std::string* text) {
+  const auto at = object.find(member);
+  if (at != object.end() && at->is_string()) *text = at->get<std::string>();
+}
+
 bool ReadBox(const Json& object, Box* box) {
   const auto at = object.find("bbox");
   if (at == object.end() || !at->is_array() || at->size() != 4) return false;
@@ -37,10 +42,8 @@ bool ReadReading(const Json& object, ReadText* reading) {
   const auto text = object.find("text");
   if (text == object.end() || !text->is_string()) return false;
   reading->text = text->get<std::string>();
-  const auto province = object.find("province");
-  if (province != object.end() && province->is_string()) {
-    reading->province = province->get<std::string>();
-  }
+  ReadOptional(object, "grammar", &reading->grammar);
+  ReadOptional(object, "province", &reading->province);
   return ReadNumber(object, "confidence", &reading->confidence);
 }
 

@@ -14,6 +14,7 @@ namespace viaduct::eval {
 struct ReadText {
   std::string text;
   double confidence = 0;
+  std::string grammar;  // That has a form of it; "": none.
   std::string province;
 };
 

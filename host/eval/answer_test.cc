@@ -10,7 +10,7 @@ namespace {
 
 constexpr char kGood[] = R"({"candidates":[
   {"bbox":[1,2,3.5,4],"score":6.3,"accepted":true,
-   "readings":[{"text":"1กข12","confidence":0.97,"province":"ตาก"},{"text":"1กข72","confidence":0.02}]},
+   "readings":[{"text":"1กข12","confidence":0.97,"grammar":"th","province":"ตาก"},{"text":"1กข72","confidence":0.02}]},
   {"bbox":[5,6,7,8],"score":2,"accepted":false,"readings":[]}],
   "min_confidence":0.872,"stages":{"plates":20,"read":10.5},"more":{"to":"come"}})";
 
@@ -23,6 +23,7 @@ TEST(Answer, ReadsWhatAPluginSays) {
   ASSERT_EQ(answer->candidates[0].readings.size(), 2u);
   EXPECT_EQ(answer->candidates[0].readings[0].text, "1กข12");
   EXPECT_EQ(answer->candidates[0].readings[0].province, "ตาก");
+  EXPECT_EQ(answer->candidates[0].readings[0].grammar, "th");
   EXPECT_EQ(answer->candidates[0].readings[1].province, "");
   EXPECT_EQ(answer->stages.at("total"), 30.5);
   EXPECT_EQ(answer->min_confidence, 0.872);

@@ -1,6 +1,7 @@
 #include "host/eval/score.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace viaduct::eval {
 namespace {
@@ -61,9 +62,10 @@ std::vector<const Candidate*> Assign(const TruePicture& picture, const Answer& a
       continue;
     }
     const Candidate*& other = best[owner];
-    // What would be told comes before what would not.
+    // What would be told comes before what would not, and a form of a grammar before others.
     const auto rank = [](const Candidate& c) {
-      return std::make_pair(c.accepted, c.readings[0].confidence);
+      const ReadText& best = c.readings[0];
+      return std::make_tuple(c.accepted, !best.grammar.empty(), best.confidence);
     };
     if (other == nullptr || rank(one) > rank(*other)) other = &one;
   }

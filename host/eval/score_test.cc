@@ -21,7 +21,7 @@ constexpr Box kElsewhere = {400, 300, 500, 340};
 TruePicture Picture(std::vector<TruePlate> plates) { return {"/p", "p", std::move(plates)}; }
 
 Candidate Read(const Box& box, const std::string& text, double confidence, bool accepted = true) {
-  return {box, 1, accepted, {{text, confidence, ""}}};
+  return {box, 1, accepted, {{text, confidence, "", ""}}};
 }
 
 TEST(Score, AReadingIsExactEqualOrWrong) {
@@ -71,6 +71,15 @@ TEST(Score, OfTwoReadingsOfAPlateTheOneThatIsToldCounts) {
   EXPECT_EQ(tally.exact, 1u);
   ASSERT_THAT(verdict.plates, SizeIs(1));
   EXPECT_TRUE(verdict.plates[0].told);
+}
+
+TEST(Score, AReadingThatAGrammarHasComesBeforeOthers) {
+  Answer answer;
+  answer.candidates = {Read(kHere, "AB10", 0.5, false), Read(kHere, "B10", 0.8, false)};
+  answer.candidates[0].readings[0].grammar = "xx";
+  Tally tally;
+  Compare(Picture({{kHere, "AB10", ""}}), answer, &tally);
+  EXPECT_EQ(tally.exact, 1u);
 }
 
 TEST(Score, ALineOfAPlateBelongsToItAlthoughTheBoxesAreNotAlike) {

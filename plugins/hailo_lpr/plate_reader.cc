@@ -9,7 +9,8 @@
 namespace viaduct::hailo_lpr {
 namespace {
 
-constexpr float kLevel = 0.02F;        // A slope below it is left.
+constexpr float kLevel = 0.02F;  // A slope below it is left.
+constexpr size_t kLorryDigits = 6;
 constexpr double kLeastDeviation = 8;  // A flat crop stays flat; as in training/net.py.
 
 cv::Mat Grey(const cv::Mat& picture) {
@@ -17,6 +18,21 @@ cv::Mat Grey(const cv::Mat& picture) {
   cv::Mat grey;
   cv::cvtColor(picture, grey, cv::COLOR_BGR2GRAY);
   return grey;
+}
+
+bool HasThai(const Reading& reading) {
+  return std::any_of(reading.characters.begin(), reading.characters.end(),
+                     [](const Character& character) { return character.text.size() > 1; });
+}
+
+// Thai lorries and buses have no letter.
+bool HasOnlyDigits(const Reading& reading) {
+  return reading.characters.size() == kLorryDigits &&
+         std::all_of(reading.characters.begin(), reading.characters.end(),
+                     [](const Character& character) {
+                       return character.text.size() == 1 && character.text[0] >= '0' &&
+                              character.text[0] <= '9';
+                     });
 }
 
 }  // namespace
@@ -78,7 +94,7 @@ absl::Status PlateReader::Read(const cv::Mat& picture, const Detection& plate,
   if (!plate.lines.empty()) return ReadStack(picture, plate.lines, readings);
   const absl::Status read = ReadCrop(CropUpright(picture, plate), readings);
   if (!read.ok()) return read;
-  return AddProvince(picture, plate, readings);
+  return AddProvince(picture, plate, nullptr, readings);
 }
 
 // The lines one after the other, from above to below. How likely a text is as a whole is the
@@ -110,23 +126,23 @@ absl::Status PlateReader::ReadStack(const cv::Mat& picture, const std::vector<De
     whole = std::move(longer);
   }
   *readings = std::move(whole);
-  return AddProvince(picture, lines.front(), readings);
+  const Detection* next = lines.size() > 1 ? &lines[1] : nullptr;
+  return AddProvince(picture, lines.front(), next, readings);
 }
 
 absl::Status PlateReader::AddProvince(const cv::Mat& picture, const Detection& line,
-                                      std::vector<Reading>* readings) {
-  const auto thai = [](const Reading& reading) {
-    return std::any_of(reading.characters.begin(), reading.characters.end(),
-                       [](const Character& character) { return character.text.size() > 1; });
+                                      const Detection* next, std::vector<Reading>* readings) {
+  const auto has_province = [](const Reading& reading) {
+    return HasThai(reading) || HasOnlyDigits(reading);
   };
-  if (province_ == nullptr || std::none_of(readings->begin(), readings->end(), thai)) {
+  if (province_ == nullptr || std::none_of(readings->begin(), readings->end(), has_province)) {
     return absl::OkStatus();
   }
   Province province;
-  const absl::Status read = province_->Read(picture, line, &province);
+  const absl::Status read = province_->Read(picture, line, next, &province);
   if (!read.ok()) return read;
   for (Reading& reading : *readings) {
-    if (!thai(reading)) continue;
+    if (!has_province(reading)) continue;
     reading.province = province.name;
     reading.province_confidence = province.confidence;
   }

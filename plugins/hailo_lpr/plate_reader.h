@@ -34,8 +34,8 @@ cv::Mat CropUpright(const cv::Mat& picture, const Detection& plate);
 
 class PlateReader final : public Recogniser {
  public:
-  // `runner` takes one grey channel. With `province` the readings that have a Thai letter get the
-  // province that stands below them.
+  // `runner` takes one grey channel. With `province` the readings that may be Thai get the province
+  // that stands below them.
   PlateReader(std::unique_ptr<Runner> runner, CtcOptions options,
               std::unique_ptr<ProvinceReader> province = nullptr)
       : runner_(std::move(runner)), options_(std::move(options)), province_(std::move(province)) {}
@@ -49,7 +49,7 @@ class PlateReader final : public Recogniser {
   const std::unique_ptr<Runner> runner_;
   absl::Status ReadStack(const cv::Mat& picture, const std::vector<Detection>& lines,
                          std::vector<Reading>* readings);
-  absl::Status AddProvince(const cv::Mat& picture, const Detection& line,
+  absl::Status AddProvince(const cv::Mat& picture, const Detection& line, const Detection* next,
                            std::vector<Reading>* readings);
 
   const CtcOptions options_;

@@ -81,28 +81,45 @@ std::vector<float> InkOfRows(const cv::Mat& mask) {
   return ink;
 }
 
-// The rows of a line of text, [from, to): around the fullest one that is no frame. Tails of the
-// characters above have little ink, and so have vowels above and below the letters.
+// The rows with the most ink together of those up to `end` that have at least `least`, [from, to).
+cv::Range FullestRows(const std::vector<float>& ink, int end, float least) {
+  cv::Range best(0, 0);
+  float most = 0;
+  float sum = 0;
+  int from = 0;
+  for (int row = 0; row <= end; ++row) {
+    const float part = row < end ? ink[static_cast<size_t>(row)] : 0;
+    if (part >= least && part > 0) {
+      sum += part;
+      continue;
+    }
+    if (sum > most) {
+      most = sum;
+      best = cv::Range(from, row);
+    }
+    sum = 0;
+    from = row + 1;
+  }
+  return best;
+}
+
+// The rows of a line of text, [from, to), above a frame. Feet and tails of the characters above are
+// few rows or have little ink, and vowels above and below the letters have little as well.
 std::optional<cv::Range> TextRows(const cv::Mat& mask, float character) {
   const std::vector<float> ink = InkOfRows(mask);
-  const auto first_frame =
+  const auto frame =
       std::find_if(ink.begin(), ink.end(), [](float part) { return part > kMostInk; });
-  const auto end = static_cast<int>(first_frame - ink.begin());
+  const auto end = static_cast<int>(frame - ink.begin());
   if (end == 0) return std::nullopt;
-  const auto fullest = std::max_element(ink.begin(), first_frame);
-  const float most = *fullest;
-  int from = static_cast<int>(fullest - ink.begin());
-  int to = from + 1;
+  cv::Range rows = FullestRows(ink, end, kFullRow * *std::max_element(ink.begin(), frame));
   const auto at = [&](int row) { return ink[static_cast<size_t>(row)]; };
-  while (from > 0 && at(from - 1) >= kFullRow * most) --from;
-  while (to < end && at(to) >= kFullRow * most) ++to;
   const auto more = static_cast<int>(std::lround(kVowels * character));
-  const int lowest = std::max(0, from - more);
-  const int highest = std::min(end, to + more);
-  while (from > lowest && at(from - 1) >= kLeastInk) --from;
-  while (to < highest && at(to) >= kLeastInk) ++to;
-  if (static_cast<float>(to - from) < kLowestText * character) return std::nullopt;
-  return cv::Range(from, to);
+  const int lowest = std::max(0, rows.start - more);
+  const int highest = std::min(end, rows.end + more);
+  while (rows.start > lowest && at(rows.start - 1) >= kLeastInk) --rows.start;
+  while (rows.end < highest && at(rows.end) >= kLeastInk) ++rows.end;
+  if (static_cast<float>(rows.size()) < kLowestText * character) return std::nullopt;
+  return rows;
 }
 
 // From the middle outwards, as far as there is ink without a wide gap.
@@ -156,13 +173,19 @@ absl::StatusOr<ProvinceOptions> ProvinceOptions::Load(const std::string& path) {
   return options;
 }
 
-std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line) {
+std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line,
+                                const Detection* next) {
   std::vector<cv::Mat> found;
   const float character = CharacterHeight(line);
   // Upright distances from the middle of the line; the box of a slope is higher than what it holds.
-  const float height = (kToLine - kFromLine) * character;
-  const float middle =
-      (line.box.top + line.box.bottom) / 2 + (0.5F + kFromLine) * character + height / 2;
+  const float line_middle = (line.box.top + line.box.bottom) / 2;
+  float height = (kToLine - kFromLine) * character;
+  if (next != nullptr) {
+    const float between = (next->box.top + next->box.bottom) / 2 - line_middle;
+    height = std::min(height, between - (1 + kFromLine) * character);
+    if (height < kLowestText * character) return found;
+  }
+  const float middle = line_middle + (0.5F + kFromLine) * character + height / 2;
   Detection below = line;
   below.box.left -= kWider * character;
   below.box.right += kWider * character;
@@ -192,9 +215,9 @@ std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line) {
 }
 
 absl::Status ProvinceReader::Read(const cv::Mat& picture, const Detection& line,
-                                  Province* province) {
+                                  const Detection* next, Province* province) {
   *province = {};
-  for (const cv::Mat& crop : LinesBelow(picture, line)) {
+  for (const cv::Mat& crop : LinesBelow(picture, line, next)) {
     Province one;
     const absl::Status read = ReadCrop(crop, &one);
     if (!read.ok()) return read;

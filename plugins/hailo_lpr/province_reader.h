@@ -42,8 +42,10 @@ class ProvinceReader {
   ProvinceReader(std::unique_ptr<Runner> runner, ProvinceOptions options)
       : runner_(std::move(runner)), options_(std::move(options)) {}
 
-  // `line` is the line of characters as a detector found it in `picture`.
-  absl::Status Read(const cv::Mat& picture, const Detection& line, Province* province);
+  // `line` is the line of characters as a detector found it in `picture`; `next`, null where there
+  // is none, is the one below it, before which the province stands.
+  absl::Status Read(const cv::Mat& picture, const Detection& line, const Detection* next,
+                    Province* province);
   // The same for a picture that is the line of the province.
   absl::Status ReadCrop(const cv::Mat& crop, Province* province);
 
@@ -54,7 +56,9 @@ class ProvinceReader {
   std::vector<Tensor> outputs_;
 };
 
-// Pictures, upright and grey, that may be the line below `line`, the likeliest first; at most three.
-std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line);
+// Pictures, upright and grey, that may be the line below `line` and above `next` (which may be
+// null), the likeliest first; at most three.
+std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line,
+                                const Detection* next);
 
 }  // namespace viaduct::hailo_lpr

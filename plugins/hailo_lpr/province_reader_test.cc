@@ -79,11 +79,22 @@ TEST(LinesBelow, FindsTheWordsBelowALine) {
   for (const auto& [ink, paper] : {std::pair(20, 230), std::pair(230, 30), std::pair(60, 100)}) {
     cv::Rect words;
     const cv::Mat picture = TwoLines(ink, paper, &words);
-    const std::vector<cv::Mat> found = LinesBelow(picture, FirstLine());
+    const std::vector<cv::Mat> found = LinesBelow(picture, FirstLine(), nullptr);
     ASSERT_FALSE(found.empty());
     EXPECT_NEAR(found[0].rows, words.height, 10) << ink;
     EXPECT_NEAR(found[0].cols, words.width, 26) << ink;
   }
+}
+
+TEST(LinesBelow, LooksAboveTheNextLineOnly) {
+  cv::Rect words;
+  const cv::Mat picture = TwoLines(20, 230, &words);
+  Detection next = FirstLine();
+  next.box = Moved(next.box, 0, 100);  // Its characters begin at 156.
+  ASSERT_FALSE(LinesBelow(picture, FirstLine(), &next).empty());
+  for (const cv::Mat& crop : LinesBelow(picture, FirstLine(), &next)) EXPECT_LE(crop.rows, 50);
+  next.box = Moved(FirstLine().box, 0, 60);  // No room between the two.
+  EXPECT_TRUE(LinesBelow(picture, FirstLine(), &next).empty());
 }
 
 TEST(LinesBelow, LivesWithTheEdgeOfThePicture) {
@@ -91,9 +102,9 @@ TEST(LinesBelow, LivesWithTheEdgeOfThePicture) {
   const cv::Mat picture = TwoLines(20, 230, &words);
   for (const int rows : {200, 150, 125, 110, 107, 60, 57}) {
     const cv::Mat cut = picture.rowRange(0, rows);
-    for (const cv::Mat& crop : LinesBelow(cut, FirstLine())) EXPECT_FALSE(crop.empty());
+    for (const cv::Mat& crop : LinesBelow(cut, FirstLine(), nullptr)) EXPECT_FALSE(crop.empty());
   }
-  EXPECT_TRUE(LinesBelow(cv::Mat(4, 4, CV_8UC1, cv::Scalar(0)), FirstLine()).empty());
+  EXPECT_TRUE(LinesBelow(cv::Mat(4, 4, CV_8UC1, cv::Scalar(0)), FirstLine(), nullptr).empty());
 }
 
 TEST(ProvinceReader, GivesNothingWhereNothingIs) {
@@ -105,7 +116,9 @@ TEST(ProvinceReader, GivesNothingWhereNothingIs) {
   ASSERT_TRUE(reader->ReadCrop(cv::Mat(20, 100, CV_8UC1, cv::Scalar(128)), &province).ok());
   EXPECT_EQ(province.name, "");
   ASSERT_TRUE(
-      reader->Read(cv::Mat(200, 400, CV_8UC3, cv::Scalar::all(200)), FirstLine(), &province).ok());
+      reader
+          ->Read(cv::Mat(200, 400, CV_8UC3, cv::Scalar::all(200)), FirstLine(), nullptr, &province)
+          .ok());
   EXPECT_EQ(province.name, "");
 }
 
