@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -50,8 +51,11 @@ void AcceptOnce(std::vector<PlateSeen>* plates) {
     for (const PlateSeen& other : *plates) {
       if (&one == &other || !one.accepted || !other.accepted) continue;
       if (Covered(one.plate.box, other.plate.box) < kInside) continue;
-      if (one.readings[0].confidence < other.readings[0].confidence ||
-          (one.readings[0].confidence == other.readings[0].confidence && &one > &other)) {
+      // A form of a grammar before none; of two equal ones the first.
+      const auto rank = [](const PlateSeen& seen) {
+        return std::make_tuple(!seen.grammar.empty(), seen.readings[0].confidence);
+      };
+      if (rank(one) < rank(other) || (rank(one) == rank(other) && &one > &other)) {
         one.accepted = false;
       }
     }
