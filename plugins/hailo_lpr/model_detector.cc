@@ -20,7 +20,7 @@ absl::StatusOr<std::unique_ptr<ModelDetector>> ModelDetector::Create(
   const auto kind = ChooseOutputKind(options.output, outputs, SizeOf(*runner));
   if (!kind.ok()) return kind.status();
   const size_t classes = outputs[0].classes;
-  if (options.classes != 0 && classes != 0 && options.classes != classes) {
+  if (classes != 0 && options.classes > classes) {
     return absl::InvalidArgumentError(absl::StrCat("model: tells ", classes, " classes apart, ",
                                                    options.classes, " are configured"));
   }

@@ -19,7 +19,7 @@ struct DetectorOptions {
   // "yolo8_heads" or "yolo4_tiny".
   std::string output = "auto";
   bool logits = false;  // Scores of "yolo8_heads" have not been through a sigmoid.
-  size_t classes = 0;   // Not 0: so many the model must tell apart, where it says how many.
+  size_t classes = 0;   // So many at least the model must tell apart, where it says how many.
   DecodeOptions decode;
 };
 

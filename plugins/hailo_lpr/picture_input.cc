@@ -20,7 +20,7 @@ absl::Status WrongSize(const cv::Mat& given, const TensorShape& input) {
                                                  absl::StrJoin(input.sizes, "x")));
 }
 
-// In the channels of `input`, its colours as RGB.
+// In the channels of `input`, its colours as RGB; into the memory of `out` where that fits.
 absl::Status InChannels(const cv::Mat& picture, const TensorShape& input, cv::Mat* out) {
   const std::vector<int>& sizes = input.sizes;
   const bool fits = picture.dims == 2 && picture.depth() == CV_8U && picture.rows == sizes[2] &&
@@ -32,7 +32,7 @@ absl::Status InChannels(const cv::Mat& picture, const TensorShape& input, cv::Ma
   } else if (sizes[1] == 3) {
     cv::cvtColor(picture, *out, cv::COLOR_GRAY2RGB);
   } else {
-    *out = picture;
+    picture.copyTo(*out);
   }
   return absl::OkStatus();
 }
@@ -78,12 +78,9 @@ absl::Status FillPlanes(const cv::Mat& picture, const TensorShape& input,
 
 absl::Status FillPixels(const cv::Mat& picture, const TensorShape& input,
                         std::vector<uint8_t>* pixels) {
-  cv::Mat in_channels;
-  if (absl::Status fits = InChannels(picture, input, &in_channels); !fits.ok()) return fits;
   pixels->resize(input.elements());
   cv::Mat out(input.sizes[2], input.sizes[3], CV_8UC(input.sizes[1]), pixels->data());
-  in_channels.copyTo(out);
-  return absl::OkStatus();
+  return InChannels(picture, input, &out);
 }
 
 absl::Status PlanesToPixels(const cv::Mat& planes, const TensorShape& input,

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "plugins/hailo_lpr/opencv_runner.h"
 #include "plugins/hailo_lpr/output_kind.h"
 #include "plugins/hailo_lpr/plate_reader.h"
+#include "plugins/hailo_lpr/testing/heap_in_use.h"
 
 namespace viaduct::hailo_lpr {
 namespace {
@@ -151,6 +151,20 @@ TEST_F(HailoRunnerTest, BoxesThatHailortChoseAreTheSame) {
   }
 }
 
+TEST_F(HailoRunnerTest, MoreNamesThanClassesAreRefused) {
+  hailort::DoubleModel model = DetectorModel("yolo8.onnx");
+  model.form = TensorForm::kNmsByClass;
+  model.classes = 2;
+  model.most_of_a_class = 50;
+  for (const size_t names : {1U, 2U, 3U}) {
+    auto runner = LoadDetector(model);
+    ASSERT_TRUE(runner.ok()) << runner.status();
+    DetectorOptions options;
+    options.classes = names;
+    EXPECT_EQ(ModelDetector::Create(*std::move(runner), options).ok(), names <= 2) << names;
+  }
+}
+
 TEST_F(HailoRunnerTest, ThresholdsAreGivenToTheHef) {
   hailort::DoubleModel model = DetectorModel("yolo8.onnx");
   model.form = TensorForm::kNmsByClass;
@@ -267,13 +281,6 @@ TEST_F(HailoRunnerTest, SeveralModelsShareTheDevice) {
   EXPECT_EQ(Calls("create_vdevice"), 1);
 }
 
-size_t ResidentKib() {
-  std::ifstream status("/proc/self/statm");
-  size_t pages = 0;
-  status >> pages >> pages;
-  return pages * 4;
-}
-
 TEST_F(HailoRunnerTest, MemoryDoesNotGrowWhileADeviceComesAndGoes) {
   const auto runner = Load(ReaderSpec(AddReader()));
   ASSERT_TRUE(runner.ok());
@@ -285,9 +292,9 @@ TEST_F(HailoRunnerTest, MemoryDoesNotGrowWhileADeviceComesAndGoes) {
     for (int i = 0; i < 3; ++i) EXPECT_TRUE((*runner)->RunPicture(picture, &outputs_).ok());
   };
   for (int i = 0; i < 20; ++i) round();
-  const size_t before = ResidentKib();
+  const size_t before = HeapInUse();
   for (size_t i = 0; i < support::Rounds(60, 2000); ++i) round();
-  EXPECT_LT(ResidentKib(), before + (8 << 10));
+  EXPECT_LT(HeapInUse(), before + (64 << 10));
 }
 
 }  // namespace

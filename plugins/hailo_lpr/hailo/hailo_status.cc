@@ -4,49 +4,46 @@
 
 namespace viaduct::hailo_lpr {
 
+namespace {
+
+using State = BackendState;
+
+struct Known {
+  hailort::Status status;
+  HailoMeaning meaning;
+};
+constexpr Known kKnown[] = {
+    {hailort::kInvalidArgument, {"refused as an invalid argument", State::kFailed, false}},
+    {hailort::kTimeout, {"no answer in time", State::kLost, true}},
+    {hailort::kInsufficientBuffer, {"has more parts than are taken", State::kBadModel, false}},
+    {hailort::kOpenFileFailure, {"the file cannot be opened", State::kBadModel, false}},
+    {hailort::kUnsupportedFirmware,
+     {"the device's firmware is not supported", State::kFailed, false}},
+    {hailort::kInvalidHef, {"is no valid HEF", State::kBadModel, false}},
+    {hailort::kDriverOperationFailed, {"the driver failed", State::kLost, true}},
+    {hailort::kStreamAbort, {"the stream was aborted", State::kLost, true}},
+    {hailort::kDriverNotInstalled, {"the driver is not loaded", State::kNoDriver, true}},
+    {hailort::kDeviceInUse, {"the device is in use by another process", State::kBusy, true}},
+    {hailort::kOutOfPhysicalDevices, {"there is no free device", State::kNoDevice, true}},
+    {hailort::kInvalidArchitecture,
+     {"the device's architecture is not supported", State::kFailed, false}},
+    {hailort::kInvalidDriverVersion,
+     {"the driver is of another version than the library", State::kDriverMismatch, false}},
+    {hailort::kNotSupported, {"is not supported", State::kFailed, false}},
+    {hailort::kDriverTimeout, {"the driver did not answer in time", State::kLost, true}},
+    {hailort::kHefFileCorrupted, {"the HEF is damaged", State::kBadModel, false}},
+    {hailort::kHefNotSupported,
+     {"the HEF is of a kind that this library does not support", State::kBadModel, false}},
+    {hailort::kHefNotCompatible, {"the HEF is for another device", State::kBadModel, false}},
+};
+
+}  // namespace
+
 HailoMeaning MeaningOf(hailort::Status status) {
-  switch (status) {
-    case hailort::kInvalidArgument:
-      return {"refused as an invalid argument", BackendState::kFailed, false};
-    case hailort::kTimeout:
-      return {"no answer in time", BackendState::kLost, true};
-    case hailort::kInsufficientBuffer:
-      return {"has more parts than are taken", BackendState::kBadModel, false};
-    case hailort::kOpenFileFailure:
-      return {"the file cannot be opened", BackendState::kBadModel, false};
-    case hailort::kUnsupportedFirmware:
-      return {"the device's firmware is not supported", BackendState::kFailed, false};
-    case hailort::kInvalidHef:
-      return {"is no valid HEF", BackendState::kBadModel, false};
-    case hailort::kDriverOperationFailed:
-      return {"the driver failed", BackendState::kLost, true};
-    case hailort::kStreamAbort:
-      return {"the stream was aborted", BackendState::kLost, true};
-    case hailort::kDriverNotInstalled:
-      return {"the driver is not loaded", BackendState::kNoDriver, true};
-    case hailort::kDeviceInUse:
-      return {"the device is in use by another process", BackendState::kBusy, true};
-    case hailort::kOutOfPhysicalDevices:
-      return {"there is no free device", BackendState::kNoDevice, true};
-    case hailort::kInvalidArchitecture:
-      return {"the device's architecture is not supported", BackendState::kFailed, false};
-    case hailort::kInvalidDriverVersion:
-      return {"the driver is of another version than the library", BackendState::kDriverMismatch,
-              false};
-    case hailort::kNotSupported:
-      return {"is not supported", BackendState::kFailed, false};
-    case hailort::kDriverTimeout:
-      return {"the driver did not answer in time", BackendState::kLost, true};
-    case hailort::kHefFileCorrupted:
-      return {"the HEF is damaged", BackendState::kBadModel, false};
-    case hailort::kHefNotSupported:
-      return {"the HEF is of a kind that this library does not support", BackendState::kBadModel,
-              false};
-    case hailort::kHefNotCompatible:
-      return {"the HEF is for another device", BackendState::kBadModel, false};
-    default:
-      return {"failed", BackendState::kLost, true};
+  for (const Known& known : kKnown) {
+    if (known.status == status) return known.meaning;
   }
+  return {"failed", State::kLost, true};
 }
 
 absl::Status HailoError(const std::string& subject, hailort::Status status) {

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
 #include "plugins/hailo_lpr/hailo/testing/hailo_test_support.h"
 #include "plugins/hailo_lpr/runners.h"
 
@@ -57,6 +62,33 @@ TEST_F(HailortLibraryTest, ItsOwnFailureIsTold) {
   const auto library = HailortLibrary::Open(HAILORT_DOUBLE, &state);
   EXPECT_FALSE(library.ok());
   EXPECT_NE(library.status().message().find("status 8"), std::string::npos) << library.status();
+}
+
+// As an operator or a test of a whole node sees it: another copy, told by the environment.
+TEST_F(HailortLibraryTest, ByTheEnvironment) {
+  const std::string path = folder_ / "libhailort.so.4.20.0";
+  std::filesystem::copy_file(HAILORT_DOUBLE, path);
+  const std::string models =
+      absl::StrCat("province.hef=", HAILO_LPR_MODELS, "/province.onnx:1x1x32x160");
+  setenv("HAILORT_DOUBLE_VERSION", "4.20.0", 1);
+  setenv("HAILORT_DOUBLE_MODELS", models.c_str(), 1);
+  setenv("HAILORT_DOUBLE_FAIL", "power_measurement:79,identify:8", 1);
+  ModelSpec spec;
+  spec.path = folder_ / "province.hef";
+  support::WriteFile(spec.path, "\x01HEF");
+  spec.library = path;
+  BackendHealth health;
+  const auto runner = MakeRunner(spec, &health);
+  for (const char* name :
+       {"HAILORT_DOUBLE_VERSION", "HAILORT_DOUBLE_MODELS", "HAILORT_DOUBLE_FAIL"}) {
+    unsetenv(name);
+  }
+  ASSERT_TRUE(runner.ok()) << runner.status();
+  EXPECT_EQ(health.library_version, "4.20.0");
+  EXPECT_EQ(health.architecture, "");
+  EXPECT_FALSE(health.power_watts.has_value());
+  std::vector<Tensor> outputs;
+  EXPECT_TRUE((*runner)->RunPicture(SomePicture({160, 32}, 1), &outputs).ok());
 }
 
 TEST_F(HailortLibraryTest, HealthOfAMachineWithoutIt) {

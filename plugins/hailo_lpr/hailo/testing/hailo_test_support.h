@@ -4,7 +4,8 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -105,7 +106,7 @@ class HailoTest : public ::testing::Test {
     EXPECT_TRUE(library.ok()) << library.status();
     HailoDeviceOptions options;
     options.driver_version_file = folder_ / "driver";
-    options.clock = [this] { return now_; };
+    options.clock = [this] { return absl::FromUnixMillis(now_ms_); };
     return std::make_shared<HailoDevice>(*std::move(library), options);
   }
   ModelSpec ReaderSpec(const std::string& path) const {
@@ -115,11 +116,11 @@ class HailoTest : public ::testing::Test {
     spec.timeout_ms = 100;
     return spec;
   }
-  void LaterBy(absl::Duration by) { now_ += by; }
+  void LaterBy(absl::Duration by) { now_ms_ += absl::ToInt64Milliseconds(by); }
 
   hailort::HailortDouble& controls_;
   support::TestFolder folder_;
-  absl::Time now_ = absl::FromUnixSeconds(1700000000);
+  std::atomic<int64_t> now_ms_{1700000000000};
 };
 
 inline cv::Mat SomePicture(cv::Size size, int channels, uint64_t seed = 1) {
