@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/string_view.h"
 #include "host/ctl/arguments.h"
 #include "host/ctl/lpr_report.h"
 #include "host/ctl/session.h"
@@ -34,10 +35,9 @@ class WarningLog final : public Log {
   }
   void Write(LogLevel, std::string_view component, std::string_view message,
              absl::Span<const LogField> fields) override {
-    std::string line =
-        absl::StrCat("viaductctl: ", std::string(component), ": ", std::string(message));
+    std::string line = absl::StrCat("viaductctl: ", AbslView(component), ": ", AbslView(message));
     for (const LogField& field : fields) {
-      absl::StrAppend(&line, " ", std::string(field.key), "=", std::string(field.value));
+      absl::StrAppend(&line, " ", AbslView(field.key), "=", AbslView(field.value));
     }
     std::cerr << line + "\n";
   }

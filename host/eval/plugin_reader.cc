@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/status_macros.h"
+#include "core/base/string_view.h"
 #include "core/config/validate.h"
 #include "core/plugin/frames.h"
 
@@ -42,8 +43,9 @@ bool Infers(const PluginInfo& plugin) {
 absl::Status NotStarted(const InstanceInfo& info) {
   if (info.state == InstanceState::kStarted) return absl::OkStatus();
   if (!info.reason.ok()) return info.reason;
-  return absl::UnavailableError(absl::StrCat("the instance is ", InstanceStateName(info.state),
-                                             " after ", absl::FormatDuration(kStartTimeout)));
+  return absl::UnavailableError(absl::StrCat("the instance is ",
+                                             AbslView(InstanceStateName(info.state)), " after ",
+                                             absl::FormatDuration(kStartTimeout)));
 }
 
 }  // namespace
@@ -138,8 +140,8 @@ absl::Status PluginReader::Start() {
 
 absl::StatusOr<std::string> PluginReader::Read(std::string_view picture) {
   uint32_t fourcc = 0;
-  if (absl::StartsWith(picture, kJpegMagic)) fourcc = VD_FOURCC_JPEG;
-  if (absl::StartsWith(picture, kPngMagic)) fourcc = kFourccPng;
+  if (picture.substr(0, kJpegMagic.size()) == kJpegMagic) fourcc = VD_FOURCC_JPEG;
+  if (picture.substr(0, kPngMagic.size()) == kPngMagic) fourcc = kFourccPng;
   if (fourcc == 0) return absl::InvalidArgumentError("picture: neither JPEG nor PNG");
   VD_ASSIGN_OR_RETURN(Frame frame, MakeFrame(fourcc, 0, 0, picture, kMaxPictureBytes));
   frame.source = kInstance;

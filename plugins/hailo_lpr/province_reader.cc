@@ -24,11 +24,14 @@ constexpr float kUsualHeight = 0.8F;
 constexpr float kUsualShare = 0.86F;  // Of the width.
 // What may be a line of small letters.
 constexpr float kLowestText = 0.3F;
-constexpr float kWidestGap = 0.14F;     // Between letters and the vowels above and below them.
-constexpr float kMargin = 0.1F;         // Around a line, in its own height.
-constexpr float kWordGap = 0.8F;        // In its own height; beyond is no text of this line.
-constexpr float kLeastContrast = 0.3F;  // Of that of the characters.
-constexpr float kWider = 0.2F;          // At each side than the line of characters.
+constexpr float kFullRow = 0.35F;  // Of the ink of the fullest row has a row of letters;
+constexpr float kVowels = 0.25F;   // vowels and marks reach so far out of these.
+constexpr float kMargin = 0.1F;    // Around a line, in its own height.
+constexpr float kWordGap = 0.8F;   // In its own height; beyond is no text of this line.
+// Ink has that much of the contrast of the characters: faint letters, and bold ones close to a
+// frame.
+constexpr float kLeastContrasts[] = {0.3F, 0.55F};
+constexpr float kWider = 0.2F;  // At each side than the line of characters.
 // Of a row between the outer fifths: less is paper, more is a frame or the vehicle.
 constexpr float kLeastInk = 0.03F;
 constexpr float kMostInk = 0.8F;
@@ -49,7 +52,7 @@ float Mean(const cv::Mat& picture, const cv::Mat& mask) {
 
 // 255 where the picture is ink. Ink is what there is less of in the line of characters; thin and
 // blurred letters have a part of its contrast only, and their own paper around them.
-cv::Mat InkMask(const cv::Mat& characters, const cv::Mat& below) {
+cv::Mat InkMask(const cv::Mat& characters, const cv::Mat& below, float least) {
   cv::Mat light;
   const double level =
       cv::threshold(characters, light, 0, 255, cv::THRESH_BINARY | cv::THRESH_OTSU);
@@ -59,7 +62,7 @@ cv::Mat InkMask(const cv::Mat& characters, const cv::Mat& below) {
   cv::threshold(below, paper, level, 255, dark ? cv::THRESH_BINARY : cv::THRESH_BINARY_INV);
   const bool any = cv::countNonZero(paper) > 0;
   const float ground = Mean(below, any ? paper : cv::Mat());
-  const float edge = ground + (dark ? -kLeastContrast : kLeastContrast) * contrast;
+  const float edge = ground + (dark ? -least : least) * contrast;
   cv::Mat mask;
   cv::threshold(below, mask, static_cast<double>(edge), 255,
                 dark ? cv::THRESH_BINARY_INV : cv::THRESH_BINARY);
@@ -169,8 +172,10 @@ std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line) {
   const cv::Mat characters = CropUpright(picture, line);
   const cv::Mat region = CropUpright(picture, below);
   if (characters.empty() || region.empty() || region.cols < 5) return found;
-  const cv::Mat mask = InkMask(characters, region);
-  if (const auto rows = TextRows(mask, character)) {
+  for (const float least : kLeastContrasts) {
+    const cv::Mat mask = InkMask(characters, region, least);
+    const auto rows = TextRows(mask, character);
+    if (!rows) continue;
     const cv::Range columns = TextColumns(mask.rowRange(*rows));
     if (columns.size() > rows->size()) found.push_back(Around(region, *rows, columns));
   }

@@ -54,7 +54,7 @@ class ProvinceReader {
   std::vector<Tensor> outputs_;
 };
 
-// Pictures, upright and grey, that may be the line below `line`, the likeliest first; at most two.
+// Pictures, upright and grey, that may be the line below `line`, the likeliest first; at most three.
 std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line);
 
 }  // namespace viaduct::hailo_lpr
