@@ -178,6 +178,33 @@ TEST_F(CameraSourceTest, AReadThatHangsForEverHangsNobody) {
   EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
 }
 
+// The programs that this test has started.
+std::vector<pid_t> Children() {
+  std::vector<pid_t> children;
+  for (const auto& task : fs::directory_iterator("/proc/self/task")) {
+    std::ifstream file(task.path() / "children");
+    for (pid_t child = 0; file >> child;) children.push_back(child);
+  }
+  return children;
+}
+
+// A decoder that crashes, a camera that is unplugged under its driver.
+TEST_F(CameraSourceTest, AProgramThatDiesIsStartedAgain) {
+  WriteVideo(500);
+  options_.real_time = true;
+  Start();
+  ASSERT_TRUE(AwaitState(SourceState::kRunning));
+  const std::vector<pid_t> children = Children();
+  ASSERT_THAT(children, SizeIs(1));
+  kill(children[0], SIGKILL);
+  ASSERT_TRUE(AwaitState(SourceState::kTrouble));
+  EXPECT_THAT(reasons_.back(), HasSubstr("its program has ended"));
+  ASSERT_TRUE(Await([this] { return states_.back() == SourceState::kRunning; }));
+  EXPECT_GE(streams_ended_, 1);
+  source_->Stop();
+  EXPECT_THAT(Children(), SizeIs(0));
+}
+
 TEST_F(CameraSourceTest, StopsWhileItPlays) {
   WriteVideo(500);
   options_.real_time = true;

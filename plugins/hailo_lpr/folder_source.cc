@@ -272,6 +272,12 @@ void FolderSource::Dispose() {
 void FolderSource::DisposeOf(const Ended& one) {
   // It was not looked at, and will be after the next start.
   if (absl::IsCancelled(one.status) || folder_ < 0) return;
+  if (absl::IsUnavailable(one.status)) {  // What runs the models is away.
+    if (later_.size() < kMostNames) {
+      later_.emplace(hooks_.monotonic_ns() + kLookAgainNs, one.name);
+    }
+    return;
+  }
   absl::Status done;
   if (options_.after == After::kMove) {
     done = MoveFile(folder_, one.name, one.identity, move_to_);

@@ -27,7 +27,7 @@ class FolderSource final : public Source {
  public:
   static constexpr size_t kMostNames = 1024;  // Known and not yet read; the others are looked for.
   static constexpr size_t kMostUnderWay = 300;            // Read, and not yet disposed of.
-  static constexpr int64_t kLookAgainNs = 5'000'000'000;  // For a folder that is not there.
+  static constexpr int64_t kLookAgainNs = 5'000'000'000;  // For a folder or device that is away.
 
   FolderSource(FolderOptions options, PictureLimits limits, SourceHooks hooks)
       : options_(std::move(options)), limits_(limits), hooks_(std::move(hooks)) {}

@@ -169,6 +169,18 @@ TEST_F(FolderSourceTest, DeletesOnlyWhatWasReadAndIsStillIt) {
   EXPECT_THAT(Names("in"), UnorderedElementsAre("b.jpg", "c.jpg"));
 }
 
+TEST_F(FolderSourceTest, APictureThatNobodyCouldLookAtNowComesAgain) {
+  options_.after = After::kDelete;
+  Put("a.jpg", "a");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(AwaitNames(1));
+  End(0, absl::UnavailableError("the device is away"));
+  ASSERT_TRUE(AwaitNames(2));
+  End(1, absl::OkStatus());
+  source_->Stop();
+  EXPECT_THAT(Names("in"), ::testing::IsEmpty());
+}
+
 TEST_F(FolderSourceTest, LinksPipesFoldersAndLargeFilesAreNoPictures) {
   limits_.max_bytes = 10;
   Put("large.jpg", std::string(11, 'x'));

@@ -12,6 +12,7 @@
 #include "plugins/hailo_lpr/character_lines.h"
 #include "plugins/hailo_lpr/model_detector.h"
 #include "plugins/hailo_lpr/motion_detector.h"
+#include "plugins/hailo_lpr/output_kind.h"
 #include "plugins/hailo_lpr/runners.h"
 
 namespace viaduct::hailo_lpr {
@@ -23,6 +24,9 @@ constexpr size_t kMaxFactsBytes = 64 << 10;
 constexpr int kMostSide = 4096;  // Of a reader's input.
 constexpr size_t kMostClasses = 4096;
 constexpr size_t kMostVehicles = 16;
+// What a Hailo makes of octets for the nets of training/, which want a mean of 0 and a deviation of
+// 1 (BACKENDS.md).
+constexpr Normalisation kReaderNormalisation = {128, 32};
 
 // Characters of a text in UTF-8.
 std::vector<std::string> Characters(const std::string& text) {
@@ -52,29 +56,44 @@ absl::StatusOr<ReaderFacts> LoadReaderFacts(const std::string& path) {
                       absl::StrCat("model: ", path, ": ", facts.status().message()));
 }
 
+// The runner of one model; `models` will know it.
+absl::StatusOr<std::unique_ptr<Runner>> Load(const ModelOptions& options, ModelSpec spec,
+                                             Models* models) {
+  spec.backend = options.backend;
+  spec.library = options.library;
+  spec.threads = options.threads;
+  absl::StatusOr<std::unique_ptr<Runner>> runner = MakeRunner(spec);
+  if (runner.ok()) models->runners.push_back(runner->get());
+  return runner;
+}
+
+absl::Status Tried(const std::string& path, const absl::Status& tried) {
+  if (tried.ok()) return tried;
+  return absl::Status(tried.code(), absl::StrCat("model: ", path, ": ", tried.message()));
+}
+
 // The output must fit the alphabet before the first plate shows that it does not.
 absl::Status TryReader(const std::string& path, Recogniser* reader, int width, int height) {
   Detection whole;
   whole.box = {0, 0, static_cast<float>(width), static_cast<float>(height)};
   std::vector<Reading> readings;
   const cv::Mat blank(height, width, CV_8UC1, cv::Scalar(0));
-  const absl::Status tried = reader->Read(blank, whole, &readings);
-  if (tried.ok()) return tried;
-  return absl::InvalidArgumentError(absl::StrCat("model: ", path, ": ", tried.message()));
+  return Tried(path, reader->Read(blank, whole, &readings));
 }
 
 // The model for provinces that comes with the reader's data; null: it has none.
 absl::StatusOr<std::unique_ptr<ProvinceReader>> LoadProvince(const ModelOptions& options,
-                                                             const std::string& data) {
+                                                             const std::string& data,
+                                                             Models* models) {
   ModelSpec spec;
   spec.path = absl::StrCat(data, "/models/province.onnx");
   std::error_code error;
   if (!fs::exists(spec.path, error)) return nullptr;
   absl::StatusOr<ProvinceOptions> province = ProvinceOptions::Load(FactsPathOf(spec.path));
   if (!province.ok()) return province.status();
-  spec.backend = options.backend;
   spec.input = province->input;
-  absl::StatusOr<std::unique_ptr<Runner>> runner = MakeRunner(spec);
+  spec.normalisation = kReaderNormalisation;
+  absl::StatusOr<std::unique_ptr<Runner>> runner = Load(options, spec, models);
   if (!runner.ok()) return runner.status();
   return std::make_unique<ProvinceReader>(*std::move(runner), *std::move(province));
 }
@@ -86,40 +105,42 @@ absl::Status LoadReader(const ModelOptions& options, const std::string& data, Mo
   if (!facts.ok()) return facts.status();
   ModelSpec spec;
   spec.path = path;
-  spec.backend = options.backend;
   spec.input.sizes = {1, 1, facts->height, facts->width};
-  absl::StatusOr<std::unique_ptr<Runner>> runner = MakeRunner(spec);
+  spec.normalisation = kReaderNormalisation;
+  absl::StatusOr<std::unique_ptr<Runner>> runner = Load(options, spec, models);
   if (!runner.ok()) return runner.status();
   CtcOptions ctc;
   ctc.alphabet = facts->alphabet;
-  ctc.classes_first = true;
   ctc.temperature = facts->temperature;
-  absl::StatusOr<std::unique_ptr<ProvinceReader>> province = LoadProvince(options, data);
+  const absl::Status fits = Tried(path, FitCtc((*runner)->outputs()[0], &ctc));
+  if (!fits.ok()) return fits;
+  absl::StatusOr<std::unique_ptr<ProvinceReader>> province = LoadProvince(options, data, models);
   if (!province.ok()) return province.status();
   models->reader = std::make_unique<PlateReader>(*std::move(runner), ctc, *std::move(province));
   models->reject_below = facts->reject_below;
   return TryReader(path, models->reader.get(), facts->width, facts->height);
 }
 
-absl::StatusOr<std::unique_ptr<Detector>> LoadDetector(const std::string& path,
-                                                       const std::string& backend, int width,
-                                                       int height, const DetectorOptions& options) {
+absl::StatusOr<std::unique_ptr<Detector>> LoadDetector(const ModelOptions& options,
+                                                       const std::string& path, cv::Size input,
+                                                       const DetectorOptions& detector,
+                                                       Models* models) {
   ModelSpec spec;
   spec.path = path;
-  spec.backend = backend;
-  spec.input.sizes = {1, 3, height, width};
-  absl::StatusOr<std::unique_ptr<Runner>> runner = MakeRunner(spec);
+  spec.input.sizes = {1, 3, input.height, input.width};
+  spec.nms_score = detector.decode.least_score;
+  spec.nms_overlap = detector.decode.most_common;
+  absl::StatusOr<std::unique_ptr<Runner>> runner = Load(options, spec, models);
   if (!runner.ok()) return runner.status();
   absl::StatusOr<std::unique_ptr<ModelDetector>> made =
-      ModelDetector::Create(*std::move(runner), options);
-  if (!made.ok()) return made.status();
-  std::unique_ptr<Detector> detector = *std::move(made);
+      ModelDetector::Create(*std::move(runner), detector);
+  if (!made.ok()) return Tried(path, made.status());
   // As with the reader.
   std::vector<Detection> found;
-  const cv::Mat blank(height, width, CV_8UC3, cv::Scalar::all(0));
-  const absl::Status tried = detector->Detect(blank, &found);
-  if (tried.ok()) return detector;
-  return absl::InvalidArgumentError(absl::StrCat("model: ", path, ": ", tried.message()));
+  const cv::Mat blank(input, CV_8UC3, cv::Scalar::all(0));
+  const absl::Status tried = Tried(path, (*made)->Detect(blank, &found));
+  if (!tried.ok()) return tried;
+  return std::unique_ptr<Detector>(*std::move(made));
 }
 
 absl::Status LoadPlates(const ModelOptions& options, Models* models) {
@@ -132,7 +153,7 @@ absl::Status LoadPlates(const ModelOptions& options, Models* models) {
   detector.decode.least_score = options.min_plate_score;
   detector.decode.limit = CharacterLines::kMostFound;
   absl::StatusOr<std::unique_ptr<Detector>> made = LoadDetector(
-      options.plate_model, options.backend, options.plate_width, options.plate_height, detector);
+      options, options.plate_model, {options.plate_width, options.plate_height}, detector, models);
   if (!made.ok()) return made.status();
   models->plates = *std::move(made);
   return absl::OkStatus();
@@ -152,8 +173,8 @@ absl::Status LoadVehicles(const ModelOptions& options, Models* models) {
   detector.decode.least_score = options.min_vehicle_score;
   detector.decode.limit = kMostVehicles;
   absl::StatusOr<std::unique_ptr<Detector>> made =
-      LoadDetector(options.vehicle_model, options.backend, options.vehicle_width,
-                   options.vehicle_height, detector);
+      LoadDetector(options, options.vehicle_model, {options.vehicle_width, options.vehicle_height},
+                   detector, models);
   if (!made.ok()) return made.status();
   models->vehicles = *std::move(made);
   return absl::OkStatus();

@@ -11,6 +11,7 @@
 #include "plugins/hailo_lpr/grammar.h"
 #include "plugins/hailo_lpr/options.h"
 #include "plugins/hailo_lpr/plate_reader.h"
+#include "plugins/hailo_lpr/runner.h"
 
 namespace viaduct::hailo_lpr {
 
@@ -23,9 +24,12 @@ struct Models {
   // Below it a reading is a guess, as calibration found.
   float reject_below = 0;
   std::vector<Grammar> grammars;
+  // Of what is above, to ask how they are; they live as long.
+  std::vector<const Runner*> runners;
 };
 
-// NOT_FOUND: a file is missing; INVALID_ARGUMENT: it is not what it should be. Names the file.
+// NOT_FOUND: a file is missing; INVALID_ARGUMENT: it is not what it should be; UNAVAILABLE: the
+// device that is to run it is away. Names the file.
 absl::StatusOr<Models> LoadModels(const ModelOptions& options);
 
 // What a model's own file, `reader.yaml` beside `reader.onnx`, says of it.

@@ -129,6 +129,8 @@ void ReadSize(OptionMembers* config, const char* key, int* width, int* height) {
 void ReadModels(OptionMembers* config, ModelOptions* models) {
   config->Read("data", &models->data);
   config->Read("backend", &models->backend);
+  config->Read("library", &models->library);
+  config->Read("threads", &models->threads);
   config->Read("reader", &models->reader);
   config->Read("plate_model", &models->plate_model);
   config->Read("plate_output", &models->plate_output);

@@ -50,6 +50,8 @@ struct CameraOptions {
 struct ModelOptions {
   std::string data;  // Folder with models/ and grammars/.
   std::string backend = "auto";
+  std::string library;      // Of that back end; "": the usual names.
+  int threads = 1;          // Of onnxruntime.
   std::string reader;       // "": models/reader.onnx of `data`.
   std::string plate_model;  // "": lines of characters.
   std::string plate_output = "auto";

@@ -36,7 +36,7 @@ constexpr std::array<const char*, 5> kStageNames = {"decode", "vehicles", "plate
 constexpr double kMsInSecond = 1000;
 
 struct Metrics {
-  sdk::Metric pictures, candidates, plates;
+  sdk::Metric pictures, candidates, plates, temperature, power;
   std::array<sdk::Metric, kDropNames.size()> dropped;
   std::array<sdk::Metric, kOutcomeNames.size()> events;
   std::array<sdk::Metric, kUntoldNames.size()> untold;
@@ -49,6 +49,10 @@ struct Metrics {
         host.AddCounter("candidates_total", "Boxes that may be plates", &candidates));
     VIADUCT_RETURN_IF_ERROR(
         host.AddCounter("plates_total", "Plates in pictures that were read for sure", &plates));
+    VIADUCT_RETURN_IF_ERROR(host.AddGauge("temperature_celsius",
+                                          "Of the accelerator; 0: it does not say", &temperature));
+    VIADUCT_RETURN_IF_ERROR(
+        host.AddGauge("power_watts", "Of the accelerator; 0: it does not say", &power));
     VIADUCT_RETURN_IF_ERROR(AddAll(host, "dropped_pictures_total",
                                    "Pictures that were not looked at", "reason", kDropNames,
                                    &dropped));
@@ -146,6 +150,7 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     cv::setNumThreads(1);
     absl::StatusOr<Models> models = LoadModels(options_.models);
     if (!models.ok()) return SdkStatus(models.status());
+    runners_ = models->runners;
     outbox_ = std::make_unique<Outbox>(OutboxHooks());
     pipeline_ = std::make_unique<Pipeline>(options_, Analyser(*std::move(models), options_.plates),
                                            PipelineHooks());
@@ -247,7 +252,7 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     hooks.on_drop = [this](Drop drop, const absl::Status& why) { TellDrop(drop, why); };
     hooks.on_looked_at = [this](const Analysis& analysis, bool of_source) {
       Measure(analysis);
-      conditions_.Set(ConditionBoard::kModels, Condition::kGood);
+      TellBackends();
       if (of_source) conditions_.Set(ConditionBoard::kPictures, Condition::kGood);
     };
     hooks.on_untold = [this](const Stream::Counters& untold) {
@@ -329,6 +334,20 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     for (size_t i = 0; i < ms.size(); ++i) metrics_.stages[i].Observe(ms[i] / kMsInSecond);
   }
 
+  // How what runs the models is, after each picture that it could run.
+  void TellBackends() {
+    const Runner* slow = nullptr;
+    for (const Runner* runner : runners_) {
+      const BackendHealth health = runner->health();
+      if (health.temperature_celsius) metrics_.temperature.Set(*health.temperature_celsius);
+      if (health.power_watts) metrics_.power.Set(*health.power_watts);
+      if (health.state == BackendState::kThrottled) slow = runner;
+    }
+    conditions_.Set(ConditionBoard::kModels,
+                    slow == nullptr ? Condition::kGood : Condition::kDoubtful,
+                    slow == nullptr ? "" : slow->health().reason);
+  }
+
   void TellCondition(Condition condition, const std::string& reason) {
     host().SetHealth(HealthOf(condition), reason);
   }
@@ -379,6 +398,7 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
   Metrics metrics_;
   ConditionBoard conditions_;
   LineLimit lines_;
+  std::vector<const Runner*> runners_;  // Of the pipeline's analyser.
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Source> source_;

@@ -114,7 +114,9 @@ need_npm() {
   if ! cmp -s "$source/package-lock.json" build/npm/package-lock.installed; then
     mkdir -p build/npm
     cp "$source/package.json" "$source/package-lock.json" build/npm/
-    quietly npm.log npm --prefix build/npm install --no-audit --no-fund --loglevel=error || return 1
+    # ONNX Runtime would fetch a gigabyte for graphics cards beside what the package holds.
+    npm_config_onnxruntime_node_install=skip quietly npm.log \
+      npm --prefix build/npm install --no-audit --no-fund --loglevel=error || return 1
     cp "$source/package-lock.json" build/npm/package-lock.installed
   fi
   export PATH="$ROOT/build/npm/node_modules/.bin:$PATH"
