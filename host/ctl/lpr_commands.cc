@@ -12,6 +12,7 @@
 #include "host/ctl/lpr_report.h"
 #include "host/ctl/session.h"
 #include "host/eval/evaluate.h"
+#include "host/eval/plugin_reader.h"
 
 namespace viaduct::ctl {
 namespace {

@@ -8,12 +8,15 @@
 namespace viaduct::eval {
 namespace {
 
+constexpr std::string_view kJpegMagic = "\xff\xd8\xff";
+constexpr std::string_view kPngMagic = "\x89PNG\r\n\x1a\n";
+
 absl::StatusOr<std::string> LoadPicture(const std::string& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return absl::InvalidArgumentError("cannot be read");
   const std::streamoff size = file.tellg();
   if (size <= 0) return absl::InvalidArgumentError("is empty");
-  if (size > static_cast<std::streamoff>(PluginReader::kMaxPictureBytes)) {
+  if (size > static_cast<std::streamoff>(kMaxPictureBytes)) {
     return absl::InvalidArgumentError("is larger than 64 MiB");
   }
   std::string octets(static_cast<size_t>(size), '\0');
@@ -31,6 +34,12 @@ absl::StatusOr<Answer> Ask(const TruePicture& picture, PictureReader* reader) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> PictureFormat(std::string_view picture) {
+  if (picture.substr(0, kJpegMagic.size()) == kJpegMagic) return "JPEG";
+  if (picture.substr(0, kPngMagic.size()) == kPngMagic) return "PNG ";
+  return absl::InvalidArgumentError("picture: neither JPEG nor PNG");
+}
 
 Tally Total(const std::vector<SetResult>& sets) {
   Tally total;

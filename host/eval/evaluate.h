@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "host/eval/plugin_reader.h"
+#include "host/eval/picture_reader.h"
 #include "host/eval/score.h"
 #include "host/eval/truth.h"
 

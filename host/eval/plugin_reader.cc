@@ -23,9 +23,6 @@ namespace fs = std::filesystem;
 constexpr char kInstance[] = "eval";
 // A model is read at the start, on a small machine that may be busy.
 constexpr absl::Duration kStartTimeout = absl::Minutes(2);
-constexpr uint32_t kFourccPng = VD_FOURCC('P', 'N', 'G', ' ');
-constexpr std::string_view kJpegMagic = "\xff\xd8\xff";
-constexpr std::string_view kPngMagic = "\x89PNG\r\n\x1a\n";
 
 // Where a program of a build or of an installation has its plugins.
 std::vector<std::string> PluginFolders() {
@@ -139,10 +136,10 @@ absl::Status PluginReader::Start() {
 }
 
 absl::StatusOr<std::string> PluginReader::Read(std::string_view picture) {
-  uint32_t fourcc = 0;
-  if (picture.substr(0, kJpegMagic.size()) == kJpegMagic) fourcc = VD_FOURCC_JPEG;
-  if (picture.substr(0, kPngMagic.size()) == kPngMagic) fourcc = kFourccPng;
-  if (fourcc == 0) return absl::InvalidArgumentError("picture: neither JPEG nor PNG");
+  VD_ASSIGN_OR_RETURN(const std::string format, PictureFormat(picture));
+  const uint32_t fourcc =
+      VD_FOURCC(static_cast<uint8_t>(format[0]), static_cast<uint8_t>(format[1]),
+                static_cast<uint8_t>(format[2]), static_cast<uint8_t>(format[3]));
   VD_ASSIGN_OR_RETURN(Frame frame, MakeFrame(fourcc, 0, 0, picture, kMaxPictureBytes));
   frame.source = kInstance;
   frame.deadline_ns = clock_.MonotonicNanos() + absl::ToInt64Nanoseconds(options_.timeout);

@@ -13,22 +13,13 @@
 #include "core/observe/log.h"
 #include "core/plugin/instances.h"
 #include "core/plugin/registry.h"
+#include "host/eval/picture_reader.h"
 
 namespace viaduct::eval {
-
-// Gives a picture away and gets the JSON text of its result.
-class PictureReader {
- public:
-  virtual ~PictureReader() = default;
-  // INVALID_ARGUMENT: no picture that it can read; UNAVAILABLE: it does not answer any more.
-  virtual absl::StatusOr<std::string> Read(std::string_view picture) = 0;
-};
 
 // Lives on one thread.
 class PluginReader final : public PictureReader {
  public:
-  static constexpr size_t kMaxPictureBytes = 64u << 20;
-
   struct Options {
     std::string plugin;       // A file, or a name in the folders; "": the one that infers.
     std::string config;       // YAML or JSON of the instance's options.

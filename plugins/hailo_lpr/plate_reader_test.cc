@@ -86,7 +86,7 @@ TEST_F(PlateReaderTest, ReadsALineThatIsNotLevel) {
 
 TEST_F(PlateReaderTest, ReadsStackedLinesFromAboveToBelow) {
   cv::Mat scene(400, 600, CV_8UC3, cv::Scalar::all(225));
-  Plate("B8H", {120, 60}).copyTo(scene(cv::Rect(200, 100, 120, 60)));
+  Plate("KRX", {120, 60}).copyTo(scene(cv::Rect(200, 100, 120, 60)));
   Plate("4725", {160, 60}).copyTo(scene(cv::Rect(180, 180, 160, 60)));
   Detection found;
   found.box = {180, 100, 340, 240};
@@ -96,7 +96,7 @@ TEST_F(PlateReaderTest, ReadsStackedLinesFromAboveToBelow) {
   std::vector<Reading> readings;
   ASSERT_TRUE(reader_->Read(scene, found, &readings).ok());
   ASSERT_FALSE(readings.empty());
-  EXPECT_EQ(readings[0].text(), "B8H4725");
+  EXPECT_EQ(readings[0].text(), "KRX4725");
   EXPECT_LE(readings.size(), kMostReadings);
   for (size_t i = 1; i < readings.size(); ++i) {
     EXPECT_LE(readings[i].confidence, readings[i - 1].confidence);

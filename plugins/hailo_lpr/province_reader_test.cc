@@ -43,7 +43,8 @@ TEST(ProvinceOptions, SaysWhatIsWrongWithAFile) {
   const std::string good = "width: 160\nheight: 32\ntemperature: 1\nreject_below: 0.5\n";
   for (const std::string text :
        {std::string(), good, good + "names: []\n", good + "names: 7\n",
-        good + "names: [a]\ntemperature: 0\n", std::string("width: wide\n"),
+        std::string("width: 160\nheight: 32\ntemperature: 0\nreject_below: 0\nnames: [a]\n"),
+        std::string("width: wide\n"),
         std::string("width: 0\nheight: 32\ntemperature: 1\nreject_below: 0\nnames: [a]\n"),
         std::string(ProvinceOptions::kMaxFileBytes + 1, '#'), std::string("{"),
         std::string("[[[")}) {
@@ -60,11 +61,11 @@ cv::Mat TwoLines(int ink, int paper, cv::Rect* words) {
   for (int i = 0; i < 6; ++i) {
     cv::rectangle(picture, cv::Rect(80 + i * 42, 56, 24, 50), cv::Scalar(ink), 6);
   }
-  *words = {140, 122, 120, 26};
-  for (int x = 0; x < 12; ++x) {
-    cv::rectangle(picture, cv::Rect(words->x + x * 10, words->y, 6, words->height), cv::Scalar(ink),
-                  -1);
-  }
+  int base = 0;
+  const cv::Size size = cv::getTextSize("KrabNanat", cv::FONT_HERSHEY_SIMPLEX, 1, 2, &base);
+  *words = {200 - size.width / 2, 122, size.width, size.height};
+  cv::putText(picture, "KrabNanat", cv::Point(words->x, words->y + size.height),
+              cv::FONT_HERSHEY_SIMPLEX, 1, cv::Scalar(ink), 2, cv::LINE_AA);
   return picture;
 }
 
