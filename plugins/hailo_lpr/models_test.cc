@@ -6,6 +6,10 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
+
+#include "plugins/hailo_lpr/analyser.h"
+#include "plugins/hailo_lpr/testing/drawn_plates.h"
 
 namespace viaduct::hailo_lpr {
 namespace {
@@ -91,6 +95,34 @@ TEST_F(ModelsTest, AModelWithAnotherInputOrOutputIsRefused) {
   options_.plate_model = models + "reader.onnx";
   EXPECT_FALSE(Load().ok());
   EXPECT_THAT(std::string(Load().message()), HasSubstr("reader.onnx"));
+}
+
+// They are small and find nothing that means anything, but where they are told.
+TEST_F(ModelsTest, DetectorsOfOnesOwn) {
+  const std::string detectors = std::string(HAILO_LPR_FOLDER) + "/hailo/testing/models/";
+  options_.vehicle_finder = VehicleFinder::kModel;
+  options_.vehicle_model = detectors + "yolo8.onnx";
+  options_.plate_model = detectors + "yolo8_heads.onnx";
+  options_.vehicle_width = options_.plate_width = 96;
+  options_.vehicle_height = options_.plate_height = 64;
+  options_.vehicle_labels = {"car", ""};
+  options_.min_vehicle_score = options_.min_plate_score = 0.05F;
+  absl::StatusOr<Models> models = LoadModels(options_);
+  ASSERT_TRUE(models.ok()) << models.status();
+  EXPECT_EQ(models->runners.size(), 4u);  // With those that read.
+  PlateOptions any;
+  any.min_width = any.min_height = 1;
+  Analyser analyser(*std::move(models), any);
+  Analysis analysis;
+  const cv::Mat picture = testing::DrawStreet({640, 360}, {{"KX75BN", {320, 200}}});
+  const absl::Status looked = analyser.Analyse(picture, {}, &analysis);
+  ASSERT_TRUE(looked.ok()) << looked;
+  ASSERT_FALSE(analysis.vehicles.empty());
+  EXPECT_LE(analysis.plates.size(), Analyser::kMostPlates);
+  for (const Vehicle& vehicle : analysis.vehicles) EXPECT_EQ(vehicle.label, "car");
+  for (const PlateSeen& plate : analysis.plates) EXPECT_LE(plate.plate.box.right, 641);
+  options_.plate_output = "nms";
+  EXPECT_TRUE(absl::IsInvalidArgument(Load())) << Load();
 }
 
 TEST_F(ModelsTest, FactsThatMakeNoSense) {
