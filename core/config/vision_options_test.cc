@@ -107,10 +107,11 @@ TEST_F(VisionOptionsTest, AreTakenOverWhileTheNodeRuns) {
   const auto plan =
       PlanChange(Read("vision: {feeds: [{source: camera, infer: [plates]}]}"),
                  Read("vision: {feeds: [{source: camera, infer: [plates], options: {a: 1}}]}"));
-  ASSERT_THAT(plan, SizeIs(1));
-  EXPECT_EQ(plan[0].subject, "vision");
-  EXPECT_EQ(plan[0].kind, EffectKind::kApply);
-  EXPECT_EQ(plan[0].text, "changed: vision.feeds");
+  ASSERT_THAT(plan, SizeIs(4)) << "the instances are untouched";
+  EXPECT_EQ(plan[3].subject, "vision");
+  EXPECT_EQ(plan[3].kind, EffectKind::kApply);
+  EXPECT_EQ(plan[3].text, "changed: vision.feeds");
+  EXPECT_FALSE(NeedsNodeRestart(plan));
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ constexpr std::string_view kPlates = "cropped_plates";
 constexpr std::string_view kStages = "stages";
 // Quotes, commas and the names of what is added to a result.
 constexpr size_t kAddedBytes = 512;
+constexpr double kMaxStageMs = 86'400'000;  // A day: no step takes longer.
 
 // As a JSON string, until the room is used up. Thread-compatible.
 class ImageWriter {
@@ -179,7 +180,8 @@ std::vector<std::pair<std::string, double>> StagesOf(std::string_view result_jso
     for (const JsonMember& step : steps) {
       double milliseconds = 0;
       if (stages.size() < kMaxStages && step.value.type == JsonType::kNumber &&
-          absl::SimpleAtod(AbslView(step.value.text), &milliseconds)) {
+          absl::SimpleAtod(AbslView(step.value.text), &milliseconds) && milliseconds >= 0 &&
+          milliseconds <= kMaxStageMs) {
         stages.emplace_back(step.key, milliseconds);
       }
     }

@@ -2,29 +2,21 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
-
 namespace viaduct {
 namespace {
 
-std::string_view TextOf(NoResult why) {
+// Of what no instance had.
+absl::Status StatusOf(NoResult why) {
   switch (why) {
     case NoResult::kReplaced:
-      return "a newer picture took its place";
+      return absl::DeadlineExceededError("infer: a newer picture took its place");
     case NoResult::kExpired:
-      return "no instance took it before its deadline";
+      return absl::DeadlineExceededError("infer: no instance took it before its deadline");
     case NoResult::kDown:
-      return "none of its instances runs";
+      return absl::UnavailableError("infer: none of its instances runs");
     default:
-      return "nobody wants it any more";
+      return absl::CancelledError("infer: nobody wants it any more");
   }
-}
-
-absl::Status StatusOf(NoResult why) {
-  const std::string text = absl::StrCat("infer: ", std::string(TextOf(why)));
-  if (why == NoResult::kCancelled) return absl::CancelledError(text);
-  if (why == NoResult::kDown) return absl::UnavailableError(text);
-  return absl::DeadlineExceededError(text);
 }
 
 NoResult WhyOf(const InferResult& result) {

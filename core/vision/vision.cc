@@ -198,10 +198,9 @@ void Vision::OnEnd(const FeedPtr& feed, const Shown& shown, const InferEnd& end)
   facts.stream = shown.stream;
   facts.instance = end.instance;
   facts.sequence = shown.sequence;
-  absl::StatusOr<MadeDetection> made = found.status();
-  if (found.ok()) {
-    made = MakeDetection(end.result_json, end.crops, facts, deps_.max_message_bytes);
-  }
+  absl::StatusOr<MadeDetection> made =
+      found.ok() ? MakeDetection(end.result_json, end.crops, facts, deps_.max_message_bytes)
+                 : absl::StatusOr<MadeDetection>(found.status());
   if (!made.ok()) {
     Refuse(feed, made.status());
     return shown.done(Outcome::kReject);
