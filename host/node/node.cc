@@ -9,6 +9,7 @@
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/config_source.h"
 #include "host/node/control_socket.h"
@@ -138,9 +139,11 @@ absl::Status Node::BuildApplication() {
   BuildFleet();
   if (store_ != nullptr) FollowOtherNodes(publisher);
   BuildInstances();
+  BuildVision();
   if (spool_ != nullptr) BuildGateway();
   instances_->SetLinksChanged([this] {
     SyncRoads();
+    vision_->Sync();
     subscribers_->Sync(instances_->publishers());
   });
   return absl::OkStatus();
@@ -226,6 +229,7 @@ void Node::BuildConfigControl() {
     hub_->PublishRevision(rpc::ToProto(revision));
     if (change == ConfigControl::Change::kNoted) return;
     SyncRoads();  // Their order or traits may be others.
+    SyncFeeds();
     hub_->PublishEvent(change == ConfigControl::Change::kRolledBack
                            ? pb::EVENT_KIND_CONFIG_ROLLED_BACK
                            : pb::EVENT_KIND_CONFIG_APPLIED,
@@ -253,6 +257,7 @@ void Node::BuildServices() {
   if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
   deps_.dispatcher = dispatcher_.get();
   deps_.transfers = transfers_.get();
+  deps_.vision = vision_.get();
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
       &deps_, foundation_->config.node.id,
@@ -270,7 +275,7 @@ absl::Status Node::StartControl() {
   BuildConfigControl();
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
       &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
-      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get()});
+      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get()});
   BuildAlerts();
   BuildServices();
   GrpcServer::Options options;
@@ -308,6 +313,8 @@ absl::Status Node::StartInstances() {
                             {{"instance", name}, {"reason", StdView(status.message())}});
   }
   SyncRoads();
+  vision_->Start();
+  SyncFeeds();
   VD_RETURN_IF_ERROR(StartTransfers());
   if (network_ != nullptr) network_->Start();
   monitor_->Start();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/file_answers.h"
 #include "host/node/grpc_server.h"
@@ -23,6 +24,7 @@ constexpr absl::Duration kPoolPatience = absl::Seconds(10);
 NodeActions::Drained Node::Drain(absl::Duration limit) {
   const absl::Time deadline = foundation_->clock.Now() + limit;
   SetState(pb::NODE_STATE_DRAINING);
+  vision_->Drain(limit);  // While its detections are still taken.
   gate_->Close();
   if (transfers_ != nullptr) transfers_->Pause();
   NodeActions::Drained drained;
@@ -44,10 +46,12 @@ size_t Node::Stop(absl::Duration limit) {
   if (std::exchange(stopped_, true)) return 0;
   if (alerts_ != nullptr) alerts_->Stop();
   if (hub_ != nullptr) SetState(pb::NODE_STATE_STOPPING);
+  if (vision_ != nullptr) vision_->Drain(limit);
   if (gate_ != nullptr) gate_->Close();
   if (dispatcher_ != nullptr) dispatcher_->Stop(limit);
   if (transfers_ != nullptr) transfers_->Stop();
   if (instances_ != nullptr) instances_->SetLinksChanged(nullptr);
+  if (vision_ != nullptr) vision_->Stop();
   if (roads_ != nullptr) roads_->Clear();
   if (subscribers_ != nullptr) subscribers_->Stop();
   size_t left_behind = instances_ != nullptr ? instances_->StopAll(limit) : 0;
@@ -79,6 +83,7 @@ size_t Node::Stop(absl::Duration limit) {
   roads_.reset();
   dispatcher_.reset();
   instances_.reset();
+  vision_.reset();
   network_.reset();  // Probes have ended with their instances.
   if (receiver_ != nullptr) receiver_->Stop();
   image_file_sink_.reset();
