@@ -362,12 +362,13 @@ InferQueue::Offers InferQueue::AskInstances() {
 std::vector<InferQueue::Handing> InferQueue::Choose(Offers* offers) {
   std::vector<Handing> chosen;
   absl::MutexLock lock(&mutex_);
-  for (auto& [name, line] : lines_) {
-    line->down = std::none_of(line->options.instances.begin(), line->options.instances.end(),
-                              [&](const std::string& instance) {
-                                const auto found = offers->find(instance);
-                                return found == offers->end() ? !line->down : found->second.ready;
-                              });
+  for (const auto& entry : lines_) {
+    Line* const line = entry.second.get();
+    const std::vector<std::string>& instances = line->options.instances;
+    line->down = std::none_of(instances.begin(), instances.end(), [&](const std::string& instance) {
+      const auto found = offers->find(instance);
+      return found == offers->end() ? !line->down : found->second.ready;
+    });
   }
   std::string instance;
   while (const LinePtr line = NextLine(*offers, &instance)) {

@@ -185,6 +185,7 @@ TEST_F(InferQueueTest, SaysHowAnInferenceThatFailedDid) {
   queue_.Turn();
   EXPECT_THAT(TakeEnds(),
               ElementsAre("1 rejected eye", "2 late eye", "3 failed eye", "4 failed eye"));
+  absl::MutexLock lock(&mutex_);
   EXPECT_FALSE(last_.ok());
 }
 
