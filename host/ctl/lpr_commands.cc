@@ -10,6 +10,7 @@
 #include "core/base/string_view.h"
 #include "host/ctl/arguments.h"
 #include "host/ctl/lpr_report.h"
+#include "host/ctl/node_picture_reader.h"
 #include "host/ctl/session.h"
 #include "host/eval/evaluate.h"
 #include "host/eval/plugin_reader.h"
@@ -17,6 +18,7 @@
 namespace viaduct::ctl {
 namespace {
 
+constexpr char kRequest[] = R"({"alternatives":1,"crops":false})";
 // --country of this name takes for each set the grammar that is called like its folder.
 constexpr char kBySet[] = "by-set";
 
@@ -25,6 +27,8 @@ struct EvalArguments {
   std::string plugin;
   std::string options;
   std::vector<std::string> countries;
+  bool node = false;
+  std::string instance;
   bool list = false;
 };
 
@@ -51,31 +55,39 @@ ExitCode Fail(const absl::Status& status) {
   return kFailed;
 }
 
-absl::StatusOr<std::unique_ptr<eval::PluginReader>> OpenReader(const EvalArguments& arguments,
-                                                               const std::string& set,
-                                                               const std::string& config,
-                                                               Log* log) {
+bool BySet(const EvalArguments& arguments) {
+  return arguments.countries == std::vector<std::string>{kBySet};
+}
+
+absl::StatusOr<std::unique_ptr<eval::PictureReader>> OpenReader(Session* session,
+                                                                const EvalArguments& arguments,
+                                                                const std::string& set,
+                                                                const std::string& config,
+                                                                Log* log) {
+  if (arguments.node) {
+    return std::make_unique<NodePictureReader>(session, arguments.instance, kRequest);
+  }
   eval::PluginReader::Options options;
   options.plugin = arguments.plugin;
   options.config = config;
   options.config_file = arguments.options;
-  options.request = R"({"alternatives":1,"crops":false})";
+  options.request = kRequest;
   options.grammars = arguments.countries;
-  if (arguments.countries == std::vector<std::string>{kBySet}) options.grammars = {set};
+  if (BySet(arguments)) options.grammars = {set};
   return eval::PluginReader::Open(std::move(options), log);
 }
 
 // A set is looked at with an instance of its own where it has a grammar of its own.
-ExitCode Evaluate(const EvalArguments& arguments, const std::string& config,
+ExitCode Evaluate(Session* session, const EvalArguments& arguments, const std::string& config,
                   std::vector<eval::SetResult>* results) {
   const absl::StatusOr<std::vector<eval::PictureSet>> sets = eval::ReadSets(arguments.folder);
   if (!sets.ok()) return Fail(sets.status());
   WarningLog log;
-  std::unique_ptr<eval::PluginReader> reader;
+  std::unique_ptr<eval::PictureReader> reader;
   for (const eval::PictureSet& set : *sets) {
-    if (reader == nullptr || arguments.countries == std::vector<std::string>{kBySet}) {
+    if (reader == nullptr || BySet(arguments)) {
       reader.reset();
-      auto opened = OpenReader(arguments, set.name, config, &log);
+      auto opened = OpenReader(session, arguments, set.name, config, &log);
       if (!opened.ok()) return Fail(opened.status());
       reader = *std::move(opened);
     }
@@ -98,13 +110,13 @@ ExitCode CodeOf(const std::vector<eval::SetResult>& results) {
   return all ? kOk : kInvalid;
 }
 
-ExitCode RunEval(const Session& session, const EvalArguments& arguments) {
+ExitCode RunEval(Session* session, const EvalArguments& arguments) {
   std::string config;
   if (!arguments.options.empty() && !ReadInput(arguments.options, &config)) return kInvalid;
   std::vector<eval::SetResult> results;
-  const ExitCode code = Evaluate(arguments, config, &results);
+  const ExitCode code = Evaluate(session, arguments, config, &results);
   if (code != kOk) return code;
-  if (session.json()) {
+  if (session->json()) {
     std::cout << ReportJson(results, arguments.list).dump(2) << "\n";
     return CodeOf(results);
   }
@@ -124,18 +136,25 @@ void AddLprCommands(CLI::App* app, Session* session) {
   auto arguments = std::make_shared<EvalArguments>();
   CLI::App* eval = AddCommand(lpr, session, "eval",
                               "figures over pictures of which it is known what their plates say",
-                              [session, arguments] { return RunEval(*session, *arguments); });
+                              [session, arguments] { return RunEval(session, *arguments); });
   eval->add_option("folder", arguments->folder, "pictures with ground truth, or folders of them")
       ->required();
-  eval->add_option("--plugin", arguments->plugin,
-                   "file of the plugin, or its name (default: the one that infers, among those "
-                   "that are installed with this program)");
-  eval->add_option("--options", arguments->options, "YAML file with the options of the instance");
-  eval->add_option(
-          "--country", arguments->countries,
-          "grammars to choose by, in place of the options'; by-set: for each folder the one "
-          "of its name")
-      ->delimiter(',');
+  auto* plugin =
+      eval->add_option("--plugin", arguments->plugin,
+                       "file of the plugin, or its name (default: the one that infers, among those "
+                       "that are installed with this program)");
+  auto* options = eval->add_option("--options", arguments->options,
+                                   "YAML file with the options of the instance");
+  auto* country = eval->add_option("--country", arguments->countries,
+                                   "grammars to choose by, in place of the options'; by-set: for "
+                                   "each folder the one of its name");
+  country->delimiter(',');
+  auto* node = eval->add_flag("--node", arguments->node,
+                              "by the node at --socket or --address, as it is configured");
+  node->excludes(plugin)->excludes(options)->excludes(country);
+  eval->add_option("--instance", arguments->instance,
+                   "the node's instance (default: the only one that infers)")
+      ->needs(node);
   eval->add_flag("--list", arguments->list, "also each plate, and what was read");
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""viaductctl lpr eval: figures over street scenes that are drawn here, and what it says of bad input.
+"""viaductctl lpr eval: figures over street scenes that are drawn here, by the plugin in its own process and
+by a node, and what it says of bad input.
 
 The scenes come from seeds, so that the figures are the same everywhere; the floors below are what
 the models of the tree reach, less a margin for another version of OpenCV.
@@ -12,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 
+import common_path  # noqa: F401
+from processes import Build, Node
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCENES = os.path.join(ROOT, "plugins", "hailo_lpr", "training", "scenes.py")
 SEED = 31
@@ -22,7 +26,11 @@ FLOORS = {"eu": (0.70, 0.40, 0.4), "th": (0.60, 0.25, 0.4), "us": (0.60, 0.25, 0
 
 
 class Trial:
+    """Also what Node of the harness needs of a trial."""
+
     def __init__(self, build, python, folder):
+        self.build = Build(build)
+        self.node_env, self.cleanups = {}, []
         self.ctl = os.path.join(build, "bin", "viaductctl")
         self.plugins = os.path.join(build, "plugins")
         self.python = python
@@ -133,6 +141,29 @@ def plugins(t):
         t.expect(INVALID, "does not offer viaduct.infer/1", t.path("sets", "eu"), "--plugin", other)
 
 
+def node(t):
+    """The same plugin in a node gives the same figures."""
+    config = {"node": {"id": "CAM001", "data_dir": t.path("node", "data"), "sinks": ["store"]},
+              "control": {"socket": "control.sock"}, "plugins": {"path": [t.plugins]},
+              "store": {"sqlite": {"path": "store.db"}, "images": "images"},
+              "instances": [{"name": "camera", "plugin": "hailo_lpr", "config": {"grammars": ["eu"]}}]}
+    host = Node(t, "node", config)
+    host.start()
+    try:
+        socket = host.control[len("unix:"):]
+        sets = [json.loads(t.expect(OK, "", t.path("sets", "eu"), "--json", *how).stdout)["total"]
+                for how in (["--country", "eu"], ["--node", "-s", socket],
+                            ["--node", "--instance", "camera", "-s", socket])]
+        for one in sets:
+            del one["stages"]
+        if sets[0] != sets[1] or sets[0] != sets[2]:
+            fail(f"a node reads otherwise: {sets[0]} and {sets[1]}")
+        t.expect(FAILED, "nobody", t.path("sets", "eu"), "--node", "--instance", "nobody", "-s", socket)
+    finally:
+        host.stop()
+    t.expect(FAILED, "", t.path("sets", "eu"), "--node", "-s", socket)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", required=True)
@@ -145,6 +176,7 @@ def main():
         options(t)
         bad_input(t)
         plugins(t)
+        node(t)
     print("OK")
 
 
