@@ -63,6 +63,7 @@ ConfigReport DocumentCheck::Run(std::string_view text, std::string_view filename
   CheckLogLevels();
   CheckRetry();
   CheckAlerts();
+  CheckFeeds();
   CheckInstances();
   report.redacted_yaml = RedactYaml(text, as_written, root_);
   if (findings_.errors() == 0) report.config = Build();
@@ -193,20 +194,52 @@ void DocumentCheck::CheckLogLevels() {
   const ConfigNode* log = root_.Find("log");
   const ConfigNode* levels = log == nullptr ? nullptr : log->Find("levels");
   if (levels == nullptr) return;
+  for (const ConfigMember& member : levels->members) {
+    if (member.key.compare(0, kInstancePrefix.size(), kInstancePrefix) != 0) continue;
+    CheckInstanceName(member.line, member.column, member.key.substr(kInstancePrefix.size()),
+                      absl::StrCat("/log/levels/", EscapePointer(member.key)));
+  }
+}
+
+void DocumentCheck::CheckInstanceName(uint32_t line, uint32_t column, const std::string& name,
+                                      const std::string& pointer) {
   std::vector<std::string> names;
   if (const ConfigNode* list = root_.Find("instances")) {
     for (const ConfigNode& item : list->items) names.push_back(TextOf(item.Find("name")));
   }
-  for (const ConfigMember& member : levels->members) {
-    if (member.key.compare(0, kInstancePrefix.size(), kInstancePrefix) != 0) continue;
-    const std::string name = member.key.substr(kInstancePrefix.size());
-    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    const std::string nearest = Suggest(name, names);
-    findings_.Error(
-        member.line, member.column, absl::StrCat("/log/levels/", EscapePointer(member.key)),
-        "unknown_reference",
-        absl::StrCat("there is no instance ", ShowText(name),
-                     nearest.empty() ? "" : absl::StrCat(", did you mean \"", nearest, "\"?")));
+  if (std::find(names.begin(), names.end(), name) != names.end()) return;
+  const std::string nearest = Suggest(name, names);
+  findings_.Error(
+      line, column, pointer, "unknown_reference",
+      absl::StrCat("there is no instance ", ShowText(name),
+                   nearest.empty() ? "" : absl::StrCat(", did you mean \"", nearest, "\"?")));
+}
+
+void DocumentCheck::CheckFeeds() {
+  const ConfigNode* vision = root_.Find("vision");
+  const ConfigNode* feeds = vision == nullptr ? nullptr : vision->Find("feeds");
+  if (feeds == nullptr) return;
+  std::map<std::string, uint32_t> lines;
+  for (size_t i = 0; i < feeds->items.size(); ++i) {
+    const ConfigNode& feed = feeds->items[i];
+    const std::string parent = ChildPointer("/vision/feeds", absl::StrCat(i), feed);
+    const ConfigNode* source = feed.Find("source");
+    if (const std::string name = TextOf(source); !name.empty()) {
+      CheckInstanceName(source->line, source->column, name, absl::StrCat(parent, "/source"));
+      const auto [first, fresh] = lines.emplace(name, source->line);
+      if (!fresh) {
+        findings_.Error(*source, absl::StrCat(parent, "/source"), "duplicate_name",
+                        absl::StrCat("two feeds have the source ", ShowText(name),
+                                     ", the first in line ", first->second));
+      }
+    }
+    const ConfigNode* infer = feed.Find("infer");
+    for (size_t k = 0; infer != nullptr && k < infer->items.size(); ++k) {
+      const ConfigNode& item = infer->items[k];
+      const std::string name = TextOf(&item);
+      if (name.empty()) continue;
+      CheckInstanceName(item.line, item.column, name, absl::StrCat(parent, "/infer/", k));
+    }
   }
 }
 

@@ -42,6 +42,10 @@ class DocumentCheck {
   void CheckLogLevels();
   void CheckRetry();
   void CheckAlerts();
+  void CheckFeeds();
+  // Complains where no instance has that name.
+  void CheckInstanceName(uint32_t line, uint32_t column, const std::string& name,
+                         const std::string& pointer);
   NodeConfig Build();
   // Says where the value stands that somebody objects to.
   void AddObjection(const Objection& objection);

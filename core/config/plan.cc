@@ -15,7 +15,8 @@ namespace {
 using nlohmann::json;
 
 // What of the node's own sections is taken over while it runs; everything else needs a restart.
-constexpr std::array<std::string_view, 3> kLiveKeys = {"log.level", "log.levels", "fleet.accept"};
+constexpr std::array<std::string_view, 4> kLiveKeys = {"log.level", "log.levels", "fleet.accept",
+                                                       "vision.feeds"};
 
 std::string DumpConfig(const InstanceOptions& instance) {
   const auto text = instance.config->GetJson("");

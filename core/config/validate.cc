@@ -98,9 +98,13 @@ ConfigReport ConfigValidator::ValidateAgainst(std::string_view text, std::string
   } else if (ParseDocument(text, &root, &findings)) {
     const ConfigNode as_written = root;
     MarkSecretsByName(&root);
-    CheckAgainstSchema((*schema)->root(), &root, "", &findings);
+    const nlohmann::json checked = CheckAgainstSchema((*schema)->root(), &root, "", &findings);
     FindPlainSecrets(root, "", &findings);
     report.redacted_yaml = RedactYaml(text, as_written, root);
+    if (findings.errors() == 0) {
+      const auto view = ConfigView::FromJson(checked.dump());
+      if (view.ok()) report.instance_config = *view;
+    }
   }
   report.findings = std::move(findings).Finish(filename);
   return report;

@@ -41,6 +41,8 @@ struct ConfigReport {
   std::vector<Finding> findings;     // In the order of the document.
   std::optional<NodeConfig> config;  // Set when there is no error.
   std::string redacted_yaml;         // What may be shown; "" when the text is not YAML.
+  // Of ValidateAgainst, when there is no error: with defaults filled in.
+  std::shared_ptr<const ConfigView> instance_config;
 
   bool ok() const { return config.has_value(); }
   size_t error_count() const;
@@ -108,8 +110,8 @@ class ConfigValidator {
   ConfigReport Validate(std::string_view text, std::string_view filename,
                         const AskFn& ask = nullptr);
 
-  // Checks one instance's config, given as JSON or YAML, for tools (viaduct-check). The report's
-  // config stays empty; ok means error_count() == 0.
+  // Checks one instance's config, given as JSON or YAML, for tools. The report's config stays
+  // empty; ok means error_count() == 0, and then there is an instance_config.
   static ConfigReport ValidateAgainst(std::string_view text, std::string_view filename,
                                       std::string_view schema_text);
 

@@ -249,6 +249,12 @@ int ThumbnailWidth(int wanted) {
   return *std::rbegin(kThumbnailWidths);
 }
 
+absl::StatusOr<JpegSize> ReadJpegSize(std::string_view jpeg) {
+  Decoder decoder{ThumbnailLimits()};
+  if (!decoder.ReadHeader(jpeg)) return CannotRead(decoder);
+  return JpegSize{decoder.image_width(), decoder.image_height()};
+}
+
 absl::StatusOr<std::string> MakeThumbnail(std::string_view jpeg, int width,
                                           const ThumbnailLimits& limits) {
   Decoder decoder(limits);

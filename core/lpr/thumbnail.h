@@ -27,6 +27,13 @@ struct ThumbnailLimits {
   int max_scans = 64;                   // Of a progressive picture.
 };
 
+struct JpegSize {
+  uint32_t width = 0;  // As its header says; no pixel was looked at.
+  uint32_t height = 0;
+};
+// INVALID_ARGUMENT: it is no JPEG.
+absl::StatusOr<JpegSize> ReadJpegSize(std::string_view jpeg);
+
 // A JPEG of that width and the picture's proportions; "" where the picture is not wider. The
 // picture is decoded in rows, at the smallest scale that is enough. INVALID_ARGUMENT: it cannot be
 // decoded, or is cut short; RESOURCE_EXHAUSTED: beyond a limit.

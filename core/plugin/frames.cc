@@ -61,28 +61,34 @@ std::shared_ptr<const FrameFn> FrameConsumer::get() const {
   return consumer_;
 }
 
-void FrameSource::SetConsumer(FrameFn consumer) {
+bool PluginFrameSource::ready() const {
+  const auto now = current_->get();
+  return now != nullptr && now->delivering() && now->tables().source != nullptr;
+}
+
+void PluginFrameSource::SetConsumer(FrameFn consumer) {
   consumer_->Set(std::move(consumer));
   if (const auto now = current_->get()) now->source_side().OfferRoom();
 }
 
-bool Inferer::ready() const {
+bool PluginInferer::ready() const {
   const auto now = current_->get();
   return now != nullptr && now->delivering() && now->tables().infer != nullptr;
 }
 
-size_t Inferer::credit() const {
+size_t PluginInferer::credit() const {
   const auto now = current_->get();
   return now == nullptr ? 0 : now->infer_side().Credit();
 }
 
-absl::StatusOr<uint64_t> Inferer::Infer(Frame frame, std::string options_json, InferDoneFn done) {
+absl::StatusOr<uint64_t> PluginInferer::Infer(Frame frame, std::string options_json,
+                                              InferDoneFn done) {
   const auto now = current_->get();
   if (now == nullptr) return absl::UnavailableError("infer: the instance does not run");
   return now->infer_side().Infer(std::move(frame), std::move(options_json), std::move(done));
 }
 
-void Inferer::Cancel(uint64_t ticket) {
+void PluginInferer::Cancel(uint64_t ticket) {
   if (const auto now = current_->get()) now->infer_side().Cancel(ticket);
 }
 

@@ -97,11 +97,21 @@ class FrameConsumer {
 // Frames of one instance. Stays the same over its restarts. Thread-safe.
 class FrameSource {
  public:
-  FrameSource(std::shared_ptr<CurrentIncarnation> current, std::shared_ptr<FrameConsumer> consumer)
+  virtual ~FrameSource() = default;
+  virtual bool ready() const = 0;  // The instance runs.
+  // Without a consumer the source has no room: it pushes nothing.
+  virtual void SetConsumer(FrameFn consumer) = 0;
+};
+
+// Thread-safe.
+class PluginFrameSource final : public FrameSource {
+ public:
+  PluginFrameSource(std::shared_ptr<CurrentIncarnation> current,
+                    std::shared_ptr<FrameConsumer> consumer)
       : current_(std::move(current)), consumer_(std::move(consumer)) {}
 
-  // Without a consumer the source has no room: it pushes nothing.
-  void SetConsumer(FrameFn consumer);
+  bool ready() const override;
+  void SetConsumer(FrameFn consumer) override;
 
  private:
   const std::shared_ptr<CurrentIncarnation> current_;
@@ -125,15 +135,28 @@ using InferDoneFn = std::function<void(InferResult)>;
 // Inference by one instance. Stays the same over its restarts. Thread-safe.
 class Inferer {
  public:
-  explicit Inferer(std::shared_ptr<CurrentIncarnation> current) : current_(std::move(current)) {}
-
-  bool ready() const;
-  size_t credit() const;
+  virtual ~Inferer() = default;
+  virtual bool ready() const = 0;
+  // How many more frames it would take now.
+  virtual size_t credit() const = 0;
   // Gives the frame away and returns its ticket. `done` is called exactly once, on any thread,
   // possibly before Infer returns; kExpired soon after the frame's deadline at the latest.
   // UNAVAILABLE: the instance does not run; RESOURCE_EXHAUSTED: too many. Then it is not called.
-  absl::StatusOr<uint64_t> Infer(Frame frame, std::string options_json, InferDoneFn done);
-  void Cancel(uint64_t ticket);
+  virtual absl::StatusOr<uint64_t> Infer(Frame frame, std::string options_json,
+                                         InferDoneFn done) = 0;
+  virtual void Cancel(uint64_t ticket) = 0;
+};
+
+// Thread-safe.
+class PluginInferer final : public Inferer {
+ public:
+  explicit PluginInferer(std::shared_ptr<CurrentIncarnation> current)
+      : current_(std::move(current)) {}
+
+  bool ready() const override;
+  size_t credit() const override;
+  absl::StatusOr<uint64_t> Infer(Frame frame, std::string options_json, InferDoneFn done) override;
+  void Cancel(uint64_t ticket) override;
 
  private:
   const std::shared_ptr<CurrentIncarnation> current_;

@@ -35,8 +35,10 @@ uint32_t InferSide::LaneOf(uint64_t ticket) const {
 size_t InferSide::Credit() {
   uint32_t credit = 0;
   if (owner_->tables().infer == nullptr || !owner_->delivering()) return 0;
+  const size_t on_way = on_way_.load();  // Before asking: what arrives meanwhile counts twice.
   owner_->Enter("credit", [&] { credit = owner_->tables().infer->credit(owner_->instance()); });
-  return std::min<size_t>(credit, owner_->limits().max_jobs - waiting_.size());
+  return std::min<size_t>(credit - std::min<size_t>(credit, on_way),
+                          owner_->limits().max_jobs - waiting_.size());
 }
 
 absl::StatusOr<uint64_t> InferSide::Infer(Frame frame, std::string options_json, InferDoneFn done) {
@@ -60,10 +62,13 @@ absl::StatusOr<uint64_t> InferSide::Infer(Frame frame, std::string options_json,
   const uint32_t lane = LaneOf(ticket);
   // A task must be copyable, a frame is not.
   const auto shared = std::make_shared<const Frame>(std::move(frame));
+  on_way_.fetch_add(1);
   const bool posted = owner_->PostToLane(
       lane, "infer", [this, ticket, lane, shared, options = std::move(options_json)] {
         Send(ticket, lane, *shared, options);
+        on_way_.fetch_sub(1);
       });
+  if (!posted) on_way_.fetch_sub(1);
   if (!posted && waiting_.Take(ticket, &refused)) {
     owner_->services().timers.Cancel(refused.timer);
     return absl::ResourceExhaustedError(absl::StrCat("infer: ", owner_->name(), " is too busy"));

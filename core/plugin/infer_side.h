@@ -1,6 +1,7 @@
 // The host side of viaduct.infer/1.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,6 +18,7 @@ class InferSide {
  public:
   explicit InferSide(Incarnation* owner);
 
+  // What the plugin says, less what is on its way to it.
   size_t Credit();
   absl::StatusOr<uint64_t> Infer(Frame frame, std::string options_json, InferDoneFn done);
   void Cancel(uint64_t ticket);
@@ -40,6 +42,7 @@ class InferSide {
 
   Incarnation* const owner_;
   TicketTable<Waiting> waiting_;
+  std::atomic<size_t> on_way_{0};  // Given to a lane; the plugin has not seen them yet.
 };
 
 }  // namespace viaduct

@@ -1,5 +1,9 @@
 #include "core/plugin/instance.h"
 
+#include <algorithm>
+
+#include "viaduct/abi/abi.h"
+
 namespace viaduct {
 
 std::string_view InstanceStateName(InstanceState state) {
@@ -36,6 +40,15 @@ std::string_view InstanceHealthName(InstanceHealth health) {
       return "unhealthy";
   }
   return "unknown";
+}
+
+bool Offers(const InstanceInfo& info, std::string_view id) {
+  return std::find(info.interfaces.begin(), info.interfaces.end(), id) != info.interfaces.end();
+}
+
+InstanceRoles RolesOf(const InstanceInfo& info) {
+  return {info.link, info.publishes, Offers(info, VD_FILE_1), Offers(info, VD_SOURCE_1),
+          Offers(info, VD_INFER_1)};
 }
 
 }  // namespace viaduct

@@ -1,6 +1,7 @@
 // One configured use of a plugin, as the rest of the host sees it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -83,6 +84,13 @@ struct InstanceInfo {
   std::vector<std::string> interfaces;
   InstanceCounters counters;
 };
+
+// `id` is that of an interface, "viaduct.infer/1".
+bool Offers(const InstanceInfo& info, std::string_view id);
+
+// What the rest of the host may use it as: link, publisher, road for files, source, inference.
+using InstanceRoles = std::array<bool, 5>;
+InstanceRoles RolesOf(const InstanceInfo& info);
 
 // How long the host waits, and how much it takes, per instance.
 struct InstanceLimits {

@@ -384,18 +384,11 @@ void InstanceRunner::DescribeIncarnation(const Incarnation& incarnation) {
   {
     absl::MutexLock lock(&mutex_);
     info_.plugin_version = incarnation.plugin().info().version;
-    const bool files = incarnation.tables().file != nullptr;
-    const bool moved_files =
-        std::count(info_.interfaces.begin(), info_.interfaces.end(), std::string(VD_FILE_1)) > 0;
+    const InstanceRoles before = RolesOf(info_);
     info_.interfaces = incarnation.tables().ids;
-    const bool outlet = incarnation.tables().deliver != nullptr;
-    const bool publishes = incarnation.tables().publishes;
-    if (info_.link == (outlet && !publishes) && info_.publishes == publishes &&
-        files == moved_files) {
-      return;
-    }
-    info_.link = outlet && !publishes;
-    info_.publishes = publishes;
+    info_.publishes = incarnation.tables().publishes;
+    info_.link = incarnation.tables().deliver != nullptr && !info_.publishes;
+    if (RolesOf(info_) == before) return;
   }
   Tell();
   if (params_.on_link_change) params_.on_link_change();

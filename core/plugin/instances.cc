@@ -413,10 +413,7 @@ void Instances::OnRemoved(const std::string& name) {
     event.info.name = name;
     PutEvent(event);
   }
-  const InstanceInfo info = gone->info();
-  const bool files =
-      std::count(info.interfaces.begin(), info.interfaces.end(), std::string(VD_FILE_1)) > 0;
-  if (info.link || info.publishes || files) NotifyLinks();
+  if (RolesOf(gone->info()) != InstanceRoles()) NotifyLinks();
 }
 
 // On the timers' thread, as long as there are instances.
@@ -480,12 +477,12 @@ absl::StatusOr<std::shared_ptr<RoadProber>> Instances::prober(std::string_view n
 
 absl::StatusOr<std::shared_ptr<FrameSource>> Instances::frame_source(std::string_view name) const {
   VD_ASSIGN_OR_RETURN(const RunnerPtr runner, FindOffering(name, VD_SOURCE_1));
-  return std::make_shared<FrameSource>(runner->current(), runner->frames());
+  return std::make_shared<PluginFrameSource>(runner->current(), runner->frames());
 }
 
 absl::StatusOr<std::shared_ptr<Inferer>> Instances::inferer(std::string_view name) const {
   VD_ASSIGN_OR_RETURN(const RunnerPtr runner, FindOffering(name, VD_INFER_1));
-  return std::make_shared<Inferer>(runner->current());
+  return std::make_shared<PluginInferer>(runner->current());
 }
 
 }  // namespace viaduct

@@ -147,8 +147,9 @@ class Instances {
   std::vector<std::shared_ptr<Link>> links() const;
   // The listeners that publish: every instance that offers viaduct.publish/1, as links().
   std::vector<std::shared_ptr<Link>> publishers() const;
-  // Called after the result of links() or publishers() has changed, or who offers viaduct.file/1,
-  // on any thread, without a lock. Set before the first Apply.
+  // Called after the roles of an instance have changed (links, publishers, who offers
+  // viaduct.file/1, viaduct.source/1 or viaduct.infer/1), on any thread, without a lock. Set before
+  // the first Apply.
   void SetLinksChanged(std::function<void()> changed);
 
   // At most kMaxWatches at once: RESOURCE_EXHAUSTED.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "core/plugin/file_road.h"
 #include "core/plugin/frames.h"
@@ -416,6 +417,32 @@ TEST_F(InterfacesTest, FramesFlowWhileThereIsRoomAndAreChecked) {
   taken[0].second(Outcome::kDurable);  // Told once.
   EXPECT_TRUE(AwaitSeen("a", "frame 1 outcome 1"));
   EXPECT_TRUE(AwaitSeen("a", "frames 1"));
+}
+
+TEST_F(InterfacesTest, CreditForFramesIsLessWhatIsOnItsWay) {
+  limits_.lane_timeout = kLong;
+  Remake();
+  const std::string fifo = MakeFifo("lane");
+  InstanceSpec spec = Hanging("task", fifo);
+  spec.lanes = 1;
+  Boot({spec});
+  Order("h", "post", 1);
+  AwaitHang(fifo);  // Nothing that is posted to its lane arrives.
+  const auto inferer = *instances_->inferer("h");
+  absl::BlockingCounter ended(2);
+  for (size_t left = 2; left > 0; --left) {
+    EXPECT_EQ(inferer->credit(), left);
+    EXPECT_TRUE(inferer
+                    ->Infer(*MakeFrame(VD_FOURCC_JPEG, 8, 8, "jpegjpeg", 1000), "{}",
+                            [&](const InferResult&) { ended.DecrementCount(); })
+                    .ok());
+  }
+  EXPECT_EQ(inferer->credit(), 0u);
+  Release(fifo);
+  ended.Wait();
+  const absl::Time limit = absl::Now() + kLong;
+  while (inferer->credit() != 2 && absl::Now() < limit) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(inferer->credit(), 2u);
 }
 
 TEST_F(InterfacesTest, InferenceEndsOnceWithResultRefusalOrLateness) {

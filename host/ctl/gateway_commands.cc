@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "host/ctl/arguments.h"
 #include "host/ctl/format.h"
+#include "host/ctl/infer_commands.h"
 #include "host/ctl/session.h"
 #include "viaduct/control/v1/stats.grpc.pb.h"
 #include "viaduct/gateway/v1/gateway.grpc.pb.h"
@@ -231,8 +232,10 @@ void AddGatewayCommands(CLI::App* app, Session* session) {
                  arguments.get());
   auto bytes = std::make_shared<uint64_t>(1000);
   auto priority = std::make_shared<std::string>("normal");
-  CLI::App* gateway = app->add_subcommand("gateway", "which road messages take");
+  CLI::App* gateway =
+      app->add_subcommand("gateway", "which road messages take, and pictures that are looked at");
   gateway->require_subcommand(1);
+  AddInferCommand(gateway, session);
   CLI::App* explain =
       AddCommand(gateway, session, "explain", "which link a message would take, and why",
                  [=] { return Explain(session, *bytes, *priority); });

@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   viaduct::ctl::AddFleetCommands(&app, &session);
   viaduct::ctl::AddAlertCommands(&app, &session);
   viaduct::ctl::AddHealthCommands(&app, &session);
+  viaduct::ctl::AddLprCommands(&app, &session);
   viaduct::ctl::AddCompletionCommands(&app, &session);
   try {
     app.parse(argc, argv);

@@ -109,6 +109,7 @@ void AddTransferCommands(CLI::App* app, Session* session);
 void AddLogCommands(CLI::App* app, Session* session);
 void AddGatewayCommands(CLI::App* app, Session* session);
 void AddAlertCommands(CLI::App* app, Session* session);
+void AddLprCommands(CLI::App* app, Session* session);
 void AddHealthCommands(CLI::App* app, Session* session);
 void AddCompletionCommands(CLI::App* app, Session* session);
 

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "host/ctl/arguments.h"
 #include "host/ctl/format.h"
 #include "host/ctl/session.h"
@@ -73,6 +74,37 @@ void PrintLinks(const pb::Snapshot& snapshot) {
   PrintSwitches(snapshot);
 }
 
+std::string DropsText(const pb::FeedStats& feed) {
+  std::vector<std::string> drops;
+  for (const pb::FeedDrop& drop : feed.drops()) {
+    drops.push_back(absl::StrCat(drop.pictures(), " ", drop.reason()));
+  }
+  return drops.empty() ? "-" : absl::StrJoin(drops, ", ");
+}
+
+void PrintFeeds(const pb::Snapshot& snapshot) {
+  if (snapshot.feeds().empty()) return;
+  Table table({"FEED", "INSTANCE", "PICTURES", "GIVEN", "RESULTS", "P50", "P99", "DETECTIONS",
+               "UNSENT", "DROPPED"});
+  for (const pb::FeedStats& feed : snapshot.feeds()) {
+    bool first = true;
+    for (const pb::FeedInstance& pair : feed.instances()) {
+      const pb::Histogram& time = pair.inference();
+      const auto once = [first](std::string text) { return first ? text : std::string(); };
+      table.Add({once(feed.source().empty() ? "(callers)" : Cell(feed.source())),
+                 Cell(pair.instance()), once(absl::StrCat(feed.offered())),
+                 absl::StrCat(pair.given()), absl::StrCat(pair.results()),
+                 time.count() == 0 ? "-" : DurationText(time.p50()),
+                 time.count() == 0 ? "-" : DurationText(time.p99()),
+                 once(absl::StrCat(feed.detections())), once(absl::StrCat(feed.unsent())),
+                 once(Cell(DropsText(feed)))});
+      first = false;
+    }
+  }
+  std::cout << "\n";
+  table.Print(std::cout);
+}
+
 void PrintSnapshot(const pb::Snapshot& snapshot) {
   const auto& spool = snapshot.spool();
   Table table({"AT", TimeText(snapshot.time())});
@@ -89,6 +121,7 @@ void PrintSnapshot(const pb::Snapshot& snapshot) {
   std::cout << "\n";
   PrintInstances(snapshot);
   PrintLinks(snapshot);
+  PrintFeeds(snapshot);
   for (const auto& sample : snapshot.samples()) {
     std::cout << sample.name();
     for (const auto& [name, value] : sample.labels()) std::cout << " " << name << "=" << value;

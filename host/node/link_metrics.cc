@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "host/node/latency_metric.h"
 
 namespace viaduct {
 namespace {
@@ -34,25 +35,6 @@ constexpr Total kTotalsShown[] = {
      [](const LinkStats& link) { return link.reading.probe_bytes; }},
 };
 
-// Each bucket of the registry holds kStep of the dispatcher's, from 2^kFirst to 2^kLast us.
-constexpr size_t kFirst = 8;
-constexpr size_t kStep = 2;
-constexpr size_t kLast = 26;
-
-std::vector<double> Bounds() {
-  std::vector<double> bounds;
-  for (size_t power = kFirst; power <= kLast; power += kStep) {
-    bounds.push_back(static_cast<double>(uint64_t{1} << power) / 1e6);
-  }
-  return bounds;
-}
-
-// Which bucket of the registry has what is below 2^power us.
-size_t BucketOf(size_t power) {
-  if (power <= kFirst) return 0;
-  return power > kLast ? (kLast - kFirst) / kStep + 1 : (power - kFirst + kStep - 1) / kStep;
-}
-
 double BreakerNumber(BreakerState state) {
   if (state == BreakerState::kClosed) return 0;
   return state == BreakerState::kHalfOpen ? 1 : 2;
@@ -72,7 +54,7 @@ class Adder {
     spec.kind = kind;
     spec.name = name;
     spec.help = help;
-    if (kind == MetricKind::kHistogram) spec.bounds = Bounds();
+    if (kind == MetricKind::kHistogram) spec.bounds = LatencyBounds();
     if (!reason.empty()) spec.labels.emplace_back("reason", reason);
     const auto number = metrics_->Add(spec);
     return number.ok() ? *number : 0;
@@ -129,16 +111,6 @@ void LinkMetrics::CountTotals(const LinkStats& link, Series* series) {
   }
 }
 
-void LinkMetrics::CountConfirmations(const LatencySnapshot& now, Series* series) {
-  const LatencySnapshot& seen = series->seen.delivery;
-  std::array<uint64_t, (kLast - kFirst) / kStep + 2> counts{};
-  for (size_t i = 0; i < LatencySnapshot::kBuckets; ++i) {
-    counts[BucketOf(i)] += now.buckets[i] - seen.buckets[i];
-  }
-  metrics_->Merge(series->confirmation, counts,
-                  static_cast<double>(now.sum_us - seen.sum_us) / 1e6);
-}
-
 void LinkMetrics::Look(const std::vector<LinkStats>& links,
                        const std::set<std::string>& configured) {
   std::set<std::string> there;
@@ -147,7 +119,7 @@ void LinkMetrics::Look(const std::vector<LinkStats>& links,
     Series* series = Find(link.name);
     if (series->seen.id != link.id) series->seen = LinkStats();  // Made anew: from zero.
     CountTotals(link, series);
-    CountConfirmations(link.delivery, series);
+    MergeLatency(metrics_, series->confirmation, link.delivery, series->seen.delivery);
     metrics_->Set(series->in_flight, static_cast<double>(link.in_flight));
     metrics_->Set(series->ready, link.ready ? 1 : 0);
     metrics_->Set(series->quality, static_cast<double>(link.reading.quality));

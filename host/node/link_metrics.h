@@ -41,7 +41,6 @@ class LinkMetrics {
 
   Series* Find(const std::string& name);
   void CountTotals(const LinkStats& link, Series* series);
-  void CountConfirmations(const LatencySnapshot& now, Series* series);
 
   Metrics* const metrics_;
   std::map<std::string, Series> links_;

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +9,7 @@
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/config_source.h"
 #include "host/node/control_socket.h"
@@ -32,8 +32,6 @@ namespace {
 namespace pb = control::v1;
 
 constexpr char kComponent[] = "node";
-constexpr absl::Duration kServerPatience = absl::Seconds(1);
-constexpr absl::Duration kPoolPatience = absl::Seconds(10);
 constexpr uint32_t kAbiMajor = 1;
 constexpr uint32_t kAbiMinor = 0;
 
@@ -141,9 +139,11 @@ absl::Status Node::BuildApplication() {
   BuildFleet();
   if (store_ != nullptr) FollowOtherNodes(publisher);
   BuildInstances();
+  BuildVision();
   if (spool_ != nullptr) BuildGateway();
   instances_->SetLinksChanged([this] {
     SyncRoads();
+    vision_->Sync();
     subscribers_->Sync(instances_->publishers());
   });
   return absl::OkStatus();
@@ -229,6 +229,7 @@ void Node::BuildConfigControl() {
     hub_->PublishRevision(rpc::ToProto(revision));
     if (change == ConfigControl::Change::kNoted) return;
     SyncRoads();  // Their order or traits may be others.
+    SyncFeeds();
     hub_->PublishEvent(change == ConfigControl::Change::kRolledBack
                            ? pb::EVENT_KIND_CONFIG_ROLLED_BACK
                            : pb::EVENT_KIND_CONFIG_APPLIED,
@@ -256,6 +257,7 @@ void Node::BuildServices() {
   if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
   deps_.dispatcher = dispatcher_.get();
   deps_.transfers = transfers_.get();
+  deps_.vision = vision_.get();
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
       &deps_, foundation_->config.node.id,
@@ -273,7 +275,7 @@ absl::Status Node::StartControl() {
   BuildConfigControl();
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
       &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
-      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get()});
+      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get()});
   BuildAlerts();
   BuildServices();
   GrpcServer::Options options;
@@ -311,6 +313,8 @@ absl::Status Node::StartInstances() {
                             {{"instance", name}, {"reason", StdView(status.message())}});
   }
   SyncRoads();
+  vision_->Start();
+  SyncFeeds();
   VD_RETURN_IF_ERROR(StartTransfers());
   if (network_ != nullptr) network_->Start();
   monitor_->Start();
@@ -377,26 +381,6 @@ void Node::SetState(pb::NodeState state) {
   hub_->PublishEvent(pb::EVENT_KIND_NODE_STATE, "", pb::NodeState_Name(state));
 }
 
-NodeActions::Drained Node::Drain(absl::Duration limit) {
-  const absl::Time deadline = foundation_->clock.Now() + limit;
-  SetState(pb::NODE_STATE_DRAINING);
-  gate_->Close();
-  if (transfers_ != nullptr) transfers_->Pause();
-  NodeActions::Drained drained;
-  drained.complete = true;
-  for (const auto& info : instances_->List()) {
-    const absl::Duration left = std::max(deadline - foundation_->clock.Now(), absl::ZeroDuration());
-    // What is only about to start would do so after all has ended.
-    const bool started = info.state == InstanceState::kStarted;
-    const absl::Status ended =
-        started ? instances_->Drain(info.name, left) : instances_->Stop(info.name);
-    if (!ended.ok()) drained.complete = false;
-  }
-  if (spool_ != nullptr) drained.spooled = spool_->Info().messages;
-  SetState(pb::NODE_STATE_DRAINED);
-  return drained;
-}
-
 void Node::Reload() {
   if (!pools_.changes.Submit([this] { TakeFileOver(); })) {
     foundation_->log->Error(kComponent, "cannot reload now, too many calls wait", {});
@@ -429,61 +413,6 @@ bool Node::Alive() {
   const bool alive = pulse_.exchange(false);
   pools_.reads.Submit([this] { pulse_.store(true); });
   return alive;
-}
-
-size_t Node::Stop(absl::Duration limit) {
-  if (std::exchange(stopped_, true)) return 0;
-  if (alerts_ != nullptr) alerts_->Stop();
-  if (hub_ != nullptr) SetState(pb::NODE_STATE_STOPPING);
-  if (gate_ != nullptr) gate_->Close();
-  if (dispatcher_ != nullptr) dispatcher_->Stop(limit);
-  if (transfers_ != nullptr) transfers_->Stop();
-  if (instances_ != nullptr) instances_->SetLinksChanged(nullptr);
-  if (roads_ != nullptr) roads_->Clear();
-  if (subscribers_ != nullptr) subscribers_->Stop();
-  size_t left_behind = instances_ != nullptr ? instances_->StopAll(limit) : 0;
-  if (services_ != nullptr) {
-    const grpc::Status stopping(grpc::StatusCode::UNAVAILABLE, "the node is stopping");
-    services_->fleet.Stop(stopping);
-    services_->transfers.CloseAll(stopping);
-  }
-  // Watches go before the server, so that each is told why.
-  if (hub_ != nullptr) hub_->Stop();
-  if (feed_ != nullptr) {
-    feed_->CloseAll(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is stopping"));
-  }
-  timers_.Stop();
-  if (webhook_ != nullptr) left_behind += static_cast<size_t>(webhook_->Stop(kPoolPatience));
-  if (server_ != nullptr) server_->Stop(kServerPatience);
-  left_behind += static_cast<size_t>(pools_.Stop(kPoolPatience));
-  if (left_behind > 0) {
-    // A thread that hangs in a plugin may still use what it was given; only the data is closed.
-    if (transfers_ != nullptr) transfers_->Close();
-    if (spool_ != nullptr) spool_->Close();
-    return left_behind;
-  }
-  server_.reset();
-  config_.reset();
-  monitor_.reset();
-  alerts_.reset();
-  hub_.reset();
-  roads_.reset();
-  dispatcher_.reset();
-  instances_.reset();
-  network_.reset();  // Probes have ended with their instances.
-  if (receiver_ != nullptr) receiver_->Stop();
-  image_file_sink_.reset();
-  if (spool_ != nullptr) spool_->Close();
-  transfers_.reset();  // Every road and the spool have said what they had to say.
-  // The sink waits until the store has answered it; the application writes its last log rows.
-  others_.reset();
-  store_sink_.reset();
-  receiver_.reset();
-  fleet_calls_.reset();
-  application_.reset();
-  store_.reset();
-  services_.reset();  // It was told of devices until here.
-  return 0;
 }
 
 }  // namespace viaduct

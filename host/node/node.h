@@ -47,6 +47,7 @@ class MessageFeed;
 class FeedSink;
 class NodeMonitor;
 class AlertMonitor;
+class Vision;
 class Webhook;
 struct NodeServices;
 
@@ -90,6 +91,8 @@ class Node {
   void FollowOtherNodes(Publisher* publisher);
   void BuildInstances();
   void BuildGateway();
+  void BuildVision();
+  void SyncFeeds();
   void BuildConfigControl();
   void BuildServices();
   void BuildAlerts();
@@ -152,6 +155,7 @@ class Node {
   std::unique_ptr<Application> application_;
   std::unique_ptr<FleetCalls> fleet_calls_;
   std::unique_ptr<Instances> instances_;
+  std::unique_ptr<Vision> vision_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<Roads> roads_;
   std::unique_ptr<NetworkMonitor> network_;

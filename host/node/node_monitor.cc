@@ -42,7 +42,8 @@ constexpr SpoolTotal kSpoolTotals[] = {
 
 }  // namespace
 
-NodeMonitor::NodeMonitor(Deps deps) : deps_(deps), links_(deps.metrics) {
+NodeMonitor::NodeMonitor(Deps deps)
+    : deps_(deps), links_(deps.metrics), vision_(deps.metrics, deps.health) {
   resident_ = AddGauge(deps_.metrics, "viaduct_node_resident_bytes", "Resident memory.");
   if (deps_.spool != nullptr) {
     spool_messages_ = AddGauge(deps_.metrics, "viaduct_spool_messages", "Messages that wait.");
@@ -82,6 +83,7 @@ void NodeMonitor::Look() {
   if (deps_.dispatcher != nullptr) LookAtLinks();
   if (deps_.transfers != nullptr) LookAtTransfers();
   if (deps_.receiver != nullptr) LookAtReceiver();
+  vision_.Look(*deps_.vision);
   Arm();
 }
 

@@ -20,7 +20,9 @@
 #include "core/spool/spool.h"
 #include "core/store/store.h"
 #include "core/transfer/transfers.h"
+#include "core/vision/vision.h"
 #include "host/node/link_metrics.h"
+#include "host/node/vision_monitor.h"
 
 namespace viaduct {
 
@@ -41,6 +43,7 @@ class NodeMonitor {
     Transfers* transfers = nullptr;              // May be null.
     const ImageFileSink* image_files = nullptr;  // Null as the transfers.
     Receiver* receiver = nullptr;                // May be null.
+    const Vision* vision = nullptr;
   };
 
   explicit NodeMonitor(Deps deps);
@@ -68,6 +71,7 @@ class NodeMonitor {
 
   const Deps deps_;
   LinkMetrics links_;
+  VisionMonitor vision_;
   MetricNumber resident_ = 0;
   std::vector<Counted> spool_totals_;
   MetricNumber spool_messages_ = 0;

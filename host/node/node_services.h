@@ -24,7 +24,7 @@ struct NodeServices {
   NodeServices(const ServiceDeps* deps, const std::string& node_id, IngestFn ingest,
                MessageFeed* feed, Fleet* devices, Store* store, FleetService::ToldFn told)
       : reader(node_id, deps->clock),
-        gateway(std::move(ingest), &reader, feed, deps->transfers),
+        gateway(std::move(ingest), &reader, feed, deps->transfers, deps->vision),
         node(deps),
         plugins(deps),
         instances(deps),

@@ -1,5 +1,6 @@
 #include "host/node/objections.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -7,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "core/config/vision_options.h"
 #include "host/node/storage.h"
+#include "viaduct/abi/frame.h"
 
 namespace viaduct {
 
@@ -55,6 +58,31 @@ std::vector<Objection> ObjectToMove(const NodeConfig& config, const std::string&
                         config.node.data_dir,
                         "\"; to move it, stop the node, move the folder and start it with a file"),
            "not_allowed"}};
+}
+
+std::vector<Objection> ObjectToFeeds(const NodeConfig& config, const PluginRegistry& plugins) {
+  std::vector<Objection> objections;
+  const auto check = [&](const std::string& name, const char* id, std::string pointer) {
+    for (const InstanceOptions& instance : config.instances) {
+      if (instance.name != name) continue;
+      const absl::StatusOr<PluginInfo> info = plugins.Describe(instance.plugin);
+      if (!info.ok() || info->interfaces.empty()) return;  // It is shown as failed for that.
+      const auto& ids = info->interfaces;
+      if (std::find(ids.begin(), ids.end(), id) != ids.end()) return;
+      objections.push_back({"", std::move(pointer),
+                            absl::StrCat("instance \"", name, "\": its plugin \"", instance.plugin,
+                                         "\" does not offer ", id)});
+    }
+  };
+  const std::vector<FeedOptions> feeds = ReadFeeds(config);
+  for (size_t i = 0; i < feeds.size(); ++i) {
+    const std::string feed = absl::StrCat("/vision/feeds/", i);
+    check(feeds[i].source, VD_SOURCE_1, absl::StrCat(feed, "/source"));
+    for (size_t k = 0; k < feeds[i].infer.size(); ++k) {
+      check(feeds[i].infer[k], VD_INFER_1, absl::StrCat(feed, "/infer/", k));
+    }
+  }
+  return objections;
 }
 
 std::vector<Objection> ObjectToStore(const NodeConfig& config) {

@@ -7,6 +7,7 @@
 #include "core/config/node_config.h"
 #include "core/config/validate.h"
 #include "core/plugin/instances.h"
+#include "core/plugin/registry.h"
 
 namespace viaduct {
 
@@ -22,5 +23,8 @@ std::vector<Objection> ObjectToMove(const NodeConfig& config, const std::string&
 
 // An address of the database that libpq would not understand, or that has the password in the open.
 std::vector<Objection> ObjectToStore(const NodeConfig& config);
+
+// Feeds whose source or inference is an instance of a plugin that does no such thing.
+std::vector<Objection> ObjectToFeeds(const NodeConfig& config, const PluginRegistry& plugins);
 
 }  // namespace viaduct

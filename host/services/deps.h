@@ -27,6 +27,8 @@
 
 namespace viaduct {
 
+class Vision;
+
 // The node as a whole, for the Node service.
 struct NodeActions {
   struct Drained {
@@ -58,6 +60,7 @@ struct ServiceDeps {
   SpoolInfo spool_at_open;           // What it had counted before this process.
   Dispatcher* dispatcher = nullptr;  // Null as the spool.
   Transfers* transfers = nullptr;    // Null as the spool.
+  Vision* vision = nullptr;
   NodeActions node;
 };
 

@@ -36,13 +36,13 @@ bool ReadType(pb::DataType type, DataType* out) {
   }
 }
 
+}  // namespace
+
 std::string StructToJson(const google::protobuf::Struct& value) {
   std::string json;
   auto status = google::protobuf::util::MessageToJsonString(value, &json);
   return status.ok() ? json : "";
 }
-
-}  // namespace
 
 bool ReadPriority(pb::Priority priority, Priority* out) {
   switch (priority) {

@@ -41,6 +41,9 @@ std::string FieldOfRefusal(std::string_view text, std::string_view field);
 // will never be taken, so it must not look like "try again later".
 absl::Status ForSender(absl::Status status);
 
+// "" where it cannot be.
+std::string StructToJson(const google::protobuf::Struct& value);
+
 // The payload goes out as text.
 gateway::v1::Envelope ToProto(const Envelope& envelope);
 

@@ -42,7 +42,8 @@ class FileStreamTest : public ::testing::Test {
   void Serve(Transfers* transfers) {
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
     service_ = std::make_unique<GatewayService>(
-        [](std::vector<Envelope>, Sink::AcceptFn done) { done({}); }, &reader_, &feed_, transfers);
+        [](std::vector<Envelope>, Sink::AcceptFn done) { done({}); }, &reader_, &feed_, transfers,
+        nullptr);
     grpc::ServerBuilder builder;
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();

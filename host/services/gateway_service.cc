@@ -6,6 +6,7 @@
 #include "core/base/string_view.h"
 #include "host/rpc/call.h"
 #include "host/services/file_stream.h"
+#include "host/services/infer_call.h"
 #include "host/services/metadata_stream.h"
 
 namespace viaduct {
@@ -152,6 +153,12 @@ grpc::ServerReadReactor<pb::SendFileStreamRequest>* GatewayService::SendFileStre
 grpc::ServerWriteReactor<pb::SubscribeResponse>* GatewayService::Subscribe(
     grpc::CallbackServerContext* /*context*/, const pb::SubscribeRequest* request) {
   return feed_->Subscribe(*request);
+}
+
+grpc::ServerUnaryReactor* GatewayService::Infer(grpc::CallbackServerContext* context,
+                                                const pb::InferRequest* request,
+                                                pb::InferResponse* response) {
+  return InferCall::Start({vision_, reader_, ingest_}, context, request, response);
 }
 
 }  // namespace viaduct

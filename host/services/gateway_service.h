@@ -17,6 +17,8 @@
 
 namespace viaduct {
 
+class Vision;
+
 // Subscribers to accepted messages. Thread-safe.
 class MessageFeed {
  public:
@@ -67,8 +69,12 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
 
   // All outlive the service. `transfers` is null on a node that sends no files.
   GatewayService(IngestFn ingest, const EnvelopeReader* reader, MessageFeed* feed,
-                 Transfers* transfers = nullptr)
-      : ingest_(std::move(ingest)), reader_(reader), feed_(feed), transfers_(transfers) {}
+                 Transfers* transfers, Vision* vision)
+      : ingest_(std::move(ingest)),
+        reader_(reader),
+        feed_(feed),
+        transfers_(transfers),
+        vision_(vision) {}
 
   grpc::ServerUnaryReactor* SendMetadata(grpc::CallbackServerContext* context,
                                          const gateway::v1::SendMetadataRequest* request,
@@ -83,12 +89,16 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
       grpc::CallbackServerContext* context, gateway::v1::SendFileStreamResponse* response) override;
   grpc::ServerWriteReactor<gateway::v1::SubscribeResponse>* Subscribe(
       grpc::CallbackServerContext* context, const gateway::v1::SubscribeRequest* request) override;
+  grpc::ServerUnaryReactor* Infer(grpc::CallbackServerContext* context,
+                                  const gateway::v1::InferRequest* request,
+                                  gateway::v1::InferResponse* response) override;
 
  private:
   const IngestFn ingest_;
   const EnvelopeReader* const reader_;
   MessageFeed* const feed_;
   Transfers* const transfers_;
+  Vision* const vision_;
   // Outlive the service where a stream does.
   const std::shared_ptr<std::atomic<int>> streams_ = std::make_shared<std::atomic<int>>(0);
   const std::shared_ptr<std::atomic<int>> file_streams_ = std::make_shared<std::atomic<int>>(0);

@@ -94,7 +94,7 @@ class GatewayServiceTest : public ::testing::Test {
         [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
           feed_sink_.Accept({batch.begin(), batch.end()}, std::move(done));
         },
-        &reader_, &feed_);
+        &reader_, &feed_, nullptr, nullptr);
     grpc::ServerBuilder builder;
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();

@@ -26,19 +26,7 @@ void AddPhase(const char* name, const LatencySnapshot& latency, pb::InstanceStat
   if (latency.count == 0) return;
   auto* phase = out->add_phases();
   phase->set_phase(name);
-  auto* histogram = phase->mutable_latency();
-  histogram->set_count(latency.count);
-  *histogram->mutable_sum() = rpc::ToProto(absl::Microseconds(latency.sum_us));
-  *histogram->mutable_p50() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.50)));
-  *histogram->mutable_p90() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.90)));
-  *histogram->mutable_p99() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.99)));
-  uint64_t below = 0;
-  for (size_t i = 0; i < LatencySnapshot::kBuckets && below < latency.count; ++i) {
-    below += latency.buckets[i];
-    auto* bucket = histogram->add_buckets();
-    *bucket->mutable_upper_bound() = rpc::ToProto(absl::Microseconds(uint64_t{1} << i));
-    bucket->set_cumulative_count(below);
-  }
+  FillHistogram(latency, phase->mutable_latency());
 }
 
 pb::LinkQuality ToProto(LinkQuality quality) {
@@ -175,6 +163,21 @@ void FillSpool(const SpoolInfo& info, const SpoolInfo& at_open, pb::QueueStats* 
 
 }  // namespace
 
+void FillHistogram(const LatencySnapshot& latency, pb::Histogram* histogram) {
+  histogram->set_count(latency.count);
+  *histogram->mutable_sum() = rpc::ToProto(absl::Microseconds(latency.sum_us));
+  *histogram->mutable_p50() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.50)));
+  *histogram->mutable_p90() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.90)));
+  *histogram->mutable_p99() = rpc::ToProto(absl::Microseconds(latency.QuantileUs(0.99)));
+  uint64_t below = 0;
+  for (size_t i = 0; i < LatencySnapshot::kBuckets && below < latency.count; ++i) {
+    below += latency.buckets[i];
+    auto* bucket = histogram->add_buckets();
+    *bucket->mutable_upper_bound() = rpc::ToProto(absl::Microseconds(uint64_t{1} << i));
+    bucket->set_cumulative_count(below);
+  }
+}
+
 uint64_t ResidentBytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "re");
   if (file == nullptr) return 0;
@@ -216,6 +219,7 @@ absl::StatusOr<pb::Snapshot> TakeSnapshot(const ServiceDeps& deps, const Snapsho
       if (link.name == info.name) AddLink(link, confirmed, out);
     }
   }
+  FillFeeds(*deps.vision, &snapshot);
   if (!query.samples) return snapshot;
   for (const auto& sample : deps.metrics->Samples()) {
     auto* out = snapshot.add_samples();

@@ -40,9 +40,23 @@ constexpr float kMostOffHeight = 0.22F;
 constexpr int kRefinements = 3;
 constexpr float kSteepest = 0.5F;
 constexpr size_t kFewest = 4;
+constexpr size_t kFewestOfLine = 2;  // Of two that are stacked.
+constexpr size_t kFewestStacked = 5;
+constexpr size_t kMostPaired = 300;   // Lines that are looked at for stacks.
+constexpr float kMostBetween = 1.1F;  // Of their height; a province may stand between them.
+constexpr float kLeastOver = 0.6F;    // Of the shorter one is over or below the other.
+constexpr float kMostTurned = 0.12F;  // Difference of the slopes.
+constexpr float kStackMalus = 1.5F;   // Of the score: two lines are stacked by chance sooner.
 constexpr size_t kMost = 14;
-// A plate has a margin around its characters, in their height.
-constexpr float kMargin = 0.45F;
+constexpr size_t kFewestExtended = 3;  // Shorter lines are parts of stacks only.
+constexpr size_t kComplete = 6;        // A line of so many gets nothing added.
+// What is added to a line, in its height.
+constexpr int kMostAdded = 6;
+constexpr float kFarthest = 1.5F;
+constexpr float kThin = 0.35F;
+constexpr float kLeastAdded = 0.75F;
+constexpr float kMostAddedHeight = 1.6F;
+constexpr float kMostAddedOff = 0.35F;
 constexpr float kMostCommon = 0.4F;  // Of two lines that are one plate.
 
 template <typename Value>
@@ -108,15 +122,14 @@ void CharacterLines::FindAtScale(const cv::Mat& grey, float scale, std::vector<D
 
 void CharacterLines::FindShapes() {
   shapes_.clear();
-  const int count = cv::connectedComponentsWithStats(mask_, labels_, stats_, centres_, 8, CV_32S);
-  for (int i = 1; i < count && shapes_.size() < kMostShapes; ++i) {
-    const int* stats = stats_.ptr<int>(i);
+  for (const ShapeFinder::Extent& extent : finder_.Find(mask_)) {
+    if (shapes_.size() == kMostShapes) break;
     Shape shape;
-    shape.left = static_cast<float>(stats[cv::CC_STAT_LEFT]);
-    shape.top = static_cast<float>(stats[cv::CC_STAT_TOP]);
-    shape.width = static_cast<float>(stats[cv::CC_STAT_WIDTH]);
-    shape.height = static_cast<float>(stats[cv::CC_STAT_HEIGHT]);
-    const auto ink = static_cast<float>(stats[cv::CC_STAT_AREA]);
+    shape.left = static_cast<float>(extent.left);
+    shape.top = static_cast<float>(extent.top);
+    shape.width = static_cast<float>(extent.right - extent.left);
+    shape.height = static_cast<float>(extent.bottom - extent.top);
+    const auto ink = static_cast<float>(extent.area);
     if (shape.height >= kLowest && shape.height <= kHighest &&
         shape.width >= kNarrowest * shape.height && shape.width <= kWidestShape * shape.height &&
         ink >= kEmptiest * shape.width * shape.height) {
@@ -154,7 +167,78 @@ void CharacterLines::JoinShapes(const cv::Mat& grey, bool dark, float scale,
   }
   std::vector<Line> lines;
   for (auto& [root, group] : groups) SplitLines(std::move(group), &lines);
-  for (const Line& line : lines) AddPlate(grey, line, dark, scale, found);
+  const auto stacked = Stacks(lines);
+  for (Line& line : lines) {
+    if (line.count >= kFewestExtended && line.count < kComplete) Extend(&line);
+    if (line.count >= kFewest) AddPlate(grey, line, dark, scale, found);
+  }
+  for (const auto& [upper, lower] : stacked) AddStack(grey, upper, lower, dark, scale, found);
+}
+
+// Two lines of one height, one below the other, are one plate with stacked lines.
+std::vector<std::pair<CharacterLines::Line, CharacterLines::Line>> CharacterLines::Stacks(
+    const std::vector<Line>& lines) {
+  std::vector<std::pair<Line, Line>> stacks;
+  const size_t count = std::min(lines.size(), kMostPaired);
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t k = 0; k < count; ++k) {
+      if (Stacked(lines[i], lines[k])) stacks.emplace_back(lines[i], lines[k]);
+    }
+  }
+  return stacks;
+}
+
+bool CharacterLines::Stacked(const Line& upper, const Line& lower) {
+  const float height = std::max(upper.height, lower.height);
+  if (height > kMostTaller * std::min(upper.height, lower.height)) return false;
+  if (upper.count + lower.count < kFewestStacked || std::max(upper.count, lower.count) < 3) {
+    return false;
+  }
+  const float gap = lower.box.top - upper.box.bottom;
+  const float common =
+      std::min(upper.box.right, lower.box.right) - std::max(upper.box.left, lower.box.left);
+  return gap >= 0 && gap <= kMostBetween * height &&
+         common >= kLeastOver * std::min(upper.box.width(), lower.box.width()) &&
+         std::abs(upper.slope - lower.slope) <= kMostTurned;
+}
+
+// Letters with tails and hats, and groups behind a wide gap or a seal, are no neighbours of the
+// rest, but they stand on its line.
+void CharacterLines::Extend(Line* line) const {
+  const float height = line->height;
+  for (int added = 0; added < kMostAdded; ++added) {
+    const Shape* nearest = nullptr;
+    float least = kFarthest * height;
+    for (const Shape& shape : shapes_) {
+      if (shape.left > line->box.right + least) break;  // In order of their left edges.
+      const float away = std::max(shape.left - line->box.right, line->box.left - shape.right());
+      if (away < -kMostOverlap * shape.width || away >= least || !OnLine(*line, shape)) continue;
+      nearest = &shape;
+      least = std::max(away, 0.0F);
+    }
+    if (nearest == nullptr) return;
+    const float left = std::min(0.0F, nearest->left - line->box.left);
+    const float right = std::max(0.0F, nearest->right() - line->box.right);
+    // A group of two or three is a plate only by what it gets.
+    if (line->count < kFewest) line->score += 1;
+    ++line->count;
+    line->box.left += left;
+    line->box.right += right;
+    line->box.top += std::min(line->slope * left, line->slope * right);
+    line->box.bottom += std::max(line->slope * left, line->slope * right);
+  }
+}
+
+bool CharacterLines::OnLine(const Line& line, const Shape& shape) {
+  const float middle = (line.box.top + line.box.bottom) / 2 +
+                       line.slope * (shape.middle_x() - (line.box.left + line.box.right) / 2);
+  const float off = std::abs(shape.middle_y() - middle);
+  const float taller = shape.height / line.height;
+  // A thin one may be the edge of the plate: only one of the very height is a character.
+  if (shape.width < kThin * line.height) {
+    return std::abs(taller - 1) < kMostOffHeight && off < kMostOffLine * line.height;
+  }
+  return taller > kLeastAdded && taller < kMostAddedHeight && off < kMostAddedOff * line.height;
 }
 
 // The line through the middles: of least squares in slope, of the median in height.
@@ -189,7 +273,7 @@ CharacterLines::Fit CharacterLines::FitLine(const std::vector<Shape>& shapes) {
 void CharacterLines::SplitLines(std::vector<Shape> group, std::vector<Line>* lines) {
   Fit fit;
   for (int i = 0; i < kRefinements; ++i) {
-    if (group.size() < kFewest) return;
+    if (group.size() < kFewestOfLine) return;
     fit = FitLine(group);
     const auto off = [&](const Shape& shape) {
       return fit.Off(shape) >= kMostOffLine * fit.height ||
@@ -204,7 +288,7 @@ void CharacterLines::SplitLines(std::vector<Shape> group, std::vector<Line>* lin
     const bool cut =
         i == group.size() || group[i].left - group[i - 1].right() > kMostApart * fit.height;
     if (!cut) continue;
-    if (i - begin >= kFewest && i - begin <= kMost) {
+    if (i - begin >= kFewestOfLine && i - begin <= kMost) {
       lines->push_back(Rate({group.begin() + static_cast<ptrdiff_t>(begin),
                              group.begin() + static_cast<ptrdiff_t>(i)}));
     }
@@ -217,6 +301,7 @@ CharacterLines::Line CharacterLines::Rate(const std::vector<Shape>& shapes) {
   const Fit fit = FitLine(shapes);
   const auto count = static_cast<float>(shapes.size());
   Line line;
+  line.count = shapes.size();
   line.height = fit.height;
   line.slope = fit.slope;
   line.box = {shapes[0].left, shapes[0].top, shapes[0].right(), shapes[0].top};
@@ -241,8 +326,7 @@ CharacterLines::Line CharacterLines::Rate(const std::vector<Shape>& shapes) {
   return line;
 }
 
-void CharacterLines::AddPlate(const cv::Mat& grey, const Line& line, bool dark, float scale,
-                              std::vector<Detection>* found) {
+Detection CharacterLines::PlateOf(const cv::Mat& grey, const Line& line, bool dark, float scale) {
   const cv::Rect inside =
       cv::Rect(
           cv::Point(static_cast<int>(line.box.left), static_cast<int>(line.box.top)),
@@ -251,14 +335,34 @@ void CharacterLines::AddPlate(const cv::Mat& grey, const Line& line, bool dark, 
   cv::Scalar mean;
   cv::Scalar deviation;
   cv::meanStdDev(grey(inside), mean, deviation);
-  const float margin = kMargin * line.height;
+  const float margin = kLineMargin * line.height;
   Detection plate;
   plate.box = {(line.box.left - margin) / scale, (line.box.top - margin) / scale,
                (line.box.right + margin) / scale, (line.box.bottom + margin) / scale};
   plate.slope = line.slope;
   plate.score =
       line.score + std::min(static_cast<float>(deviation[0]) / 40, 1.0F) - (dark ? 0 : 0.5F);
-  found->push_back(plate);
+  return plate;
+}
+
+void CharacterLines::AddPlate(const cv::Mat& grey, const Line& line, bool dark, float scale,
+                              std::vector<Detection>* found) {
+  found->push_back(PlateOf(grey, line, dark, scale));
+}
+
+// As good as one line with the characters of both would be, less the malus.
+void CharacterLines::AddStack(const cv::Mat& grey, const Line& upper, const Line& lower, bool dark,
+                              float scale, std::vector<Detection>* found) {
+  Detection plate;
+  plate.lines = {PlateOf(grey, upper, dark, scale), PlateOf(grey, lower, dark, scale)};
+  const Detection& a = plate.lines[0];
+  const Detection& b = plate.lines[1];
+  plate.box = {std::min(a.box.left, b.box.left), std::min(a.box.top, b.box.top),
+               std::max(a.box.right, b.box.right), std::max(a.box.bottom, b.box.bottom)};
+  plate.slope = (a.slope + b.slope) / 2;
+  const auto characters = static_cast<float>(upper.count + lower.count);
+  plate.score = a.score + b.score - characters + std::min(characters, 7.0F) - kStackMalus;
+  found->push_back(std::move(plate));
 }
 
 }  // namespace viaduct::hailo_lpr

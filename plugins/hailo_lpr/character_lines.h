@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "opencv2/core.hpp"
 #include "plugins/hailo_lpr/detection.h"
+#include "plugins/hailo_lpr/shapes.h"
 
 namespace viaduct::hailo_lpr {
 
@@ -34,6 +36,7 @@ class CharacterLines final : public Detector {
   };
   struct Line {
     Box box;
+    size_t count = 0;
     float height = 0;  // Of its characters: the median.
     float slope = 0;
     float score = 0;
@@ -55,11 +58,19 @@ class CharacterLines final : public Detector {
   static Fit FitLine(const std::vector<Shape>& shapes);
   static void SplitLines(std::vector<Shape> group, std::vector<Line>* lines);
   static Line Rate(const std::vector<Shape>& shapes);
+  void Extend(Line* line) const;
+  static bool OnLine(const Line& line, const Shape& shape);
+  static std::vector<std::pair<Line, Line>> Stacks(const std::vector<Line>& lines);
+  static bool Stacked(const Line& upper, const Line& lower);
+  static Detection PlateOf(const cv::Mat& grey, const Line& line, bool dark, float scale);
   static void AddPlate(const cv::Mat& grey, const Line& line, bool dark, float scale,
                        std::vector<Detection>* found);
+  static void AddStack(const cv::Mat& grey, const Line& upper, const Line& lower, bool dark,
+                       float scale, std::vector<Detection>* found);
 
   // Kept from picture to picture, so that little is allocated anew.
-  cv::Mat grey_, scaled_, mean_, threshold_, mask_, labels_, stats_, centres_;
+  cv::Mat grey_, scaled_, mean_, threshold_, mask_;
+  ShapeFinder finder_;
   std::vector<Shape> shapes_;
   std::vector<int> parents_;
 };

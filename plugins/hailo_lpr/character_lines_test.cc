@@ -71,6 +71,36 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{{1280, 720}, {600, 400, 160, 38}, 45, 80},     // In the dark.
                       Case{{1280, 720}, {600, 400, 160, 38}, 240, 20}));  // Light on dark.
 
+// A plate of two lines; the upper one is too short to be a plate by itself.
+cv::Mat StackedScene(const cv::Rect& box) {
+  cv::Mat scene(720, 1280, CV_8UC3, cv::Scalar::all(90));
+  cv::rectangle(scene, box, cv::Scalar::all(230), -1);
+  const double scale = box.height * 0.3 / 22;
+  const auto line = [&](const std::string& text, double middle) {
+    int base = 0;
+    const cv::Size size = cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, scale, 4, &base);
+    const cv::Point origin(box.x + (box.width - size.width) / 2,
+                           box.y + static_cast<int>(box.height * middle) + size.height / 2);
+    cv::putText(scene, text, origin, cv::FONT_HERSHEY_SIMPLEX, scale, cv::Scalar::all(20), 4,
+                cv::LINE_AA);
+  };
+  line("KRX", 0.27);
+  line("4725", 0.73);
+  return scene;
+}
+
+TEST(CharacterLines, TwoLinesBelowEachOtherAreOnePlate) {
+  const cv::Rect box(600, 300, 130, 104);
+  CharacterLines lines;
+  std::vector<Detection> found;
+  ASSERT_TRUE(lines.Detect(StackedScene(box), &found).ok());
+  EXPECT_GE(BestIou(found, box), 0.5F);
+  ASSERT_FALSE(found.empty());
+  ASSERT_EQ(found[0].lines.size(), 2u);
+  EXPECT_LT(found[0].lines[0].box.bottom, found[0].lines[1].box.bottom);
+  EXPECT_GE(found[0].lines[0].box.top, found[0].box.top);
+}
+
 TEST(CharacterLines, FindsNothingWhereThereIsNothing) {
   CharacterLines lines;
   std::vector<Detection> found(3);

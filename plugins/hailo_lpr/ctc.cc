@@ -120,6 +120,13 @@ absl::Status DecodeCtc(const Tensor& output, const CtcOptions& options,
                                        });
     if (!good) return absl::InvalidArgumentError("model: an output that is no probability");
     const std::vector<size_t> followed = Followed(row);
+    if (followed.size() == 1 && followed[0] == options.blank) {  // As at most places.
+      for (auto& [prefix, beam] : beams) {
+        beam.blank = beam.both() * row[options.blank];
+        beam.other = 0;
+      }
+      continue;
+    }
     Beams after;
     for (const auto& [prefix, beam] : beams) {
       Extend(prefix, beam, row, followed, options.blank, &after);

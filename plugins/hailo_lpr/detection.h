@@ -25,6 +25,10 @@ struct Box {
   float area() const { return std::max(width(), 0.0F) * std::max(height(), 0.0F); }
 };
 
+inline Box Moved(const Box& box, float x, float y) {
+  return {box.left + x, box.top + y, box.right + x, box.bottom + y};
+}
+
 // Intersection over union: 0 of boxes apart, 1 of the same box.
 inline float Iou(const Box& a, const Box& b) {
   const Box both = {std::max(a.left, b.left), std::max(a.top, b.top), std::min(a.right, b.right),
@@ -41,7 +45,12 @@ struct Detection {
   int label = 0;
   // How much the line of characters rises to the left, in y for each x.
   float slope = 0;
+  // Of a plate with stacked lines: each, from above to below. Empty: the box is one line.
+  std::vector<Detection> lines;
 };
+
+// The margin that detectors of lines leave around the characters, in heights of a character.
+inline constexpr float kLineMargin = 0.45F;
 
 // Of those that overlap by more than `most`, the one with the highest score stays; at most `limit`
 // stay, the highest score first.

@@ -1,12 +1,8 @@
 #include "plugins/hailo_lpr/opencv_runner.h"
 
-#include <filesystem>
-#include <system_error>
-#include <utility>
-
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "opencv2/core/version.hpp"
 
 namespace viaduct::hailo_lpr {
 namespace {
@@ -19,14 +15,11 @@ absl::Status Failed(const std::string& path, const cv::Exception& error) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<OpenCvRunner>> OpenCvRunner::Load(const std::string& path,
-                                                                 TensorShape input) {
-  std::error_code error;
-  const std::uintmax_t bytes = std::filesystem::file_size(path, error);
-  if (error) return absl::NotFoundError(absl::StrCat("model: ", path, ": ", error.message()));
-  if (bytes == 0 || bytes > static_cast<std::uintmax_t>(kMaxModelBytes)) {
-    return absl::InvalidArgumentError(absl::StrCat("model: ", path, ": has ", bytes, " bytes"));
-  }
-  auto runner = absl::WrapUnique(new OpenCvRunner(path, std::move(input)));
+                                                                 TensorShape input,
+                                                                 Normalisation normalisation) {
+  if (absl::Status file = CheckModelFile(path); !file.ok()) return file;
+  if (absl::Status size = CheckInput(input); !size.ok()) return size;
+  auto runner = absl::WrapUnique(new OpenCvRunner(path, std::move(input), normalisation));
   try {
     runner->net_ = cv::dnn::readNetFromONNX(path);
     runner->net_.setPreferableBackend(cv::dnn::DNN_BACKEND_OPENCV);
@@ -45,6 +38,7 @@ absl::StatusOr<std::unique_ptr<OpenCvRunner>> OpenCvRunner::Load(const std::stri
   std::vector<Tensor> outputs;
   const absl::Status tried = runner->Run(zeros, &outputs);
   if (!tried.ok()) return tried;
+  runner->infos_.assign(outputs.begin(), outputs.end());
   return runner;
 }
 
@@ -63,11 +57,25 @@ absl::Status OpenCvRunner::Run(const cv::Mat& input, std::vector<Tensor>* output
           absl::StrCat("model: ", path_, ": output ", names_[i], " has no 32-bit floats"));
     }
     Tensor& output = (*outputs)[i];
+    static_cast<TensorInfo&>(output) = {};  // Who read the last ones may have turned them.
     output.name = names_[i];
     output.shape.sizes.assign(result.size.p, result.size.p + result.dims);
     output.values.assign(result.ptr<float>(), result.ptr<float>() + result.total());
   }
   return absl::OkStatus();
+}
+
+absl::Status OpenCvRunner::RunPicture(const cv::Mat& picture, std::vector<Tensor>* outputs) {
+  const absl::Status filled = FillPlanes(picture, input_, normalisation_, &planes_);
+  return filled.ok() ? Run(planes_, outputs) : filled;
+}
+
+BackendHealth OpenCvRunner::health() const {
+  BackendHealth health;
+  health.backend = "opencv";
+  health.device = "cpu";
+  health.library_version = CV_VERSION;
+  return health;
 }
 
 }  // namespace viaduct::hailo_lpr

@@ -9,7 +9,8 @@
 namespace viaduct::hailo_lpr {
 namespace {
 
-constexpr float kLevel = 0.02F;        // A slope below it is left.
+constexpr float kLevel = 0.02F;  // A slope below it is left.
+constexpr size_t kLorryDigits = 6;
 constexpr double kLeastDeviation = 8;  // A flat crop stays flat; as in training/net.py.
 
 cv::Mat Grey(const cv::Mat& picture) {
@@ -17,6 +18,21 @@ cv::Mat Grey(const cv::Mat& picture) {
   cv::Mat grey;
   cv::cvtColor(picture, grey, cv::COLOR_BGR2GRAY);
   return grey;
+}
+
+bool HasThai(const Reading& reading) {
+  return std::any_of(reading.characters.begin(), reading.characters.end(),
+                     [](const Character& character) { return character.text.size() > 1; });
+}
+
+// Thai lorries and buses have no letter.
+bool HasOnlyDigits(const Reading& reading) {
+  return reading.characters.size() == kLorryDigits &&
+         std::all_of(reading.characters.begin(), reading.characters.end(),
+                     [](const Character& character) {
+                       return character.text.size() == 1 && character.text[0] >= '0' &&
+                              character.text[0] <= '9';
+                     });
 }
 
 }  // namespace
@@ -48,34 +64,95 @@ cv::Mat CropUpright(const cv::Mat& picture, const Detection& plate) {
       std::max(static_cast<float>(box.height) - std::abs(plate.slope) * width, width / 8);
   const cv::Point2f middle(static_cast<float>(box.x) + width / 2,
                            static_cast<float>(box.y) + static_cast<float>(box.height) / 2);
-  // x and y of the crop to those of the picture: sheared, not turned, as the boxes are.
-  const cv::Matx23f map(1, 0, middle.x - width / 2,  //
-                        plate.slope, 1, middle.y - height / 2 - plate.slope * width / 2);
+  // x and y of the crop to those of the box: sheared, not turned, as the boxes are.
+  const auto x = static_cast<float>(box.x);
+  const auto y = static_cast<float>(box.y);
+  const cv::Matx23f map(1, 0, middle.x - x - width / 2,  //
+                        plate.slope, 1, middle.y - y - height / 2 - plate.slope * width / 2);
   cv::Mat crop;
-  cv::warpAffine(Grey(picture), crop, map, cv::Size(box.width, std::max(round(height), 1)),
+  cv::warpAffine(Grey(picture(box)), crop, map, cv::Size(box.width, std::max(round(height), 1)),
                  cv::INTER_LINEAR | cv::WARP_INVERSE_MAP, cv::BORDER_REPLICATE);
   return crop;
 }
 
+void FillInput(const cv::Mat& crop, const TensorShape& shape, cv::Mat* input) {
+  const cv::Size size(shape.sizes[3], shape.sizes[2]);
+  const bool smaller = crop.cols > size.width && crop.rows > size.height;
+  cv::Mat fitted;
+  cv::resize(Grey(crop), fitted, size, 0, 0, smaller ? cv::INTER_AREA : cv::INTER_LINEAR);
+  cv::Scalar mean;
+  cv::Scalar deviation;
+  cv::meanStdDev(fitted, mean, deviation);
+  const double scale = 1 / std::max(deviation[0], kLeastDeviation);
+  input->create(4, shape.sizes.data(), CV_32F);
+  cv::Mat plane(size, CV_32F, input->ptr<float>());
+  fitted.convertTo(plane, CV_32F, scale, -mean[0] * scale);
+}
+
 absl::Status PlateReader::Read(const cv::Mat& picture, const Detection& plate,
                                std::vector<Reading>* readings) {
-  return ReadCrop(CropUpright(picture, plate), readings);
+  if (!plate.lines.empty()) return ReadStack(picture, plate.lines, readings);
+  const absl::Status read = ReadCrop(CropUpright(picture, plate), readings);
+  if (!read.ok()) return read;
+  return AddProvince(picture, plate, nullptr, readings);
+}
+
+// The lines one after the other, from above to below. How likely a text is as a whole is the
+// product of its lines.
+absl::Status PlateReader::ReadStack(const cv::Mat& picture, const std::vector<Detection>& lines,
+                                    std::vector<Reading>* readings) {
+  readings->clear();
+  std::vector<Reading> whole(1);
+  whole[0].confidence = 1;
+  for (const Detection& line : lines) {
+    std::vector<Reading> parts;
+    const absl::Status read = ReadCrop(CropUpright(picture, line), &parts);
+    if (!read.ok()) return read;
+    std::vector<Reading> longer;
+    for (const Reading& begin : whole) {
+      for (const Reading& part : parts) {
+        if (part.characters.empty()) continue;
+        Reading both = begin;
+        both.confidence *= part.confidence;
+        both.characters.insert(both.characters.end(), part.characters.begin(),
+                               part.characters.end());
+        longer.push_back(std::move(both));
+      }
+    }
+    std::stable_sort(longer.begin(), longer.end(), [](const Reading& a, const Reading& b) {
+      return a.confidence > b.confidence;
+    });
+    if (longer.size() > kMostReadings) longer.resize(kMostReadings);
+    whole = std::move(longer);
+  }
+  *readings = std::move(whole);
+  const Detection* next = lines.size() > 1 ? &lines[1] : nullptr;
+  return AddProvince(picture, lines.front(), next, readings);
+}
+
+absl::Status PlateReader::AddProvince(const cv::Mat& picture, const Detection& line,
+                                      const Detection* next, std::vector<Reading>* readings) {
+  const auto has_province = [](const Reading& reading) {
+    return HasThai(reading) || HasOnlyDigits(reading);
+  };
+  if (province_ == nullptr || std::none_of(readings->begin(), readings->end(), has_province)) {
+    return absl::OkStatus();
+  }
+  Province province;
+  const absl::Status read = province_->Read(picture, line, next, &province);
+  if (!read.ok()) return read;
+  for (Reading& reading : *readings) {
+    if (!has_province(reading)) continue;
+    reading.province = province.name;
+    reading.province_confidence = province.confidence;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PlateReader::ReadCrop(const cv::Mat& crop, std::vector<Reading>* readings) {
   readings->clear();
   if (crop.empty()) return absl::OkStatus();
-  const std::vector<int>& sizes = runner_->input().sizes;
-  const cv::Size size(sizes[3], sizes[2]);
-  const bool smaller = crop.cols > size.width && crop.rows > size.height;
-  cv::resize(Grey(crop), fitted_, size, 0, 0, smaller ? cv::INTER_AREA : cv::INTER_LINEAR);
-  cv::Scalar mean;
-  cv::Scalar deviation;
-  cv::meanStdDev(fitted_, mean, deviation);
-  const double scale = 1 / std::max(deviation[0], kLeastDeviation);
-  input_.create(4, sizes.data(), CV_32F);
-  cv::Mat plane(size, CV_32F, input_.ptr<float>());
-  fitted_.convertTo(plane, CV_32F, scale, -mean[0] * scale);
+  FillInput(crop, runner_->input(), &input_);
   const absl::Status run = runner_->Run(input_, &outputs_);
   if (!run.ok()) return run;
   return DecodeCtc(outputs_[0], options_, readings);

@@ -1,4 +1,4 @@
-// Reads the picture of a plate with the model of training/: one line of characters, CTC.
+// Reads the picture of a plate with the model of training/: lines of characters, CTC.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include "opencv2/core.hpp"
 #include "plugins/hailo_lpr/ctc.h"
 #include "plugins/hailo_lpr/detection.h"
+#include "plugins/hailo_lpr/province_reader.h"
 #include "plugins/hailo_lpr/reading.h"
 #include "plugins/hailo_lpr/runner.h"
 
@@ -23,15 +24,21 @@ class Recogniser {
                             std::vector<Reading>* readings) = 0;
 };
 
+// Brings a grey or coloured crop to the size of a model's input, standardised as in
+// training/net.py. `input` keeps its memory.
+void FillInput(const cv::Mat& crop, const TensorShape& shape, cv::Mat* input);
+
 // The picture of a plate, upright and grey: what lies around `plate` turned by its slope. Empty if
 // it lies outside of `picture`.
 cv::Mat CropUpright(const cv::Mat& picture, const Detection& plate);
 
 class PlateReader final : public Recogniser {
  public:
-  // `runner` takes one grey channel.
-  PlateReader(std::unique_ptr<Runner> runner, CtcOptions options)
-      : runner_(std::move(runner)), options_(std::move(options)) {}
+  // `runner` takes one grey channel. With `province` the readings that may be Thai get the province
+  // that stands below them.
+  PlateReader(std::unique_ptr<Runner> runner, CtcOptions options,
+              std::unique_ptr<ProvinceReader> province = nullptr)
+      : runner_(std::move(runner)), options_(std::move(options)), province_(std::move(province)) {}
 
   absl::Status Read(const cv::Mat& picture, const Detection& plate,
                     std::vector<Reading>* readings) override;
@@ -40,8 +47,14 @@ class PlateReader final : public Recogniser {
 
  private:
   const std::unique_ptr<Runner> runner_;
+  absl::Status ReadStack(const cv::Mat& picture, const std::vector<Detection>& lines,
+                         std::vector<Reading>* readings);
+  absl::Status AddProvince(const cv::Mat& picture, const Detection& line, const Detection* next,
+                           std::vector<Reading>* readings);
+
   const CtcOptions options_;
-  cv::Mat fitted_, input_;
+  const std::unique_ptr<ProvinceReader> province_;
+  cv::Mat input_;
   std::vector<Tensor> outputs_;
 };
 

@@ -84,6 +84,32 @@ TEST_F(PlateReaderTest, ReadsALineThatIsNotLevel) {
   EXPECT_EQ(readings[0].text(), "KRX4725");
 }
 
+TEST_F(PlateReaderTest, ReadsStackedLinesFromAboveToBelow) {
+  cv::Mat scene(400, 600, CV_8UC3, cv::Scalar::all(225));
+  Plate("KRX", {120, 60}).copyTo(scene(cv::Rect(200, 100, 120, 60)));
+  Plate("4725", {160, 60}).copyTo(scene(cv::Rect(180, 180, 160, 60)));
+  Detection found;
+  found.box = {180, 100, 340, 240};
+  found.lines.resize(2);
+  found.lines[0].box = {200, 100, 320, 160};
+  found.lines[1].box = {180, 180, 340, 240};
+  std::vector<Reading> readings;
+  ASSERT_TRUE(reader_->Read(scene, found, &readings).ok());
+  ASSERT_FALSE(readings.empty());
+  EXPECT_EQ(readings[0].text(), "KRX4725");
+  EXPECT_LE(readings.size(), kMostReadings);
+  for (size_t i = 1; i < readings.size(); ++i) {
+    EXPECT_LE(readings[i].confidence, readings[i - 1].confidence);
+  }
+  std::vector<Reading> alone;
+  ASSERT_TRUE(reader_->Read(scene, found.lines[1], &alone).ok());
+  ASSERT_FALSE(alone.empty());
+  EXPECT_LE(readings[0].confidence, alone[0].confidence);
+  found.lines[0].box = {400, 20, 520, 80};  // Nothing stands there.
+  ASSERT_TRUE(reader_->Read(scene, found, &readings).ok());
+  EXPECT_TRUE(readings.empty());
+}
+
 TEST_F(PlateReaderTest, ReadsNothingWhereNothingIs) {
   EXPECT_EQ(Best(cv::Mat(60, 260, CV_8UC3, cv::Scalar::all(200))), "");
   EXPECT_EQ(Best(cv::Mat()), "");

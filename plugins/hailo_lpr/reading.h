@@ -15,6 +15,9 @@ struct Reading {
   std::vector<Character> characters;
   // That every character is right: 0 to 1, calibrated (of those with 0.9, nine of ten are right).
   float confidence = 0;
+  // Of a Thai plate; empty where none is read with enough certainty.
+  std::string province;
+  float province_confidence = 0;
 
   std::string text() const {
     std::string out;

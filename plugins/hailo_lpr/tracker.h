@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,12 +31,16 @@ struct TrackerOptions {
   float least_confidence = 0.5;
 };
 
+struct Scene;  // The picture that a plate was seen in.
+
 // A plate in one picture.
 struct Sighting {
   Detection plate;
-  Reading reading;    // Without characters where nothing could be read.
-  float quality = 0;  // Of its picture: sharpness and size.
-  cv::Mat picture;    // The crop; counted, not copied.
+  Reading reading;                     // Without characters where nothing could be read.
+  float quality = 0;                   // Of its picture: sharpness and size.
+  cv::Mat picture;                     // The crop; counted, not copied.
+  std::string grammar;                 // That the reading has a form of; "": none.
+  std::shared_ptr<const Scene> scene;  // Shared by all sightings of one picture.
 };
 
 // A vehicle that passed.

@@ -151,5 +151,26 @@ TEST_F(TrackerTest, NoiseIsBounded) {
   }
 }
 
+TEST(Vote, TheProvinceIsTheOneThatMostOfTheBeliefIsIn) {
+  Vote vote;
+  const auto add = [&](const std::string& province, float confidence) {
+    Reading reading = Read("1234", 0.9F);
+    reading.province = province;
+    reading.province_confidence = confidence;
+    vote.Add(reading);
+  };
+  add("", 0.4F);
+  EXPECT_EQ(vote.Result().province, "");
+  add("Tak", 0.95F);
+  EXPECT_EQ(vote.Result().province, "Tak");
+  EXPECT_FLOAT_EQ(vote.Result().province_confidence, 0.95F);
+  add("Loei", 0.6F);
+  add("Loei", 0.7F);
+  EXPECT_EQ(vote.Result().province, "Loei");
+  EXPECT_LT(vote.Result().province_confidence, 0.7F);
+  for (size_t i = 0; i < 3 * Vote::kMostTexts; ++i) add("name " + std::to_string(i), 0.1F);
+  EXPECT_EQ(vote.Result().province, "Loei");
+}
+
 }  // namespace
 }  // namespace viaduct::hailo_lpr

@@ -20,6 +20,12 @@ void Vote::Add(const Reading& reading) {
   const float belief = std::max(reading.confidence, kLeastBelief);
   ++readings_;
   belief_ += belief;
+  if (!reading.province.empty() &&
+      (provinces_.size() < kMostTexts || provinces_.count(reading.province) > 0)) {
+    Votes& votes = provinces_[reading.province];
+    votes.belief += std::max(reading.province_confidence, kLeastBelief);
+    votes.best = std::max(votes.best, reading.province_confidence);
+  }
   const std::string text = reading.text();
   const auto same = std::find_if(candidates_.begin(), candidates_.end(),
                                  [&](const Candidate& one) { return one.text == text; });
@@ -69,7 +75,19 @@ Reading Vote::Result() const {
   }
   const float whole = ConfidenceOf(result.text());
   result.confidence = whole > 0 ? whole : sum_of_parts;
+  AddProvince(&result);
   return result;
+}
+
+void Vote::AddProvince(Reading* result) const {
+  if (provinces_.empty()) return;
+  const auto most = std::max_element(
+      provinces_.begin(), provinces_.end(),
+      [](const auto& a, const auto& b) { return a.second.belief < b.second.belief; });
+  float all = 0;
+  for (const auto& [name, votes] : provinces_) all += votes.belief;
+  result->province = most->first;
+  result->province_confidence = most->second.best * most->second.belief / all;
 }
 
 float Vote::ConfidenceOf(const std::string& text) const {

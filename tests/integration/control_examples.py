@@ -3,9 +3,11 @@
 buf curl, which finds the services by reflection; and shows that no method is left out.
 """
 
+import base64
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -93,6 +95,10 @@ def write_inputs(folder, config):
     with open(os.path.join(folder, "file.json"), "w") as f:
         for part in ({"file": {"name": "notes/a.txt"}}, {"data": "aGVsbG8="}, {"end": {"size": 5}}):
             f.write(json.dumps(part) + "\n")
+    with open(os.path.join(folder, "plate.jpg"), "rb") as f:
+        picture = base64.b64encode(f.read()).decode()
+    with open(os.path.join(folder, "infer.json"), "w") as f:
+        json.dump({"picture": {"data": picture}, "omit_crops": True}, f)
     envelope = {"data_type": "DATA_TYPE_DETECTION", "payload_json": json.dumps(payload)}
     with open(os.path.join(folder, "frame.json"), "w") as f:
         json.dump({"envelopes": [envelope, envelope]}, f)
@@ -126,7 +132,13 @@ def run(t):
         raise CannotRun("buf is not installed: ./dev test installs it from npm")
     call, sections = read_examples()
     edge = t.edge(free_port())  # Nobody answers there: the messages stay in the spool.
+    # What looks at pictures in the examples.
+    edge.config["plugins"]["path"].append(os.path.join(t.build.folder, "tests", "plugins"))
+    edge.config["instances"].append(
+        {"name": "plates", "plugin": "framebox", "config": {"role": "infer"}})
+    edge.write_config()
     edge.start()
+    shutil.copy(t.picture(size=20000, width=320, height=240), os.path.join(t.folder, "plate.jpg"))
     runner = Runner(t, edge, call)
     write_inputs(t.folder, edge.config)
 

@@ -211,6 +211,8 @@ def metrics_are_those_of_the_documents(t):
     server, edge = t.server("metrics-server"), t.edge(free_port(), "metrics-edge")
     edge.config["alerts"] = {"webhook": {"url": f"http://127.0.0.1:{free_port()}/"}}
     server.config["incoming"] = {"folder": os.path.join(t.folder, "metrics-incoming")}
+    # No instance for pictures is needed for their metrics.
+    edge.config["vision"] = {"feeds": [{"source": "broker", "infer": ["broker"]}]}
     for node, role in ((server, "server"), (edge, "client")):
         node.config["instances"].append({  # Its broker is not there; its metrics are.
             "name": "broker", "plugin": "mqtt",

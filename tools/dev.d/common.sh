@@ -12,6 +12,9 @@ export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 if [[ -r /etc/ssl/certs/ca-certificates.crt ]]; then
   export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}
 fi
+# Debian's Python: another one in the PATH does not see Debian's packages.
+# shellcheck disable=SC2034
+DEBIAN_PYTHON=/usr/bin/python3
 # shellcheck source=tools/dev.d/packages.sh
 source tools/dev.d/packages.sh
 
@@ -111,7 +114,9 @@ need_npm() {
   if ! cmp -s "$source/package-lock.json" build/npm/package-lock.installed; then
     mkdir -p build/npm
     cp "$source/package.json" "$source/package-lock.json" build/npm/
-    quietly npm.log npm --prefix build/npm install --no-audit --no-fund --loglevel=error || return 1
+    # ONNX Runtime would fetch a gigabyte for graphics cards beside what the package holds.
+    npm_config_onnxruntime_node_install=skip quietly npm.log \
+      npm --prefix build/npm install --no-audit --no-fund --loglevel=error || return 1
     cp "$source/package-lock.json" build/npm/package-lock.installed
   fi
   export PATH="$ROOT/build/npm/node_modules/.bin:$PATH"

@@ -8,7 +8,7 @@ PACKAGES_build=(
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libwebsocketpp-dev libsqlite3-dev libpq-dev libssl-dev zlib1g-dev libsystemd-dev
   libyaml-cpp-dev libre2-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
-  libjpeg-dev libjemalloc-dev libmosquitto-dev libopencv-dev libssh-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libjpeg-dev libpng-dev libexif-dev libjemalloc-dev libmosquitto-dev libopencv-dev libssh-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Beside the build: what test scripts start, and the linters that run as tests.
@@ -33,11 +33,14 @@ PACKAGES_bench=(
 
 PACKAGES_package=(dpkg-dev file)
 
-# The nets of hailo_lpr: torch, and the faces with which plates are drawn.
-PACKAGES_training=(
-  python3-torch python3-numpy python3-pil python3-opencv python3-yaml util-linux
+# What draws plates and street scenes of hailo_lpr: OpenCV, and the faces of plates.
+PACKAGES_scenes=(
+  python3-numpy python3-pil python3-opencv python3-yaml
   fonts-thai-tlwg fonts-arundina fonts-noto-core fonts-roadgeek fonts-dejavu fonts-liberation fonts-opendin
   fonts-bebas-neue fonts-urw-base35 fonts-roboto-unhinted fonts-yanone-kaffeesatz fonts-adf-gillius
   fonts-adf-switzera fonts-national-park fonts-routed-gothic fonts-osifont fonts-ocr-b fonts-open-sans
   fonts-b612 fonts-texgyre fonts-lato fonts-paratype fonts-cabin fonts-freefont-ttf fonts-dosis
 )
+
+# The nets of hailo_lpr learn from what is drawn.
+PACKAGES_training=("${PACKAGES_scenes[@]}" python3-torch util-linux)

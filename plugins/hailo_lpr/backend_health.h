@@ -1,0 +1,43 @@
+// How what runs the models is: facts for the health of an instance.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace viaduct::hailo_lpr {
+
+// BACKENDS.md says what each means and what to do.
+enum class BackendState {
+  kReady,
+  kThrottled,  // Works, more slowly: the chip is hot or takes too much current.
+  // Come back by themselves:
+  kBusy,      // Another process has the device.
+  kLost,      // The device does not answer; it is opened again.
+  kNoDevice,  // There is none.
+  kNoDriver,
+  // An operator must act:
+  kDriverMismatch,  // The driver is of another version than the library.
+  kNoLibrary,
+  kWrongLibrary,  // A version that is not known here.
+  kBadModel,
+  kFailed,
+};
+
+struct BackendHealth {
+  BackendState state = BackendState::kReady;
+  std::string reason;        // For people; "" with kReady.
+  std::string backend;       // "opencv", "onnxruntime" or "hailo".
+  std::string device;        // "cpu", or the address of the device where it is known.
+  std::string architecture;  // "Hailo-8", "Hailo-8L" ...; "" of a CPU.
+  std::string firmware_version;
+  std::string library_version;
+  std::string driver_version;
+  std::optional<float> temperature_celsius;
+  std::optional<float> power_watts;  // Few boards measure it.
+};
+
+// "ready", "throttled", "busy", "lost", "no_device", "no_driver", "driver_mismatch", "no_library",
+// "wrong_library", "bad_model", "failed".
+const char* BackendStateName(BackendState state);
+
+}  // namespace viaduct::hailo_lpr

@@ -1,0 +1,64 @@
+// The province of a Thai plate: a line of small letters below its characters, told apart as a
+// whole.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "opencv2/core.hpp"
+#include "plugins/hailo_lpr/detection.h"
+#include "plugins/hailo_lpr/runner.h"
+
+namespace viaduct::hailo_lpr {
+
+// What lies beside the model: models/province.yaml.
+struct ProvinceOptions {
+  static constexpr size_t kMostNames = 1000;
+  static constexpr size_t kMaxFileBytes = 1u << 20;
+  static constexpr int kMaxSide = 4096;  // Of the input, in pixels.
+
+  // INVALID_ARGUMENT names what is wrong, NOT_FOUND: no such file.
+  static absl::StatusOr<ProvinceOptions> Load(const std::string& path);
+
+  TensorShape input;               // 1 x 1 x rows x columns.
+  std::vector<std::string> names;  // Classes of the model but the first, which is "none of them".
+  float temperature = 1;           // Logits are divided by it; what calibration found.
+  float reject_below = 0;          // A province that is less certain is not given.
+};
+
+struct Province {
+  std::string name;      // Empty: there is none, or it is not certain enough.
+  float confidence = 0;  // Of the likeliest name, also where it is not given.
+};
+
+// One thread at a time.
+class ProvinceReader {
+ public:
+  // `runner` takes options.input.
+  ProvinceReader(std::unique_ptr<Runner> runner, ProvinceOptions options)
+      : runner_(std::move(runner)), options_(std::move(options)) {}
+
+  // `line` is the line of characters as a detector found it in `picture`; `next`, null where there
+  // is none, is the one below it, before which the province stands.
+  absl::Status Read(const cv::Mat& picture, const Detection& line, const Detection* next,
+                    Province* province);
+  // The same for a picture that is the line of the province.
+  absl::Status ReadCrop(const cv::Mat& crop, Province* province);
+
+ private:
+  const std::unique_ptr<Runner> runner_;
+  const ProvinceOptions options_;
+  cv::Mat input_;
+  std::vector<Tensor> outputs_;
+};
+
+// Pictures, upright and grey, that may be the line below `line` and above `next` (which may be
+// null), the likeliest first; at most three.
+std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line,
+                                const Detection* next);
+
+}  // namespace viaduct::hailo_lpr
