@@ -10,6 +10,7 @@
 
 #include "plugins/hailo_lpr/model_detector.h"
 #include "plugins/hailo_lpr/opencv_runner.h"
+#include "plugins/hailo_lpr/slot_reader.h"
 #include "plugins/hailo_lpr/testing/heap_in_use.h"
 #include "tests/support/test_folder.h"
 
@@ -88,6 +89,40 @@ TEST(OnnxRuntimeRunner, ADetectorOfAUserFinds) {
     ASSERT_TRUE((*detector)->Detect(cv::Mat(360, 640, CV_8UC3, cv::Scalar::all(90)), &found).ok());
     EXPECT_FALSE(found.empty());
   }
+}
+
+// As fast-plate-ocr has them: octets in, a slot for each character out.
+TEST(OnnxRuntimeRunner, AReaderOfAUserReads) {
+  auto octets = MakeRunner(Spec(ForTests("slots.onnx")));
+  auto planes = OpenCvRunner::Load(ForTests("slots_planes.onnx"), {{1, 1, 16, 32}});
+  ASSERT_TRUE(octets.ok() && planes.ok()) << octets.status() << planes.status();
+  EXPECT_EQ((*octets)->input().sizes, (std::vector<int>{1, 1, 16, 32}));
+  cv::Mat plate(40, 120, CV_8UC3);
+  cv::RNG(3).fill(plate, cv::RNG::UNIFORM, 0, 256);
+  SlotOptions options;
+  for (const char c : std::string("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_")) {
+    options.alphabet.emplace_back(1, c);
+  }
+  // Floats reach it, too, as the octets that they stand for.
+  std::vector<Tensor> by_floats;
+  cv::Mat input(4, (*octets)->input().sizes.data(), CV_32F, cv::Scalar(0.2));
+  ASSERT_TRUE((*octets)->Run(input, &by_floats).ok());
+  EXPECT_EQ(by_floats[0].shape.sizes, (std::vector<int>{1, 9, 37}));
+  Detection whole;
+  whole.box = {0, 0, 120, 40};
+  std::vector<Reading> readings;
+  std::vector<Reading> expected;
+  SlotReader reader(*std::move(octets), options);
+  SlotReader opencv(*std::move(planes), options);
+  ASSERT_TRUE(reader.Read(plate, whole, &readings).ok());
+  ASSERT_TRUE(opencv.Read(plate, whole, &expected).ok());
+  ASSERT_FALSE(readings.empty());
+  ASSERT_FALSE(expected.empty());
+  EXPECT_EQ(readings[0].text(), expected[0].text());
+  EXPECT_NEAR(readings[0].confidence, expected[0].confidence, 1e-3F);
+  whole.box = {200, 0, 220, 40};
+  ASSERT_TRUE(reader.Read(plate, whole, &readings).ok());
+  EXPECT_TRUE(readings.empty());
 }
 
 TEST(OnnxRuntimeRunner, SaysWhatIsWrongWithAModel) {
