@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "plugins/hailo_lpr/model_detector.h"
+#include "plugins/hailo_lpr/model_reader.h"
 #include "plugins/hailo_lpr/opencv_runner.h"
-#include "plugins/hailo_lpr/slot_reader.h"
 #include "plugins/hailo_lpr/testing/heap_in_use.h"
 #include "tests/support/test_folder.h"
 
@@ -103,7 +103,7 @@ TEST(OnnxRuntimeRunner, AReaderOfAUserReads) {
   EXPECT_EQ((*octets)->input().sizes, (std::vector<int>{1, 1, 16, 32}));
   cv::Mat plate(40, 120, CV_8UC3);
   cv::RNG(3).fill(plate, cv::RNG::UNIFORM, 0, 256);
-  SlotOptions options;
+  ReaderOptions options;
   for (const char c : std::string("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_")) {
     options.alphabet.emplace_back(1, c);
   }
@@ -116,16 +116,17 @@ TEST(OnnxRuntimeRunner, AReaderOfAUserReads) {
   whole.box = {0, 0, 120, 40};
   std::vector<Reading> readings;
   std::vector<Reading> expected;
-  SlotReader reader(*std::move(octets), options);
-  SlotReader opencv(*std::move(planes), options);
-  ASSERT_TRUE(reader.Read(plate, whole, &readings).ok());
-  ASSERT_TRUE(opencv.Read(plate, whole, &expected).ok());
+  const auto reader = ModelReader::Create(*std::move(octets), options);
+  const auto opencv = ModelReader::Create(*std::move(planes), options);
+  ASSERT_TRUE(reader.ok() && opencv.ok()) << reader.status() << opencv.status();
+  ASSERT_TRUE((*reader)->Read(plate, whole, &readings).ok());
+  ASSERT_TRUE((*opencv)->Read(plate, whole, &expected).ok());
   ASSERT_FALSE(readings.empty());
   ASSERT_FALSE(expected.empty());
   EXPECT_EQ(readings[0].text(), expected[0].text());
   EXPECT_NEAR(readings[0].confidence, expected[0].confidence, 1e-3F);
   whole.box = {200, 0, 220, 40};
-  ASSERT_TRUE(reader.Read(plate, whole, &readings).ok());
+  ASSERT_TRUE((*reader)->Read(plate, whole, &readings).ok());
   EXPECT_TRUE(readings.empty());
 }
 
