@@ -19,7 +19,11 @@ TransferEngine::TransferEngine(TransferEngineOptions options, Deps deps)
     : options_(std::move(options)),
       deps_(std::move(deps)),
       removal_(deps_.queue, deps_.owned, deps_.log),
-      scheduler_(options_.scheduler) {}
+      scheduler_(options_.scheduler),
+      announcer_(deps_.queue, deps_.clock, deps_.announce,
+                 [this](const TransferAnnouncer::Word& word, absl::Status told) {
+                   OnAnswered(word, std::move(told));
+                 }) {}
 
 TransferEngine::~TransferEngine() { Stop(); }
 
@@ -27,19 +31,19 @@ absl::Status TransferEngine::Start() {
   const int64_t now = deps_.clock->MonotonicNanos();
   const auto take = [this](const Transfer& transfer) {
     scheduler_.Add({transfer.sequence, transfer.priority, transfer.size, transfer.strikes});
-    if (!transfer.announced) AnnounceLater(transfer.sequence);
+    if (!transfer.announced) announcer_.Add(transfer.sequence);
     return true;
   };
   VD_RETURN_IF_ERROR(deps_.queue->Each(TransferState::kQueued, take));
   VD_RETURN_IF_ERROR(
       deps_.queue->Each(TransferState::kWaitingConfirmation, [&](const Transfer& transfer) {
         unconfirmed_[transfer.sequence] = now + Nanos(options_.confirm_timeout);
-        if (!transfer.announced) AnnounceLater(transfer.sequence);
+        if (!transfer.announced) announcer_.Add(transfer.sequence);
         return true;
       }));
   // A file may be faster than the word of it.
   VD_RETURN_IF_ERROR(deps_.queue->Each(TransferState::kDone, [this](const Transfer& transfer) {
-    if (!transfer.announced) AnnounceLater(transfer.sequence);
+    if (!transfer.announced) announcer_.Add(transfer.sequence);
     return true;
   }));
   thread_ = std::thread([this] { Loop(); });
@@ -129,7 +133,7 @@ int64_t TransferEngine::Step() {
   LookAtActive();
   LookAtUnconfirmed();
   if (!paused_.load() && !stopping_.load()) BeginPlanned();
-  int64_t next = scheduler_.NextDueNanos(now);
+  int64_t next = std::min(scheduler_.NextDueNanos(now), announcer_.Turn());
   if (!later_.empty()) next = std::min(next, later_.begin()->first);
   // Credit, health and the time of the day change without a word.
   const bool busy = scheduler_.active() + scheduler_.waiting() + unconfirmed_.size() > 0;
@@ -142,7 +146,7 @@ void TransferEngine::Take(Event event) {
       const Transfer& transfer = event.transfer;
       offsets_.erase(event.sequence);
       scheduler_.Add({transfer.sequence, transfer.priority, transfer.size, transfer.strikes});
-      if (!transfer.announced) Announce(transfer);
+      if (!transfer.announced) announcer_.Add(event.sequence);
       absl::MutexLock lock(&mutex_);
       ++totals_.added;
       return;
@@ -155,9 +159,8 @@ void TransferEngine::Take(Event event) {
       return OnAttemptEnded(event.sequence, event.attempt, std::move(event.result));
     case Event::Kind::kConfirmed:
       return OnConfirmed(event.transfer);
-    case Event::Kind::kAnnounce:
-      AnnounceLater(event.sequence);
-      return;
+    case Event::Kind::kTold:
+      return announcer_.OnTold(event.sequence, event.told);
   }
 }
 

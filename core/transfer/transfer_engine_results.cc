@@ -261,7 +261,7 @@ void TransferEngine::OnAgain(const Transfer& transfer) {
     file.due_ns = deps_.clock->MonotonicNanos() + Nanos(delay);
   }
   scheduler_.Add(file);
-  if (!transfer.announced) Announce(transfer);
+  if (!transfer.announced) announcer_.Add(transfer.sequence);
 }
 
 void TransferEngine::OnServerStatus(const std::string& id, const std::string& status,
@@ -328,37 +328,22 @@ void TransferEngine::OnConfirmed(const Transfer& transfer) {
                      {{"transfer", transfer.id}, {"reason", transfer.last_error}});
 }
 
-void TransferEngine::Announce(const Transfer& transfer) {
-  if (!deps_.announce) return;
-  deps_.announce(transfer, [this, id = transfer.id, sequence = transfer.sequence,
-                            tellings = transfer.tellings](const absl::Status& told) {
-    if (told.ok()) {
-      Save(
-          id,
-          [tellings](Transfer* row) {
-            if (row->tellings == tellings) row->announced = true;
-            return absl::OkStatus();
-          },
-          nullptr);
-      return;
-    }
-    Event event;
-    event.kind = Event::Kind::kAnnounce;
-    event.sequence = sequence;
-    Post(std::move(event));
-  });
-}
-
-void TransferEngine::AnnounceLater(int64_t sequence) {
-  if (!deps_.announce) return;
-  later_[deps_.clock->MonotonicNanos() + Nanos(kRepeat)].push_back([this, sequence] {
-    const absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
-    if (!transfer.ok()) {
-      if (!absl::IsNotFound(transfer.status())) AnnounceLater(sequence);
-      return;
-    }
-    if (!transfer->announced && transfer->state != TransferState::kCancelled) Announce(*transfer);
-  });
+// On any thread.
+void TransferEngine::OnAnswered(const TransferAnnouncer::Word& word, absl::Status told) {
+  if (told.ok()) {
+    Save(
+        word.id,
+        [tellings = word.tellings](Transfer* row) {
+          if (row->tellings == tellings) row->announced = true;
+          return absl::OkStatus();
+        },
+        nullptr);
+  }
+  Event event;
+  event.kind = Event::Kind::kTold;
+  event.sequence = word.sequence;
+  event.told = std::move(told);
+  Post(std::move(event));
 }
 
 }  // namespace viaduct

@@ -114,6 +114,45 @@ TEST_F(TransferFaultTest, OpensAtAnyLengthAndWithoutItsFiles) {
   EXPECT_EQ(OpenAndCheck("a log alone"), 0u);
 }
 
+// SQLite takes of a log what is before the first damage, and says nothing of the rest.
+TEST_F(TransferFaultTest, KeepsWhatIsBehindEveryWoundOfTheLog) {
+  constexpr int kFiles = 200;
+  constexpr size_t kFrame = 24 + 4096;
+  std::string database;
+  std::string log;
+  {
+    const auto queue = Open();  // As long as it is open its log stays.
+    for (int i = 0; i < kFiles; ++i) ASSERT_TRUE(AddOne(queue.get(), TestTransfer(i)).ok());
+    database = ReadText(options_.path);
+    log = ReadText(options_.path + "-wal");
+  }
+  const size_t frames = (log.size() - 32) / kFrame;
+  ASSERT_GT(frames, 300u);
+  const auto kept = [&](const std::vector<size_t>& wounds) {
+    std::string bad = log;
+    for (const size_t at : wounds) bad[at] = static_cast<char>(bad[at] ^ 0x55);
+    Restore(database);
+    WriteText(options_.path + "-wal", bad);
+    return OpenAndCheck("a wounded log");
+  };
+  EXPECT_EQ(kept({}), static_cast<size_t>(kFiles));
+  EXPECT_FALSE(disk::FileExists(options_.path + ".damaged-1"));
+  for (const size_t in_frame : {0u, 5u, 9u, 17u, 24u + 4000u}) {
+    const size_t first = 32 + (frames / 3) * kFrame + in_frame;
+    const size_t second = 32 + (frames / 3 * 2) * kFrame + in_frame;
+    EXPECT_GE(kept({first}), kFiles - 10u) << in_frame;
+    EXPECT_GE(kept({first, second}), kFiles - 20u) << in_frame;
+    EXPECT_TRUE(disk::FileExists(options_.path + ".damaged-1"));
+    EXPECT_FALSE(disk::FileExists(options_.path + ".mended"));
+  }
+  EXPECT_GE(kept({1, 32 + 10 * kFrame}), kFiles - 20u);  // The header, too.
+  // A torn end is no damage: nobody was told of it.
+  Restore(database);
+  WriteText(options_.path + "-wal", log.substr(0, log.size() - kFrame / 2));
+  EXPECT_GE(OpenAndCheck("a torn log"), kFiles - 1u);
+  EXPECT_FALSE(disk::FileExists(options_.path + ".damaged-1"));
+}
+
 TEST_F(TransferFaultTest, EndsAnInterruptedSalvage) {
   Fill(50);
   const std::string good = ReadText(options_.path);

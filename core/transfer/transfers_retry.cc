@@ -1,4 +1,5 @@
 // Files that are sent once more, and where a file may lie when it is.
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -49,6 +50,9 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
   absl::StatusOr<LocalFile> file = OpenToRetry(*transfer);
   if (!file.ok()) return done(absl::FailedPreconditionError(file.status().message()));
   file->stop = &stopped_;
+  const std::shared_ptr<const void> claim = queue_->files()->Claim(file->stamp);
+  const absl::Status there = CheckStillThere(*file);
+  if (!there.ok()) return done(absl::FailedPreconditionError(there.message()));
   const absl::StatusOr<FileDigest> digest = DigestOf(*file);
   if (!digest.ok()) return done(digest.status());
   queue_->Change(
@@ -77,7 +81,7 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
         if (!same && tell) TellAnew(row);
         return absl::OkStatus();
       },
-      [this, done](absl::StatusOr<Transfer> changed) {
+      [this, claim, done](absl::StatusOr<Transfer> changed) {
         if (changed.ok()) engine_->OnAdded(*changed);
         done(std::move(changed));
       });
