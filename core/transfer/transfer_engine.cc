@@ -136,7 +136,8 @@ int64_t TransferEngine::Step() {
   int64_t next = std::min(scheduler_.NextDueNanos(now), announcer_.Turn());
   if (!later_.empty()) next = std::min(next, later_.begin()->first);
   // Credit, health and the time of the day change without a word.
-  const bool busy = scheduler_.active() + scheduler_.waiting() + unconfirmed_.size() > 0;
+  const bool busy =
+      scheduler_.active() + scheduler_.waiting() + unconfirmed_.size() > 0 || !leftovers_.empty();
   return busy ? std::min(next, now + Nanos(kTick)) : next;
 }
 
@@ -205,12 +206,15 @@ std::vector<TransferScheduler::RoadView> TransferEngine::Views(
 }
 
 void TransferEngine::BeginPlanned() {
-  if (scheduler_.waiting() == 0 && scheduler_.active() == 0) return;
+  const bool idle = scheduler_.waiting() == 0 && scheduler_.active() == 0;
+  if (idle && leftovers_.empty()) return;
   std::vector<RoadEntry> roads;
   {
     absl::MutexLock lock(&mutex_);
     roads = roads_;
   }
+  leftovers_.Turn(roads);
+  if (idle) return;
   const auto views = Views(roads);
   const absl::Time wall = deps_.clock->Now();
   for (const int64_t sequence : scheduler_.Outside(views, wall)) {
@@ -258,7 +262,12 @@ void TransferEngine::Begin(const TransferScheduler::Start& start, const RoadEntr
     return;
   }
   FileJob job = JobFor(start, &*transfer);
-  const absl::Status right = deps_.check ? deps_.check(*transfer) : absl::OkStatus();
+  const absl::StatusOr<FileStamp> file = deps_.check ? deps_.check(*transfer) : FileStamp();
+  const absl::Status right = file.status();
+  if (right.ok()) {
+    job.local_device = file->device;
+    job.local_inode = file->inode;
+  }
   const int64_t now = deps_.clock->MonotonicNanos();
   const uint64_t attempt = ++attempts_;
   {

@@ -35,13 +35,13 @@ void TransferEngine::OnAttemptEnded(int64_t sequence, uint64_t attempt, FileResu
       totals_.bytes += active.transfer.size - active.moved;
     }
   }
-  if (active.cancelled || result.outcome == Outcome::kDurable ||
-      result.outcome == Outcome::kReject) {
-    offsets_.erase(sequence);
-  }
   if (active.cancelled) {
     scheduler_.Remove(sequence);
+    if (result.outcome != Outcome::kDurable) offsets_[sequence].emplace(active.road_name, 0);
     return Settle(sequence);
+  }
+  if (result.outcome == Outcome::kDurable || result.outcome == Outcome::kReject) {
+    offsets_.erase(sequence);
   }
   if (result.outcome == Outcome::kDurable && !result.sha256.empty() &&
       result.sha256 != active.transfer.sha256) {
@@ -80,7 +80,7 @@ uint64_t TransferEngine::DurableAfter(const Active& active, const FileResult& re
 // Nothing failed: the road let it go, and keeps what is durable there.
 void TransferEngine::OnReleased(const Active& active, const FileResult& result) {
   const uint64_t durable = DurableAfter(active, result);
-  if (durable == active.begun_at) return;
+  if (durable == active.begun_at && active.transfer.durable.count(active.road_name) != 0) return;
   offsets_[active.transfer.sequence][active.road_name] = durable;
   Save(
       active.transfer.id,
@@ -114,8 +114,8 @@ void TransferEngine::OnFailed(const Active& active, const FileResult& result, ui
         transfer->road = road;
         if (lost) {
           transfer->durable.erase(road);
-        } else if (durable > 0) {
-          transfer->durable[road] = durable;
+        } else {
+          transfer->durable[road] = durable;  // 0, too: something may be there.
         }
         return absl::OkStatus();
       },
@@ -123,6 +123,7 @@ void TransferEngine::OnFailed(const Active& active, const FileResult& result, ui
 }
 
 void TransferEngine::OnSent(const Active& active) {
+  Discard(active.transfer, active.road_name);
   const bool server = options_.server_confirms;
   const bool keep = options_.keep_confirmed;
   const absl::Time now = deps_.clock->Now();
@@ -174,9 +175,21 @@ void TransferEngine::GiveUp(const Active& active, absl::Status why, bool attempt
         transfer->changed = now;
         transfer->last_error = error;
         transfer->road = road;
+        transfer->durable.try_emplace(road, 0);
         return absl::OkStatus();
       },
       nullptr);
+}
+
+// What is durable there, and what may be there besides.
+void TransferEngine::Discard(const Transfer& transfer, const std::string& but) {
+  std::map<std::string, uint64_t> roads = transfer.durable;
+  const auto newer = offsets_.find(transfer.sequence);
+  if (newer != offsets_.end()) roads.insert(newer->second.begin(), newer->second.end());
+  offsets_.erase(transfer.sequence);
+  for (const auto& [road, offset] : roads) {
+    if (road != but) leftovers_.Add(road, transfer);
+  }
 }
 
 void TransferEngine::Save(const std::string& id, TransferQueue::Edit edit,
@@ -204,9 +217,12 @@ void TransferEngine::Settle(int64_t sequence) {
     return;
   }
   if (row->state == TransferState::kQueued) {
+    offsets_.erase(sequence);
     return scheduler_.Add({sequence, row->priority, row->size, row->strikes});
   }
-  if (row->state == TransferState::kCancelled) removal_.Remove(*row);
+  if (row->state != TransferState::kCancelled) return;
+  Discard(*row, "");
+  removal_.Remove(*row);
 }
 
 // Silence counts only while the server could be heard.
@@ -267,6 +283,8 @@ void TransferEngine::OnAgain(const Transfer& transfer) {
 void TransferEngine::OnServerStatus(const std::string& id, const std::string& status,
                                     const std::string& sha256, const std::string& detail) {
   if (status != "stored" && status != "failed") return;
+  // A broker tells everybody of everybody's files.
+  if (absl::IsNotFound(deps_.queue->Get(id).status())) return;
   const bool stored = status == "stored";
   const uint32_t most = options_.scheduler.max_attempts;
   // One that is still under way is in the scheduler already.
@@ -311,11 +329,12 @@ void TransferEngine::OnServerStatus(const std::string& id, const std::string& st
 // Done, or refused by the server too often.
 void TransferEngine::OnConfirmed(const Transfer& transfer) {
   unconfirmed_.erase(transfer.sequence);
+  const bool done = transfer.state == TransferState::kDone;
   if (!IsActive(transfer.sequence)) {
     scheduler_.Remove(transfer.sequence);
+    if (done) Discard(transfer, "");
     offsets_.erase(transfer.sequence);
   }
-  const bool done = transfer.state == TransferState::kDone;
   {
     absl::MutexLock lock(&mutex_);
     ++(done ? totals_.done : totals_.failed);

@@ -442,7 +442,7 @@ void Transfers::DigestWatched(const FileRequest& asked, const WatchedFile& file,
 
 void Transfers::Cancel(const std::string& id, ChangeFn done) {
   queue_->Change(
-      id,
+      absl::AsciiStrToLower(id),
       [now = deps_.clock->Now()](Transfer* transfer) -> absl::Status {
         if (IsFinished(transfer->state)) {
           return absl::FailedPreconditionError(

@@ -163,7 +163,7 @@ class Transfers {
   void RemoveRefused(const std::string& id);
   // Below which the file of that row may lie.
   std::vector<std::string> RootsOf(const Transfer& transfer) const;
-  absl::Status CheckLocal(const Transfer& transfer) const;
+  absl::StatusOr<FileStamp> CheckLocal(const Transfer& transfer) const;
   absl::StatusOr<LocalFile> OpenToRetry(const Transfer& transfer) const;
   void RetryNow(const std::string& id, const ChangeFn& done);
   void Recover();

@@ -75,6 +75,47 @@ TEST_F(TransfersTest, KeepsConfirmedFilesAsLongAsItShouldAndNoLongerThanThereIsS
   EXPECT_TRUE(disk::FileExists(folder_.File("transfers/files/" + TestId(2))));  // Not confirmed.
 }
 
+TEST_F(TransfersTest, AFileThatAnotherTransferNeedsStays) {
+  WatchFolder("in", absl::Milliseconds(10));
+  MakeFile("a", 10);
+  road_->Hold(true);
+  Open();
+  ASSERT_TRUE(Eventually([&] { return transfers_->active() == 1; }));  // That of the folder.
+  const std::string watched = transfers_->List({}, 1, "")->transfers[0].id;
+  road_->room = 1;
+  ASSERT_TRUE(Send("a", FileTake::kReference, WithId(1, "again")).ok());
+  road_->CutNext(0, Outcome::kRetry);
+  road_->Hold(false);
+  ASSERT_TRUE(Reaches(watched, TransferState::kDone));
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  EXPECT_EQ(road_->Content("CAM001/again").size(), 10u);
+  transfers_->Care();  // Nobody needs it now.
+  EXPECT_TRUE(Eventually([&] { return !disk::FileExists(folder_.File("in/a")); }));
+}
+
+TEST(FilesInUseTest, WhatIsClaimedOrInARowIsNotRemoved) {
+  FilesInUse files;
+  Transfer row = TestTransfer(1);
+  row.stamp = {1, 2, 3, 4};
+  int removed = 0;
+  const auto remove = [&] { return files.IfUnused(row.stamp, [&] { ++removed; }); };
+  auto claim = files.Claim(row.stamp);
+  EXPECT_FALSE(remove());
+  files.Move(nullptr, &row);
+  files.Commit();
+  claim.reset();
+  EXPECT_FALSE(remove());
+  Transfer done = row;
+  done.state = TransferState::kDone;
+  files.Move(&row, &done);
+  files.Rollback();
+  EXPECT_FALSE(remove());
+  files.Move(&row, &done);
+  files.Commit();
+  EXPECT_TRUE(remove());
+  EXPECT_EQ(removed, 1);
+}
+
 TEST_F(TransfersTest, KeptFilesMakeRoomForNewOnes) {
   options_.care.keep = absl::Hours(1);
   options_.queue.max_bytes = 10'000;

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
@@ -11,7 +12,8 @@ namespace viaduct {
 
 void Transfers::Retry(const std::string& id, ChangeFn done) {
   auto shared = std::make_shared<ChangeFn>(std::move(done));
-  if (pool_.Submit([this, id, shared] { RetryNow(id, *shared); })) return;
+  const std::string known = absl::AsciiStrToLower(id);
+  if (pool_.Submit([this, known, shared] { RetryNow(known, *shared); })) return;
   (*shared)(absl::ResourceExhaustedError("transfers: too many files wait to be read"));
 }
 
@@ -32,14 +34,14 @@ absl::StatusOr<LocalFile> Transfers::OpenToRetry(const Transfer& transfer) const
   return file;
 }
 
-absl::Status Transfers::CheckLocal(const Transfer& transfer) const {
+absl::StatusOr<FileStamp> Transfers::CheckLocal(const Transfer& transfer) const {
   std::vector<std::string> roots = RootsOf(transfer);
   if (transfer.owner == FileOwner::kWatch) {  // Of a folder, perhaps, that is not watched any more.
     roots.push_back(transfer.local_path.substr(0, transfer.local_path.rfind('/')));
   }
   VD_ASSIGN_OR_RETURN(const LocalFile file, OpenBelow(roots, transfer.local_path));
   const bool known = transfer.owner != FileOwner::kNode && transfer.stamp.inode != 0;
-  if (!known || file.stamp.SameFile(transfer.stamp)) return absl::OkStatus();
+  if (!known || file.stamp.SameFile(transfer.stamp)) return file.stamp;
   return absl::AbortedError(
       absl::StrCat(transfer.local_path, ": is another file than the one that was accepted"));
 }

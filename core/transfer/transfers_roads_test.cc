@@ -52,6 +52,44 @@ TEST_F(TransfersTest, FallsBackToTheOtherRoad) {
   EXPECT_EQ(other_->Content("CAM001/a"), text);
 }
 
+TEST_F(TransfersTest, TheRoadThatLostAFileIsAskedToRemoveItsPart) {
+  Open();
+  MakeFile("a", 100'000);
+  road_->CutNext(40'000, Outcome::kRetry);
+  other_->up = true;
+  FileRequest urgent = WithId(1, "a");
+  urgent.priority = Priority::kHigh;  // North, by the rules.
+  ASSERT_TRUE(Send("a", FileTake::kCopy, urgent).ok());
+  ASSERT_TRUE(Reaches(TestId(1), TransferState::kDone));
+  EXPECT_EQ(transfers_->Get(TestId(1))->road, "south");
+  ASSERT_TRUE(Eventually([&] { return !road_->discarded().empty(); }));
+  EXPECT_EQ(road_->discarded(), std::vector<std::string>{"CAM001/a"});
+  EXPECT_TRUE(other_->discarded().empty());
+}
+
+TEST_F(TransfersTest, ACancelledFileLeavesNothingOnTheOtherSide) {
+  options_.engine.scheduler.retry = {absl::Hours(1), absl::Hours(1), 1, 0};
+  Open();
+  MakeFile("a", 100'000);
+  MakeFile("b", 100'000);
+  // One that is under way, and one that has failed and waits for a road that is not there.
+  road_->Hold(true);
+  ASSERT_TRUE(Send("a", FileTake::kCopy, WithId(1)).ok());
+  ASSERT_TRUE(Eventually([&] { return transfers_->active() == 1; }));
+  ASSERT_TRUE(Cancel(TestId(1)).ok());
+  ASSERT_TRUE(Eventually([&] { return road_->discarded().size() == 1; }));
+  road_->Hold(false);
+  road_->CutNext(40'000, Outcome::kRetry);
+  ASSERT_TRUE(Send("b", FileTake::kCopy, WithId(2)).ok());
+  ASSERT_TRUE(Eventually([&] { return transfers_->Get(TestId(2))->attempts == 1; }));
+  road_->up = false;
+  ASSERT_TRUE(Cancel(TestId(2)).ok());
+  EXPECT_EQ(road_->discarded().size(), 1u);
+  road_->up = true;  // Then it is asked.
+  ASSERT_TRUE(Eventually([&] { return road_->discarded().size() == 2; }));
+  EXPECT_EQ(road_->discarded(), (std::vector<std::string>{"CAM001/a", "CAM001/b"}));
+}
+
 TEST_F(TransfersTest, BelievesNoOtherDigest) {
   Open();
   MakeFile("a", 5'000);

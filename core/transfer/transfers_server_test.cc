@@ -18,6 +18,56 @@ TEST_F(TransfersTest, AnnouncesEveryFileOnceItCan) {
   EXPECT_EQ(announced_, std::vector<std::string>{TestId(1)});
 }
 
+// However many are to be told of, nobody is overrun.
+TEST(TransferAnnouncerTest, TellsFewAtOnceAndWaitsWhereThereIsNoRoom) {
+  constexpr int kFiles = 300;
+  TransferTestFolder folder;
+  FakeClock clock;
+  NullLog log;
+  TransferQueueOptions options;
+  options.path = folder.File("transfers.db");
+  const auto queue = *TransferQueue::Open(options, &clock, &log);
+  std::vector<TransferAnnouncer::Word> words;
+  std::vector<std::function<void(absl::Status)>> waiting;
+  size_t told = 0;
+  TransferAnnouncer announcer(
+      queue.get(), &clock,
+      [&](const Transfer&, std::function<void(absl::Status)> answer) {
+        ++told;
+        waiting.push_back(std::move(answer));
+      },
+      [&](const TransferAnnouncer::Word& word, absl::Status status) {
+        words.push_back(word);
+        announcer.OnTold(word.sequence, status);
+      });
+  for (int i = 0; i < kFiles; ++i) {
+    announcer.Add(AddOne(queue.get(), TestTransfer(i))->transfer.sequence);
+  }
+  EXPECT_EQ(announcer.Turn(), TransferScheduler::kNever);
+  EXPECT_EQ(told, TransferAnnouncer::kMaxUnderWay);
+  const auto answer_all = [&](const absl::Status& status) {
+    for (const auto& answer : std::exchange(waiting, {})) answer(status);
+  };
+  answer_all(absl::ResourceExhaustedError("full"));
+  EXPECT_GT(announcer.Turn(), clock.MonotonicNanos());
+  EXPECT_EQ(told, TransferAnnouncer::kMaxUnderWay);  // Nobody more, and the same not again.
+  clock.Advance(TransferAnnouncer::kPause);
+  announcer.Turn();
+  ASSERT_EQ(told, 2 * TransferAnnouncer::kMaxUnderWay);
+  waiting.back()(absl::InvalidArgumentError("no such device"));  // That one waits longer.
+  waiting.pop_back();
+  words.clear();
+  while (!waiting.empty()) {
+    answer_all(absl::OkStatus());
+    announcer.Turn();
+  }
+  EXPECT_EQ(words.size(), kFiles - 1u);
+  EXPECT_EQ(announcer.waiting(), 1u);
+  clock.Advance(TransferAnnouncer::kRefusedDelay);
+  announcer.Turn();
+  EXPECT_EQ(waiting.size(), 1u);
+}
+
 TEST_F(TransfersTest, AnnouncesAfterARestartWhatHasArrivedBeforeItsWord) {
   refuse_announcements_ = 1'000'000;
   Open();

@@ -90,6 +90,30 @@ TEST_F(TransfersTest, TakesAFileInPieces) {
   EXPECT_FALSE(disk::FileExists(folder_.File("transfers/files/" + TestId(2))));
 }
 
+TEST_F(TransfersTest, AnUploadAsksForRoomBeforeItIsRead) {
+  options_.queue.max_bytes = 10'000;
+  Open();
+  road_->up = false;
+  FileRequest large = WithId(1, "large");
+  large.size = 10'001;
+  EXPECT_TRUE(absl::IsResourceExhausted(transfers_->BeginUpload(large).status()));
+  FileRequest half = WithId(2, "half");
+  half.size = 6'000;
+  auto first = transfers_->BeginUpload(half);
+  ASSERT_TRUE(first.ok()) << first.status();
+  half.id = TestId(3);  // Those under way count.
+  EXPECT_TRUE(absl::IsResourceExhausted(transfers_->BeginUpload(half).status()));
+  auto unsaid = transfers_->BeginUpload(WithId(4, "unsaid"));  // How large it is shows later.
+  ASSERT_TRUE(unsaid.ok());
+  ASSERT_TRUE((*unsaid)->Write(std::string(4'000, 'x')).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted((*unsaid)->Write("x")));
+  first->reset();
+  EXPECT_TRUE((*unsaid)->Write("x").ok());
+  unsaid->reset();
+  large.size = 10'000;
+  EXPECT_TRUE(transfers_->BeginUpload(large).ok());
+}
+
 TEST_F(TransfersTest, RefusesWhatIsHostileAtTheDoor) {
   Open();
   MakeFile("a", 10);

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <set>
+
 #include "core/transfer/transfers_test_support.h"
 
 namespace viaduct {
@@ -49,6 +52,48 @@ TEST(WatchFolderTest, TakesFewAtOnceAndThoseThatAreRefusedLater) {
   clock.Advance(WatchFolder::kFirstDelay);
   ASSERT_TRUE(reaches("abcda"));
   answer(3, true);
+}
+
+TEST(WatchFolderTest, SaysWhatIsWrongAndGoesOnWhenItIsNot) {
+  TransferTestFolder folder;
+  FakeClock clock;
+  NullLog log;
+  absl::Mutex mutex;
+  std::set<std::string> taken;
+  WatchFolderOptions options;
+  options.path = folder.File("camera");
+  options.settle = absl::ZeroDuration();
+  const auto watch = WatchFolder::Start(
+      options, &clock, &log, [&](const WatchedFile& file, const WatchFolder::TakenFn& done) {
+        {
+          absl::MutexLock lock(&mutex);
+          taken.insert(file.path);
+        }
+        done(absl::OkStatus());
+      });
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  const auto takes = [&](const std::string& name) {
+    WriteText(folder.File("new"), name);
+    std::filesystem::rename(folder.File("new"), options.path + "/" + name);
+    return Eventually([&] {
+      absl::MutexLock lock(&mutex);
+      return taken.count(options.path + "/" + name) != 0;
+    });
+  };
+  ASSERT_TRUE(Eventually([&] { return absl::IsFailedPrecondition((*watch)->state()); }));
+  std::filesystem::create_directory(options.path);
+  clock.Advance(WatchFolder::kTroubledRescan);
+  ASSERT_TRUE(Eventually([&] { return (*watch)->state().ok(); }));
+  EXPECT_TRUE(takes("a"));  // The kernel tells: no time passes.
+  // Another folder has its path now; what was there is not looked at any more.
+  std::filesystem::rename(options.path, folder.File("was"));
+  ASSERT_TRUE(Eventually([&] { return absl::IsFailedPrecondition((*watch)->state()); }));
+  std::filesystem::create_directory(options.path);
+  clock.Advance(WatchFolder::kTroubledRescan);
+  ASSERT_TRUE(Eventually([&] { return (*watch)->state().ok(); }));
+  EXPECT_TRUE(takes("b"));
+  std::filesystem::remove_all(options.path);
+  EXPECT_TRUE(Eventually([&] { return absl::IsFailedPrecondition((*watch)->state()); }));
 }
 
 TEST_F(TransfersTest, SendsTheFilesOfAWatchFolder) {
