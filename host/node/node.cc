@@ -264,6 +264,9 @@ void Node::BuildServices() {
   if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
   deps_.dispatcher = dispatcher_.get();
   deps_.transfers = transfers_.get();
+  if (ReadIncomingOptions(foundation_->config).has_value()) {
+    deps_.incoming = [this] { return receiver_ != nullptr ? receiver_->Info() : ReceiverInfo(); };
+  }
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
       &deps_, foundation_->config.node.id,

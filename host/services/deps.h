@@ -18,6 +18,7 @@
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
 #include "core/plugin/registry.h"
+#include "core/receive/receiver.h"
 #include "core/spool/spool.h"
 #include "core/transfer/transfers.h"
 #include "host/node/config_control.h"
@@ -58,6 +59,8 @@ struct ServiceDeps {
   SpoolInfo spool_at_open;           // What it had counted before this process.
   Dispatcher* dispatcher = nullptr;  // Null as the spool.
   Transfers* transfers = nullptr;    // Null as the spool.
+  // Files that devices have sent; null where none are taken in.
+  std::function<ReceiverInfo()> incoming;
   NodeActions node;
 };
 
