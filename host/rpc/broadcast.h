@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,7 +13,6 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "host/rpc/watch_stream.h"
@@ -49,7 +50,7 @@ class Broadcast {
     void Offer(Response response, std::string_view key) {
       absl::MutexLock lock(&broadcast_->mutex_);
       Watcher* const watcher = broadcast_->FindLocked(stream_);
-      if (watcher == nullptr || watcher->told.contains(key)) return;
+      if (watcher == nullptr || watcher->told.count(key) != 0) return;
       stream_->Queue(std::move(response), key);
     }
     Stream* stream() const { return stream_; }
@@ -117,8 +118,8 @@ class Broadcast {
   struct Watcher {
     StreamPtr stream;
     Tag tag;
-    bool filling = false;                   // Its state is being read:
-    absl::flat_hash_set<std::string> told;  // keys that were published since.
+    bool filling = false;                     // Its state is being read:
+    std::set<std::string, std::less<>> told;  // keys that were published since.
   };
 
   template <typename Fill>
