@@ -154,7 +154,7 @@ TEST_F(RegistryTest, DoesNotProbeAKnownGoodFileAgain) {
 TEST_F(RegistryTest, ADamagedVerdictFileIsIgnored) {
   fs::create_directories(folder_ / "cache");
   for (const char* text :
-       {"", "{", "[]", "{\"rules\":1}", "{\"rules\":1,\"abi\":\"1.0\",\"files\":3}"}) {
+       {"", "{", "[]", "{\"rules\":1}", "{\"rules\":1,\"abi\":\"1.1\",\"files\":3}"}) {
     std::ofstream(folder_ / "cache" / "verdicts.json") << text;
     Put("good/testbed.so", "testbed.so");
     const auto registry = Make(true);
