@@ -37,7 +37,8 @@ void TransferEngine::OnAttemptEnded(int64_t sequence, uint64_t attempt, FileResu
   }
   if (active.cancelled) {
     scheduler_.Remove(sequence);
-    if (result.outcome != Outcome::kDurable) offsets_[sequence].emplace(active.road_name, 0);
+    const bool left = result.outcome != Outcome::kDurable && active.ticket != 0;
+    if (left) offsets_[sequence].emplace(active.road_name, 0);
     return Settle(sequence);
   }
   if (result.outcome == Outcome::kDurable || result.outcome == Outcome::kReject) {
@@ -80,7 +81,11 @@ uint64_t TransferEngine::DurableAfter(const Active& active, const FileResult& re
 // Nothing failed: the road let it go, and keeps what is durable there.
 void TransferEngine::OnReleased(const Active& active, const FileResult& result) {
   const uint64_t durable = DurableAfter(active, result);
-  if (durable == active.begun_at && active.transfer.durable.count(active.road_name) != 0) return;
+  if (durable == active.begun_at) {
+    // It may have left something nevertheless, but for one that it did not begin.
+    if (active.ticket != 0) offsets_[active.transfer.sequence].emplace(active.road_name, durable);
+    return;
+  }
   offsets_[active.transfer.sequence][active.road_name] = durable;
   Save(
       active.transfer.id,
