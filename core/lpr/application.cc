@@ -43,6 +43,8 @@ const Application::Impl::Route Application::Impl::kRoutes[] = {
     {{"GET", "/api/blacklist"}, &Impl::ListBlacklist, RouteKind::kStore},
     {{"POST", "/api/blacklist"}, &Impl::AddToBlacklist, RouteKind::kStore},
     {{"DELETE", "/api/blacklist/{license_plate}"}, &Impl::RemoveFromBlacklist, RouteKind::kStore},
+    {{"GET", "/api/file_transfers"}, &Impl::ListFileTransfers, RouteKind::kStore},
+    {{"GET", "/api/file_transfers/unannounced"}, &Impl::ListUnannouncedFiles, RouteKind::kPlain},
     {{"GET", "/api/communication/stats"}, &Impl::GetCommunicationStats, RouteKind::kPlain},
     {{"GET", "/api/communication/logs"}, &Impl::GetCommunicationLogs, RouteKind::kStore},
     {{"GET", "/metrics"}, &Impl::GetMetrics, RouteKind::kPlain},

@@ -17,6 +17,7 @@
 #include "core/message/envelope.h"
 #include "core/message/exchange.h"
 #include "core/observe/log.h"
+#include "core/receive/receiver.h"
 #include "core/store/image_folder.h"
 #include "core/store/store.h"
 
@@ -72,6 +73,7 @@ struct ApplicationParts {
   CallHandler* control = nullptr;  // Commands to this node; null: it knows only how it is.
   std::function<std::string()> metrics_text;   // Prometheus text of GET /metrics.
   std::function<HealthReport()> health;        // GET /api/health.
+  std::function<ReceiverInfo()> incoming;      // Files that came; null: this node takes none in.
   std::function<int64_t()> connected_clients;  // In the statistics; null: the open sessions.
   // Whether a road leads to a device, whose end will be told. Null: none does.
   std::function<bool(std::string_view device_id)> reachable;

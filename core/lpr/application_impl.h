@@ -199,6 +199,10 @@ struct Application::Impl {
   void RemoveFromBlacklist(RoutedRequest request, ReplyFn reply);
   void WriteBlacklist(BlacklistRecord record, ReplyFn reply);
 
+  // file_routes.cc
+  void ListFileTransfers(RoutedRequest request, ReplyFn reply);
+  void ListUnannouncedFiles(RoutedRequest request, ReplyFn reply);
+
   // device_routes.cc
   void ListDevices(RoutedRequest request, ReplyFn reply);
   void CreateDevice(RoutedRequest request, ReplyFn reply);

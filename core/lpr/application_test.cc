@@ -320,7 +320,7 @@ TEST_F(ApplicationTest, TheOpenApiDocumentHasEveryRoute) {
                           (allow.find("HEAD") != std::string::npos ? 1 : 0);
     EXPECT_EQ(listed, methods.size()) << path << " allows " << allow;
   }
-  EXPECT_EQ(document["paths"].size(), 22u);
+  EXPECT_EQ(document["paths"].size(), 24u);
 }
 
 TEST_F(ApplicationTest, AParameterThatIsNoTextIsRefused) {

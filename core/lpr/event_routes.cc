@@ -29,6 +29,9 @@ void WriteEventJson(const EventRow& event, JsonWriter* json) {
   json->Key("confidence");
   event.confidence.has_value() ? json->Real(*event.confidence) : json->Null();
   text_or_null("image_path", event.image_path);
+  text_or_null("image_status", !event.image_path.empty() ? "stored"
+                               : event.image_pending     ? "pending"
+                                                         : "");
   json->Key("metadata").Stored(event.metadata_json);
   json->Field("timestamp", event.captured_at).Field("created_at", event.created_at);
   json->Field("updated_at", event.updated_at).EndObject();

@@ -2,12 +2,12 @@
 // is there twice.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/base/testing/crash_child.h"
 #include "core/lpr/image_file_sink_test_support.h"
 
 namespace viaduct {
@@ -41,27 +41,8 @@ void Live(const std::string& folder, int first, int out) {
 }
 
 // Returns the first message without an OK; `point` "": nothing kills it.
-int RunToTheCrash(const std::string& folder, int first, const std::string& point) {
-  int ends[2];
-  EXPECT_EQ(pipe(ends), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    close(ends[0]);
-    setenv("VIADUCT_CRASH_AT", point.c_str(), 1);
-    Live(folder, first, ends[1]);
-  }
-  close(ends[1]);
-  std::string said;
-  char block[512];
-  for (ssize_t got = 0; (got = read(ends[0], block, sizeof(block))) > 0;) {
-    said.append(block, static_cast<size_t>(got));
-  }
-  close(ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-  EXPECT_TRUE(killed || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) << point << " " << status;
-  std::istringstream lines(said);
+int LiveToTheCrash(const std::string& folder, int first, const std::string& point) {
+  std::istringstream lines(RunToTheCrash(point, [&](int out) { Live(folder, first, out); }).said);
   for (std::string line; std::getline(lines, line);) first = std::stoi(line) + 1;
   return first;
 }
@@ -111,23 +92,20 @@ TEST_P(ImageCrashTest, LosesAndDoublesNothing) {
   int next = 0;
   int lives = 0;
   for (const int pass : {1, 2, 3, 1}) {
-    next = RunToTheCrash(folder.path(), next, absl::StrCat(GetParam(), ":", pass));
+    next = LiveToTheCrash(folder.path(), next, absl::StrCat(GetParam(), ":", pass));
     ++lives;
     if (next == kMessages) break;
   }
   EXPECT_GE(lives, 2) << "nothing was killed";
-  ASSERT_EQ(RunToTheCrash(folder.path(), next, ""), kMessages);
+  ASSERT_EQ(LiveToTheCrash(folder.path(), next, ""), kMessages);
   // In a process of its own: one that has passed a point reads no other plan any more.
   std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
+  const CrashedLife judge = RunToTheCrash("", [&](int /*out*/) {
     Judge(folder.path());
     std::fflush(nullptr);
     _exit(HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  EXPECT_EQ(status, 0);
+  });
+  EXPECT_FALSE(judge.killed);
 }
 
 }  // namespace

@@ -2,8 +2,6 @@
 // and with its images, and nothing is left over.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -16,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
+#include "core/base/testing/crash_child.h"
 #include "core/observe/log.h"
 #include "core/store/crash_points.h"
 #include "core/store/image_folder.h"
@@ -28,32 +27,20 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Outcome {
-  int status = 0;
+  bool killed = false;  // Else it has ended well.
   std::set<std::string> accepted;
 };
 
 // Runs the child, killed at `crash_at` unless that is empty.
 Outcome RunChild(const std::string& folder, const std::string& crash_at) {
-  int out[2];
-  EXPECT_EQ(pipe(out), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(out[1], STDOUT_FILENO);
-    close(out[0]);
-    close(out[1]);
-    if (!crash_at.empty()) setenv("VIADUCT_CRASH_AT", crash_at.c_str(), 1);
+  const CrashedLife life = RunToTheCrash(crash_at, [&](int out) {
+    dup2(out, STDOUT_FILENO);
+    close(out);
     execl(STORE_CRASH_CHILD, STORE_CRASH_CHILD, folder.c_str(), nullptr);
-    _exit(127);
-  }
-  close(out[1]);
-  std::string text;
-  char buffer[256];
-  for (ssize_t n = 0; (n = read(out[0], buffer, sizeof(buffer))) > 0;) {
-    text.append(buffer, static_cast<size_t>(n));
-  }
-  close(out[0]);
+  });
   Outcome outcome;
-  waitpid(child, &outcome.status, 0);
+  outcome.killed = life.killed;
+  const std::string& text = life.said;
   size_t at = 0;
   while ((at = text.find("accepted ", at)) != std::string::npos) {
     const size_t end = text.find('\n', at);
@@ -62,10 +49,6 @@ Outcome RunChild(const std::string& folder, const std::string& crash_at) {
     at = end;
   }
   return outcome;
-}
-
-bool WasKilled(const Outcome& outcome) {
-  return WIFSIGNALED(outcome.status) && WTERMSIG(outcome.status) == SIGKILL;
 }
 
 class StoreCrashTest : public ::testing::TestWithParam<const char*> {
@@ -82,7 +65,7 @@ class StoreCrashTest : public ::testing::TestWithParam<const char*> {
   }
   // The record in it comes from nowhere else: only salvage brings it into the next file.
   void Damage() {
-    ASSERT_EQ(RunChild(folder_, "").status, 0);
+    ASSERT_FALSE(RunChild(folder_, "").killed);
     StoreBefore();
     FakeClock clock;
     auto db = SqliteDb::Open(folder_ + "/store.db", SqliteDb::Options(), &clock);
@@ -172,11 +155,11 @@ TEST_P(StoreCrashTest, LosesNothingAndDoublesNothing) {
   for (int round = 0; round < 2; ++round) {
     const Outcome outcome = RunChild(folder_, GetParam());
     accepted.insert(outcome.accepted.begin(), outcome.accepted.end());
-    killed += WasKilled(outcome) ? 1 : 0;
+    killed += outcome.killed ? 1 : 0;
   }
   EXPECT_GE(killed, 1) << "the point was never passed";
   const Outcome last = RunChild(folder_, "");
-  EXPECT_EQ(last.status, 0);
+  EXPECT_FALSE(last.killed);
   EXPECT_EQ(last.accepted.size(), 6u);
   accepted.insert(last.accepted.begin(), last.accepted.end());
   Check(accepted);
@@ -186,11 +169,11 @@ TEST_P(StoreCrashTest, LosesNothingAndDoublesNothing) {
 TEST(ImageFolderSyncTest, AFolderThatIsThereIsSyncedByEachProcessAgain) {
   std::string folder = ::testing::TempDir() + "/crash-XXXXXX";
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  ASSERT_EQ(RunChild(folder, "").status, 0);
+  ASSERT_FALSE(RunChild(folder, "").killed);
   for (const char* file : {"/store.db", "/store.db-wal", "/store.db-shm"}) {
     fs::remove(folder + file);  // The same messages are new again; their folders are not.
   }
-  EXPECT_TRUE(WasKilled(RunChild(folder, "store.image.folder:5")));
+  EXPECT_TRUE(RunChild(folder, "store.image.folder:5").killed);
   fs::remove_all(folder);
 }
 

@@ -392,6 +392,19 @@ TEST_F(TopicTest, WhoTellsOfAFileHearsHowItStands) {
   const Reply again = Publish("file/transfer/request", request);
   EXPECT_EQ(BodyFor(again, "lpr/ack/CAM001")["status"], "duplicate");
   EXPECT_EQ(BodyFor(again, "file/transfer/status")["status"], "waiting");
+  const auto listed = [this](const std::string& query) {
+    return Get("/api/file_transfers" + query).json()["files"];
+  };
+  ASSERT_EQ(listed("?device=CAM001&status=waiting").size(), 1u);
+  EXPECT_EQ(listed("?device=CAM001")[0]["transfer_id"], id);
+  EXPECT_EQ(listed("?device=CAM001")[0]["name"], "CAM001/a.jpg");
+  EXPECT_EQ(listed("?device=CAM009").size(), 0u);
+  EXPECT_EQ(listed("?status=stored").size(), 0u);
+  const Json page = Get("/api/file_transfers?limit=1").json();
+  EXPECT_EQ(listed("?cursor=" + page["next_cursor"].get<std::string>()).size(), 0u);
+  EXPECT_EQ(Get("/api/file_transfers?status=lost").status, 400);
+  EXPECT_EQ(Get("/api/file_transfers?cursor=x").status, 400);
+  EXPECT_EQ(Get("/api/file_transfers/unannounced").status, 501);  // It takes none in.
   Json bad = request;
   bad["name"] = "CAM002/a.jpg";
   EXPECT_EQ(BodyFor(Publish("file/transfer/request", bad), "lpr/data/error")["status"], "rejected");

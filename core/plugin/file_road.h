@@ -27,6 +27,15 @@ struct FileJob {
   uint64_t max_bytes_per_second = 0;  // 0: no limit.
   absl::Duration limit = absl::InfiniteDuration();
   Attributes attributes;
+  // Which file local_path must lead to, as fstat tells; both 0: not known.
+  uint64_t local_device = 0;
+  uint64_t local_inode = 0;
+};
+
+// Of a file that nobody will go on with.
+struct FileLeftover {
+  std::string remote_name;
+  std::string sha256;
 };
 
 struct FileResult {
@@ -54,6 +63,9 @@ class FileRoad {
   absl::StatusOr<uint64_t> Begin(FileJob job, FileProgressFn progress, FileDoneFn done);
   // Asks to end it soon, keeping what is durable; `done` says how it ended.
   void Cancel(uint64_t ticket);
+  // Asks to remove what is unfinished of it on the other side. UNIMPLEMENTED: the plugin can not;
+  // UNAVAILABLE: not now.
+  absl::Status Discard(FileLeftover leftover);
 
  private:
   const std::shared_ptr<CurrentIncarnation> current_;

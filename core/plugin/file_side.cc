@@ -100,6 +100,8 @@ void FileSide::Send(uint64_t ticket, uint32_t lane, const FileJob& job, int64_t 
   out.deadline_ns = deadline_ns;
   out.attributes = attributes.data();
   out.attribute_count = attributes.size();
+  out.local_device = job.local_device;
+  out.local_inode = job.local_inode;
   vd_error error = NewError();
   int32_t code = VD_INTERNAL;
   owner_->Guarded("begin", [&] {
@@ -123,6 +125,30 @@ void FileSide::Cancel(uint64_t ticket) {
     owner_->Guarded("cancel",
                     [&] { owner_->tables().file->cancel(owner_->instance(), lane, ticket); });
   });
+}
+
+// On one lane, in order. A plugin that refuses has been asked: its leftovers go by their age.
+absl::Status FileSide::Discard(FileLeftover leftover) {
+  constexpr uint32_t kLane = 0;
+  if (owner_->tables().discard == nullptr) {
+    return absl::UnimplementedError(absl::StrCat("discard: ", owner_->name(), " does not"));
+  }
+  if (!owner_->delivering()) {
+    return absl::UnavailableError(absl::StrCat("discard: ", owner_->name(), " does nothing now"));
+  }
+  const bool posted = owner_->PostToLane(kLane, "discard", [this, leftover = std::move(leftover)] {
+    if (!owner_->delivering()) return;
+    vd_leftover out{};
+    out.struct_size = sizeof(out);
+    out.remote_name = ToAbi(leftover.remote_name);
+    out.sha256 = ToAbi(leftover.sha256);
+    vd_error error = NewError();
+    owner_->Guarded("discard", [&] {
+      owner_->tables().discard->discard(owner_->instance(), kLane, &out, &error);
+    });
+  });
+  if (posted) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("discard: ", owner_->name(), " has a full lane"));
 }
 
 void FileSide::CancelAll() {
@@ -181,6 +207,12 @@ absl::StatusOr<uint64_t> FileRoad::Begin(FileJob job, FileProgressFn progress, F
   const auto now = current_->get();
   if (now == nullptr) return absl::UnavailableError("file: the instance does not run");
   return now->file_side().Begin(std::move(job), std::move(progress), std::move(done));
+}
+
+absl::Status FileRoad::Discard(FileLeftover leftover) {
+  const auto now = current_->get();
+  if (now == nullptr) return absl::UnavailableError("discard: the instance does not run");
+  return now->file_side().Discard(std::move(leftover));
 }
 
 void FileRoad::Cancel(uint64_t ticket) {

@@ -18,6 +18,7 @@ class FileSide {
   size_t Credit();
   absl::StatusOr<uint64_t> Begin(FileJob job, FileProgressFn progress, FileDoneFn done);
   void Cancel(uint64_t ticket);
+  absl::Status Discard(FileLeftover leftover);
   void CancelAll();
 
   static const vd_host_file_1* Table();

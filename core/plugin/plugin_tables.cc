@@ -33,6 +33,7 @@ std::vector<Entry> EntriesOf(const vd_file_1& t) {
           {"begin", t.begin != nullptr},
           {"cancel", t.cancel != nullptr}};
 }
+std::vector<Entry> EntriesOf(const vd_discard_1& t) { return {{"discard", t.discard != nullptr}}; }
 std::vector<Entry> EntriesOf(const vd_probe_1& t) { return {{"probe", t.probe != nullptr}}; }
 std::vector<Entry> EntriesOf(const vd_source_1& t) {
   return {{"on_room", t.on_room != nullptr}, {"on_frame_done", t.on_frame_done != nullptr}};
@@ -72,6 +73,7 @@ absl::StatusOr<PluginTables> FindTables(const vd_lifecycle_1& lifecycle, vd_inst
   VD_RETURN_IF_ERROR(find(VD_SUBMIT_1, &tables.submit));
   VD_RETURN_IF_ERROR(find(VD_CALL_1, &tables.call));
   VD_RETURN_IF_ERROR(find(VD_FILE_1, &tables.file));
+  VD_RETURN_IF_ERROR(find(VD_DISCARD_1, &tables.discard));
   VD_RETURN_IF_ERROR(find(VD_PROBE_1, &tables.probe));
   VD_RETURN_IF_ERROR(find(VD_SOURCE_1, &tables.source));
   VD_RETURN_IF_ERROR(find(VD_INFER_1, &tables.infer));

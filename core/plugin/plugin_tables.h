@@ -16,6 +16,7 @@ struct PluginTables {
   const vd_submit_1* submit = nullptr;
   const vd_call_1* call = nullptr;
   const vd_file_1* file = nullptr;
+  const vd_discard_1* discard = nullptr;
   const vd_probe_1* probe = nullptr;
   const vd_source_1* source = nullptr;
   const vd_infer_1* infer = nullptr;

@@ -82,8 +82,8 @@ TEST_F(RegistryTest, ListsWhatLiesInItsFoldersWithoutKeepingItLoaded) {
 TEST_F(RegistryTest, RefusesEachBrokenPluginWithItsReason) {
   EXPECT_EQ(ReasonFor("honest"), "");
   EXPECT_THAT(ReasonFor("other_major"),
-              AllOf(HasSubstr("other_major.so: "), HasSubstr("plugin ABI 2.0, this host has 1.0")));
-  EXPECT_THAT(ReasonFor("needs_newer_host"), HasSubstr("plugin ABI 1.1 or newer"));
+              AllOf(HasSubstr("other_major.so: "), HasSubstr("plugin ABI 2.1, this host has 1.1")));
+  EXPECT_THAT(ReasonFor("needs_newer_host"), HasSubstr("plugin ABI 1.2 or newer"));
   EXPECT_THAT(ReasonFor("no_entry"), HasSubstr("does not export vd_module_entry"));
   EXPECT_THAT(ReasonFor("null_module"), HasSubstr("gave no description"));
   EXPECT_THAT(ReasonFor("other_name"), HasSubstr("\"somebody_else\" in other_name.so"));
@@ -154,7 +154,7 @@ TEST_F(RegistryTest, DoesNotProbeAKnownGoodFileAgain) {
 TEST_F(RegistryTest, ADamagedVerdictFileIsIgnored) {
   fs::create_directories(folder_ / "cache");
   for (const char* text :
-       {"", "{", "[]", "{\"rules\":1}", "{\"rules\":1,\"abi\":\"1.0\",\"files\":3}"}) {
+       {"", "{", "[]", "{\"rules\":1}", "{\"rules\":1,\"abi\":\"1.1\",\"files\":3}"}) {
     std::ofstream(folder_ / "cache" / "verdicts.json") << text;
     Put("good/testbed.so", "testbed.so");
     const auto registry = Make(true);

@@ -31,6 +31,10 @@ class Cleanup {
       if (expires && entry.changed_ns < since && Remove(entry)) return;
       used[entry.name.substr(0, entry.name.find('/'))] += entry.size;
     };
+    // What was begun has an age of its own, but takes room.
+    visitor.odd = [&](const IncomingEntry& entry) {
+      used[entry.name.substr(0, entry.name.find('/'))] += entry.size;
+    };
     folder_.Scan("", visitor);
     for (auto& [device, bytes] : used) {
       if (bytes > options_.max_bytes_per_device) KeepToQuota(device, bytes);
@@ -98,6 +102,7 @@ class Cleanup {
       heap.push_back(entry);
       std::push_heap(heap.begin(), heap.end(), IsOlder);
     };
+    visitor.odd = visitor.file;
     folder_.Scan(from, visitor);
     std::sort_heap(heap.begin(), heap.end(), IsOlder);
     return heap;

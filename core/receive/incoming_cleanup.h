@@ -35,8 +35,8 @@ struct IncomingCleanupResult {
   bool short_of_space = false;          // Still, with all removed that may be.
 };
 
-// Everything that lies there counts, announced or not. Memory: a line for each device and 10,000
-// files. Call it on a thread that may wait for the disk.
+// Everything that lies there counts, announced or not, complete or not. Memory: a line for each
+// device and 10,000 files. Call it on a thread that may wait for the disk.
 IncomingCleanupResult CleanUpIncoming(const IncomingFolder& folder,
                                       const IncomingCleanupOptions& options,
                                       const IncomingCleanupDeps& deps, absl::Time now);

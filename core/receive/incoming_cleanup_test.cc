@@ -6,40 +6,26 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/base/test_folder.h"
+#include "core/receive/incoming_test_support.h"
 
 namespace viaduct {
 namespace {
 
 namespace fs = std::filesystem;
 
-class IncomingCleanupTest : public testing::Test {
+class IncomingCleanupTest : public IncomingTest {
  protected:
-  IncomingCleanupTest() {
-    IncomingFolderOptions options;
-    options.root = folder_.File("in");
-    auto opened = IncomingFolder::Open(options);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    incoming_ = *std::move(opened);
-  }
-  std::string Path(const std::string& name) const { return folder_.File("in/" + name); }
-  void Put(const std::string& name, size_t size) {
-    fs::create_directories(fs::path(Path(name)).parent_path());
-    std::ofstream(Path(name)) << std::string(size, 'x');
-  }
-  bool Has(const std::string& name) const { return fs::exists(Path(name)); }
+  void PutBytes(const std::string& name, size_t size) { Put(name, std::string(size, 'x')); }
   IncomingCleanupResult Run(absl::Time now = absl::Now()) {
     return CleanUpIncoming(*incoming_, options_, deps_, now);
   }
 
-  TestFolder folder_;
-  std::unique_ptr<IncomingFolder> incoming_;
   IncomingCleanupOptions options_;
   IncomingCleanupDeps deps_;
 };
 
 TEST_F(IncomingCleanupTest, WithoutLimitsEverythingStays) {
-  Put("CAM1/a", 1000);
+  PutBytes("CAM1/a", 1000);
   const auto result = Run(absl::Now() + absl::Hours(24 * 3650));
   EXPECT_EQ(result.removed_files, 0u);
   EXPECT_TRUE(result.over_quota.empty());
@@ -47,9 +33,9 @@ TEST_F(IncomingCleanupTest, WithoutLimitsEverythingStays) {
 }
 
 TEST_F(IncomingCleanupTest, RemovesWhatIsOldWithItsFolders) {
-  Put("CAM1/2024/01/a", 10);
-  Put("CAM1/2024/02/b", 20);
-  Put("CAM2/c", 30);
+  PutBytes("CAM1/2024/01/a", 10);
+  PutBytes("CAM1/2024/02/b", 20);
+  PutBytes("CAM2/c", 30);
   // A device cannot make a file younger or older than its arrival.
   const utimbuf future{4'000'000'000, 4'000'000'000};
   ASSERT_EQ(utime(Path("CAM1/2024/01/a").c_str(), &future), 0);
@@ -66,8 +52,8 @@ TEST_F(IncomingCleanupTest, RemovesWhatIsOldWithItsFolders) {
 }
 
 TEST_F(IncomingCleanupTest, KeepsEachDeviceToItsQuota) {
-  for (const char* name : {"CAM1/a", "CAM1/b", "CAM1/c", "CAM1/d"}) Put(name, 100);
-  Put("CAM2/a", 250);
+  for (const char* name : {"CAM1/a", "CAM1/b", "CAM1/c", "CAM1/d"}) PutBytes(name, 100);
+  PutBytes("CAM2/a", 250);
   options_.max_bytes_per_device = 250;
   const auto result = Run();
   EXPECT_EQ(result.over_quota, std::vector<std::string>{"CAM1"});
@@ -79,8 +65,28 @@ TEST_F(IncomingCleanupTest, KeepsEachDeviceToItsQuota) {
   EXPECT_TRUE(Run().over_quota.empty());
 }
 
+TEST_F(IncomingCleanupTest, WhatIsBegunOrHiddenCountsInTheQuota) {
+  PutBytes("CAM1/2024/.viaduct-0123.part", 100);
+  PutBytes("CAM1/.viaduct-partial/0123/a", 100);
+  PutBytes("CAM1/.viaduct-hidden/b", 100);
+  PutBytes("CAM1/new\nline", 100);
+  PutBytes("CAM1/c", 100);
+  PutBytes("CAM2/.viaduct-0123.part", 250);
+  PutBytes(".viaduct-aside/d", 1000);
+  options_.max_bytes_per_device = 250;
+  const auto result = Run();
+  EXPECT_EQ(result.over_quota, std::vector<std::string>{"CAM1"});
+  EXPECT_EQ(result.removed_files, 3u);  // The oldest.
+  EXPECT_FALSE(Has("CAM1/2024") || Has("CAM1/.viaduct-partial") || Has("CAM1/.viaduct-hidden"));
+  EXPECT_TRUE(Has("CAM1/new\nline") && Has("CAM1/c"));
+  EXPECT_TRUE(Has("CAM2/.viaduct-0123.part") && Has(".viaduct-aside/d"));
+  options_.max_bytes_per_device = 50;
+  EXPECT_EQ(Run().removed_files, 3u);
+  EXPECT_FALSE(Has("CAM1/new\nline"));
+}
+
 TEST_F(IncomingCleanupTest, WhatIsInUseCountsAndStays) {
-  for (const char* name : {"CAM1/a", "CAM1/b", "CAM1/c"}) Put(name, 100);
+  for (const char* name : {"CAM1/a", "CAM1/b", "CAM1/c"}) PutBytes(name, 100);
   options_.max_bytes_per_device = 100;
   deps_.in_use = [](const IncomingEntry& entry) { return entry.name == "CAM1/a"; };
   EXPECT_EQ(Run().removed_files, 2u);
@@ -93,7 +99,7 @@ TEST_F(IncomingCleanupTest, WhatIsInUseCountsAndStays) {
 }
 
 TEST_F(IncomingCleanupTest, MakesRoomOnTheDisk) {
-  for (const char* name : {"CAM1/a", "CAM2/b", "CAM1/c", "CAM2/d"}) Put(name, 100);
+  for (const char* name : {"CAM1/a", "CAM2/b", "CAM1/c", "CAM2/d"}) PutBytes(name, 100);
   options_.min_free_bytes = 1000;
   int64_t free = 850;
   deps_.free_bytes = [&] {
@@ -107,17 +113,17 @@ TEST_F(IncomingCleanupTest, MakesRoomOnTheDisk) {
   EXPECT_EQ(result.removed_files, 2u);
   EXPECT_TRUE(result.short_of_space);
   free = -1'000'000;  // Unknown is no reason to remove anything.
-  Put("CAM1/e", 1);
+  PutBytes("CAM1/e", 1);
   EXPECT_EQ(Run().removed_files, 0u);
 }
 
 TEST_F(IncomingCleanupTest, RemovesOnlyTheVeryFileThatWasSeen) {
-  Put("CAM1/a", 10);
+  PutBytes("CAM1/a", 10);
   IncomingEntry seen;
   IncomingVisitor visitor;
   visitor.file = [&](const IncomingEntry& entry) { seen = entry; };
   incoming_->Scan("", visitor);
-  Put("CAM1/new", 20);
+  PutBytes("CAM1/new", 20);
   fs::rename(Path("CAM1/new"), Path("CAM1/a"));
   EXPECT_TRUE(absl::IsAborted(incoming_->Remove(seen)));
   EXPECT_TRUE(Has("CAM1/a"));

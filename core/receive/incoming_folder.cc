@@ -192,9 +192,12 @@ absl::Status IncomingFolder::TrimAside() const {
 }
 
 absl::Status IncomingFolder::Remove(const IncomingEntry& entry) const {
-  VD_RETURN_IF_ERROR(CheckRemoteName(entry.name));
+  if (!entry.odd) VD_RETURN_IF_ERROR(CheckRemoteName(entry.name));
   const std::vector<std::string> parts = absl::StrSplit(entry.name, '/');
   const std::string& base = parts.back();
+  if (base.empty() || base == "." || base == "..") {
+    return absl::PermissionDeniedError("incoming: a way out");
+  }
   absl::StatusOr<std::unique_ptr<Descriptor>> parent =
       OpenFolder(entry.name.substr(0, entry.name.size() - base.size()));
   if (absl::IsNotFound(parent.status())) return absl::OkStatus();
@@ -252,7 +255,8 @@ void IncomingFolder::ScanFolder(const std::string& name, int descriptor, int dep
   errno = 0;
   while (const dirent* entry = ::readdir(stream)) {
     const absl::string_view base = entry->d_name;
-    if (base == "." || base == ".." || absl::StartsWith(base, kOurs)) continue;
+    const bool ours = absl::StartsWith(base, kOurs);
+    if (base == "." || base == ".." || (ours && is_root)) continue;
     if (is_root) {
       walk->left = options_.max_entries_per_device;
       walk->cut = false;
@@ -262,7 +266,12 @@ void IncomingFolder::ScanFolder(const std::string& name, int descriptor, int dep
     } else {
       --walk->left;
     }
-    ScanEntry(Below(name, entry->d_name), descriptor, entry->d_name, depth + 1, walk);
+    const std::string below = Below(name, entry->d_name);
+    if (ours) {
+      ScanOdd(below, descriptor, entry->d_name, depth + 1, walk);
+    } else {
+      ScanEntry(below, descriptor, entry->d_name, depth + 1, walk);
+    }
     if (is_root && walk->cut && walk->result.cut.size() < kMaxCut) {
       walk->result.cut.emplace_back(base);
     }
@@ -296,10 +305,41 @@ void IncomingFolder::ScanEntry(const std::string& name, int parent, const char* 
   }
   if (!allowed || depth < 2 || !S_ISREG(info.st_mode)) {
     ++walk->result.ignored;
+    if (depth >= 2) ScanOdd(name, parent, base, depth, walk);
     return;
   }
   ++walk->result.files;
   if (walk->visitor->file) walk->visitor->file(EntryOf(name, info));
+}
+
+void IncomingFolder::ScanOdd(const std::string& name, int parent, const char* base, int depth,
+                             Walk* walk) const {
+  struct stat info {};
+  if (!walk->visitor->odd || depth > kMaxOddDepth) return;
+  if (::fstatat(parent, base, &info, AT_SYMLINK_NOFOLLOW) != 0) return;  // Gone meanwhile.
+  if (S_ISDIR(info.st_mode)) {
+    const Descriptor folder(::openat(parent, base, kFolderFlags));
+    if (folder.get() >= 0) ScanOddFolder(name, folder.get(), depth, walk);
+  } else if (S_ISREG(info.st_mode)) {
+    IncomingEntry entry = EntryOf(name, info);
+    entry.odd = true;
+    walk->visitor->odd(entry);
+  }
+}
+
+void IncomingFolder::ScanOddFolder(const std::string& name, int descriptor, int depth,
+                                   Walk* walk) const {
+  DIR* const stream = ::fdopendir(::openat(descriptor, ".", kFolderFlags));
+  if (stream == nullptr) return;
+  while (const dirent* entry = ::readdir(stream)) {
+    const absl::string_view base = entry->d_name;
+    if (base == "." || base == "..") continue;
+    walk->cut = walk->cut || walk->left == 0;
+    if (walk->cut) break;
+    --walk->left;
+    ScanOdd(Below(name, entry->d_name), descriptor, entry->d_name, depth + 1, walk);
+  }
+  ::closedir(stream);
 }
 
 }  // namespace viaduct

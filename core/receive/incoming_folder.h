@@ -25,6 +25,7 @@ struct IncomingEntry {
   int64_t modified_ns = 0;
   int64_t changed_ns = 0;  // By the server's clock; no device can set it.
   uint64_t inode = 0;
+  bool odd = false;  // Under a name that CheckRemoteName does not allow: parts, and what is hidden.
 };
 
 struct IncomingAnnouncement {
@@ -44,6 +45,9 @@ struct IncomingVisitor {
   // Before the entries of a folder are read; "" is the root.
   std::function<void(const std::string& name, int descriptor)> folder;
   std::function<void(const IncomingEntry& entry)> file;
+  // Regular files that nobody can announce, which take room all the same: what transfers have begun
+  // (".viaduct-...") and names that are not allowed.
+  std::function<void(const IncomingEntry& entry)> odd;
 };
 
 struct IncomingFolderOptions {
@@ -56,6 +60,7 @@ struct IncomingFolderOptions {
 class IncomingFolder {
  public:
   static constexpr int kMaxDepth = 16;        // Components of a name.
+  static constexpr int kMaxOddDepth = 24;     // Of one that is odd.
   static constexpr size_t kMaxCut = 100;      // Devices that a scan names.
   static constexpr size_t kMaxAside = 1'000;  // Files that are set aside; the oldest goes.
 
@@ -83,7 +88,7 @@ class IncomingFolder {
   absl::Status Remove(const IncomingEntry& entry) const;
 
   // Everything below the folder `from`, "" for all, in constant memory. What begins with ".viaduct"
-  // is passed over.
+  // is passed over in the root, and is odd elsewhere.
   IncomingScan Scan(const std::string& from, const IncomingVisitor& visitor) const;
 
   const std::string& root() const { return options_.root; }
@@ -100,6 +105,8 @@ class IncomingFolder {
   void ScanFolder(const std::string& name, int descriptor, int depth, Walk* walk) const;
   void ScanEntry(const std::string& name, int parent, const char* base, int depth,
                  Walk* walk) const;
+  void ScanOdd(const std::string& name, int parent, const char* base, int depth, Walk* walk) const;
+  void ScanOddFolder(const std::string& name, int descriptor, int depth, Walk* walk) const;
 
   const IncomingFolderOptions options_;
 };

@@ -11,7 +11,7 @@
 
 #include "absl/strings/ascii.h"
 #include "core/base/sha256.h"
-#include "core/base/test_folder.h"
+#include "core/receive/incoming_test_support.h"
 
 namespace viaduct {
 namespace {
@@ -19,20 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 constexpr char kId[] = "0190a6f0-1234-7abc-8def-0123456789ab";
 
-class IncomingFolderTest : public testing::Test {
+class IncomingFolderTest : public IncomingTest {
  protected:
-  IncomingFolderTest() { Make({}); }
-  void Make(IncomingFolderOptions options) {
-    options.root = folder_.File("in");
-    auto opened = IncomingFolder::Open(options);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    incoming_ = *std::move(opened);
-  }
-  std::string Path(const std::string& name) const { return folder_.File("in/" + name); }
-  void Put(const std::string& name, const std::string& text) {
-    fs::create_directories(fs::path(Path(name)).parent_path());
-    std::ofstream(Path(name)) << text;
-  }
   static std::string TextOf(const std::string& path) {
     std::ifstream in(path);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -52,9 +40,6 @@ class IncomingFolderTest : public testing::Test {
     std::sort(names.begin(), names.end());
     return names;
   }
-
-  TestFolder folder_;
-  std::unique_ptr<IncomingFolder> incoming_;
 };
 
 using Names = std::vector<std::string>;
@@ -84,7 +69,7 @@ TEST_F(IncomingFolderTest, FindsFilesAndNothingElse) {
 TEST_F(IncomingFolderTest, DevicesMayHaveRootsOfTheirOwn) {
   IncomingFolderOptions options;
   options.inside = "incoming";
-  Make(options);
+  Open(options);
   Put("CAM1/incoming/CAM1/2024/a.jpg", "picture");
   Put("CAM1/incoming/CAM2/b.jpg", "in the name of another");
   Put("CAM1/other", "beside it");
@@ -121,7 +106,7 @@ TEST_F(IncomingFolderTest, TellsWhatAFileIs) {
 TEST_F(IncomingFolderTest, OneDeviceWithTooMuchDoesNotHideAnother) {
   IncomingFolderOptions options;
   options.max_entries_per_device = 10;
-  Make(options);
+  Open(options);
   for (int i = 0; i < 10; ++i) Put("CAM1/" + std::to_string(i), "");
   for (int i = 0; i < 11; ++i) Put("CAM2/d/" + std::to_string(i), "");
   Put("CAM3/x", "");

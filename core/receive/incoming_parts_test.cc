@@ -1,34 +1,17 @@
 #include "core/receive/incoming_parts.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <filesystem>
-#include <fstream>
 
-#include "core/base/test_folder.h"
+#include "core/receive/incoming_test_support.h"
 
 namespace viaduct {
 namespace {
 
 namespace fs = std::filesystem;
 
-class IncomingPartsTest : public testing::Test {
- protected:
-  IncomingPartsTest() {
-    IncomingFolderOptions options;
-    options.root = folder_.File("in");
-    incoming_ = IncomingFolder::Open(options).value();
-  }
-  std::string Path(const std::string& name) const { return folder_.File("in/" + name); }
-  void Put(const std::string& name) {
-    fs::create_directories(fs::path(Path(name)).parent_path());
-    std::ofstream(Path(name)) << "x";
-  }
-
-  TestFolder folder_;
-  std::unique_ptr<IncomingFolder> incoming_;
-};
+using IncomingPartsTest = IncomingTest;
 
 TEST_F(IncomingPartsTest, WhatWasGivenUpGoesAndNothingElse) {
   Put("CAM1/2024/.viaduct-0123.part");

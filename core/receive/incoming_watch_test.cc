@@ -7,7 +7,7 @@
 #include <fstream>
 #include <set>
 
-#include "core/base/test_folder.h"
+#include "core/receive/incoming_test_support.h"
 
 namespace viaduct {
 namespace {
@@ -16,25 +16,13 @@ namespace fs = std::filesystem;
 using Names = std::set<std::string>;
 constexpr int kDeadlineMs = 30'000;
 
-class IncomingWatchTest : public testing::Test {
+class IncomingWatchTest : public IncomingTest {
  protected:
-  IncomingWatchTest() {
-    IncomingFolderOptions options;
-    options.root = folder_.File("in");
-    auto opened = IncomingFolder::Open(options);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    incoming_ = *std::move(opened);
-    Make({});
-  }
+  IncomingWatchTest() { Make({}); }
   void Make(IncomingWatchOptions options) {
     auto started = IncomingWatch::Start(incoming_.get(), options);
     EXPECT_TRUE(started.ok()) << started.status();
     watch_ = *std::move(started);
-  }
-  std::string Path(const std::string& name) const { return folder_.File("in/" + name); }
-  void Put(const std::string& name, const std::string& text) {
-    fs::create_directories(fs::path(Path(name)).parent_path());
-    std::ofstream(Path(name)) << text;
   }
   Names Look() {
     Names names;
@@ -58,8 +46,6 @@ class IncomingWatchTest : public testing::Test {
     return watch_->Read([names](const std::string& name) { names->insert(name); });
   }
 
-  TestFolder folder_;
-  std::unique_ptr<IncomingFolder> incoming_;
   std::unique_ptr<IncomingWatch> watch_;
 };
 

@@ -21,7 +21,12 @@ constexpr std::string_view kDeviceColumns =
     "0)::bigint FROM sources WHERE device = edge_devices.id) FROM edge_devices";
 constexpr std::string_view kEventColumns =
     "SELECT event_id, edge_device_id, license_plate, confidence, image_path, metadata::text, "
-    "captured_at, created_at, updated_at, id, detection FROM lpr_events";
+    "captured_at, created_at, updated_at, id, detection, 0, ";
+// Of an event without an image: whether a file with one of its detection is awaited.
+constexpr std::string_view kImagePending =
+    "image_path IS NULL AND EXISTS (SELECT 1 FROM detections d JOIN file_transfers f ON "
+    "f.message_key = d.message_key WHERE d.id = detection AND f.status = 'waiting' AND f.kind <> "
+    "'file')";
 constexpr size_t kDetectionIdBytes = 36;
 // A part of a plate that is in fewer of the newest events than this is rare enough for all events
 // that have it to be looked up in the index of parts and sorted.
@@ -58,6 +63,7 @@ EventRow ReadEvent(const PgResult& rows, int row) {
   out.captured_at = rows.Time(row, 6);
   out.created_at = rows.Time(row, 7);
   out.updated_at = rows.Time(row, 8);
+  out.image_pending = rows.Bool(row, 12);
   if (!rows.IsNull(row, 10)) out.detection_id = out.event_id.substr(0, kDetectionIdBytes);
   return out;
 }
@@ -84,7 +90,9 @@ std::string PageOfEvents(const std::string& from, int limit_parameter) {
       "octet_length(m) < ",
       kMaxPageBytes,
       " OR m IS NULL THEN m END, captured_at, created_at, updated_at, id, detection, coalesce(total"
-      ", 0)::bigint FROM (SELECT *, sum(octet_length(m)) OVER (ORDER BY captured_at DESC, id DESC) "
+      ", 0)::bigint, ",
+      AbslView(kImagePending),
+      " FROM (SELECT *, sum(octet_length(m)) OVER (ORDER BY captured_at DESC, id DESC) "
       "AS total FROM (SELECT *, metadata::text AS m FROM ",
       from, " ORDER BY captured_at DESC, id DESC LIMIT $", limit_parameter,
       ") q) p ORDER BY captured_at DESC, id DESC");
@@ -259,7 +267,8 @@ absl::StatusOr<EventsPage> PgEvents(PgConnection* db, const EventsQuery& query) 
 
 absl::StatusOr<EventRow> PgEvent(PgConnection* db, std::string_view event_id) {
   VD_ASSIGN_OR_RETURN(const PgResult rows,
-                      db->Run(absl::StrCat(AbslView(kEventColumns), " WHERE event_id = $1"),
+                      db->Run(absl::StrCat(AbslView(kEventColumns), AbslView(kImagePending),
+                                           " FROM lpr_events WHERE event_id = $1"),
                               PgParams().Add(event_id), "cannot read an event"));
   if (rows.rows() > 0) return ReadEvent(rows, 0);
   return absl::NotFoundError(absl::StrCat("event: unknown, \"", AbslView(event_id), "\""));

@@ -234,6 +234,10 @@ CREATE TABLE plate_places (
   place int NOT NULL
 );
 )sql",
+    // 7: which detections wait for files.
+    R"sql(
+CREATE INDEX file_transfers_awaited ON file_transfers (message_key) WHERE status = 'waiting';
+)sql",
 };
 
 // One look, while another node may be making the tables; to_regclass would remember in a

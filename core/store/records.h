@@ -267,6 +267,7 @@ struct EventRow {
   std::string license_plate;
   std::optional<double> confidence;
   std::string image_path;
+  bool image_pending = false;  // None is there, and a file with one of its detection is awaited.
   std::string metadata_json;
   absl::Time captured_at;
   absl::Time created_at;

@@ -16,7 +16,9 @@ constexpr std::string_view kDeviceColumns =
     "coalesce(sum(detections), 0) FROM sources WHERE device = edge_devices.id) FROM edge_devices";
 constexpr std::string_view kEventColumns =
     "SELECT event_id, edge_device_id, license_plate, confidence, image_path, metadata, "
-    "captured_at, created_at, updated_at, id, detection FROM lpr_events";
+    "captured_at, created_at, updated_at, id, detection, image_path IS NULL AND EXISTS (SELECT 1 "
+    "FROM detections d JOIN file_transfers f ON f.message_key = d.message_key WHERE d.id = "
+    "lpr_events.detection AND f.status = 'waiting' AND f.kind <> 'file') FROM lpr_events";
 
 absl::StatusOr<int64_t> DailyValue(SqliteDb* db, std::string_view day, std::string_view name) {
   VD_ASSIGN_OR_RETURN(SqliteStatement statement,
@@ -58,6 +60,7 @@ EventRow ReadEvent(const SqliteStatement& row) {
   out.captured_at = TimeAt(row, 6);
   out.created_at = TimeAt(row, 7);
   out.updated_at = TimeAt(row, 8);
+  out.image_pending = row.Int(11) != 0;
   if (!row.IsNull(10)) out.detection_id = out.event_id.substr(0, kDetectionIdBytes);
   return out;
 }

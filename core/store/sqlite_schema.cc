@@ -167,6 +167,10 @@ CREATE TABLE plate_places (
   place INTEGER NOT NULL
 );
 )sql",
+    // 3: which detections wait for files.
+    R"sql(
+CREATE INDEX file_transfers_awaited ON file_transfers (message_key) WHERE status = 'waiting';
+)sql",
 };
 
 absl::StatusOr<int64_t> CurrentVersion(SqliteDb* db) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -235,6 +236,32 @@ TEST_P(StoreFilesTest, NoFileReplacesAnImageThatIsThere) {
   EXPECT_EQ(row.record.image_path, "sent.jpg");
   EXPECT_THAT(row.record.plate_images, ElementsAre("sent0.jpg"));
   EXPECT_THAT(EventImages(), ElementsAre("sent0.jpg", "sent.jpg"));
+}
+
+TEST_P(StoreFilesTest, AnEventSaysThatItsImageIsAwaited) {
+  const auto pending = [this] {
+    std::string all;
+    const auto page = store_->ListEvents(EventsQuery());
+    EXPECT_TRUE(page.ok()) << page.status();
+    for (const EventRow& event : page->rows) {
+      all += event.image_pending ? '1' : '0';
+      EXPECT_EQ(store_->GetEvent(event.event_id)->image_pending, event.image_pending);
+    }
+    return all;
+  };
+  EXPECT_TRUE(AppendOne(WithPlates()).status.ok());
+  EXPECT_EQ(pending(), "00");
+  Announce(Announced(IdOf(1), Kind::kFile));
+  EXPECT_EQ(pending(), "00");
+  Announce(Announced(IdOf(2), Kind::kPlate, 0));
+  EXPECT_EQ(pending(), "11");  // Which of them it is for, the announcement of another may change.
+  Settle(Stored(IdOf(2), "images/1.jpg"));
+  EXPECT_EQ(pending(), "00");
+  Announce(Announced(IdOf(3), Kind::kImage));
+  const std::string one = pending();  // Only of the event that has none.
+  EXPECT_EQ(std::count(one.begin(), one.end(), '1'), 1);
+  Settle(Failed(IdOf(3), "sha256: another"));
+  EXPECT_EQ(pending(), "00");
 }
 
 TEST_P(StoreFilesTest, AFailedFileIsNoImage) {

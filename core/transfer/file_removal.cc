@@ -17,15 +17,22 @@ bool FileRemoval::Remove(const Transfer& row) const {
 
 // It stays done: the file goes first, and after a crash between the two it is looked for again.
 bool FileRemoval::RemoveDone(const Transfer& row) const {
-  const absl::Status removed = row.owner == FileOwner::kNode
-                                   ? owned_->Remove(row.id)
-                                   : RemoveIfSame(row.local_path, row.stamp);
+  const absl::Status removed = RemoveLocal(row);
+  if (absl::IsFailedPrecondition(removed)) return false;
   if (!removed.ok()) {
     Complain(row, removed);
     return false;
   }
   LetGo(row, nullptr);
   return true;
+}
+
+// FAILED_PRECONDITION: another transfer still needs it.
+absl::Status FileRemoval::RemoveLocal(const Transfer& row) const {
+  if (row.owner == FileOwner::kNode) return owned_->Remove(row.id);
+  absl::Status removed = absl::FailedPreconditionError("needed by another transfer");
+  queue_->files()->IfUnused(row.stamp, [&] { removed = RemoveIfSame(row.local_path, row.stamp); });
+  return removed;
 }
 
 // It may be retried at any time, until the row says that its file is gone.

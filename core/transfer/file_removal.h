@@ -14,13 +14,15 @@ class FileRemoval {
   FileRemoval(TransferQueue* queue, const OwnedFolder* owned, Log* log)
       : queue_(queue), owned_(owned), log_(log) {}
 
-  // `row` is one that the queue has committed. One that is done loses its file, if that is held and
-  // still the one that was taken; a cancelled one only what lies in the node's own folder. Says
-  // whether there was anything to do.
+  // `row` is one that the queue has committed. One that is done loses its file, if that is held,
+  // still the one that was taken and needed by no other transfer: then it is asked for again. A
+  // cancelled one loses only what lies in the node's own folder. Says whether there was anything to
+  // do.
   bool Remove(const Transfer& row) const;
 
  private:
   bool RemoveDone(const Transfer& row) const;
+  absl::Status RemoveLocal(const Transfer& row) const;
   void RemoveCancelled(const Transfer& row) const;
   void LetGo(const Transfer& row, TransferQueue::ChangeDone done) const;
   void Complain(const Transfer& row, const absl::Status& why) const;

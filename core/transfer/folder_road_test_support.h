@@ -111,6 +111,16 @@ class FolderRoad final : public TransferRoad {
     }
     changed_.notify_all();
   }
+  absl::Status Discard(FileLeftover leftover) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    discarded_.push_back(leftover.remote_name);
+    std::filesystem::remove(folder_ + "/" + leftover.remote_name + ".part");
+    return absl::OkStatus();
+  }
+  std::vector<std::string> discarded() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return discarded_;
+  }
 
  private:
   struct Work {
@@ -218,6 +228,7 @@ class FolderRoad final : public TransferRoad {
   std::condition_variable changed_;
   std::deque<Work> queue_;
   std::vector<FileJob> begun_;
+  std::vector<std::string> discarded_;
   std::set<uint64_t> cancelled_;
   std::deque<std::pair<Outcome, absl::Status>> refusals_;
   std::deque<std::pair<int64_t, Outcome>> cuts_;

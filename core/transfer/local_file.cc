@@ -145,6 +145,14 @@ absl::StatusOr<LocalFile> OpenBelow(const std::vector<std::string>& roots,
       absl::StrCat(path, ": not below one of transfers.roots of this node"));
 }
 
+absl::Status CheckStillThere(const LocalFile& file) {
+  struct stat info {};
+  if (lstat(file.path.c_str(), &info) == 0 && StampOf(info).SameFile(file.stamp)) {
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError(absl::StrCat(file.path, ": has gone while it was taken"));
+}
+
 absl::StatusOr<FileDigest> DigestOf(const LocalFile& file) {
   return Read(file, [](std::string_view) { return absl::OkStatus(); });
 }
@@ -224,6 +232,15 @@ absl::StatusOr<std::unique_ptr<OwnedFolder>> OwnedFolder::Open(const std::string
   if (error) return absl::UnavailableError(absl::StrCat(path, ": ", error.message()));
   VD_RETURN_IF_ERROR(disk::SyncDirectoryOf(path));
   return absl::WrapUnique(new OwnedFolder(path, min_free_bytes));
+}
+
+absl::Status OwnedFolder::HasSpace(uint64_t bytes) const {
+  const int64_t free = disk::FreeBytes(path_);
+  const uint64_t left = free < 0 ? 0 : static_cast<uint64_t>(free);
+  if (left >= min_free_bytes_ && left - min_free_bytes_ >= bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("no room on the disk for ", bytes, " bytes, ",
+                                                   left, " are free and min_free_bytes is ",
+                                                   min_free_bytes_));
 }
 
 absl::StatusOr<std::unique_ptr<IncomingFile>> OwnedFolder::Begin(const std::string& id) const {

@@ -34,6 +34,8 @@ struct LocalFile {
 // PERMISSION_DENIED: below none, a link, or not readable; NOT_FOUND; INVALID_ARGUMENT: not
 // absolute, or not a regular file.
 absl::StatusOr<LocalFile> OpenBelow(const std::vector<std::string>& roots, const std::string& path);
+// NOT_FOUND: what has its path is not it any more.
+absl::Status CheckStillThere(const LocalFile& file);
 // ABORTED: it was changed meanwhile.
 absl::StatusOr<FileDigest> DigestOf(const LocalFile& file);
 // Removes what has that name, if it is that very file, unchanged. OK also when it is not.
@@ -82,6 +84,8 @@ class OwnedFolder {
                                                            uint64_t min_free_bytes);
 
   std::string PathOf(const std::string& id) const { return path_ + "/" + id; }
+  // RESOURCE_EXHAUSTED: with so many bytes more, less would be free on the disk than is to be left.
+  absl::Status HasSpace(uint64_t bytes) const;
   // `id` is a UUID. Whatever had the name before is replaced at Finish.
   absl::StatusOr<std::unique_ptr<IncomingFile>> Begin(const std::string& id) const;
   // A link where that can be made, else a copy.

@@ -89,7 +89,7 @@ struct TransferDatabase::Statements {
   Statement by_id{"SELECT " VD_COLUMNS " FROM transfer WHERE id=?"};
   Statement by_sequence{"SELECT " VD_COLUMNS " FROM transfer WHERE seq=?"};
   Statement scan{"SELECT " VD_COLUMNS " FROM transfer WHERE seq>? ORDER BY seq"};
-  Statement scan_state{"SELECT " VD_COLUMNS " FROM transfer WHERE state=? ORDER BY seq"};
+  Statement scan_state{"SELECT " VD_COLUMNS " FROM transfer WHERE state=? AND seq>? ORDER BY seq"};
 };
 
 #undef VD_COLUMNS
@@ -184,9 +184,9 @@ absl::Status TransferDatabase::Scan(int64_t after, const Each& each) {
   return EachRow(&statements_->scan, each);
 }
 
-absl::Status TransferDatabase::ScanState(TransferState state, const Each& each) {
+absl::Status TransferDatabase::ScanState(TransferState state, int64_t after, const Each& each) {
   VD_RETURN_IF_ERROR(statements_->scan_state.Start(db_.get()));
-  statements_->scan_state.Bind(static_cast<int64_t>(state));
+  statements_->scan_state.Bind(static_cast<int64_t>(state)).Bind(after);
   return EachRow(&statements_->scan_state, each);
 }
 

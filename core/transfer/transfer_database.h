@@ -49,8 +49,8 @@ class TransferDatabase {
   // Rows with a sequence above `after`, in order, as long as `each` returns true.
   using Each = std::function<bool(const Transfer&)>;
   absl::Status Scan(int64_t after, const Each& each);
-  // The same of one state, the oldest first.
-  absl::Status ScanState(TransferState state, const Each& each);
+  // The same of one state.
+  absl::Status ScanState(TransferState state, int64_t after, const Each& each);
 
  private:
   struct Statements;

@@ -19,7 +19,11 @@ TransferEngine::TransferEngine(TransferEngineOptions options, Deps deps)
     : options_(std::move(options)),
       deps_(std::move(deps)),
       removal_(deps_.queue, deps_.owned, deps_.log),
-      scheduler_(options_.scheduler) {}
+      scheduler_(options_.scheduler),
+      announcer_(deps_.queue, deps_.clock, deps_.announce,
+                 [this](const TransferAnnouncer::Word& word, absl::Status told) {
+                   OnAnswered(word, std::move(told));
+                 }) {}
 
 TransferEngine::~TransferEngine() { Stop(); }
 
@@ -27,19 +31,19 @@ absl::Status TransferEngine::Start() {
   const int64_t now = deps_.clock->MonotonicNanos();
   const auto take = [this](const Transfer& transfer) {
     scheduler_.Add({transfer.sequence, transfer.priority, transfer.size, transfer.strikes});
-    if (!transfer.announced) AnnounceLater(transfer.sequence);
+    if (!transfer.announced) announcer_.Add(transfer.sequence);
     return true;
   };
   VD_RETURN_IF_ERROR(deps_.queue->Each(TransferState::kQueued, take));
   VD_RETURN_IF_ERROR(
       deps_.queue->Each(TransferState::kWaitingConfirmation, [&](const Transfer& transfer) {
         unconfirmed_[transfer.sequence] = now + Nanos(options_.confirm_timeout);
-        if (!transfer.announced) AnnounceLater(transfer.sequence);
+        if (!transfer.announced) announcer_.Add(transfer.sequence);
         return true;
       }));
   // A file may be faster than the word of it.
   VD_RETURN_IF_ERROR(deps_.queue->Each(TransferState::kDone, [this](const Transfer& transfer) {
-    if (!transfer.announced) AnnounceLater(transfer.sequence);
+    if (!transfer.announced) announcer_.Add(transfer.sequence);
     return true;
   }));
   thread_ = std::thread([this] { Loop(); });
@@ -129,10 +133,11 @@ int64_t TransferEngine::Step() {
   LookAtActive();
   LookAtUnconfirmed();
   if (!paused_.load() && !stopping_.load()) BeginPlanned();
-  int64_t next = scheduler_.NextDueNanos(now);
+  int64_t next = std::min(scheduler_.NextDueNanos(now), announcer_.Turn());
   if (!later_.empty()) next = std::min(next, later_.begin()->first);
   // Credit, health and the time of the day change without a word.
-  const bool busy = scheduler_.active() + scheduler_.waiting() + unconfirmed_.size() > 0;
+  const bool busy =
+      scheduler_.active() + scheduler_.waiting() + unconfirmed_.size() > 0 || !leftovers_.empty();
   return busy ? std::min(next, now + Nanos(kTick)) : next;
 }
 
@@ -142,7 +147,7 @@ void TransferEngine::Take(Event event) {
       const Transfer& transfer = event.transfer;
       offsets_.erase(event.sequence);
       scheduler_.Add({transfer.sequence, transfer.priority, transfer.size, transfer.strikes});
-      if (!transfer.announced) Announce(transfer);
+      if (!transfer.announced) announcer_.Add(event.sequence);
       absl::MutexLock lock(&mutex_);
       ++totals_.added;
       return;
@@ -155,9 +160,8 @@ void TransferEngine::Take(Event event) {
       return OnAttemptEnded(event.sequence, event.attempt, std::move(event.result));
     case Event::Kind::kConfirmed:
       return OnConfirmed(event.transfer);
-    case Event::Kind::kAnnounce:
-      AnnounceLater(event.sequence);
-      return;
+    case Event::Kind::kTold:
+      return announcer_.OnTold(event.sequence, event.told);
   }
 }
 
@@ -202,12 +206,15 @@ std::vector<TransferScheduler::RoadView> TransferEngine::Views(
 }
 
 void TransferEngine::BeginPlanned() {
-  if (scheduler_.waiting() == 0 && scheduler_.active() == 0) return;
+  const bool idle = scheduler_.waiting() == 0 && scheduler_.active() == 0;
+  if (idle && leftovers_.empty()) return;
   std::vector<RoadEntry> roads;
   {
     absl::MutexLock lock(&mutex_);
     roads = roads_;
   }
+  leftovers_.Turn(roads);
+  if (idle) return;
   const auto views = Views(roads);
   const absl::Time wall = deps_.clock->Now();
   for (const int64_t sequence : scheduler_.Outside(views, wall)) {
@@ -255,7 +262,12 @@ void TransferEngine::Begin(const TransferScheduler::Start& start, const RoadEntr
     return;
   }
   FileJob job = JobFor(start, &*transfer);
-  const absl::Status right = deps_.check ? deps_.check(*transfer) : absl::OkStatus();
+  const absl::StatusOr<FileStamp> file = deps_.check ? deps_.check(*transfer) : FileStamp();
+  const absl::Status right = file.status();
+  if (right.ok()) {
+    job.local_device = file->device;
+    job.local_inode = file->inode;
+  }
   const int64_t now = deps_.clock->MonotonicNanos();
   const uint64_t attempt = ++attempts_;
   {

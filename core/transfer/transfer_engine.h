@@ -24,6 +24,8 @@
 #include "core/observe/log.h"
 #include "core/transfer/file_removal.h"
 #include "core/transfer/local_file.h"
+#include "core/transfer/transfer_announcer.h"
+#include "core/transfer/transfer_leftovers.h"
 #include "core/transfer/transfer_queue.h"
 #include "core/transfer/transfer_road.h"
 #include "core/transfer/transfer_scheduler.h"
@@ -59,11 +61,12 @@ class TransferEngine {
     // What is known of the network of that road. May be null: nothing.
     std::function<RoadQuality(const std::string& road)> quality;
     // Tells the server of a file, durably, and then says so. May be null: nobody is told.
-    std::function<void(const Transfer&, std::function<void(absl::Status)> told)> announce;
+    TransferAnnouncer::TellFn announce;
     // A file moves on: not more often than kTellEvery each. May be null.
     std::function<void(const Transfer&)> moving;
-    // Whether the local file is still the one that was taken, and lies where it may. May be null.
-    std::function<absl::Status(const Transfer&)> check;
+    // Which the local file is, if it is still the one that was taken, and lies where it may. May be
+    // null.
+    std::function<absl::StatusOr<FileStamp>(const Transfer&)> check;
     // Whether the server can be heard now: without, nothing is sent again for its silence. May be
     // null: it can.
     std::function<bool()> heard;
@@ -123,12 +126,13 @@ class TransferEngine {
     bool cancelled = false;  // By somebody: its row says so.
   };
   struct Event {
-    enum class Kind : uint8_t { kAdded, kCancelled, kAgain, kEnded, kAnnounce, kConfirmed };
+    enum class Kind : uint8_t { kAdded, kCancelled, kAgain, kEnded, kTold, kConfirmed };
     Kind kind = Kind::kAdded;
     int64_t sequence = 0;
     Transfer transfer;
     uint64_t attempt = 0;
     FileResult result;
+    absl::Status told;
   };
 
   void Loop();
@@ -151,8 +155,9 @@ class TransferEngine {
   void LookAtUnconfirmed();
   void SendAgain(const Transfer& transfer);  // It was sent, but the server does not say so.
   void OnAgain(const Transfer& transfer);
-  void Announce(const Transfer& transfer);
-  void AnnounceLater(int64_t sequence);
+  void OnAnswered(const TransferAnnouncer::Word& word, absl::Status told);
+  // Nobody goes on with what roads have of it, but for that one. Of one that is over.
+  void Discard(const Transfer& transfer, const std::string& but);
   // By what the queue says of it now: waits, or lets its file go. Of one that no road has.
   void Settle(int64_t sequence);
   // Repeats the change until the disk takes it.
@@ -172,10 +177,12 @@ class TransferEngine {
 
   // Of the thread.
   TransferScheduler scheduler_;
+  TransferAnnouncer announcer_;
   std::map<int64_t, std::vector<std::function<void()>>> later_;  // By when, monotonic.
   absl::flat_hash_map<int64_t, int64_t> unconfirmed_;            // When their patience ends.
-  bool heard_ = true;                                            // The server, at the last look.
-  uint64_t attempts_ = 0;                                        // Begun.
+  TransferLeftovers leftovers_;
+  bool heard_ = true;      // The server, at the last look.
+  uint64_t attempts_ = 0;  // Begun.
   absl::BitGen random_;
   // Of files that failed here: newer than what the queue has written.
   absl::flat_hash_map<int64_t, std::map<std::string, uint64_t>> offsets_;

@@ -35,13 +35,14 @@ void TransferEngine::OnAttemptEnded(int64_t sequence, uint64_t attempt, FileResu
       totals_.bytes += active.transfer.size - active.moved;
     }
   }
-  if (active.cancelled || result.outcome == Outcome::kDurable ||
-      result.outcome == Outcome::kReject) {
-    offsets_.erase(sequence);
-  }
   if (active.cancelled) {
     scheduler_.Remove(sequence);
+    const bool left = result.outcome != Outcome::kDurable && active.ticket != 0;
+    if (left) offsets_[sequence].emplace(active.road_name, 0);
     return Settle(sequence);
+  }
+  if (result.outcome == Outcome::kDurable || result.outcome == Outcome::kReject) {
+    offsets_.erase(sequence);
   }
   if (result.outcome == Outcome::kDurable && !result.sha256.empty() &&
       result.sha256 != active.transfer.sha256) {
@@ -80,7 +81,11 @@ uint64_t TransferEngine::DurableAfter(const Active& active, const FileResult& re
 // Nothing failed: the road let it go, and keeps what is durable there.
 void TransferEngine::OnReleased(const Active& active, const FileResult& result) {
   const uint64_t durable = DurableAfter(active, result);
-  if (durable == active.begun_at) return;
+  if (durable == active.begun_at) {
+    // It may have left something nevertheless, but for one that it did not begin.
+    if (active.ticket != 0) offsets_[active.transfer.sequence].emplace(active.road_name, durable);
+    return;
+  }
   offsets_[active.transfer.sequence][active.road_name] = durable;
   Save(
       active.transfer.id,
@@ -114,8 +119,8 @@ void TransferEngine::OnFailed(const Active& active, const FileResult& result, ui
         transfer->road = road;
         if (lost) {
           transfer->durable.erase(road);
-        } else if (durable > 0) {
-          transfer->durable[road] = durable;
+        } else {
+          transfer->durable[road] = durable;  // 0, too: something may be there.
         }
         return absl::OkStatus();
       },
@@ -123,6 +128,7 @@ void TransferEngine::OnFailed(const Active& active, const FileResult& result, ui
 }
 
 void TransferEngine::OnSent(const Active& active) {
+  Discard(active.transfer, active.road_name);
   const bool server = options_.server_confirms;
   const bool keep = options_.keep_confirmed;
   const absl::Time now = deps_.clock->Now();
@@ -174,9 +180,21 @@ void TransferEngine::GiveUp(const Active& active, absl::Status why, bool attempt
         transfer->changed = now;
         transfer->last_error = error;
         transfer->road = road;
+        transfer->durable.try_emplace(road, 0);
         return absl::OkStatus();
       },
       nullptr);
+}
+
+// What is durable there, and what may be there besides.
+void TransferEngine::Discard(const Transfer& transfer, const std::string& but) {
+  std::map<std::string, uint64_t> roads = transfer.durable;
+  const auto newer = offsets_.find(transfer.sequence);
+  if (newer != offsets_.end()) roads.insert(newer->second.begin(), newer->second.end());
+  offsets_.erase(transfer.sequence);
+  for (const auto& [road, offset] : roads) {
+    if (road != but) leftovers_.Add(road, transfer);
+  }
 }
 
 void TransferEngine::Save(const std::string& id, TransferQueue::Edit edit,
@@ -204,9 +222,12 @@ void TransferEngine::Settle(int64_t sequence) {
     return;
   }
   if (row->state == TransferState::kQueued) {
+    offsets_.erase(sequence);
     return scheduler_.Add({sequence, row->priority, row->size, row->strikes});
   }
-  if (row->state == TransferState::kCancelled) removal_.Remove(*row);
+  if (row->state != TransferState::kCancelled) return;
+  Discard(*row, "");
+  removal_.Remove(*row);
 }
 
 // Silence counts only while the server could be heard.
@@ -261,12 +282,14 @@ void TransferEngine::OnAgain(const Transfer& transfer) {
     file.due_ns = deps_.clock->MonotonicNanos() + Nanos(delay);
   }
   scheduler_.Add(file);
-  if (!transfer.announced) Announce(transfer);
+  if (!transfer.announced) announcer_.Add(transfer.sequence);
 }
 
 void TransferEngine::OnServerStatus(const std::string& id, const std::string& status,
                                     const std::string& sha256, const std::string& detail) {
   if (status != "stored" && status != "failed") return;
+  // A broker tells everybody of everybody's files.
+  if (absl::IsNotFound(deps_.queue->Get(id).status())) return;
   const bool stored = status == "stored";
   const uint32_t most = options_.scheduler.max_attempts;
   // One that is still under way is in the scheduler already.
@@ -311,11 +334,12 @@ void TransferEngine::OnServerStatus(const std::string& id, const std::string& st
 // Done, or refused by the server too often.
 void TransferEngine::OnConfirmed(const Transfer& transfer) {
   unconfirmed_.erase(transfer.sequence);
+  const bool done = transfer.state == TransferState::kDone;
   if (!IsActive(transfer.sequence)) {
     scheduler_.Remove(transfer.sequence);
+    if (done) Discard(transfer, "");
     offsets_.erase(transfer.sequence);
   }
-  const bool done = transfer.state == TransferState::kDone;
   {
     absl::MutexLock lock(&mutex_);
     ++(done ? totals_.done : totals_.failed);
@@ -328,37 +352,22 @@ void TransferEngine::OnConfirmed(const Transfer& transfer) {
                      {{"transfer", transfer.id}, {"reason", transfer.last_error}});
 }
 
-void TransferEngine::Announce(const Transfer& transfer) {
-  if (!deps_.announce) return;
-  deps_.announce(transfer, [this, id = transfer.id, sequence = transfer.sequence,
-                            tellings = transfer.tellings](const absl::Status& told) {
-    if (told.ok()) {
-      Save(
-          id,
-          [tellings](Transfer* row) {
-            if (row->tellings == tellings) row->announced = true;
-            return absl::OkStatus();
-          },
-          nullptr);
-      return;
-    }
-    Event event;
-    event.kind = Event::Kind::kAnnounce;
-    event.sequence = sequence;
-    Post(std::move(event));
-  });
-}
-
-void TransferEngine::AnnounceLater(int64_t sequence) {
-  if (!deps_.announce) return;
-  later_[deps_.clock->MonotonicNanos() + Nanos(kRepeat)].push_back([this, sequence] {
-    const absl::StatusOr<Transfer> transfer = deps_.queue->Get(sequence);
-    if (!transfer.ok()) {
-      if (!absl::IsNotFound(transfer.status())) AnnounceLater(sequence);
-      return;
-    }
-    if (!transfer->announced && transfer->state != TransferState::kCancelled) Announce(*transfer);
-  });
+// On any thread.
+void TransferEngine::OnAnswered(const TransferAnnouncer::Word& word, absl::Status told) {
+  if (told.ok()) {
+    Save(
+        word.id,
+        [tellings = word.tellings](Transfer* row) {
+          if (row->tellings == tellings) row->announced = true;
+          return absl::OkStatus();
+        },
+        nullptr);
+  }
+  Event event;
+  event.kind = Event::Kind::kTold;
+  event.sequence = word.sequence;
+  event.told = std::move(told);
+  Post(std::move(event));
 }
 
 }  // namespace viaduct

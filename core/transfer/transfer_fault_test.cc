@@ -1,13 +1,13 @@
 // Damaged files, and processes that are killed at every named point.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <set>
 
 #include "core/base/disk_files.h"
+#include "core/base/testing/crash_child.h"
 #include "core/transfer/local_file.h"
 #include "core/transfer/transfer_test_support.h"
 
@@ -114,6 +114,45 @@ TEST_F(TransferFaultTest, OpensAtAnyLengthAndWithoutItsFiles) {
   EXPECT_EQ(OpenAndCheck("a log alone"), 0u);
 }
 
+// SQLite takes of a log what is before the first damage, and says nothing of the rest.
+TEST_F(TransferFaultTest, KeepsWhatIsBehindEveryWoundOfTheLog) {
+  constexpr int kFiles = 200;
+  constexpr size_t kFrame = 24 + 4096;
+  std::string database;
+  std::string log;
+  {
+    const auto queue = Open();  // As long as it is open its log stays.
+    for (int i = 0; i < kFiles; ++i) ASSERT_TRUE(AddOne(queue.get(), TestTransfer(i)).ok());
+    database = ReadText(options_.path);
+    log = ReadText(options_.path + "-wal");
+  }
+  const size_t frames = (log.size() - 32) / kFrame;
+  ASSERT_GT(frames, 300u);
+  const auto kept = [&](const std::vector<size_t>& wounds) {
+    std::string bad = log;
+    for (const size_t at : wounds) bad[at] = static_cast<char>(bad[at] ^ 0x55);
+    Restore(database);
+    WriteText(options_.path + "-wal", bad);
+    return OpenAndCheck("a wounded log");
+  };
+  EXPECT_EQ(kept({}), static_cast<size_t>(kFiles));
+  EXPECT_FALSE(disk::FileExists(options_.path + ".damaged-1"));
+  for (const size_t in_frame : {0u, 5u, 9u, 17u, 24u + 4000u}) {
+    const size_t first = 32 + (frames / 3) * kFrame + in_frame;
+    const size_t second = 32 + (frames / 3 * 2) * kFrame + in_frame;
+    EXPECT_GE(kept({first}), kFiles - 10u) << in_frame;
+    EXPECT_GE(kept({first, second}), kFiles - 20u) << in_frame;
+    EXPECT_TRUE(disk::FileExists(options_.path + ".damaged-1"));
+    EXPECT_FALSE(disk::FileExists(options_.path + ".mended"));
+  }
+  EXPECT_GE(kept({1, 32 + 10 * kFrame}), kFiles - 20u);  // The header, too.
+  // A torn end is no damage: nobody was told of it.
+  Restore(database);
+  WriteText(options_.path + "-wal", log.substr(0, log.size() - kFrame / 2));
+  EXPECT_GE(OpenAndCheck("a torn log"), kFiles - 1u);
+  EXPECT_FALSE(disk::FileExists(options_.path + ".damaged-1"));
+}
+
 TEST_F(TransferFaultTest, EndsAnInterruptedSalvage) {
   Fill(50);
   const std::string good = ReadText(options_.path);
@@ -195,31 +234,14 @@ void Live(const std::string& folder, int first, int out) {
 }
 
 // Each life is a new program: one that has passed a crash point reads no other plan any more.
-std::string RunToTheCrash(const std::string& folder, int first, const std::string& point,
-                          int* kills) {
-  int ends[2];
-  EXPECT_EQ(pipe(ends), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    close(ends[0]);
-    setenv("VIADUCT_CRASH_AT", point.c_str(), 1);
-    setenv(kLife, absl::StrCat(first, " ", ends[1], " ", folder).c_str(), 1);
+std::string LiveToTheCrash(const std::string& folder, int first, const std::string& plan,
+                           int* kills) {
+  const CrashedLife life = RunToTheCrash(plan, [&](int out) {
+    setenv(kLife, absl::StrCat(first, " ", out, " ", folder).c_str(), 1);
     execl("/proc/self/exe", "life", nullptr);
-    _exit(4);
-  }
-  close(ends[1]);
-  std::string said;
-  char block[512];
-  for (ssize_t got = 0; (got = read(ends[0], block, sizeof(block))) > 0;) {
-    said.append(block, static_cast<size_t>(got));
-  }
-  close(ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-  EXPECT_TRUE(killed || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) << status;
-  if (killed) ++*kills;
-  return said;
+  });
+  if (life.killed) ++*kills;
+  return life.said;
 }
 
 // What was answered before the kill is there after it, with its file.
@@ -248,8 +270,8 @@ TEST_P(TransferCrashTest, LosesNothingThatWasAnswered) {
         if (bad.size() > 3 * 4096) std::fill_n(bad.begin() + 2 * 4096, 4096, '\0');
         WriteText(options_.path, bad);
       }
-      std::istringstream said(RunToTheCrash(folder_.path(), first,
-                                            absl::StrCat(point, ":", salvage ? 1 : pass), &kills));
+      std::istringstream said(LiveToTheCrash(folder_.path(), first,
+                                             absl::StrCat(point, ":", salvage ? 1 : pass), &kills));
       for (std::string line; std::getline(said, line);) {
         (line[0] == '+' ? added : done).insert(std::stoi(line.substr(1)));
       }

@@ -106,11 +106,13 @@ absl::Status TransferQueue::CountAll() {
   counting_.pinned.fill(0);
   counting_.held_bytes = 0;
   names_.Clear();
+  files_.Clear();
   VD_RETURN_IF_ERROR(writer_->Scan(0, [this](const Transfer& transfer) {
     Move(nullptr, &transfer);
     return true;
   }));
   names_.Commit();
+  files_.Commit();
   absl::MutexLock lock(&mutex_);
   counts_ = counting_;
   return absl::OkStatus();
@@ -140,6 +142,7 @@ void TransferQueue::Move(const Transfer* before, const Transfer* after) {
     }
   };
   names_.Move(before, after);
+  files_.Move(before, after);
   if (before != nullptr) count(*before, ~uint64_t{0});
   if (after != nullptr) count(*after, 1);
 }
@@ -252,9 +255,11 @@ absl::Status TransferQueue::Attempt(const std::vector<std::unique_ptr<Order>>& g
   if (status.ok()) status = writer_->Commit();
   if (status.ok()) {
     names_.Commit();
+    files_.Commit();
     return status;
   }
   names_.Rollback();
+  files_.Rollback();
   writer_->Rollback();
   return status;
 }
@@ -371,7 +376,7 @@ absl::Status TransferQueue::Prune() {
     // Those that are pinned are passed by each time: not for each row.
     if (pinned > most / 2 && surplus < std::min<uint64_t>(most / 8, kMaxGroup)) continue;
     std::vector<Transfer> old;
-    VD_RETURN_IF_ERROR(writer_->ScanState(state, [&](const Transfer& transfer) {
+    VD_RETURN_IF_ERROR(writer_->ScanState(state, 0, [&](const Transfer& transfer) {
       if (!IsPinned(transfer)) old.push_back(transfer);
       return old.size() < surplus && old.size() < kMaxGroup;
     }));

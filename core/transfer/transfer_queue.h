@@ -22,6 +22,7 @@
 #include "core/base/clock.h"
 #include "core/base/disk_files.h"
 #include "core/observe/log.h"
+#include "core/transfer/files_in_use.h"
 #include "core/transfer/transfer.h"
 #include "core/transfer/transfer_database.h"
 #include "core/transfer/transfer_names.h"
@@ -102,8 +103,13 @@ class TransferQueue {
   static constexpr size_t kMaxTouched = 10'000;
   absl::StatusOr<TransferPage> List(const TransferFilter& filter, size_t page_size,
                                     const std::string& page_token) const;
-  // All of one state, the oldest first, as long as `each` returns true.
+  // All of one state, the oldest first, as long as `each` returns true; read in pages, so that
+  // nobody waits for who looks through many. What changes meanwhile may be seen or not.
+  static constexpr size_t kEachPage = 512;
   absl::Status Each(TransferState state, const TransferDatabase::Each& each) const;
+
+  // Files that transfers still need.
+  FilesInUse* files() { return &files_; }
 
   // Whether one of that size and owner would be taken now, by the bounds of the queue.
   absl::Status HasRoom(const Transfer& transfer) const;
@@ -115,6 +121,9 @@ class TransferQueue {
 
  private:
   struct Order;
+
+  absl::StatusOr<TransferPage> ListByIds(const TransferFilter& filter, int64_t after,
+                                         size_t page_size) const;
 
   static constexpr size_t kMaxGroup = 1024;  // Orders of one transaction.
   static constexpr size_t kMaxRepairs = 4;   // Within kRepairWindow; then the disk is broken.
@@ -157,8 +166,9 @@ class TransferQueue {
   std::unique_ptr<TransferDatabase> writer_;  // Of the thread.
   TransferCounts counting_;                   // Of the thread: with what is being written.
   TransferNames names_;                       // Of the thread, the same.
-  std::vector<int64_t> repairs_;              // Of the thread: when.
-  int64_t reopened_ns_ = 0;                   // Of the thread: the last time that it was tried.
+  FilesInUse files_;
+  std::vector<int64_t> repairs_;  // Of the thread: when.
+  int64_t reopened_ns_ = 0;       // Of the thread: the last time that it was tried.
 
   mutable absl::Mutex read_mutex_;
   std::unique_ptr<TransferDatabase> reader_ ABSL_GUARDED_BY(read_mutex_);

@@ -1,5 +1,7 @@
 // What others see of the queue.
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -40,6 +42,7 @@ absl::StatusOr<TransferPage> TransferQueue::List(const TransferFilter& filter, s
         absl::StrCat("page_token: not one of ours, \"", page_token, "\""));
   }
   TransferPage page;
+  if (!filter.ids.empty()) return ListByIds(filter, after, page_size);
   size_t touched = 0;
   absl::MutexLock lock(&read_mutex_);
   if (reader_ == nullptr) return Closed();
@@ -55,9 +58,45 @@ absl::StatusOr<TransferPage> TransferQueue::List(const TransferFilter& filter, s
   return page;
 }
 
+// Each is looked up, however many others there are.
+absl::StatusOr<TransferPage> TransferQueue::ListByIds(const TransferFilter& filter, int64_t after,
+                                                      size_t page_size) const {
+  std::map<int64_t, Transfer> found;
+  for (const std::string& id : filter.ids) {
+    absl::StatusOr<Transfer> transfer = Get(id);
+    if (absl::IsNotFound(transfer.status())) continue;
+    VD_RETURN_IF_ERROR(transfer.status());
+    const bool wanted = transfer->sequence > after && Matches(filter, *transfer);
+    if (wanted) found.emplace(transfer->sequence, *std::move(transfer));
+  }
+  TransferPage page;
+  for (auto& [sequence, transfer] : found) {
+    if (page.transfers.size() >= page_size) {
+      page.next_page_token = absl::StrCat(page.transfers.back().sequence);
+      break;
+    }
+    page.transfers.push_back(std::move(transfer));
+  }
+  return page;
+}
+
 absl::Status TransferQueue::Each(TransferState state, const TransferDatabase::Each& each) const {
-  absl::MutexLock lock(&read_mutex_);
-  return reader_ == nullptr ? Closed() : reader_->ScanState(state, each);
+  for (int64_t after = 0;;) {
+    std::vector<Transfer> page;
+    {
+      absl::MutexLock lock(&read_mutex_);
+      if (reader_ == nullptr) return Closed();
+      VD_RETURN_IF_ERROR(reader_->ScanState(state, after, [&](const Transfer& transfer) {
+        page.push_back(transfer);
+        return page.size() < kEachPage;
+      }));
+    }
+    for (const Transfer& transfer : page) {
+      if (!each(transfer)) return absl::OkStatus();
+    }
+    if (page.size() < kEachPage) return absl::OkStatus();
+    after = page.back().sequence;
+  }
 }
 
 TransferCounts TransferQueue::Counts() const {

@@ -2,6 +2,7 @@
 // under another name before anything of the old one goes:
 //   <path>.new        being written; thrown away at the next start
 //   <path>.salvaged   complete; takes the place of <path> now, or at the next start
+//   <path>.mended     another name of <path>, its log beside it as far as that can be read
 //   <path>.damaged-N  the old file, its log beside it
 #include <fcntl.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/transfer/transfer_database.h"
+#include "core/transfer/transfer_log.h"
 
 namespace viaduct {
 namespace {
@@ -203,11 +205,30 @@ void MendFirstPage(const std::string& path, const std::string& fresh) {
   if (::pwrite(file.get(), page->data(), page->size(), 0) < 0) return;
 }
 
+// Rows that are behind damage of the log. The file itself is not written to: <path>.mended is
+// another name of it, and nothing of its log goes into it.
+void RescueFromLog(const std::string& path, RowRescue* rescue) {
+  const std::string mended = path + ".mended";
+  const auto pages = static_cast<uint64_t>(std::max<int64_t>(disk::FileSize(path), 0) / kPageBytes);
+  if (!IsLogWounded(path + "-wal") || !RemoveWithLog(mended).ok()) return;
+  const bool made = MendLog(path + "-wal", pages, mended + "-wal").ok() &&
+                    ::link(path.c_str(), mended.c_str()) == 0;
+  const absl::StatusOr<SqliteHandle> from =
+      made ? sqlite::OpenSqlite(mended, SQLITE_OPEN_READWRITE, "")
+           : absl::StatusOr<SqliteHandle>(absl::NotFoundError("no log"));
+  if (from.ok()) {
+    sqlite3_db_config(from->get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    rescue->Run(from->get());
+  }
+}
+
 absl::StatusOr<uint64_t> Rescue(const std::string& path, const std::string& fresh) {
   MendFirstPage(path, fresh);
   VD_ASSIGN_OR_RETURN(auto to, TransferDatabase::Open(fresh, TransferDatabase::Mode::kWrite));
   VD_RETURN_IF_ERROR(to->Begin());
   RowRescue rescue(to.get());
+  RescueFromLog(path, &rescue);  // What is newer comes first.
+  VD_RETURN_IF_ERROR(RemoveWithLog(path + ".mended"));
   const absl::StatusOr<SqliteHandle> from = sqlite::OpenSqlite(path, SQLITE_OPEN_READWRITE, "");
   if (from.ok()) rescue.Run(from->get());
   VD_RETURN_IF_ERROR(to->SetNext(rescue.last() + 1));
@@ -274,7 +295,7 @@ absl::StatusOr<TransferDamage> SalvageTransferFile(const std::string& path,
 
 absl::Status PrepareTransferFile(const std::string& path, std::optional<TransferDamage>* damage) {
   if (disk::FileExists(path + ".salvaged")) VD_RETURN_IF_ERROR(TakeItsPlace(path));
-  VD_RETURN_IF_ERROR(RemoveWithLog(path + ".new"));
+  for (const char* step : {".new", ".mended"}) VD_RETURN_IF_ERROR(RemoveWithLog(path + step));
   if (!disk::FileExists(path)) {
     if (disk::FileExists(path + "-wal")) {
       // Its database is gone; what it holds cannot be read without.
@@ -284,7 +305,9 @@ absl::Status PrepareTransferFile(const std::string& path, std::optional<Transfer
     }
     return CreateFile(path);
   }
-  const absl::Status checked = CheckFile(path);
+  const absl::Status checked = IsLogWounded(path + "-wal")
+                                   ? absl::DataLossError("transfers: its log is damaged")
+                                   : CheckFile(path);
   if (!IsDamage(checked)) return checked;
   VD_ASSIGN_OR_RETURN(*damage, SalvageTransferFile(path, std::string(checked.message())));
   return absl::OkStatus();

@@ -24,6 +24,8 @@ class TransferRoad {
   // As FileRoad::Begin and FileRoad::Cancel.
   virtual absl::StatusOr<uint64_t> Begin(FileJob job, FileProgressFn progress, FileDoneFn done) = 0;
   virtual void Cancel(uint64_t ticket) = 0;
+  // As FileRoad::Discard.
+  virtual absl::Status Discard(FileLeftover leftover) = 0;
 };
 
 // One road, and what is known of it.

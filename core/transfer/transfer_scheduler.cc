@@ -124,8 +124,9 @@ std::vector<LinkView> TransferScheduler::ViewsFor(const std::vector<RoadView>& r
 }
 
 bool TransferScheduler::WaitsForRetry(const Waiting& file, const std::vector<RoadView>& roads,
-                                      int64_t now_ns) {
+                                      int64_t now_ns) const {
   if (file.failed.empty() || file.retry_ns <= now_ns) return false;
+  if (!options_.falls_back) return true;
   return std::all_of(roads.begin(), roads.end(), [&](const RoadView& road) {
     return !road.ready ||
            std::find(file.failed.begin(), file.failed.end(), road.name) != file.failed.end();
@@ -139,6 +140,7 @@ int TransferScheduler::PickRoad(const Key& key, Waiting* file, const std::vector
   message.priority = static_cast<Priority>(key.first);
   message.is_file = true;
   message.now_ns = now_ns;
+  if (!options_.falls_back) file->failed.clear();  // It waits for its road alone, and has waited.
   for (size_t i = 0; i < std::min(roads.size(), kMaxLinks); ++i) {
     const bool failed =
         std::find(file->failed.begin(), file->failed.end(), roads[i].name) != file->failed.end();

@@ -148,9 +148,9 @@ class TransferScheduler {
   std::optional<uint64_t> RateFor(const Key& key, const Load& load, size_t candidates) const;
   std::vector<LinkView> ViewsFor(const std::vector<RoadView>& roads, Priority priority,
                                  const std::vector<size_t>& used, int64_t now_ns) const;
-  // Whether every road that is ready has failed it, and it is not time for them again.
-  static bool WaitsForRetry(const Waiting& file, const std::vector<RoadView>& roads,
-                            int64_t now_ns);
+  // Whether every road that is ready has failed it, or its own where it falls back to no other, and
+  // it is not time for them again.
+  bool WaitsForRetry(const Waiting& file, const std::vector<RoadView>& roads, int64_t now_ns) const;
   int PickRoad(const Key& key, Waiting* file, const std::vector<RoadView>& roads,
                const std::vector<size_t>& used, int64_t now_ns);
   static bool AnyRoom(const std::vector<RoadView>& roads, const std::vector<size_t>& used);

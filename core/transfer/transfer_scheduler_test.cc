@@ -150,6 +150,27 @@ TEST_F(SchedulerTest, FallsBackAtOnceAndThenWaitsLonger) {
   EXPECT_EQ(RoadTaken(), "north");
 }
 
+TEST_F(SchedulerTest, WithoutFallbackAFileStaysWithItsRoad) {
+  options_.falls_back = false;
+  options_.files = 2;
+  options_.failures_to_open = 1'000;
+  options_.retry = {absl::Seconds(1), absl::Seconds(1), 1, 0};
+  Make();
+  Add(1, Priority::kHigh);  // By the rules: sftp.
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(RoadTaken(), "north") << i;
+    EXPECT_EQ(End(1, Outcome::kRetry).next, Next::kAgain);
+    EXPECT_THAT(Started(), IsEmpty());  // Not the other one, though that is ready.
+    Pass(absl::Milliseconds(1'001));
+  }
+  roads_[0].ready = false;
+  EXPECT_THAT(Started(), IsEmpty());
+  Add(2, Priority::kNormal, 10 * kMiB);
+  EXPECT_EQ(RoadTaken(), "south");  // Whose rule names that.
+  roads_[0].ready = true;
+  EXPECT_EQ(RoadTaken(), "north");
+}
+
 TEST_F(SchedulerTest, LeavesARoadThatOnlyFailsAndTriesItWithOneFile) {
   options_.failures_to_open = 3;
   options_.retry = {absl::Seconds(1), absl::Seconds(60), 2, 0};

@@ -51,6 +51,12 @@ absl::Status CheckRequest(FileRequest* request) {
   return CheckDigest(&request->sha256);
 }
 
+// As long as the answer is not given.
+Transfers::AnswerFn Holding(std::shared_ptr<const void> claim, Transfers::AnswerFn answer) {
+  return [claim = std::move(claim), answer = std::move(answer)](
+             absl::StatusOr<TransferQueue::Added> added) { answer(std::move(added)); };
+}
+
 absl::Status CheckContent(const FileRequest& request, const Transfer& transfer) {
   if (request.size != 0 && request.size != transfer.size) {
     return Wrong("size", absl::StrCat("expected ", request.size, ", got ", transfer.size));
@@ -111,20 +117,23 @@ absl::Status Transfers::OpenAll() {
 absl::Status Transfers::Start() {
   VD_RETURN_IF_ERROR(engine_->Start());
   for (const WatchFolderOptions& options : options_.watch) {
-    auto watch =
-        WatchFolder::Start(options, deps_.clock, deps_.log,
-                           [this](const WatchedFile& file, std::function<void(bool)> done) {
-                             TakeWatched(file, std::move(done));
-                           });
-    if (watch.ok()) {
-      watches_.push_back(*std::move(watch));
-      continue;
-    }
-    // A camera's disk that is not there must not keep the node from starting.
-    deps_.log->Error(kComponent, "a folder is not watched",
-                     {{"folder", options.path}, {"reason", StdView(watch.status().message())}});
+    auto watch = WatchFolder::Start(options, deps_.clock, deps_.log,
+                                    [this](const WatchedFile& file, WatchFolder::TakenFn done) {
+                                      TakeWatched(file, std::move(done));
+                                    });
+    if (!watch.ok()) return watch.status();
+    watches_.push_back(*std::move(watch));
   }
   return absl::OkStatus();
+}
+
+std::vector<std::pair<std::string, absl::Status>> Transfers::WatchTroubles() const {
+  std::vector<std::pair<std::string, absl::Status>> troubles;
+  for (const auto& watch : watches_) {
+    const absl::Status state = watch->state();
+    if (!state.ok()) troubles.emplace_back(watch->path(), state);
+  }
+  return troubles;
 }
 
 void Transfers::Care() {
@@ -244,6 +253,12 @@ void Transfers::TakeReserved(const FileRequest& request, Transfer transfer, cons
   transfer.size = file.size;
   transfer.owner = taken ? FileOwner::kNode : FileOwner::kSender;
   if (absl::IsNotFound(known)) refused = queue_->HasRoom(transfer);
+  const bool copied = taken && take == FileTake::kCopy;
+  if (copied && refused.ok()) refused = owned_->HasSpace(file.size);
+  // Nobody removes it from here on, and nobody had before.
+  std::shared_ptr<const void> claim;
+  if (!taken) claim = queue_->files()->Claim(file.stamp);
+  if (!taken && refused.ok()) refused = CheckStillThere(file);
   const TakeMode mode = take == FileTake::kLink ? TakeMode::kLink : TakeMode::kCopy;
   const absl::StatusOr<FileDigest> digest = !refused.ok() ? absl::StatusOr<FileDigest>(refused)
                                             : taken       ? owned_->Take(file, transfer.id, mode)
@@ -259,7 +274,7 @@ void Transfers::TakeReserved(const FileRequest& request, Transfer transfer, cons
     transfer.held = true;
     transfer.local_path = owned_->PathOf(transfer.id);
   }
-  Enqueue(request, std::move(transfer), taken, std::move(answer));
+  Enqueue(request, std::move(transfer), taken, Holding(std::move(claim), std::move(answer)));
 }
 
 absl::Status Transfers::Reserve(const std::string& id) {
@@ -311,18 +326,30 @@ absl::StatusOr<std::unique_ptr<Transfers::Upload>> Transfers::BeginUpload(FileRe
   upload->reserved_ = true;
   const absl::Status known = queue_->Get(id).status();
   if (!known.ok() && !absl::IsNotFound(known)) return known;
-  VD_ASSIGN_OR_RETURN(upload->file_, owned_->Begin(known.ok() ? NewUuid(deps_.clock->Now()) : id));
   upload->transfer_.owner = FileOwner::kNode;
+  upload->repeated_ = known.ok();
+  VD_RETURN_IF_ERROR(upload->TakeRoom(request.size));
+  VD_ASSIGN_OR_RETURN(upload->file_, owned_->Begin(known.ok() ? NewUuid(deps_.clock->Now()) : id));
   upload->transfer_.held = true;
   upload->transfer_.local_path = owned_->PathOf(id);
-  upload->repeated_ = known.ok();
   upload->request_ = std::move(request);
   return upload;
 }
 
 Transfers::Upload::~Upload() { Drop(); }
 
+// All uploads under way count: each as large as it says, or as it has become.
+absl::Status Transfers::Upload::TakeRoom(uint64_t bytes) {
+  if (repeated_ || bytes <= room_) return absl::OkStatus();
+  Transfer coming = transfer_;
+  coming.size = transfers_->coming_bytes_.fetch_add(bytes - room_) + bytes - room_;
+  const uint64_t more = bytes - std::exchange(room_, bytes);
+  VD_RETURN_IF_ERROR(transfers_->queue_->HasRoom(coming));
+  return transfers_->owned_->HasSpace(more);
+}
+
 void Transfers::Upload::Drop() {
+  if (room_ > 0) transfers_->coming_bytes_ -= std::exchange(room_, 0);
   file_.reset();
   if (std::exchange(reserved_, false)) transfers_->Release(transfer_.id);
 }
@@ -331,6 +358,9 @@ absl::Status Transfers::Upload::Write(std::string_view octets) {
   const uint64_t most = transfers_->options_.max_file_bytes;
   if (file_->size() + octets.size() > most) {
     return Wrong("data", absl::StrCat("more than transfers.max_file_bytes, ", most));
+  }
+  if (file_->size() + octets.size() > room_) {
+    VD_RETURN_IF_ERROR(TakeRoom(file_->size() + octets.size()));
   }
   return file_->Write(octets);
 }
@@ -359,46 +389,60 @@ void Transfers::Upload::Finish(uint64_t size, const std::string& sha256, AnswerF
   transfer_.size = digest.size;
   transfer_.sha256 = digest.sha256;
   reserved_ = false;  // It is the queue's now.
-  transfers_->Enqueue(request_, std::move(transfer_), !repeated_, std::move(answer));
+  Transfers* const transfers = transfers_;
+  transfers->Enqueue(request_, std::move(transfer_), !repeated_,
+                     [transfers, room = std::exchange(room_, 0),
+                      answer = std::move(answer)](absl::StatusOr<TransferQueue::Added> added) {
+                       transfers->coming_bytes_ -= room;
+                       answer(std::move(added));
+                     });
 }
 
-void Transfers::TakeWatched(const WatchedFile& file, std::function<void(bool)> done) {
+void Transfers::TakeWatched(const WatchedFile& file, WatchFolder::TakenFn done) {
+  const WatchFolderOptions folder = *file.folder;
   FileRequest request;
   request.id = file.id;
-  request.device = file.folder->device;
-  request.priority = file.folder->priority;
-  request.kind = file.folder->kind;
-  const std::string root = file.folder->path;
-  const bool remove = file.folder->remove;
-  const std::string path = file.path;
-  const FileStamp stamp = file.stamp;
-  const bool queued = pool_.Submit([this, request, root, remove, path, stamp, done]() mutable {
-    absl::StatusOr<Transfer> transfer = Read(&request, path);
-    absl::StatusOr<LocalFile> opened = OpenBelow({root}, path);
-    if (!transfer.ok() || !opened.ok()) return done(absl::IsNotFound(opened.status()));
-    if (!(opened->stamp == stamp)) return done(false);  // It is another since.
-    transfer->owner = FileOwner::kWatch;
-    const bool fresh = absl::IsNotFound(queue_->Get(transfer->id).status());
-    if (fresh && !queue_->HasRoom(*transfer).ok()) return done(false);  // Not read for nothing.
-    opened->stop = &stopped_;
-    const absl::StatusOr<FileDigest> digest = DigestOf(*opened);
-    if (!digest.ok()) return done(false);
-    transfer->held = remove;
-    transfer->stamp = stamp;
-    transfer->size = digest->size;
-    transfer->sha256 = digest->sha256;
-    if (!Reserve(transfer->id).ok()) return done(false);
-    Enqueue(request, *std::move(transfer), /*fresh=*/false,
-            [done](const absl::StatusOr<TransferQueue::Added>& added) {
-              done(added.ok() || absl::IsAlreadyExists(added.status()));
-            });
-  });
-  if (!queued) done(false);
+  request.device = folder.device;
+  request.priority = folder.priority;
+  request.kind = folder.kind;
+  const bool queued = pool_.Submit(
+      [this, request, file, folder, done] { DigestWatched(request, file, folder, done); });
+  if (!queued) done(absl::ResourceExhaustedError("too many files wait to be read"));
+}
+
+void Transfers::DigestWatched(const FileRequest& asked, const WatchedFile& file,
+                              const WatchFolderOptions& folder, const WatchFolder::TakenFn& done) {
+  FileRequest request = asked;
+  absl::StatusOr<Transfer> transfer = Read(&request, file.path);
+  absl::StatusOr<LocalFile> opened = OpenBelow({folder.path}, file.path);
+  if (!transfer.ok()) return done(transfer.status());
+  if (!opened.ok()) return done(opened.status());
+  if (!(opened->stamp == file.stamp)) return done(absl::AbortedError("it is another since"));
+  transfer->owner = FileOwner::kWatch;
+  const bool fresh = absl::IsNotFound(queue_->Get(transfer->id).status());
+  const absl::Status room = fresh ? queue_->HasRoom(*transfer) : absl::OkStatus();
+  if (!room.ok()) return done(room);  // Not read for nothing.
+  std::shared_ptr<const void> claim = queue_->files()->Claim(file.stamp);
+  const absl::Status there = CheckStillThere(*opened);
+  if (!there.ok()) return done(there);
+  opened->stop = &stopped_;
+  const absl::StatusOr<FileDigest> digest = DigestOf(*opened);
+  if (!digest.ok()) return done(digest.status());
+  transfer->held = folder.remove;
+  transfer->stamp = file.stamp;
+  transfer->size = digest->size;
+  transfer->sha256 = digest->sha256;
+  const absl::Status reserved = Reserve(transfer->id);
+  if (!reserved.ok()) return done(reserved);
+  Enqueue(request, *std::move(transfer), /*fresh=*/false,
+          Holding(std::move(claim), [done](const absl::StatusOr<TransferQueue::Added>& added) {
+            done(absl::IsAlreadyExists(added.status()) ? absl::OkStatus() : added.status());
+          }));
 }
 
 void Transfers::Cancel(const std::string& id, ChangeFn done) {
   queue_->Change(
-      id,
+      absl::AsciiStrToLower(id),
       [now = deps_.clock->Now()](Transfer* transfer) -> absl::Status {
         if (IsFinished(transfer->state)) {
           return absl::FailedPreconditionError(

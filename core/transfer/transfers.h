@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -96,7 +97,9 @@ class Transfers {
   // A file by its path. `answer` comes once, when it is durable or refused; on any thread.
   void SendPath(FileRequest request, const std::string& path, FileTake take, AnswerFn answer);
 
-  // A file in pieces. Thread-compatible; Write and Finish may block on the disk.
+  // A file in pieces. Thread-compatible; Write and Finish may block on the disk. What there is no
+  // room for is refused as soon as that is known, before anything is read where the sender has said
+  // how large it is: RESOURCE_EXHAUSTED.
   class Upload {
    public:
     ~Upload();
@@ -106,6 +109,8 @@ class Transfers {
 
    private:
     friend class Transfers;
+    // Takes the room for a file of that size, as soon as it is known to be so large.
+    absl::Status TakeRoom(uint64_t bytes);
     void Drop();
     Transfers* transfers_ = nullptr;
     Transfer transfer_;
@@ -113,6 +118,7 @@ class Transfers {
     std::unique_ptr<IncomingFile> file_;
     bool repeated_ = false;
     bool reserved_ = false;
+    uint64_t room_ = 0;  // Of Transfers::coming_bytes_.
   };
   absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(FileRequest request);
 
@@ -130,6 +136,8 @@ class Transfers {
   size_t active() const { return engine_->active(); }
   uint64_t max_files() const { return options_.queue.max_files; }
   uint64_t max_bytes() const { return options_.queue.max_bytes; }
+  // Folders that are not watched as they should be, and why.
+  std::vector<std::pair<std::string, absl::Status>> WatchTroubles() const;
   // Below which files may be given by their path.
   const std::vector<std::string>& roots() const { return options_.roots; }
   TransferEngine* engine() { return engine_.get(); }
@@ -155,12 +163,14 @@ class Transfers {
   void RemoveRefused(const std::string& id);
   // Below which the file of that row may lie.
   std::vector<std::string> RootsOf(const Transfer& transfer) const;
-  absl::Status CheckLocal(const Transfer& transfer) const;
+  absl::StatusOr<FileStamp> CheckLocal(const Transfer& transfer) const;
   absl::StatusOr<LocalFile> OpenToRetry(const Transfer& transfer) const;
   void RetryNow(const std::string& id, const ChangeFn& done);
   void Recover();
   void RecoverOne(const std::string& id);
-  void TakeWatched(const WatchedFile& file, std::function<void(bool)> done);
+  void DigestWatched(const FileRequest& request, const WatchedFile& file,
+                     const WatchFolderOptions& folder, const WatchFolder::TakenFn& done);
+  void TakeWatched(const WatchedFile& file, WatchFolder::TakenFn done);
 
   TransfersOptions options_;
   const Deps deps_;
@@ -174,6 +184,7 @@ class Transfers {
   absl::Mutex mutex_;
   absl::flat_hash_set<std::string> reserved_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> stopped_{false};
+  std::atomic<uint64_t> coming_bytes_{0};  // Of uploads that have no row yet.
   std::atomic<int64_t> recovered_ns_{0};
 };
 

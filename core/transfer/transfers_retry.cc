@@ -1,6 +1,8 @@
 // Files that are sent once more, and where a file may lie when it is.
+#include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
@@ -10,7 +12,8 @@ namespace viaduct {
 
 void Transfers::Retry(const std::string& id, ChangeFn done) {
   auto shared = std::make_shared<ChangeFn>(std::move(done));
-  if (pool_.Submit([this, id, shared] { RetryNow(id, *shared); })) return;
+  const std::string known = absl::AsciiStrToLower(id);
+  if (pool_.Submit([this, known, shared] { RetryNow(known, *shared); })) return;
   (*shared)(absl::ResourceExhaustedError("transfers: too many files wait to be read"));
 }
 
@@ -31,14 +34,14 @@ absl::StatusOr<LocalFile> Transfers::OpenToRetry(const Transfer& transfer) const
   return file;
 }
 
-absl::Status Transfers::CheckLocal(const Transfer& transfer) const {
+absl::StatusOr<FileStamp> Transfers::CheckLocal(const Transfer& transfer) const {
   std::vector<std::string> roots = RootsOf(transfer);
   if (transfer.owner == FileOwner::kWatch) {  // Of a folder, perhaps, that is not watched any more.
     roots.push_back(transfer.local_path.substr(0, transfer.local_path.rfind('/')));
   }
   VD_ASSIGN_OR_RETURN(const LocalFile file, OpenBelow(roots, transfer.local_path));
   const bool known = transfer.owner != FileOwner::kNode && transfer.stamp.inode != 0;
-  if (!known || file.stamp.SameFile(transfer.stamp)) return absl::OkStatus();
+  if (!known || file.stamp.SameFile(transfer.stamp)) return file.stamp;
   return absl::AbortedError(
       absl::StrCat(transfer.local_path, ": is another file than the one that was accepted"));
 }
@@ -49,6 +52,9 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
   absl::StatusOr<LocalFile> file = OpenToRetry(*transfer);
   if (!file.ok()) return done(absl::FailedPreconditionError(file.status().message()));
   file->stop = &stopped_;
+  const std::shared_ptr<const void> claim = queue_->files()->Claim(file->stamp);
+  const absl::Status there = CheckStillThere(*file);
+  if (!there.ok()) return done(absl::FailedPreconditionError(there.message()));
   const absl::StatusOr<FileDigest> digest = DigestOf(*file);
   if (!digest.ok()) return done(digest.status());
   queue_->Change(
@@ -77,7 +83,7 @@ void Transfers::RetryNow(const std::string& id, const ChangeFn& done) {
         if (!same && tell) TellAnew(row);
         return absl::OkStatus();
       },
-      [this, done](absl::StatusOr<Transfer> changed) {
+      [this, claim, done](absl::StatusOr<Transfer> changed) {
         if (changed.ok()) engine_->OnAdded(*changed);
         done(std::move(changed));
       });

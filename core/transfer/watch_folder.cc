@@ -30,7 +30,9 @@ namespace {
 
 constexpr char kComponent[] = "transfers";
 constexpr int kLongestWaitMs = 1'000;
-constexpr uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR;
+constexpr uint32_t kGone = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED;
+constexpr uint32_t kEvents =
+    IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
 // What the file has again after a restart: it is then known as sent.
 std::string IdOf(const std::string& path, const std::string& stamp) {
@@ -47,7 +49,7 @@ struct WatchFolder::Results {
 
   const Descriptor wake{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   absl::Mutex mutex;
-  std::vector<std::pair<std::string, bool>> ended ABSL_GUARDED_BY(mutex);  // Names; was it taken.
+  std::vector<std::pair<std::string, absl::Status>> ended ABSL_GUARDED_BY(mutex);  // By name.
 };
 
 WatchFolder::WatchFolder(WatchFolderOptions options, const Clock* clock, Log* log, TakeFn take)
@@ -66,14 +68,9 @@ absl::StatusOr<std::unique_ptr<WatchFolder>> WatchFolder::Start(WatchFolderOptio
                                                                 const Clock* clock, Log* log,
                                                                 TakeFn take) {
   auto folder = absl::WrapUnique(new WatchFolder(std::move(options), clock, log, std::move(take)));
-  folder->inotify_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-  if (folder->inotify_ < 0 || folder->results_->wake.get() < 0) {
+  if (folder->results_->wake.get() < 0) {
     return absl::ResourceExhaustedError(
         absl::StrCat("transfers.watch: cannot watch, ", std::strerror(errno)));
-  }
-  if (inotify_add_watch(folder->inotify_, folder->options_.path.c_str(), kEvents) < 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "transfers.watch: cannot watch ", folder->options_.path, ", ", std::strerror(errno)));
   }
   folder->thread_ = std::thread([raw = folder.get()] { raw->Loop(); });
   return folder;
@@ -89,7 +86,7 @@ void WatchFolder::Loop() {
   SetThreadName("transfer-watch");
   while (!stopping_.load()) {
     const int64_t now = clock_->MonotonicNanos();
-    if (scanned_ns_ == 0 || now - scanned_ns_ >= absl::ToInt64Nanoseconds(options_.rescan)) {
+    if (scanned_ns_ == 0 || now - scanned_ns_ >= RescanNanos()) {
       scanned_ns_ = now;
       Scan();
     }
@@ -112,29 +109,81 @@ void WatchFolder::ReadEvents() {
   const ssize_t got = read(inotify_, block, sizeof(block));
   for (ssize_t at = 0; at < got;) {
     const auto* event = static_cast<const inotify_event*>(static_cast<const void*>(block + at));
-    if ((event->mask & IN_Q_OVERFLOW) != 0) scanned_ns_ = 0;
-    if (event->len > 0) Note(event->name);
+    const bool ours = event->wd == watch_;
+    if ((event->mask & IN_Q_OVERFLOW) != 0 || (ours && (event->mask & kGone) != 0)) scanned_ns_ = 0;
+    if (ours && (event->mask & IN_IGNORED) != 0) watch_ = -1;
+    if (ours && event->len > 0) Note(event->name);
     at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
   }
 }
 
+// Whatever has the path now is what is watched; what had it before is left.
+absl::Status WatchFolder::Attach() {
+  if (inotify_ < 0) inotify_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  const int before = watch_;
+  if (inotify_ >= 0) watch_ = inotify_add_watch(inotify_, options_.path.c_str(), kEvents);
+  const int error = errno;
+  if (before >= 0 && before != watch_) inotify_rm_watch(inotify_, before);
+  if (watch_ >= 0) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("new files are found by looks alone, the kernel does not tell of them, ",
+                   std::strerror(error)));
+}
+
 void WatchFolder::Scan() {
+  const absl::Status watched = Attach();  // Before it is looked through: nothing is missed.
+  const absl::Status read = LookThrough();
+  SetState(read.ok() ? watched : read);
+}
+
+absl::Status WatchFolder::LookThrough() {
   DIR* folder = opendir(options_.path.c_str());
-  if (folder == nullptr) {
-    log_->Warning(kComponent, "a watch folder cannot be read",
-                  {{"folder", options_.path}, {"reason", std::strerror(errno)}});
-    return;
-  }
+  int error = errno;
   std::map<std::string, Stamp> still;
-  while (const dirent* entry = readdir(folder)) {
+  while (folder != nullptr) {
+    errno = 0;
+    const dirent* entry = readdir(folder);
+    error = errno;
+    if (entry == nullptr) break;
     const std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
     const auto known = known_.find(name);
     if (known != known_.end()) still.insert(*known);
     Note(name);
   }
-  closedir(folder);
+  if (folder != nullptr) closedir(folder);
+  if (folder == nullptr || error != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the folder cannot be read, ", std::strerror(error)));
+  }
   known_ = std::move(still);
+  if (known_.size() < kMaxKnown) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("new files are left, there are ", known_.size(), " that were sent"));
+}
+
+int64_t WatchFolder::RescanNanos() const {
+  const bool troubled = !state().ok();
+  return absl::ToInt64Nanoseconds(troubled ? std::min(options_.rescan, kTroubledRescan)
+                                           : options_.rescan);
+}
+
+absl::Status WatchFolder::state() const {
+  absl::MutexLock lock(&mutex_);
+  return state_;
+}
+
+void WatchFolder::SetState(const absl::Status& state) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (std::exchange(state_, state) == state) return;
+  }
+  if (state.ok()) {
+    log_->Info(kComponent, "a folder is watched again", {{"folder", options_.path}});
+    return;
+  }
+  log_->Error(kComponent, "a folder is not watched as it should be",
+              {{"folder", options_.path}, {"reason", StdView(state.message())}});
 }
 
 bool WatchFolder::StampOf(const std::string& name, Stamp* stamp) {
@@ -168,7 +217,7 @@ void WatchFolder::Note(const std::string& name) {
 }
 
 void WatchFolder::HearResults() {
-  std::vector<std::pair<std::string, bool>> ended;
+  std::vector<std::pair<std::string, absl::Status>> ended;
   {
     absl::MutexLock lock(&results_->mutex);
     ended.swap(results_->ended);
@@ -179,13 +228,16 @@ void WatchFolder::HearResults() {
     if (found == pending_.end()) continue;
     Pending& pending = found->second;
     pending.under_way = false;
-    if (taken) {
+    if (taken.ok() || absl::IsNotFound(taken)) {
       known_[name] = pending.stamp;
       pending_.erase(found);
       Note(name);  // It may have changed meanwhile.
       continue;
     }
     const uint32_t doubled = std::min<uint32_t>(pending.refusals++, 16);
+    // The queue says by itself that it is full.
+    const bool full = absl::IsResourceExhausted(taken) || absl::IsUnavailable(taken);
+    if (pending.refusals == kReportedRefusals && !full) Complain(name, StdView(taken.message()));
     const absl::Duration delay = std::min(kFirstDelay * (1 << doubled), kLongestDelay);
     pending.due_ns = clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(delay);
   }
@@ -225,16 +277,16 @@ void WatchFolder::Take(const std::string& name, const Stamp& stamp) {
   file.stamp = stamp;
   file.path = absl::StrCat(options_.path, "/", name);
   file.id = IdOf(file.path, absl::StrCat(stamp.size, "|", stamp.modified_ns, "|", stamp.inode));
-  take_(file, [results = results_, name](bool taken) {
+  take_(file, [results = results_, name](absl::Status taken) {
     {
       absl::MutexLock lock(&results->mutex);
-      results->ended.emplace_back(name, taken);
+      results->ended.emplace_back(name, std::move(taken));
     }
     results->Wake();
   });
 }
 
-void WatchFolder::Complain(const std::string& name, const char* why) {
+void WatchFolder::Complain(const std::string& name, std::string_view why) {
   if (reported_.size() >= kMaxReported || !reported_.insert(name).second) return;
   log_->Warning(kComponent, "a file of a watch folder is left where it is",
                 {{"folder", options_.path}, {"file", absl::CHexEscape(name)}, {"reason", why}});

@@ -1,5 +1,6 @@
 // A folder whose files are sent as they come: inotify tells of them, and now and then the folder is
-// looked through for what it did not tell.
+// looked through for what it did not tell. One that cannot be read or is not there is tried again
+// and again, and says so.
 #pragma once
 
 #include <atomic>
@@ -9,9 +10,13 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/message/envelope.h"
@@ -47,17 +52,28 @@ class WatchFolder {
   // One that was not taken waits so long, twice as long each time.
   static constexpr absl::Duration kFirstDelay = absl::Seconds(1);
   static constexpr absl::Duration kLongestDelay = absl::Minutes(1);
+  // While it is not as it should be it is looked through so often at least.
+  static constexpr absl::Duration kTroubledRescan = absl::Seconds(5);
+  static constexpr uint32_t kReportedRefusals = 3;  // In a row; then the file is complained about.
 
-  // `take` gets every file that is complete, on the folder's thread, again and again until `taken`
-  // of it is told.
-  using TakeFn = std::function<void(const WatchedFile& file, std::function<void(bool taken)> done)>;
-  // `clock` and `log` outlive it.
+  // OK: it was taken. NOT_FOUND: it has gone. Anything else: it is tried again later.
+  using TakenFn = std::function<void(absl::Status taken)>;
+  // `take` gets every file that is complete, on the folder's thread, again and again until it was
+  // taken.
+  using TakeFn = std::function<void(const WatchedFile& file, TakenFn done)>;
+  // `clock` and `log` outlive it. RESOURCE_EXHAUSTED: the machine has nothing left for it. A folder
+  // that is not there is none: see state().
   static absl::StatusOr<std::unique_ptr<WatchFolder>> Start(WatchFolderOptions options,
                                                             const Clock* clock, Log* log,
                                                             TakeFn take);
   ~WatchFolder();  // Stop().
   // When it returns `take` is not called any more.
   void Stop();
+
+  const std::string& path() const { return options_.path; }
+  // OK: it is read and watched. RESOURCE_EXHAUSTED: its files are found by looks alone, or some are
+  // not; FAILED_PRECONDITION: it cannot be read.
+  absl::Status state() const;
 
  private:
   using Stamp = FileStamp;
@@ -74,11 +90,15 @@ class WatchFolder {
   void Loop();
   void ReadEvents();
   void Scan();
+  absl::Status LookThrough();
+  absl::Status Attach();
+  void SetState(const absl::Status& state);
+  int64_t RescanNanos() const;
   void Note(const std::string& name);
   void HearResults();
   void Settle();
   void Take(const std::string& name, const Stamp& stamp);
-  void Complain(const std::string& name, const char* why);
+  void Complain(const std::string& name, std::string_view why);
   bool StampOf(const std::string& name, Stamp* stamp);
 
   const WatchFolderOptions options_;
@@ -87,6 +107,9 @@ class WatchFolder {
   const TakeFn take_;
   const std::shared_ptr<Results> results_;
   int inotify_ = -1;
+  int watch_ = -1;  // Of the folder that had the path at the last look.
+  mutable absl::Mutex mutex_;
+  absl::Status state_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> stopping_{false};
   // Of the thread.
   std::map<std::string, Pending> pending_;

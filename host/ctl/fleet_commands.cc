@@ -207,6 +207,73 @@ void AddSend(CLI::App* fleet, Session* session) {
       ->check(IsDuration);
 }
 
+struct FilesArguments {
+  uint32_t limit = 1000;
+  std::string device;
+  std::string status;
+};
+
+std::vector<std::string> Row(const pb::FleetFile& file) {
+  return {file.transfer_id(),
+          Cell(file.device_id()),
+          file.kind(),
+          EnumText(pb::FileStatus_Name(file.status()), "FILE_STATUS_"),
+          BytesText(file.size()),
+          TimeText(file.announced_at()),
+          Cell(file.name()),
+          Cell(file.detail())};
+}
+
+void Print(const pb::FleetListFilesResponse& all) {
+  Table table({"TRANSFER", "DEVICE", "KIND", "STATUS", "SIZE", "ANNOUNCED", "NAME", "DETAIL"});
+  for (const auto& file : all.files()) table.Add(Row(file));
+  table.Print(std::cout);
+  if (!all.next_page_token().empty()) std::cout << "There are more: --limit\n";
+  if (all.unannounced() == 0) return;
+  std::cout << all.unannounced() << " files that nobody has announced:\n";
+  for (const std::string& name : all.unannounced_names()) std::cout << "  " << Cell(name) << "\n";
+}
+
+// All pages, up to the limit.
+ExitCode Files(Session* session, const FilesArguments& arguments) {
+  pb::FleetListFilesRequest request;
+  request.set_device_id(arguments.device);
+  if (arguments.status == "waiting") request.set_status(pb::FILE_STATUS_WAITING);
+  if (arguments.status == "stored") request.set_status(pb::FILE_STATUS_STORED);
+  if (arguments.status == "failed") request.set_status(pb::FILE_STATUS_FAILED);
+  pb::FleetListFilesResponse all;
+  do {
+    const auto left = arguments.limit - static_cast<uint32_t>(all.files_size());
+    request.set_page_size(std::min<uint32_t>(left, 1000));
+    request.set_page_token(all.next_page_token());
+    pb::FleetListFilesResponse page;
+    const ExitCode code = session->Call<pb::Fleet>(&Stub::ListFiles, request, &page);
+    if (code != kOk) return code;
+    all.mutable_files()->MergeFrom(page.files());
+    page.mutable_files()->Swap(all.mutable_files());
+    all.Swap(&page);  // The rest is that of the last one.
+  } while (!all.next_page_token().empty() &&
+           static_cast<uint32_t>(all.files_size()) < arguments.limit);
+  if (session->json()) {
+    Session::PrintJson(all);
+  } else {
+    Print(all);
+  }
+  return kOk;
+}
+
+void AddFiles(CLI::App* fleet, Session* session) {
+  auto arguments = std::make_shared<FilesArguments>();
+  CLI::App* files = AddCommand(fleet, session, "files", "files that devices have told of",
+                               [=] { return Files(session, *arguments); });
+  files->add_option("--device", arguments->device, "only of this one");
+  files->add_option("--status", arguments->status, "only these")
+      ->check(CLI::IsMember({"waiting", "stored", "failed"}));
+  files->add_option("--limit", arguments->limit, "at most so many")
+      ->check(CLI::Range(1u, 1'000'000u))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void AddFleetCommands(CLI::App* app, Session* session) {
@@ -222,6 +289,7 @@ void AddFleetCommands(CLI::App* app, Session* session) {
       ->check(CLI::Range(1u, 1'000'000u))
       ->capture_default_str();
   AddSend(fleet, session);
+  AddFiles(fleet, session);
   auto prefix = std::make_shared<std::string>();
   AddCommand(fleet, session, "watch", "status and roads as they change", [=] {
     return Watch(session, *prefix);

@@ -9,6 +9,7 @@
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/config/incoming_options.h"
 #include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/config_source.h"
@@ -130,6 +131,9 @@ absl::Status Node::BuildApplication() {
   parts.control = &commands_;
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
+  if (ReadIncomingOptions(config).has_value()) {
+    parts.incoming = [this] { return receiver_ != nullptr ? receiver_->Info() : ReceiverInfo(); };
+  }
   parts.reachable = [this](std::string_view device) {
     return fleet_->roads().IsReachable(device, foundation_->clock.Now());
   };
@@ -196,14 +200,18 @@ void Node::BuildGateway() {
   dispatcher_ = std::make_unique<Dispatcher>(MakeDispatcherOptions(gateway), spool_.get(),
                                              MakeSelector(gateway), &foundation_->clock,
                                              foundation_->log.get());
-  network_view_ = std::make_unique<NetworkView>(dispatcher_.get(), &foundation_->clock);
   roads_ = std::make_unique<Roads>(dispatcher_.get(), instances_.get(), foundation_->log.get());
-  network_ = std::make_unique<NetworkMonitor>(
-      MakeMonitorOptions(gateway), dispatcher_.get(), &timers_, &foundation_->clock,
-      [this](const std::string& link, absl::Duration limit, uint32_t payload_bytes,
-             NetworkMonitor::DoneFn done) {
-        return roads_->Probe(link, limit, payload_bytes, std::move(done));
-      });
+  const NetworkMonitor::ProbeFn probe = [this](const std::string& link, absl::Duration limit,
+                                               uint32_t payload_bytes,
+                                               NetworkMonitor::DoneFn done) {
+    return roads_->Probe(link, limit, payload_bytes, std::move(done));
+  };
+  const NetworkMonitor::Options options = MakeMonitorOptions(gateway);
+  network_ = std::make_unique<NetworkMonitor>(options, dispatcher_.get(), &timers_,
+                                              &foundation_->clock, probe);
+  network_view_ = std::make_unique<NetworkView>(
+      dispatcher_.get(), &foundation_->clock,
+      std::make_unique<RoadMonitor>(options, &timers_, &foundation_->clock, probe));
 }
 
 void Node::SyncRoads() {
@@ -258,6 +266,9 @@ void Node::BuildServices() {
   deps_.dispatcher = dispatcher_.get();
   deps_.transfers = transfers_.get();
   deps_.vision = vision_.get();
+  if (ReadIncomingOptions(foundation_->config).has_value()) {
+    deps_.incoming = [this] { return receiver_ != nullptr ? receiver_->Info() : ReceiverInfo(); };
+  }
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
       &deps_, foundation_->config.node.id,

@@ -40,6 +40,16 @@ constexpr SpoolTotal kSpoolTotals[] = {
     {"viaduct_spool_lost_total", "Messages lost with a damaged file.", &SpoolInfo::lost_total},
 };
 
+// "": nothing.
+std::string WrongWithTransfers(uint64_t failed,
+                               const std::vector<std::pair<std::string, absl::Status>>& folders) {
+  std::string wrong = failed > 0 ? absl::StrCat(failed, " files failed") : "";
+  for (const auto& [folder, state] : folders) {
+    absl::StrAppend(&wrong, wrong.empty() ? "" : ", ", folder, ": ", state.message());
+  }
+  return wrong;
+}
+
 }  // namespace
 
 NodeMonitor::NodeMonitor(Deps deps)
@@ -174,10 +184,10 @@ void NodeMonitor::LookAtTransfers() {
   } else if (counts.disk_full || counts.full) {
     deps_.health->Set("transfers", HealthState::kUnhealthy,
                       counts.full ? "full, takes no more files" : "no space on disk");
-  } else if (failed > 0) {
-    deps_.health->Set("transfers", HealthState::kDegraded, absl::StrCat(failed, " files failed"));
   } else {
-    deps_.health->Set("transfers", HealthState::kHealthy);
+    const std::string wrong = WrongWithTransfers(failed, deps_.transfers->WatchTroubles());
+    deps_.health->Set("transfers", wrong.empty() ? HealthState::kHealthy : HealthState::kDegraded,
+                      wrong);
   }
 }
 

@@ -69,13 +69,17 @@ absl::Status Node::StartTransfers() {
   if (transfers_ == nullptr) return absl::OkStatus();
   SyncFileRoads();
   VD_RETURN_IF_ERROR(transfers_->Start());
+  network_view_->Start();
   CareForTransfers();
   return absl::OkStatus();
 }
 
 void Node::SyncFileRoads() {
   if (transfers_ == nullptr) return;
-  transfers_->engine()->SetRoads(FileRoadsOf(*instances_, ConfiguredRoads(config_->running())));
+  const std::vector<RoadEntry> roads =
+      FileRoadsOf(*instances_, ConfiguredRoads(config_->running()));
+  network_view_->SetRoads(roads);
+  transfers_->engine()->SetRoads(roads);
 }
 
 void Node::CareForTransfers() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "core/config/transfer_options.h"
@@ -20,6 +21,9 @@ class InstanceFileRoad final : public TransferRoad {
     return road_->Begin(std::move(job), std::move(progress), std::move(done));
   }
   void Cancel(uint64_t ticket) override { road_->Cancel(ticket); }
+  absl::Status Discard(FileLeftover leftover) override {
+    return road_->Discard(std::move(leftover));
+  }
 
  private:
   const std::shared_ptr<FileRoad> road_;
@@ -134,11 +138,21 @@ std::string AnnouncementJson(const Transfer& transfer, const std::string& node_i
   return message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+void NetworkView::SetRoads(const std::vector<RoadEntry>& roads) {
+  std::vector<RoadMonitor::Road> probed;
+  for (const RoadEntry& entry : roads) {
+    probed.push_back({entry.name, entry.metered, [road = entry.road] { return road->ready(); }});
+  }
+  roads_->SetRoads(std::move(probed));
+}
+
 RoadQuality NetworkView::Of(const std::string& road) {
   Look();
+  const std::optional<LinkReading> own = roads_->Read(road);
   absl::MutexLock lock(&mutex_);
   const auto found = links_.find(road);
-  return found == links_.end() ? best_ : found->second;
+  if (found != links_.end()) return found->second;
+  return own.has_value() ? RoadQuality{own->quality, own->score} : best_;
 }
 
 RoadQuality NetworkView::Best() {

@@ -5,12 +5,14 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "core/config/node_config.h"
 #include "core/gateway/dispatcher.h"
+#include "core/gateway/road_monitor.h"
 #include "core/lpr/image_file_sink.h"
 #include "core/plugin/instances.h"
 #include "core/transfer/transfers.h"
@@ -31,16 +33,20 @@ std::vector<RoadEntry> FileRoadsOf(const Instances& instances,
 // The message that tells the server of a file, see docs/TRANSFERS.md; its id is that of TellingId.
 std::string AnnouncementJson(const Transfer& transfer, const std::string& node_id);
 
-// What the links of the node say of its network, asked at most once a second. Thread-safe.
+// What the links of the node say of its network, asked at most once a second, and what the roads
+// for files have measured themselves. Thread-safe.
 class NetworkView {
  public:
   static constexpr absl::Duration kFresh = absl::Seconds(1);
 
   // Both outlive it.
-  NetworkView(Dispatcher* dispatcher, const Clock* clock)
-      : dispatcher_(dispatcher), clock_(clock) {}
-  // Of the link of that name; else of the best link that is ready: the roads of files share its
-  // network.
+  NetworkView(Dispatcher* dispatcher, const Clock* clock, std::unique_ptr<RoadMonitor> roads)
+      : dispatcher_(dispatcher), clock_(clock), roads_(std::move(roads)) {}
+  // The roads for files, which are probed from Start on.
+  void SetRoads(const std::vector<RoadEntry>& roads);
+  void Start() { roads_->Start(); }
+  // Of the link of that name; else what its own probes have found; else of the best link that is
+  // ready: the roads of files share its network.
   RoadQuality Of(const std::string& road);
   // Of the best link that is ready.
   RoadQuality Best();
@@ -52,6 +58,7 @@ class NetworkView {
 
   Dispatcher* const dispatcher_;
   const Clock* const clock_;
+  const std::unique_ptr<RoadMonitor> roads_;
   absl::Mutex mutex_;
   int64_t looked_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, RoadQuality> links_ ABSL_GUARDED_BY(mutex_);

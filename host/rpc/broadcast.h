@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <set>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -36,16 +39,41 @@ class Broadcast {
   // broadcast must outlive the stream. RESOURCE_EXHAUSTED: too many watchers.
   template <typename Fill>
   absl::Status Subscribe(const StreamPtr& stream, Tag tag, Fill fill) {
+    return Add(stream, std::move(tag), /*filling=*/false, fill);
+  }
+
+  // The same for a state that takes long to read: what is published meanwhile goes to the watcher
+  // and nobody waits. `fill` gives what it reads to Fresh::Offer.
+  class Fresh {
+   public:
+    // Nothing where a newer one with that key was published since the subscription.
+    void Offer(Response response, std::string_view key) {
+      absl::MutexLock lock(&broadcast_->mutex_);
+      Watcher* const watcher = broadcast_->FindLocked(stream_);
+      if (watcher == nullptr || watcher->told.count(key) != 0) return;
+      stream_->Queue(std::move(response), key);
+    }
+    Stream* stream() const { return stream_; }
+
+   private:
+    friend class Broadcast;
+    Fresh(Broadcast* broadcast, Stream* stream) : broadcast_(broadcast), stream_(stream) {}
+    Broadcast* const broadcast_;
+    Stream* const stream_;
+  };
+  template <typename Fill>
+  absl::Status SubscribeThenFill(const StreamPtr& stream, Tag tag, Fill fill) {
+    const absl::Status subscribed = Add(stream, std::move(tag), /*filling=*/true, [](Stream*) {});
+    if (!subscribed.ok()) return subscribed;
+    fill(Fresh(this, stream.get()));
     {
       absl::MutexLock lock(&mutex_);
-      if (watchers_.size() >= kMaxWatchers) {
-        return absl::ResourceExhaustedError("watch: too many watchers, close one first");
+      Watcher* const watcher = FindLocked(stream.get());
+      if (watcher != nullptr) {
+        watcher->filling = false;
+        watcher->told.clear();
       }
-      fill(stream.get());
-      watchers_.push_back({stream, std::move(tag)});
-      count_.store(watchers_.size(), std::memory_order_relaxed);
     }
-    stream->SetOnDone([this, raw = stream.get()] { Remove(raw); });
     stream->Flush();
     return absl::OkStatus();
   }
@@ -61,8 +89,9 @@ class Broadcast {
       absl::MutexLock lock(&mutex_);
       const size_t share = std::min(Stream::kMaxPendingBytes,
                                     kMaxPendingBytes / std::max<size_t>(watchers_.size(), 1));
-      for (const auto& watcher : watchers_) {
+      for (auto& watcher : watchers_) {
         if (!wants(watcher.tag)) continue;
+        if (watcher.filling && !key.empty()) watcher.told.insert(std::string(key));
         watcher.stream->Queue(shared, bytes, key, share);
         streams.push_back(watcher.stream);
       }
@@ -89,7 +118,32 @@ class Broadcast {
   struct Watcher {
     StreamPtr stream;
     Tag tag;
+    bool filling = false;                     // Its state is being read:
+    std::set<std::string, std::less<>> told;  // keys that were published since.
   };
+
+  template <typename Fill>
+  absl::Status Add(const StreamPtr& stream, Tag tag, bool filling, Fill fill) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (watchers_.size() >= kMaxWatchers) {
+        return absl::ResourceExhaustedError("watch: too many watchers, close one first");
+      }
+      fill(stream.get());
+      watchers_.push_back({stream, std::move(tag), filling, {}});
+      count_.store(watchers_.size(), std::memory_order_relaxed);
+    }
+    stream->SetOnDone([this, raw = stream.get()] { Remove(raw); });
+    stream->Flush();
+    return absl::OkStatus();
+  }
+
+  Watcher* FindLocked(const Stream* stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto found = std::find_if(watchers_.begin(), watchers_.end(), [&](const Watcher& each) {
+      return each.stream.get() == stream;
+    });
+    return found == watchers_.end() ? nullptr : &*found;
+  }
 
   void Remove(const Stream* stream) {
     StreamPtr removed;  // Freed without the lock.

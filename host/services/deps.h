@@ -18,6 +18,7 @@
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
 #include "core/plugin/registry.h"
+#include "core/receive/receiver.h"
 #include "core/spool/spool.h"
 #include "core/transfer/transfers.h"
 #include "host/node/config_control.h"
@@ -61,6 +62,8 @@ struct ServiceDeps {
   Dispatcher* dispatcher = nullptr;  // Null as the spool.
   Transfers* transfers = nullptr;    // Null as the spool.
   Vision* vision = nullptr;
+  // Files that devices have sent; null where none are taken in.
+  std::function<ReceiverInfo()> incoming;
   NodeActions node;
 };
 

@@ -41,6 +41,11 @@ class FleetService final : public control::v1::Fleet::CallbackService {
       grpc::CallbackServerContext* context,
       const control::v1::FleetWatchNodesRequest* request) override;
 
+  // fleet_files.cc
+  grpc::ServerUnaryReactor* ListFiles(grpc::CallbackServerContext* context,
+                                      const control::v1::FleetListFilesRequest* request,
+                                      control::v1::FleetListFilesResponse* response) override;
+
   // There may be news of devices. Returns at once.
   void OnNews();
   // Ends every order and every watch.

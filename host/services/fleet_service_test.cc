@@ -62,6 +62,23 @@ class FleetServiceTest : public ::testing::Test {
     pool_.Stop();
   }
 
+  void Announce(const std::string& id, const std::string& device) {
+    FileTransferRecord record;
+    record.transfer_id = id;
+    record.device_id = device;
+    record.name = device + "/a.jpg";
+    record.sha256 = std::string(64, 'a');
+    record.size = 5;
+    record.at = record.captured_at = clock_.Now();
+    std::vector<StoreRecord> records;
+    records.emplace_back(std::move(record));
+    absl::Notification done;
+    store_->Append(std::move(records), [&done](const std::vector<AppendResult>& results) {
+      EXPECT_TRUE(results.front().status.ok()) << results.front().status;
+      done.Notify();
+    });
+    done.WaitForNotification();
+  }
   void Store(const std::string& device, const std::string& status = "online") {
     DeviceRecord record;
     record.device_id = device;
@@ -132,6 +149,41 @@ TEST_F(FleetServiceTest, PagesThroughAllOfThemOnce) {
   } while (!request.page_token().empty());
   EXPECT_THAT(seen, SizeIs(25));
   EXPECT_EQ(pages, 3);
+}
+
+TEST_F(FleetServiceTest, ListsFilesAndWhatNobodyHasToldOf) {
+  for (int i = 0; i < 5; ++i) {
+    Announce(absl::StrCat("00000000-0000-7000-8000-00000000000", i), i < 3 ? "CAM1" : "CAM2");
+  }
+  deps_.incoming = [] {
+    ReceiverInfo info;
+    info.unannounced = 7;
+    info.unannounced_names = {"CAM1/x"};
+    return info;
+  };
+  const auto list = [this](const pb::FleetListFilesRequest& request, grpc::StatusCode code) {
+    grpc::ClientContext context;
+    pb::FleetListFilesResponse response;
+    EXPECT_EQ(stub_->ListFiles(&context, request, &response).error_code(), code);
+    return response;
+  };
+  pb::FleetListFilesRequest request;
+  request.set_page_size(2);
+  request.set_device_id("CAM1");
+  auto page = list(request, grpc::StatusCode::OK);
+  ASSERT_EQ(page.files_size(), 2);
+  EXPECT_EQ(page.files(0).name(), "CAM1/a.jpg");
+  EXPECT_EQ(page.files(0).status(), pb::FILE_STATUS_WAITING);
+  EXPECT_EQ(page.unannounced(), 7u);
+  EXPECT_EQ(page.unannounced_names(0), "CAM1/x");
+  request.set_page_token(page.next_page_token());
+  page = list(request, grpc::StatusCode::OK);
+  EXPECT_EQ(page.files_size(), 1);
+  EXPECT_TRUE(page.next_page_token().empty());
+  request.set_status(pb::FILE_STATUS_STORED);
+  EXPECT_EQ(list(request, grpc::StatusCode::OK).files_size(), 0);
+  request.set_page_token("x");
+  list(request, grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(FleetServiceTest, FiltersByPrefixAndByStatus) {

@@ -181,10 +181,10 @@ grpc::ServerWriteReactor<pb::TransfersWatchResponse>* TransfersService::Watch(
     response.mutable_lagged()->set_missed(missed);
     return response;
   });
-  // The present state is read from the disk.
+  // The present state is read from the disk, page by page: no commit waits for it.
   const bool queued = deps_->executor->Submit([this, stream, devices] {
-    const absl::Status status = watchers_.Subscribe(
-        stream, devices, [&](Watchers::Stream* fresh) { QueueState(devices, fresh); });
+    const absl::Status status = watchers_.SubscribeThenFill(
+        stream, devices, [&](Watchers::Fresh fresh) { QueueState(devices, fresh); });
     if (!status.ok()) stream->Close(rpc::ToGrpc(status));
   });
   if (!queued) {
@@ -194,8 +194,7 @@ grpc::ServerWriteReactor<pb::TransfersWatchResponse>* TransfersService::Watch(
   return stream.get();
 }
 
-void TransfersService::QueueState(const std::vector<std::string>& devices,
-                                  Watchers::Stream* stream) {
+void TransfersService::QueueState(const std::vector<std::string>& devices, Watchers::Fresh fresh) {
   TransferFilter filter;
   filter.states = {TransferState::kQueued, TransferState::kWaitingConfirmation,
                    TransferState::kFailed};
@@ -204,7 +203,7 @@ void TransfersService::QueueState(const std::vector<std::string>& devices,
   uint64_t missed = 0;
   do {
     const auto page = deps_->transfers->List(filter, kMaxPage, token);
-    if (!page.ok()) return stream->Close(rpc::ToGrpc(page.status()));
+    if (!page.ok()) return fresh.stream()->Close(rpc::ToGrpc(page.status()));
     for (const Transfer& transfer : page->transfers) {
       if (!IsWanted(devices, transfer.device)) continue;
       if (++queued > kMaxPending / 2) {
@@ -213,14 +212,14 @@ void TransfersService::QueueState(const std::vector<std::string>& devices,
       }
       pb::TransfersWatchResponse response;
       *response.mutable_transfer() = ToProto(transfer);
-      stream->Queue(std::move(response), transfer.id);
+      fresh.Offer(std::move(response), transfer.id);
     }
     token = page->next_page_token;
   } while (!token.empty() && queued <= kMaxPending);
-  if (missed > 0) stream->AddMissed(missed);
+  if (missed > 0) fresh.stream()->AddMissed(missed);
   pb::TransfersWatchResponse synced;
   synced.mutable_synced();
-  stream->Queue(std::move(synced));
+  fresh.stream()->Queue(std::move(synced));
 }
 
 void TransfersService::OnChanged(const Transfer& transfer) {

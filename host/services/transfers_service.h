@@ -47,7 +47,7 @@ class TransfersService final : public control::v1::Transfers::CallbackService {
  private:
   using Watchers = rpc::Broadcast<control::v1::TransfersWatchResponse, std::vector<std::string>>;
 
-  void QueueState(const std::vector<std::string>& devices, Watchers::Stream* stream);
+  void QueueState(const std::vector<std::string>& devices, Watchers::Fresh fresh);
 
   const ServiceDeps* const deps_;
   Watchers watchers_;  // With the devices of each; none: all.

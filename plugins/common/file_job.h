@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "plugins/common/local_file.h"
 
 namespace viaduct {
 
@@ -17,6 +18,13 @@ struct FileJob {
   uint64_t offset = 0;                // What is before it was durable on the other side.
   uint64_t max_bytes_per_second = 0;  // 0: no limit.
   int64_t deadline_ns = 0;            // Monotonic; 0: none.
+  FileIdentity identity;              // Of the local file.
+};
+
+// Of a file that nobody will go on with.
+struct FileLeftover {
+  std::string remote_name;
+  std::string sha256;
 };
 
 enum class FileOutcome { kDurable, kRetry, kReject, kCancelled };

@@ -34,6 +34,7 @@ inline sdk::Status ReadFileJob(const vd_file_job& raw, FileJob* job) {
   job->offset = raw.offset;
   job->max_bytes_per_second = raw.max_bytes_per_second;
   job->deadline_ns = raw.deadline_ns;
+  job->identity = {raw.local_device, raw.local_inode};
   if (!IsSha256OrNone(job->sha256)) {
     return sdk::InvalidArgument("file: the digest is not of 64 hexadecimal digits");
   }
@@ -42,6 +43,16 @@ inline sdk::Status ReadFileJob(const vd_file_job& raw, FileJob* job) {
     return sdk::InvalidArgument("file: the local path is not absolute");
   }
   return SdkStatus(CheckRemoteName(job->remote_name));
+}
+
+// INVALID_ARGUMENT: what such a road can not have left.
+inline sdk::Status ReadFileLeftover(const vd_leftover& raw, FileLeftover* leftover) {
+  leftover->remote_name = std::string(sdk::Text(raw.remote_name));
+  leftover->sha256 = absl::AsciiStrToLower(std::string(sdk::Text(raw.sha256)));
+  if (!IsSha256OrNone(leftover->sha256)) {
+    return sdk::InvalidArgument("leftover: the digest is not of 64 hexadecimal digits");
+  }
+  return SdkStatus(CheckRemoteName(leftover->remote_name));
 }
 
 inline uint32_t OutcomeOf(FileOutcome outcome) {

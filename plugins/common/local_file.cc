@@ -58,7 +58,7 @@ std::string Sha256::Hex() {
       absl::string_view(reinterpret_cast<const char*>(digest.data()), size));
 }
 
-absl::StatusOr<LocalFile> LocalFile::Open(const std::string& path) {
+absl::StatusOr<LocalFile> LocalFile::Open(const std::string& path, const FileIdentity& meant) {
   const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return OpenError(path, errno);
   LocalFile file(fd, path);
@@ -66,6 +66,10 @@ absl::StatusOr<LocalFile> LocalFile::Open(const std::string& path) {
   if (fstat(fd, &facts) != 0) return OpenError(path, errno);
   if (!S_ISREG(facts.st_mode)) {
     return absl::InvalidArgumentError(About(path, "is not a regular file"));
+  }
+  const bool any = meant.device == 0 && meant.inode == 0;
+  if (!any && (facts.st_dev != meant.device || facts.st_ino != meant.inode)) {
+    return absl::AbortedError(About(path, "is another file than the one that was to be sent"));
   }
   posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   return file;

@@ -29,12 +29,19 @@ class Sha256 {
   std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
+// Which file is meant, whatever its path leads to: as fstat tells. Both 0: any.
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+};
+
 // A regular file that is open for reading. Thread-compatible.
 class LocalFile {
  public:
   // NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT for what is no regular file, a symbolic link
-  // among it; DATA_LOSS where the machine can not read it now. Never waits for a pipe or a device.
-  static absl::StatusOr<LocalFile> Open(const std::string& path);
+  // among it; ABORTED for another one than is meant; DATA_LOSS where the machine can not read it
+  // now. Never waits for a pipe or a device.
+  static absl::StatusOr<LocalFile> Open(const std::string& path, const FileIdentity& meant = {});
 
   LocalFile(LocalFile&& other) noexcept;
   LocalFile& operator=(LocalFile&& other) noexcept;

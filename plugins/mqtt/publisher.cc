@@ -112,6 +112,9 @@ void Publisher::OnConnected() {
   const std::string orders = absl::StrCat("lprserver/cameras/", device, "/control");
   session_->Fail(session_->Subscribe(filters, QosOf(filters.front())));
   session_->Fail(session_->Subscribe({orders}, QosOf(orders)));
+  // What is said there of files also comes as a command: who may not read it misses nothing.
+  session_->Fail(session_->Subscribe({std::string(kFileStatusTopic)}, QosOf(kFileStatusTopic),
+                                     /*optional=*/true));
 }
 
 void Publisher::OnSubscribed() {
@@ -149,7 +152,7 @@ void Publisher::OnFarewell() { session_->Publish(Status("offline", {})).status()
 
 void Publisher::OnArrival(const Arrival& arrival) {
   if (arrival.topic == ack_topic_) return OnAcks(arrival.payload);
-  if (IsCommandTopic(arrival.topic)) OnCommand(arrival);
+  if (IsCommandTopic(arrival.topic) || arrival.topic == kFileStatusTopic) OnCommand(arrival);
 }
 
 void Publisher::OnAcks(std::string_view payload) {
@@ -177,9 +180,10 @@ void Publisher::OnCommand(const Arrival& arrival) {
   uint64_t ticket = 0;
   {
     absl::MutexLock lock(&mutex_);
+    // What is said of the files of all devices leaves room for commands to this one.
+    const size_t most = arrival.topic == kFileStatusTopic ? kMaxCommands / 2 : kMaxCommands;
     // A retained one would be carried out at every connect.
-    if (arrival.retain || commands_.size() >= kMaxCommands ||
-        arrival.payload.size() > kMaxCommandBytes) {
+    if (arrival.retain || commands_.size() >= most || arrival.payload.size() > kMaxCommandBytes) {
       ++dropped_commands_;
       return;
     }

@@ -80,11 +80,12 @@ struct Session::Callbacks {
                                                  : mosquitto_connack_string(reason);
     self->Fail(Unavailable(absl::StrCat("refused the connection, ", words)));
   }
-  static void OnSubscribe(mosquitto*, void* user, int, int count, const int* granted,
+  static void OnSubscribe(mosquitto*, void* user, int id, int count, const int* granted,
                           const mosquitto_property*) {
     auto* self = static_cast<Session*>(user);
+    const bool optional = self->optional_.erase(id) > 0;
     for (int i = 0; i < count; ++i) {
-      if (granted[i] < kFirstRefusal) continue;
+      if (granted[i] < kFirstRefusal || optional) continue;
       return self->Fail(absl::PermissionDeniedError(
           absl::StrCat("broker: refused subscription ", i + 1, " of ", count)));
     }
@@ -399,15 +400,17 @@ absl::StatusOr<int> Session::Publish(const Publication& publication) {
   return Unavailable(mosquitto_strerror(code));
 }
 
-absl::Status Session::Subscribe(const std::vector<std::string>& filters, int qos) {
+absl::Status Session::Subscribe(const std::vector<std::string>& filters, int qos, bool optional) {
   if (filters.empty()) return absl::OkStatus();
   std::vector<char*> texts;
   texts.reserve(filters.size());
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): they are read only.
   for (const std::string& filter : filters) texts.push_back(const_cast<char*>(filter.c_str()));
-  const int code = mosquitto_subscribe_multiple(client_, nullptr, static_cast<int>(texts.size()),
+  int id = 0;
+  const int code = mosquitto_subscribe_multiple(client_, &id, static_cast<int>(texts.size()),
                                                 texts.data(), qos, /*options=*/0, nullptr);
   ++subscriptions_;
+  if (optional) optional_.insert(id);
   if (code == MOSQ_ERR_SUCCESS) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("subscribe: ", mosquitto_strerror(code)));
 }

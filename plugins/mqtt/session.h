@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,7 +79,7 @@ class SessionHandler {
   virtual ~SessionHandler() = default;
   // The broker has taken us: the time to subscribe.
   virtual void OnConnected() = 0;
-  // Every filter of every Subscribe was granted.
+  // Every filter of every Subscribe was granted, but for optional ones.
   virtual void OnSubscribed() = 0;
   virtual void OnArrival(const Arrival& arrival) = 0;
   // A publication with QoS 1 or 2 has ended. `reason` is that of MQTT 5, 0 with 3.1.1.
@@ -109,7 +110,8 @@ class Session {
 
   // The id that OnPublished will name. RESOURCE_EXHAUSTED: larger than the broker takes.
   absl::StatusOr<int> Publish(const Publication& publication);
-  absl::Status Subscribe(const std::vector<std::string>& filters, int qos);
+  // `optional`: a broker that grants it not is as good. Else its refusal ends the session.
+  absl::Status Subscribe(const std::vector<std::string>& filters, int qos, bool optional = false);
   // The id that OnUnsubscribed will name.
   absl::StatusOr<int> Unsubscribe(const std::string& filter);
   // Ends the connection at once and writes nothing more: what was not acknowledged comes again.
@@ -152,6 +154,7 @@ class Session {
   bool connected_ = false;
   bool subscribed_ = false;
   int subscriptions_ = 0;    // Without their SUBACK.
+  std::set<int> optional_;   // Ids of those that may be refused.
   int64_t deadline_ns_ = 0;  // Until subscribed_.
   AnswerWatch answers_;
   int64_t next_answer_check_ns_ = 0;

@@ -7,6 +7,9 @@ namespace viaduct::mqtt {
 
 inline constexpr int kMaxQos = 2;
 
+// What a server says of a file, to whoever sends it.
+inline constexpr std::string_view kFileStatusTopic = "file/transfer/status";
+
 // Of a command to the device that is a level of `topic`.
 bool IsCommandTopic(std::string_view topic);
 

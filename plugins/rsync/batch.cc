@@ -32,7 +32,7 @@ absl::StatusOr<std::string> DigestOf(const LocalFile& file, uint64_t size,
 }  // namespace
 
 absl::StatusOr<Item> OpenItem(const FileJob& job, const std::atomic<bool>& stop) {
-  absl::StatusOr<LocalFile> file = LocalFile::Open(job.local_path);
+  absl::StatusOr<LocalFile> file = LocalFile::Open(job.local_path, job.identity);
   if (!file.ok()) return file.status();
   const absl::StatusOr<uint64_t> size = file->Size();
   if (!size.ok()) return size.status();

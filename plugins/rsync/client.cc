@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,12 +14,6 @@ constexpr int kIdleWaitMs = 500;  // Clocks are looked at so often at least.
 constexpr int kGatherWaitMs = 1;
 
 }  // namespace
-
-int64_t MonotonicNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 Client::Client(ClientOptions options, Events events)
     : options_(std::move(options)), events_(std::move(events)) {}
@@ -41,60 +34,6 @@ void Client::Stop() {
 }
 
 void Client::Wake() const { thread_.Wake(); }
-
-bool Client::Drain(absl::Duration timeout) {
-  absl::MutexLock lock(&mutex_);
-  const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return held_ == 0; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&none), timeout);
-}
-
-size_t Client::credit() const {
-  absl::MutexLock lock(&mutex_);
-  return ready_ && options_.max_transfers > held_ ? options_.max_transfers - held_ : 0;
-}
-
-absl::Status Client::Begin(FileJob job) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!ready_) return absl::UnavailableError("server: not connected");
-    if (held_ >= options_.max_transfers) {
-      return absl::ResourceExhaustedError("files: too many are under way");
-    }
-    ++held_;
-    begun_.push_back(std::move(job));
-  }
-  Wake();
-  return absl::OkStatus();
-}
-
-void Client::Cancel(uint64_t token) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (held_ == 0) return;
-    cancelled_.push_back(token);
-  }
-  Wake();
-}
-
-bool Client::Probe(absl::Duration limit, ProbeFn done) {
-  absl::Status ended;
-  bool refused = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (probe_) return false;
-    refused = over_;
-    if (!refused) {
-      probe_ = std::move(done);
-      probe_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(limit);
-    }
-    ended = ended_;
-  }
-  if (refused) {
-    done(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration());
-  }
-  Wake();
-  return true;
-}
 
 ClientStats Client::stats() const {
   absl::MutexLock lock(&mutex_);
@@ -133,15 +72,13 @@ void Client::Turn() {
 }
 
 void Client::TakeMail() {
-  std::vector<uint64_t> cancelled;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (waiting_.empty() && !begun_.empty()) gather_until_ns_ = MonotonicNs() + kGatherNs;
-    for (FileJob& job : begun_) waiting_.push_back(std::move(job));
-    begun_.clear();
-    cancelled.swap(cancelled_);
+  FileDoor::Mail mail = door_.Take();
+  if (waiting_.empty() && !mail.begun.empty()) gather_until_ns_ = MonotonicNs() + kGatherNs;
+  for (FileJob& job : mail.begun) waiting_.push_back(std::move(job));
+  for (const uint64_t token : mail.cancelled) CancelNow(token);
+  for (FileLeftover& leftover : mail.leftovers) {
+    if (leftovers_.size() < kMaxLeftovers) leftovers_.push_back(std::move(leftover.remote_name));
   }
-  for (const uint64_t token : cancelled) CancelNow(token);
 }
 
 // The others of its run go with the next one.
@@ -193,12 +130,8 @@ void Client::CheckDeadlines(int64_t now_ns) {
 }
 
 void Client::AdvanceProbe(int64_t now_ns) {
-  int64_t deadline = 0;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!probe_) return;
-    deadline = probe_deadline_ns_;
-  }
+  const int64_t deadline = door_.probe_deadline_ns();
+  if (deadline == 0) return;
   if (now_ns >= deadline) {
     return FinishProbe(absl::DeadlineExceededError("probe: no answer in time"));
   }
@@ -215,17 +148,12 @@ void Client::AdvanceProbe(int64_t now_ns) {
 
 void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) {
   banner_.reset();
-  ProbeFn done;
-  {
-    absl::MutexLock lock(&mutex_);
-    done = std::exchange(probe_, nullptr);
-  }
-  if (done) done(status, round_trip);
+  door_.FinishProbe(status, round_trip);
 }
 
 int Client::WaitMs() const {
   if (first_session_) return kReapWaitMs;
-  if (child_ == nullptr && !spoilt_.empty()) return 0;
+  if (child_ == nullptr && (!spoilt_.empty() || RemovesLeftovers())) return 0;
   if (child_ == nullptr) return waiting_.empty() ? kIdleWaitMs : kGatherWaitMs;
   const bool quiet = child_->out() < 0 && child_->err() < 0;
   return quiet ? kReapWaitMs : kRunWaitMs;
@@ -252,14 +180,7 @@ void Client::Finish() {
   const absl::Status why = in_order
                                ? absl::CancelledError("file: the instance is stopped")
                                : absl::Status(absl::StatusCode::kUnavailable, failed_.message());
-  {
-    absl::MutexLock lock(&mutex_);
-    ready_ = false;
-    over_ = true;
-    ended_ = failed_;
-    for (FileJob& job : begun_) waiting_.push_back(std::move(job));
-    begun_.clear();
-  }
+  for (FileJob& job : door_.Close(failed_)) waiting_.push_back(std::move(job));
   for (const Item& item : std::exchange(batch_, {})) EndJob(item.job, outcome, why);
   for (const Item& item : std::exchange(spoilt_, {})) EndJob(item.job, outcome, why);
   for (const FileJob& job : std::exchange(waiting_, {})) EndJob(job, outcome, why);
@@ -276,10 +197,10 @@ void Client::EndJob(const FileJob& job, FileOutcome outcome, const absl::Status&
   end.status = status;
   end.sha256 = digest;
   if (outcome == FileOutcome::kDurable) end.durable_offset = job.size;
-  {
+  door_.Ended();
+  if (outcome == FileOutcome::kDurable) {
     absl::MutexLock lock(&mutex_);
-    --held_;
-    if (outcome == FileOutcome::kDurable) ++stats_.files;
+    ++stats_.files;
   }
   events_.on_end(end);
 }

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -21,7 +22,9 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "plugins/common/delivery.h"
+#include "plugins/common/file_door.h"
 #include "plugins/common/file_job.h"
+#include "plugins/common/monotonic.h"
 #include "plugins/common/waking_thread.h"
 #include "plugins/rsync/banner.h"
 #include "plugins/rsync/batch.h"
@@ -31,9 +34,6 @@
 #include "plugins/rsync/staging.h"
 
 namespace viaduct::rsync {
-
-// Of a clock that does not jump: for deadlines.
-int64_t MonotonicNs();
 
 struct ClientOptions {
   ServerOptions server;
@@ -72,19 +72,23 @@ class Client {
   // Ends what is under way as cancelled, rsync with it. Bounded, but for the resolver.
   void Stop();
   // Waits until nothing is under way; false: something still was.
-  bool Drain(absl::Duration timeout);
+  bool Drain(absl::Duration timeout) { return door_.Drain(timeout); }
 
-  size_t credit() const;
-  // Ends with one on_end unless it fails: UNAVAILABLE, the server is not reached;
-  // RESOURCE_EXHAUSTED, no credit.
-  absl::Status Begin(FileJob job);
-  void Cancel(uint64_t token);
-  // Ends with one `done` within `limit`. False: one is under way.
-  bool Probe(absl::Duration limit, ProbeFn done);
+  // As of FileDoor; a job ends with one on_end.
+  size_t credit() const { return door_.credit(); }
+  absl::Status Begin(FileJob job) { return door_.Begin(std::move(job)); }
+  void Cancel(uint64_t token) { door_.Cancel(token); }
+  absl::Status Discard(FileLeftover leftover) { return door_.Discard(std::move(leftover)); }
+  bool Probe(absl::Duration limit, ProbeFn done) { return door_.Probe(limit, std::move(done)); }
   ClientStats stats() const;
   pid_t running() const { return running_.load(); }  // rsync; 0: none.
 
  private:
+  // So many go before files that wait: a run for them alone costs a connection.
+  static constexpr size_t kUrgentLeftovers = 64;
+  static constexpr size_t kMaxLeftovers = 1024;
+  // The server's end of a run that was ended here keeps what it has, a little later.
+  static constexpr int64_t kLeftoversAfterNs = 2'000'000'000;
   static constexpr int kRunWaitMs = 50;  // While rsync runs links are looked at so often at least.
   static constexpr int kReapWaitMs = 2;  // It has said all, and is about to end.
   static constexpr size_t kMaxErrBytes = 16 << 10;
@@ -100,6 +104,9 @@ class Client {
   void StartNext(int64_t now_ns);
   void StartSend(int64_t now_ns);
   void StartRemove(int64_t now_ns);
+  bool RemovesLeftovers() const;
+  void StartRemoveLeftovers(int64_t now_ns);
+  bool IsWanted(const std::string& remote_name) const;
   void MakeSeeds();
   void TakeBatch();
   bool Takes(const FileJob& job) const;
@@ -132,16 +139,9 @@ class Client {
   std::atomic<bool> stopping_{false};
   std::atomic<pid_t> running_{0};
   WakingThread thread_;
+  FileDoor door_{[this] { Wake(); }};
 
   mutable absl::Mutex mutex_;
-  bool ready_ ABSL_GUARDED_BY(mutex_) = false;
-  bool over_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;  // Begun and not ended.
-  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
-  std::deque<FileJob> begun_ ABSL_GUARDED_BY(mutex_);
-  std::vector<uint64_t> cancelled_ ABSL_GUARDED_BY(mutex_);
-  ProbeFn probe_ ABSL_GUARDED_BY(mutex_);  // null: nobody asks.
-  int64_t probe_deadline_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   ClientStats stats_ ABSL_GUARDED_BY(mutex_);
 
   // Of the thread alone.
@@ -159,9 +159,12 @@ class Client {
   std::deque<FileJob> waiting_;
   int64_t gather_until_ns_ = 0;
   std::vector<Item> batch_;
-  std::vector<std::string> seeds_;  // Names of parts, on their way to the server.
-  uint64_t arrived_bytes_ = 0;      // Of the run.
-  std::vector<Item> spoilt_;        // Arrived with a content that is not theirs: to be removed.
+  std::vector<std::string> seeds_;      // Names of parts, on their way to the server.
+  uint64_t arrived_bytes_ = 0;          // Of the run.
+  std::vector<Item> spoilt_;            // Arrived with a content that is not theirs: to be removed.
+  std::vector<std::string> leftovers_;  // Names of files whose parts nobody goes on with.
+  int64_t leftovers_due_ns_ = 0;        // Not before.
+  bool removes_leftovers_ = false;      // The run does, and no more than that.
   std::unique_ptr<Banner> banner_;
   int64_t probe_begun_ns_ = 0;
 };

@@ -16,6 +16,7 @@ void Client::Greet() {
 
 void Client::StartNext(int64_t now_ns) {
   if (!spoilt_.empty()) return StartRemove(now_ns);
+  if (RemovesLeftovers()) return StartRemoveLeftovers(now_ns);
   if (now_ns < gather_until_ns_) return;
   TakeBatch();
   if (batch_.empty() || stopping_.load()) return;
@@ -72,6 +73,32 @@ void Client::StartRemove(int64_t now_ns) {
   for (const Item& item : spoilt_) names.push_back(PartOf(item.job.remote_name));
   for (const std::string& name : names) Fail(staging_->MakeFolder(name));
   if (failed_.ok()) StartRun(RunKind::kRemove, ListOf(names), now_ns);
+}
+
+// When nothing else waits, or there are many.
+bool Client::RemovesLeftovers() const {
+  if (leftovers_.empty() || MonotonicNs() < leftovers_due_ns_) return false;
+  return waiting_.empty() || leftovers_.size() >= kUrgentLeftovers;
+}
+
+// The part of a name has whatever content: somebody may be about to go on with it.
+bool Client::IsWanted(const std::string& remote_name) const {
+  const auto has_name = [&](const FileJob& job) { return job.remote_name == remote_name; };
+  return std::any_of(waiting_.begin(), waiting_.end(), has_name) ||
+         std::any_of(batch_.begin(), batch_.end(),
+                     [&](const Item& item) { return has_name(item.job); });
+}
+
+void Client::StartRemoveLeftovers(int64_t now_ns) {
+  std::vector<std::string> parts;
+  for (const std::string& name : std::exchange(leftovers_, {})) {
+    if (IsWanted(name)) continue;
+    parts.push_back(PartOf(name));
+    Fail(staging_->MakeFolder(parts.back()));
+  }
+  if (parts.empty() || !failed_.ok()) return;
+  removes_leftovers_ = true;
+  StartRun(RunKind::kRemove, ListOf(parts), now_ns);
 }
 
 // The part of a large file is there before it, so that a server process that is killed has written
@@ -187,6 +214,7 @@ void Client::TakeArrived() {
 
 void Client::EndRun(int wait_status) {
   const bool by_us = child_->terminated();
+  if (by_us) leftovers_due_ns_ = MonotonicNs() + kLeftoversAfterNs;
   child_.reset();
   running_.store(0);
   RunEnd end;
@@ -213,10 +241,7 @@ void Client::OnGreeted(const RunEnd& end) {
     const bool denied = absl::IsPermissionDenied(end.status);
     return Fail(denied ? absl::FailedPreconditionError(end.status.message()) : end.status);
   }
-  {
-    absl::MutexLock lock(&mutex_);
-    ready_ = true;
-  }
+  door_.Open(options_.max_transfers);
   events_.on_ready(plan_.fsync);
 }
 
@@ -253,6 +278,7 @@ void Client::OnSent(const RunEnd& end) {
 
 void Client::OnRemoved(const RunEnd& end) {
   if (end.session) return Fail(end.status);
+  if (std::exchange(removes_leftovers_, false)) return;  // As far as that went.
   for (const Item& item : std::exchange(spoilt_, {})) {
     // As long as it may be there, the job is not over.
     const bool gone = end.status.ok();

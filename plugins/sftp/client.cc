@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -17,12 +16,6 @@ namespace {
 constexpr int64_t kNanosPerMilli = 1'000'000;
 
 }  // namespace
-
-int64_t MonotonicNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 Client::Client(ClientOptions options, Events events)
     : options_(std::move(options)),
@@ -56,58 +49,6 @@ void Client::Stop() {
 }
 
 void Client::Wake() const { thread_.Wake(); }
-
-bool Client::Drain(absl::Duration timeout) {
-  absl::MutexLock lock(&mutex_);
-  const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return held_ == 0; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&none), timeout);
-}
-
-size_t Client::credit() const {
-  absl::MutexLock lock(&mutex_);
-  return limit_ > held_ ? limit_ - held_ : 0;
-}
-
-absl::Status Client::Begin(FileJob job) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (limit_ == 0) return absl::UnavailableError("server: not connected");
-    if (held_ >= limit_) return absl::ResourceExhaustedError("files: too many are under way");
-    ++held_;
-    begun_.push_back(std::move(job));
-  }
-  Wake();
-  return absl::OkStatus();
-}
-
-void Client::Cancel(uint64_t token) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (held_ == 0) return;
-    cancelled_.push_back(token);
-  }
-  Wake();
-}
-
-bool Client::Probe(absl::Duration limit, ProbeFn done) {
-  absl::Status ended;
-  bool refused = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (probe_) return false;
-    refused = over_;
-    if (!refused) {
-      probe_ = std::move(done);
-      probe_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(limit);
-    }
-    ended = ended_;
-  }
-  if (refused) {
-    done(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration());
-  }
-  Wake();
-  return true;
-}
 
 ClientStats Client::stats() const {
   absl::MutexLock lock(&mutex_);
@@ -214,10 +155,7 @@ void Client::SettleStreams() {
 
 void Client::OnReady() {
   ready_ = true;
-  {
-    absl::MutexLock lock(&mutex_);
-    limit_ = std::min(options_.max_transfers, first()->features().max_open_handles);
-  }
+  door_.Open(std::min(options_.max_transfers, first()->features().max_open_handles));
   events_.on_ready(first()->features());
 }
 
@@ -225,9 +163,23 @@ std::string Client::PartOf(const FileJob& job) const {
   return folders_->PathOf(PartName(job.remote_name, job.sha256, options_.road));
 }
 
-// Always over the same channel for one part: what belongs to it stays in order.
+// Always the same channel for one part: what belongs to it stays in order.
+size_t Client::StreamOf(const std::string& part) const {
+  return absl::HashOf(part) % streams_.size();
+}
+
+// Behind what was sent of it; one that somebody goes on with, or will, stays.
+void Client::RemovePart(const FileLeftover& leftover) {
+  const std::string part =
+      folders_->PathOf(PartName(leftover.remote_name, leftover.sha256, options_.road));
+  const bool wanted = std::any_of(waiting_.begin(), waiting_.end(),
+                                  [&](const FileJob& job) { return PartOf(job) == part; });
+  if (wanted || PartIsTaken(part)) return;
+  streams_[StreamOf(part)]->requests.Remove(part, [](const Answer&) {});
+}
+
 std::shared_ptr<Upload> Client::MakeUpload(FileJob job, const std::string& part) {
-  const size_t number = absl::HashOf(part) % streams_.size();
+  const size_t number = StreamOf(part);
   Requests* const requests = &streams_[number]->requests;
   Requests* const syncs = &streams_[(number + 1) % streams_.size()]->requests;
   return std::make_shared<Upload>(std::move(job), part, requests, syncs, folders_.get(),
@@ -241,15 +193,10 @@ size_t Client::unanswered() const {
 }
 
 void Client::TakeMail(int64_t now_ns) {
-  std::deque<FileJob> begun;
-  std::vector<uint64_t> cancelled;
-  {
-    absl::MutexLock lock(&mutex_);
-    begun.swap(begun_);
-    cancelled.swap(cancelled_);
-  }
-  for (FileJob& job : begun) waiting_.push_back(std::move(job));
-  for (const uint64_t token : cancelled) CancelNow(token);
+  FileDoor::Mail mail = door_.Take();
+  for (FileJob& job : mail.begun) waiting_.push_back(std::move(job));
+  for (const uint64_t token : mail.cancelled) CancelNow(token);
+  for (const FileLeftover& leftover : mail.leftovers) RemovePart(leftover);
   if (!waiting_.empty()) StartWaiting(now_ns);
 }
 
@@ -298,10 +245,10 @@ void Client::EndWaiting(const FileJob& job, FileOutcome outcome, const absl::Sta
 }
 
 void Client::OnEnd(const FileEnd& end) {
-  {
+  door_.Ended();
+  if (end.outcome == FileOutcome::kDurable) {
     absl::MutexLock lock(&mutex_);
-    --held_;
-    if (end.outcome == FileOutcome::kDurable) ++stats_.files;
+    ++stats_.files;
   }
   events_.on_end(end);
 }
@@ -316,11 +263,14 @@ void Client::Pump(int64_t now_ns) {
   }
 }
 
+// Each round begins with another channel: what does not go today is not always of the same ones.
 void Client::Flush() {
   bool more = true;
-  while (more && failed_.ok()) {
+  while (more && failed_.ok() && !streams_.empty()) {
     more = false;
-    for (const auto& stream : streams_) {
+    next_stream_ = (next_stream_ + 1) % streams_.size();
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      const auto& stream = streams_[(next_stream_ + i) % streams_.size()];
       if (!stream->channel.open() || stream->requests.unsent().empty()) continue;
       const std::string_view octets = stream->requests.unsent().substr(0, stream->channel.room());
       if (octets.empty()) continue;
@@ -354,14 +304,7 @@ void Client::Poll(int64_t now_ns) {
 
 void Client::Finish() {
   const bool in_order = failed_.ok();
-  {
-    absl::MutexLock lock(&mutex_);
-    limit_ = 0;
-    over_ = true;
-    ended_ = failed_;
-    for (FileJob& job : begun_) waiting_.push_back(std::move(job));
-    begun_.clear();
-  }
+  for (FileJob& job : door_.Close(failed_)) waiting_.push_back(std::move(job));
   const FileOutcome outcome = in_order ? FileOutcome::kCancelled : FileOutcome::kRetry;
   const absl::Status why = in_order
                                ? absl::CancelledError("file: the instance is stopped")

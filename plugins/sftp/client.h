@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -21,7 +22,9 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "plugins/common/delivery.h"
+#include "plugins/common/file_door.h"
 #include "plugins/common/file_job.h"
+#include "plugins/common/monotonic.h"
 #include "plugins/common/waking_thread.h"
 #include "plugins/sftp/channel.h"
 #include "plugins/sftp/folders.h"
@@ -30,9 +33,6 @@
 #include "plugins/sftp/upload.h"
 
 namespace viaduct::sftp {
-
-// Of a clock that does not jump: for deadlines.
-int64_t MonotonicNs();
 
 struct ClientOptions {
   TransportOptions transport;
@@ -68,15 +68,14 @@ class Client {
   // Ends what is under way as cancelled. Bounded, but for the resolver and the agent.
   void Stop();
   // Waits until nothing is under way; false: something still was.
-  bool Drain(absl::Duration timeout);
+  bool Drain(absl::Duration timeout) { return door_.Drain(timeout); }
 
-  size_t credit() const;
-  // Ends with one on_end unless it fails: UNAVAILABLE, there is no session; RESOURCE_EXHAUSTED, no
-  // credit.
-  absl::Status Begin(FileJob job);
-  void Cancel(uint64_t token);
-  // Ends with one `done` within `limit`. False: one is under way.
-  bool Probe(absl::Duration limit, ProbeFn done);
+  // As of FileDoor; a job ends with one on_end.
+  size_t credit() const { return door_.credit(); }
+  absl::Status Begin(FileJob job) { return door_.Begin(std::move(job)); }
+  void Cancel(uint64_t token) { door_.Cancel(token); }
+  absl::Status Discard(FileLeftover leftover) { return door_.Discard(std::move(leftover)); }
+  bool Probe(absl::Duration limit, ProbeFn done) { return door_.Probe(limit, std::move(done)); }
   ClientStats stats() const;
 
  private:
@@ -101,6 +100,8 @@ class Client {
   void OnReady();
   Requests* first() { return &streams_.front()->requests; }
   std::string PartOf(const FileJob& job) const;
+  size_t StreamOf(const std::string& part) const;
+  void RemovePart(const FileLeftover& leftover);
   std::shared_ptr<Upload> MakeUpload(FileJob job, const std::string& part);
   size_t unanswered() const;
   void TakeMail(int64_t now_ns);
@@ -129,16 +130,9 @@ class Client {
   const Events events_;
   std::atomic<bool> stopping_{false};
   WakingThread thread_;
+  FileDoor door_{[this] { Wake(); }};
 
   mutable absl::Mutex mutex_;
-  size_t limit_ ABSL_GUARDED_BY(mutex_) = 0;  // Of held_; 0: no session.
-  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;   // Begun and not ended.
-  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
-  bool over_ ABSL_GUARDED_BY(mutex_) = false;
-  std::deque<FileJob> begun_ ABSL_GUARDED_BY(mutex_);
-  std::vector<uint64_t> cancelled_ ABSL_GUARDED_BY(mutex_);
-  ProbeFn probe_ ABSL_GUARDED_BY(mutex_);  // null: nobody asks.
-  int64_t probe_deadline_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   ClientStats stats_ ABSL_GUARDED_BY(mutex_);
 
   // Of the thread alone.
@@ -156,6 +150,7 @@ class Client {
   std::vector<std::shared_ptr<Upload>> uploads_;
   std::deque<FileJob> waiting_;  // For another of the same part to end.
   size_t next_ = 0;              // Whose turn it is.
+  size_t next_stream_ = 0;       // The same of the channels.
   uint64_t probe_number_ = 0;    // Of the one that was sent; a late answer is no answer.
   bool probe_sent_ = false;
   Stream* probe_stream_ = nullptr;

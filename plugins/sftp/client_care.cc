@@ -49,12 +49,8 @@ void Client::TellWaiting(uint64_t token, uint64_t moved) {
 }
 
 void Client::AskProbe(int64_t now_ns) {
-  int64_t deadline = 0;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!probe_) return;
-    deadline = probe_deadline_ns_;
-  }
+  const int64_t deadline = door_.probe_deadline_ns();
+  if (deadline == 0) return;
   if (now_ns >= deadline) {
     return FinishProbe(absl::DeadlineExceededError("probe: no answer in time"));
   }
@@ -82,12 +78,7 @@ void Client::NoteProbeSent(const Stream& stream) {
 
 void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) {
   probe_sent_ = false;
-  ProbeFn done;
-  {
-    absl::MutexLock lock(&mutex_);
-    done = std::exchange(probe_, nullptr);
-  }
-  if (done) done(status, round_trip);
+  door_.FinishProbe(status, round_trip);
 }
 
 // What arrives, and what the server's kernel says has arrived there, are signs of life; on a narrow
@@ -141,10 +132,8 @@ void Client::CheckStreams(uint64_t acknowledged, int64_t now_ns) {
 int64_t Client::WakeAt(int64_t now_ns) const {
   int64_t at = now_ns + kMaxWaitNs;
   if (!transport_->open()) at = std::min(at, transport_->next_ns());
-  {
-    absl::MutexLock lock(&mutex_);
-    if (probe_) at = std::min(at, probe_deadline_ns_);
-  }
+  const int64_t probe_ns = door_.probe_deadline_ns();
+  if (probe_ns != 0) at = std::min(at, probe_ns);
   for (const std::shared_ptr<Upload>& upload : uploads_) {
     // Without room it is an answer that is waited for.
     if (upload->may_send()) at = std::min(at, upload->due_ns());

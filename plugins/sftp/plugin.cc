@@ -18,7 +18,10 @@ using sdk::Status;
 
 constexpr int64_t kStatsIntervalNs = 2'000'000'000;
 
-class Sftp final : public sdk::Plugin, public sdk::FileMover, public sdk::Prober {
+class Sftp final : public sdk::Plugin,
+                   public sdk::FileMover,
+                   public sdk::FileDiscarder,
+                   public sdk::Prober {
  public:
   using Plugin::Plugin;
 
@@ -56,6 +59,11 @@ class Sftp final : public sdk::Plugin, public sdk::FileMover, public sdk::Prober
     return SdkStatus(client_->Begin(std::move(job)));
   }
   void CancelFile(uint32_t, uint64_t token) override { client_->Cancel(token); }
+  Status DiscardFile(uint32_t, const vd_leftover& raw) override {
+    FileLeftover leftover;
+    VIADUCT_RETURN_IF_ERROR(ReadFileLeftover(raw, &leftover));
+    return SdkStatus(client_->Discard(std::move(leftover)));
+  }
   Status Probe(uint32_t, const vd_probe& probe) override {
     return BeginProbe(host(), probe, client_.get());
   }

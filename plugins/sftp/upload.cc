@@ -51,7 +51,7 @@ void Upload::Start(int64_t now_ns) {
 }
 
 absl::Status Upload::OpenLocal() {
-  absl::StatusOr<LocalFile> file = LocalFile::Open(job_.local_path);
+  absl::StatusOr<LocalFile> file = LocalFile::Open(job_.local_path, job_.identity);
   if (!file.ok()) return file.status();
   const absl::StatusOr<uint64_t> size = file->Size();
   if (!size.ok()) return size.status();

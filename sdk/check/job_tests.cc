@@ -143,6 +143,29 @@ void BadNamesDoNotEscape(Fixture& fixture) {
   }
 }
 
+// A wish: what is asked is only that names are looked at, and that who refuses says why.
+void DiscardsKeepToTheirNames(Fixture& fixture) {
+  const Library library(fixture);
+  Subject subject(fixture, library);
+  subject.MustStart(FittingConfig(fixture, library));
+  const auto* table = subject.Need<vd_discard_1>(VD_DISCARD_1);
+  for (const char* name : {"a/1.bin", "../escaped.bin", "/etc/escaped.bin", ""}) {
+    Arena arena(PATH_MAX);
+    auto* leftover = arena.Record<vd_leftover>();
+    leftover->remote_name = arena.Text(name);
+    leftover->sha256 = arena.Text(kFileSha256);
+    vd_error error = {};
+    error.struct_size = sizeof(error);
+    int32_t code = VD_INTERNAL;
+    subject.OnLane(0, "discard",
+                   [&] { code = table->discard(subject.instance(), 0, leftover, &error); });
+    if (code != VD_OK && error.code != code) fixture.Fail("discard: vd_error is not filled");
+    const bool good = std::string(name) == "a/1.bin";
+    if (good && code == VD_INVALID_ARGUMENT) fixture.Fail("discard: refuses a good name");
+    if (!good && code == VD_OK) fixture.Fail("discard: takes a name that leaves the folder");
+  }
+}
+
 void StopEndsFiles(Fixture& fixture) {
   const Library library(fixture);
   Subject subject(fixture, library);
@@ -298,6 +321,8 @@ std::vector<Test> JobTests() {
        "a transfer that was begun ends with exactly one done"},
       {"file_names_do_not_escape", level, kLimit, &BadNamesDoNotEscape,
        "a name that leaves the folder is refused"},
+      {"discard_keeps_to_its_names", level, kLimit, &DiscardsKeepToTheirNames,
+       "what is left of a file is named as a file is"},
       {"file_stop_ends_all", level, kLimit, &StopEndsFiles,
        "stop ends every transfer that is under way"},
       {"probe_ends_by_its_deadline", level, kLimit, &ProbesEndByTheirDeadline,

@@ -25,8 +25,8 @@ constexpr size_t kMaxGrowthBytes = 3200;
 
 // The interfaces with the number of their functions.
 constexpr std::pair<const char*, size_t> kTables[] = {
-    {VD_DELIVER_1, 3}, {VD_PUBLISH_1, 3}, {VD_SUBMIT_1, 2}, {VD_CALL_1, 3},
-    {VD_FILE_1, 3},    {VD_PROBE_1, 1},   {VD_SOURCE_1, 2}, {VD_INFER_1, 3},
+    {VD_DELIVER_1, 3}, {VD_PUBLISH_1, 3}, {VD_SUBMIT_1, 2}, {VD_CALL_1, 3},  {VD_FILE_1, 3},
+    {VD_DISCARD_1, 1}, {VD_PROBE_1, 1},   {VD_SOURCE_1, 2}, {VD_INFER_1, 3},
 };
 
 void CreatesAndDestroys(Fixture& fixture) {

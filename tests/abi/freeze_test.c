@@ -21,7 +21,7 @@ SIZE(void*, 8);
 
 /* ---- base.h ---------------------------------------------------------------------------------- */
 NUMBER(VD_ABI_MAJOR, 1);
-NUMBER(VD_ABI_MINOR, 0);
+NUMBER(VD_ABI_MINOR, 1);
 NUMBER(VD_OK, 0);
 NUMBER(VD_CANCELLED, 1);
 NUMBER(VD_UNKNOWN, 2);
@@ -351,7 +351,7 @@ FUNCTION(vd_call_1, on_cancel, void (*)(vd_instance* instance, uint32_t lane, ui
 NUMBER(VD_FILE_SEND, 1);
 NUMBER(VD_FILE_RECEIVE, 2);
 
-SIZE(vd_file_job, 112);
+SIZE(vd_file_job, 128);
 OFFSET(vd_file_job, struct_size, 0);
 OFFSET(vd_file_job, direction, 4);
 OFFSET(vd_file_job, token, 8);
@@ -364,6 +364,8 @@ OFFSET(vd_file_job, max_bytes_per_second, 80);
 OFFSET(vd_file_job, deadline_ns, 88);
 OFFSET(vd_file_job, attributes, 96);
 OFFSET(vd_file_job, attribute_count, 104);
+OFFSET(vd_file_job, local_device, 112);
+OFFSET(vd_file_job, local_inode, 120);
 
 SIZE(vd_file_result, 72);
 OFFSET(vd_file_result, struct_size, 0);
@@ -385,6 +387,18 @@ FUNCTION(vd_file_1, begin,
                      vd_error* error));
 OFFSET(vd_file_1, cancel, 16);
 FUNCTION(vd_file_1, cancel, void (*)(vd_instance* instance, uint32_t lane, uint64_t token));
+
+SIZE(vd_leftover, 40);
+OFFSET(vd_leftover, struct_size, 0);
+OFFSET(vd_leftover, reserved, 4);
+OFFSET(vd_leftover, remote_name, 8);
+OFFSET(vd_leftover, sha256, 24);
+
+SIZE(vd_discard_1, 8);
+OFFSET(vd_discard_1, discard, 0);
+FUNCTION(vd_discard_1, discard,
+         int32_t (*)(vd_instance* instance, uint32_t lane, const vd_leftover* leftover,
+                     vd_error* error));
 
 SIZE(vd_host_file_1, 16);
 OFFSET(vd_host_file_1, progress, 0);
@@ -524,8 +538,8 @@ static const char* const kTexts[][2] = {
     {VD_HOST_BUFFER_1, "viaduct.host.buffer/1"},
     {VD_HOST_METRICS_1, "viaduct.host.metrics/1"},
     {VD_HOST_HEALTH_1, "viaduct.host.health/1"},
-    {VD_DELIVER_1, "viaduct.deliver/1"},
     {VD_ATTR_BACKLOG, "backlog"},
+    {VD_DELIVER_1, "viaduct.deliver/1"},
     {VD_PUBLISH_1, "viaduct.publish/1"},
     {VD_HOST_DELIVER_1, "viaduct.host.deliver/1"},
     {VD_HOST_SUBMIT_1, "viaduct.host.submit/1"},
@@ -533,6 +547,7 @@ static const char* const kTexts[][2] = {
     {VD_HOST_CALL_1, "viaduct.host.call/1"},
     {VD_CALL_1, "viaduct.call/1"},
     {VD_FILE_1, "viaduct.file/1"},
+    {VD_DISCARD_1, "viaduct.discard/1"},
     {VD_HOST_FILE_1, "viaduct.host.file/1"},
     {VD_PROBE_1, "viaduct.probe/1"},
     {VD_HOST_PROBE_1, "viaduct.host.probe/1"},

@@ -40,6 +40,8 @@ PROBE(vd_call_1);
 PROBE(vd_file_job);
 PROBE(vd_file_result);
 PROBE(vd_file_1);
+PROBE(vd_leftover);
+PROBE(vd_discard_1);
 PROBE(vd_host_file_1);
 PROBE(vd_probe);
 PROBE(vd_probe_result);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Files of a real edge over a real sshd into a real server, while edge and server are killed at random: each detection has the
 very images that were sent for it, whichever came first, the edge hears that they are stored, and nothing is left over. Then what
-a device may do that means no good: lies, links, pipes, names of others, more than its share.
+a device may do that means no good: lies, links, pipes, names of others, more than its share. With --store postgresql the server
+keeps its rows there.
 """
 
 import contextlib
@@ -68,12 +69,14 @@ class Site:
 
     def row(self, transfer_id):
         """Of the server, past the server: (status, detail)."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.server.store_path}?mode=ro",
-                                                uri=True)) as db:
-            return db.execute("SELECT status, detail FROM file_transfers WHERE transfer_id = ?",
-                              (transfer_id,)).fetchone()
+        rows = self.rows("SELECT status, detail FROM file_transfers WHERE transfer_id = "
+                         f"'{transfer_id}'")
+        return rows[0] if rows else None
 
     def rows(self, sql):
+        """Of texts and numbers, as the store has them."""
+        if self.t.store == "postgresql":
+            return [tuple(row) for row in self.t.postgres().rows(sql, self.server.database)]
         with contextlib.closing(sqlite3.connect(f"file:{self.server.store_path}?mode=ro",
                                                 uri=True)) as db:
             return db.execute(sql).fetchall()
@@ -236,7 +239,8 @@ def judge(site, images):
         events = site.rows("SELECT image_path FROM lpr_events WHERE edge_device_id = 'CAM001' AND "
                            f"event_id LIKE '{message}-%' ORDER BY event_id")
         expect([e[0] for e in events] == paths, f"{message}: events {events}")
-    states = site.rows("SELECT status, count(*) FROM file_transfers GROUP BY status")
+    states = [(status, int(count)) for status, count in
+              site.rows("SELECT status, count(*) FROM file_transfers GROUP BY status")]
     expect(states == [("stored", 3 * len(images))], f"transfers {states}")
     left = []
     for folder, _, names in os.walk(site.sshd.incoming):

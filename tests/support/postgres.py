@@ -130,7 +130,8 @@ class Postgres:
             raise Failure(f"psql: {done.stderr.strip()}")
         return done.stdout
 
-    def _rows(self, query, database):
+    def rows(self, query, database):
+        """Of texts; NULL is an empty one."""
         text = self.psql(f"COPY ({query}) TO STDOUT (FORMAT csv)", database)
         csv.field_size_limit(1 << 26)
         return csv.reader(io.StringIO(text))
@@ -140,11 +141,11 @@ class Postgres:
         with contextlib.closing(sqlite3.connect(path)) as db, db:
             db.execute("CREATE TABLE detections (payload, image_path, plate_images)")
             db.executemany("INSERT INTO detections VALUES (?, ?, ?)",
-                           self._rows("SELECT payload, image_path, plate_images FROM detections",
+                           self.rows("SELECT payload, image_path, plate_images FROM detections",
                                       database))
             db.execute("CREATE TABLE lpr_events (license_plate)")
             db.executemany("INSERT INTO lpr_events VALUES (?)",
-                           self._rows("SELECT license_plate FROM lpr_events", database))
+                           self.rows("SELECT license_plate FROM lpr_events", database))
 
     def tail(self, size=2000):
         with open(self.log_path, "rb") as f:

@@ -234,6 +234,20 @@ TEST_P(PublisherTest, HandsCommandsOverAndPublishesTheAnswer) {
   EXPECT_EQ(server.heard()[0].correlation, version_5() ? "abc" : "");
 }
 
+TEST_P(PublisherTest, HearsWhatIsSaidOfFiles) {
+  RealPeer server(SessionOn(broker_, "server"), {"system/control/+/response"});
+  Road road(broker_, version_5());
+  Publication status;
+  status.topic = "file/transfer/status";
+  status.payload = R"({"type":"file_transfer_status","transfer_id":"t","status":"stored"})";
+  server.Publish(status);
+  ASSERT_TRUE(Eventually([&] { return !road.commands().empty(); }));
+  EXPECT_EQ(road.commands()[0].second, status.payload);
+  road.publisher->Answer(road.commands()[0].first, {});  // Nothing is to be said to it.
+  server.Publish(status);
+  EXPECT_TRUE(Eventually([&] { return road.publisher->dropped_commands() == 0; }));
+}
+
 TEST_P(PublisherTest, TakesOrdersOfCamerasWithQos2) {
   const std::string topic = "lprserver/cameras/CAM1/control";
   RealPeer server(SessionOn(broker_, "server"), {topic + "/response"});

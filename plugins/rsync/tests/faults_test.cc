@@ -211,6 +211,25 @@ TEST_F(FaultsTest, CancelledWhileItIsSentTheOthersArrive) {
   EXPECT_FALSE(std::filesystem::exists(server_.incoming() + "/CAM1/s"));
 }
 
+TEST_F(FaultsTest, WhatNobodyGoesOnWithIsRemoved) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  const std::string part = server_.incoming() + "/CAM1/.viaduct-partial/s";
+  FileJob slow = road.JobOf(Local("s", Content(20'000'000, 1)), "CAM1/s");
+  slow.max_bytes_per_second = 2'000'000;
+  ASSERT_TRUE(road.client->Begin(slow).ok());
+  ASSERT_TRUE(Eventually([&] { return road.moved(slow.token) > 1'000'000; }));
+  road.client->Cancel(slow.token);
+  EXPECT_EQ(road.EndOf(slow.token).outcome, FileOutcome::kCancelled);
+  EXPECT_TRUE(std::filesystem::exists(part));
+  ASSERT_TRUE(road.client->Discard({slow.remote_name, slow.sha256}).ok());
+  EXPECT_TRUE(Eventually([&] { return !std::filesystem::exists(part); }));
+  EXPECT_EQ(road.Send(Local("s", "whole"), "CAM1/s").outcome, FileOutcome::kDurable);
+  ASSERT_TRUE(road.client->Discard({slow.remote_name, slow.sha256}).ok());
+  EXPECT_EQ(road.Send(Local("t", "t"), "CAM1/t").outcome, FileOutcome::kDurable);
+  EXPECT_EQ(ReadFile(server_.incoming() + "/CAM1/s"), "whole");  // What is complete stays.
+}
+
 TEST_F(FaultsTest, StopEndsRsyncAndLeavesNothingHere) {
   pid_t pid = 0;
   {

@@ -1,7 +1,9 @@
 // What arrives, and how, at a real sshd.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +15,8 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 using ::testing::UnorderedElementsAreArray;
 
 class UploadTest : public ::testing::TestWithParam<const char*> {
@@ -186,6 +190,41 @@ TEST_P(UploadTest, CancelAndDeadlineKeepWhatIsDurable) {
   EXPECT_EQ(end.outcome, FileOutcome::kDurable) << end.status;
   EXPECT_TRUE(Remote("CAM1/c") == ReadFile(path));
   EXPECT_THAT(FilesBelow(server_.incoming()), ElementsAre("CAM1/c"));
+}
+
+TEST_P(UploadTest, WhatNobodyGoesOnWithIsRemoved) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  FileJob job = road.JobOf(Local("c", Content(20'000'000, 1)), "CAM1/c");
+  job.max_bytes_per_second = 10'000'000;
+  ASSERT_TRUE(road.client->Begin(job).ok());
+  ASSERT_TRUE(Eventually([&] { return road.moved(job.token) > 0; }));
+  ASSERT_TRUE(road.client->Discard({job.remote_name, job.sha256}).ok());
+  ASSERT_TRUE(road.Send(Local("d", "d"), "CAM1/d").status.ok());
+  EXPECT_THAT(FilesBelow(server_.incoming()), SizeIs(2));  // Who is under way keeps its part.
+  road.client->Cancel(job.token);
+  EXPECT_EQ(road.EndOf(job.token).outcome, FileOutcome::kCancelled);
+  ASSERT_TRUE(road.client->Discard({job.remote_name, job.sha256}).ok());
+  EXPECT_TRUE(Eventually([&] { return FilesBelow(server_.incoming()).size() == 1; }));
+  ASSERT_TRUE(road.client->Discard({"CAM1/d", DigestOf("d")}).ok());
+  ASSERT_TRUE(road.Send(Local("e", "e"), "CAM1/e").status.ok());
+  EXPECT_THAT(FilesBelow(server_.incoming()), UnorderedElementsAre("CAM1/d", "CAM1/e"));
+}
+
+TEST_P(UploadTest, AnotherFileThanTheOneThatIsMeantIsNotSent) {
+  Road road(server_.Options());
+  ASSERT_TRUE(road.Ready());
+  FileJob job = road.JobOf(Local("a", "meant"), "CAM1/a");
+  struct stat facts {};
+  ASSERT_EQ(stat(job.local_path.c_str(), &facts), 0);
+  job.identity = {facts.st_dev, facts.st_ino};
+  EXPECT_EQ(road.Send(job).outcome, FileOutcome::kDurable);
+  Local("b", "meant");
+  std::filesystem::rename(local_ / "b", local_ / "a");
+  job.token = 100;
+  const FileEnd end = road.Send(job);
+  EXPECT_EQ(end.outcome, FileOutcome::kReject);
+  EXPECT_TRUE(absl::IsAborted(end.status)) << end.status;
 }
 
 TEST_P(UploadTest, RoadIsMeasured) {

@@ -1,6 +1,7 @@
 /*
  * The plugin of v1_0/x86_64/minimal.so, built with the headers of ABI 1.0 and never built again:
- * every later host must live with it. It confirms every message and answers every call.
+ * every later host must live with it. The one of v1_1/ is the same, built with the headers of 1.1.
+ * It confirms every message and answers every call.
  *
  *   gcc -std=c11 -O2 -s -fPIC -shared -fvisibility=hidden -I sdk/include \
  *     -Wl,--version-script=sdk/cmake/plugin_exports.map tests/abi/v1_0/minimal.c -o minimal.so

@@ -58,7 +58,7 @@
 /* The version of these headers. Another major: refused. A newer minor of the plugin: loads where
  * its min_host_minor allows it. */
 #define VD_ABI_MAJOR 1
-#define VD_ABI_MINOR 0
+#define VD_ABI_MINOR 1
 
 #if defined(__GNUC__) || defined(__clang__)
 #define VD_EXPORT __attribute__((visibility("default")))

@@ -1,5 +1,5 @@
 /*
- * viaduct/abi/file.h - one file on its way: viaduct.file/1.
+ * viaduct/abi/file.h - one file on its way: viaduct.file/1; what is left of one: viaduct.discard/1.
  *
  * The host owns the queue, the digest, the retries and the schedule; the plugin moves octets from
  * `offset` on and says how far the other side has them durably. Files appear under their final
@@ -30,6 +30,10 @@ typedef struct vd_file_job {
   int64_t deadline_ns; /* monotonic; 0: none */
   const vd_attr *attributes;
   uint64_t attribute_count;
+  /* since 1.1: which file local_path must lead to, as fstat tells; both 0: not known. What is
+   * another file by now is not sent: REJECT, VD_ABORTED. */
+  uint64_t local_device;
+  uint64_t local_inode;
 } vd_file_job;
 
 typedef struct vd_file_result {
@@ -60,6 +64,27 @@ typedef struct vd_file_1 {
    * [lane; started, draining] */
   void (*cancel)(vd_instance *instance, uint32_t lane, uint64_t token);
 } vd_file_1;
+
+/* Of a file that nobody will go on with: it was cancelled, or came over another road. */
+typedef struct vd_leftover {
+  uint32_t struct_size;
+  uint32_t reserved;   /* 0 */
+  vd_str remote_name;  /* as of the job */
+  vd_str sha256;       /* as of the job */
+} vd_leftover;
+
+/* Implemented by the plugin, since 1.1; beside viaduct.file/1. */
+#define VD_DISCARD_1 "viaduct.discard/1"
+typedef struct vd_discard_1 {
+  /* Removes soon what transfers of that name and content have left unfinished on the other side.
+   * What is there under its final name stays, and so does all while such a transfer is held. It is
+   * a wish: nobody is told how it ended. The record is borrowed. Does not block.
+   * VD_RESOURCE_EXHAUSTED: too many wait; VD_UNAVAILABLE: the road is down; VD_INVALID_ARGUMENT: a
+   * name that can not be used.
+   * [lane; started] */
+  int32_t (*discard)(vd_instance *instance, uint32_t lane, const vd_leftover *leftover,
+                     vd_error *error);
+} vd_discard_1;
 
 /* Offered by the host. */
 #define VD_HOST_FILE_1 "viaduct.host.file/1"

@@ -83,6 +83,16 @@ class FileMover {
   ~FileMover() = default;
 };
 
+// viaduct.discard/1, beside viaduct.file/1: what is left of files that nobody will go on with.
+class FileDiscarder {
+ public:
+  // [lane] Remove what is unfinished of it on the other side, soon; nobody is told how that ended.
+  virtual Status DiscardFile(uint32_t lane, const vd_leftover& leftover) = 0;
+
+ protected:
+  ~FileDiscarder() = default;
+};
+
 // viaduct.probe/1: measuring the road.
 class Prober {
  public:

@@ -216,6 +216,18 @@ struct FileTable {
 };
 
 template <typename T>
+struct DiscardTable {
+  static int32_t Discard(vd_instance* instance, uint32_t lane, const vd_leftover* leftover,
+                         vd_error* error) noexcept {
+    return GuardWithError(error, [&] {
+      vd_leftover scratch;
+      return Self<T>(instance).DiscardFile(lane, Widen(*leftover, &scratch));
+    });
+  }
+  static constexpr vd_discard_1 kTable = {&Discard};
+};
+
+template <typename T>
 struct ProbeTable {
   static int32_t Probe(vd_instance* instance, uint32_t lane, const vd_probe* probe) noexcept {
     return GuardOrFail(Self<T>(instance), [&] {
@@ -265,7 +277,7 @@ struct Offer {
 
 template <typename T>
 struct Offers {
-  static constexpr size_t kMost = 8;
+  static constexpr size_t kMost = 9;
 
   template <typename Interface, template <typename> class Table>
   static constexpr void Add(std::string_view id, std::array<Offer, kMost>* all, size_t* count) {
@@ -280,6 +292,7 @@ struct Offers {
     Add<SubmitHandler, SubmitTable>(VD_SUBMIT_1, all, &count);
     Add<CallHandler, CallTable>(VD_CALL_1, all, &count);
     Add<FileMover, FileTable>(VD_FILE_1, all, &count);
+    Add<FileDiscarder, DiscardTable>(VD_DISCARD_1, all, &count);
     Add<Prober, ProbeTable>(VD_PROBE_1, all, &count);
     Add<FrameSource, SourceTable>(VD_SOURCE_1, all, &count);
     Add<Inferer, InferTable>(VD_INFER_1, all, &count);
