@@ -8,7 +8,7 @@ PACKAGES_build=(
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libwebsocketpp-dev libsqlite3-dev libpq-dev libssl-dev zlib1g-dev libsystemd-dev
   libyaml-cpp-dev libre2-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
-  libjpeg-dev libjemalloc-dev libmosquitto-dev libopencv-dev libssh-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libargon2-dev libjpeg-dev libjemalloc-dev libjwt-dev libmosquitto-dev libopencv-dev libssh-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Beside the build: what test scripts start, and the linters that run as tests.
