@@ -291,7 +291,8 @@ int ChangeAndDie(const std::string& folder, const std::string& id, const char* c
   const pid_t child = ::fork();
   if (child == 0) {
     ::setenv("VIADUCT_CRASH_AT", crash_at, 1);
-    ::execl(VIADUCT_CRASH_CHILD, VIADUCT_CRASH_CHILD, folder.c_str(), id.c_str(), nullptr);
+    ::execl(VIADUCT_CRASH_CHILD, VIADUCT_CRASH_CHILD, "rotate", folder.c_str(), id.c_str(),
+            nullptr);
     ::_exit(9);
   }
   int status = 0;

@@ -3,17 +3,16 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/message/identity.h"
 #include "core/message/json_scanner.h"
 #include "core/security/api_key.h"
 #include "core/security/secret_octets.h"
+#include "core/security/urn.h"
 
 namespace viaduct::security {
 namespace {
@@ -21,10 +20,6 @@ namespace {
 constexpr size_t kFingerprintChars = 64;
 
 absl::Status Refused() { return absl::UnauthenticatedError("credentials: not accepted"); }
-
-bool IsUnreserved(char c) {
-  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' || c == '_';
-}
 
 bool IsFingerprint(std::string_view text) {
   return text.size() == kFingerprintChars &&
@@ -103,35 +98,6 @@ struct Authenticator::Found {
     if (name == "certificate_san") sans.push_back(value);
   }
 };
-
-std::string UrnOf(std::string_view id) {
-  std::string out;
-  for (const char c : id) {
-    if (IsUnreserved(c)) {
-      out.push_back(c);
-    } else {
-      absl::StrAppendFormat(&out, "%%%02X", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
-
-bool IdOfUrn(std::string_view text, std::string* id) {
-  id->clear();
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      id->push_back(text[i]);
-      continue;
-    }
-    int octet = 0;
-    if (i + 2 >= text.size() || !absl::SimpleHexAtoi(AbslView(text.substr(i + 1, 2)), &octet)) {
-      return false;
-    }
-    id->push_back(static_cast<char>(octet));
-    i += 2;
-  }
-  return UrnOf(*id) == text;
-}
 
 absl::StatusOr<Authenticator> Authenticator::Create(AuthenticatorParts parts) {
   if (parts.certificates.size() > kMaxRules || parts.unix_peers.size() > kMaxRules) {
@@ -257,9 +223,12 @@ absl::StatusOr<Principal> Authenticator::FromCertificate(const Found& found,
   }
   for (const std::string_view san : found.sans) {
     CertificateRule device;
-    if (!parts_.device_certificates || !absl::StartsWith(AbslView(san), kDeviceUriPrefix)) continue;
-    const std::string_view urn = san.substr(sizeof(kDeviceUriPrefix) - 1);
-    if (!IdOfUrn(urn, &device.id)) break;
+    absl::string_view urn = AbslView(san);
+    if (!parts_.device_certificates || !absl::ConsumePrefix(&urn, "URI:") ||
+        !absl::ConsumePrefix(&urn, AbslView(kDeviceUrn))) {
+      continue;
+    }
+    if (!IdOfUrn(StdView(urn), &device.id)) break;
     Principal principal = PrincipalOf(device, found.fingerprint);
     if (CheckPrincipal(principal).ok()) return principal;
   }

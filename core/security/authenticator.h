@@ -64,12 +64,6 @@ struct Authentication {
   std::string why;  // For the audit: what was tried and why it failed. No secret.
 };
 
-inline constexpr char kDeviceUriPrefix[] = "URI:urn:viaduct:device:";
-
-// "CAM 1" as part of a URN, "CAM%201", and back. False: not what the first gives.
-std::string UrnOf(std::string_view id);
-bool IdOfUrn(std::string_view text, std::string* id);
-
 // Thread-safe.
 class Authenticator {
  public:

@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "core/base/test_folder.h"
 #include "core/security/jwt_test_support.h"
+#include "core/security/urn.h"
 
 namespace viaduct::security {
 namespace {

@@ -73,6 +73,7 @@ class UserStore {
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mutex_, mutex_);
   absl::Status Write(const Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mutex_);
   absl::StatusOr<Entry> Find(std::string_view name) const;
+  void Renew(const Entry& entry, std::string_view password);
   bool TakePlace();
   void LeavePlace();
 

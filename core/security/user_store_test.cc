@@ -102,6 +102,22 @@ TEST_F(UserStoreTest, AnUnknownUserCostsWhatAKnownOneDoes) {
   EXPECT_GT(took("nobody"), took("anna") / 20);
 }
 
+TEST_F(UserStoreTest, AnotherCostIsTakenOverAtTheNextLogin) {
+  const auto file = [&] {
+    std::ifstream in(folder_.File("users.db"), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  Open();
+  ASSERT_TRUE(Put("anna").ok());
+  Open({128, 2});
+  EXPECT_FALSE(Check("anna", "wrong horse battery").ok());
+  ASSERT_TRUE(Check("anna", kPassword).ok()) << why_;
+  ASSERT_TRUE(Check("anna", kPassword).ok()) << why_;
+  store_.reset();
+  EXPECT_THAT(file(), HasSubstr("$m=128,t=2,p=1$"));
+  EXPECT_THAT(file(), Not(HasSubstr("$m=64,t=1,p=1$")));
+}
+
 TEST_F(UserStoreTest, ManyChecksAtOnceAreBounded) {
   Open(PasswordCost{32'768, 3});
   ASSERT_TRUE(Put("anna").ok());
