@@ -1,6 +1,7 @@
 #include "core/security/api_key_store.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -110,7 +111,13 @@ absl::StatusOr<std::unique_ptr<ApiKeyStore>> ApiKeyStore::Open(const std::string
                                                                const Clock* clock) {
   VD_ASSIGN_OR_RETURN(sqlite::SqliteHandle db,
                       OpenProtectedDatabase(folder + "/api_keys.db", kFormat));
-  VD_ASSIGN_OR_RETURN(std::string secret, LoadOrMakeSecret(folder + "/api_keys.secret"));
+  const std::string secret_path = folder + "/api_keys.secret";
+  VD_ASSIGN_OR_RETURN(const int64_t bound,
+                      sqlite::QueryInt(db.get(), "SELECT count(*) FROM secret_check"));
+  if (bound > 0 && absl::IsNotFound(CheckProtected(secret_path))) {
+    return absl::DataLossError(absl::StrCat(secret_path, ": is gone, no key holds without it"));
+  }
+  VD_ASSIGN_OR_RETURN(std::string secret, LoadOrMakeSecret(secret_path));
   std::unique_ptr<ApiKeyStore> store(new ApiKeyStore(std::move(db), std::move(secret), clock));
   absl::MutexLock disk(&store->disk_mutex_);
   absl::MutexLock lock(&store->mutex_);
@@ -328,9 +335,19 @@ absl::StatusOr<Principal> ApiKeyStore::Check(std::string_view key, std::string* 
   return PrincipalOf(entry.record);
 }
 
+absl::Status ApiKeyStore::WriteLastUse(const std::vector<Use>& used) {
+  VD_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db_.get()));
+  Statement update("UPDATE api_key SET last_used_us=? WHERE key_id=?");
+  for (const auto& [id, time] : used) {
+    VD_RETURN_IF_ERROR(update.Start(db_.get()));
+    VD_RETURN_IF_ERROR(update.Bind(Micros(time)).Bind(std::string_view(id)).Run());
+  }
+  return transaction.Commit();
+}
+
 absl::Status ApiKeyStore::FlushLastUse() {
   absl::MutexLock disk(&disk_mutex_);
-  std::vector<std::pair<std::string, absl::Time>> used;
+  std::vector<Use> used;
   {
     absl::MutexLock lock(&mutex_);
     for (auto& [id, entry] : entries_) {
@@ -340,16 +357,7 @@ absl::Status ApiKeyStore::FlushLastUse() {
     }
   }
   if (used.empty()) return absl::OkStatus();
-  const auto write = [&]() -> absl::Status {
-    VD_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db_.get()));
-    Statement update("UPDATE api_key SET last_used_us=? WHERE key_id=?");
-    for (const auto& [id, time] : used) {
-      VD_RETURN_IF_ERROR(update.Start(db_.get()));
-      VD_RETURN_IF_ERROR(update.Bind(Micros(time)).Bind(std::string_view(id)).Run());
-    }
-    return transaction.Commit();
-  };
-  const absl::Status written = write();
+  const absl::Status written = WriteLastUse(used);
   if (written.ok()) return written;
   absl::MutexLock lock(&mutex_);
   for (const auto& [id, time] : used) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -89,6 +90,9 @@ class ApiKeyStore {
   absl::Status CheckSecret() ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mutex_);
   std::string HashOf(std::string_view key_id, std::string_view secret) const;
   absl::StatusOr<NewKey> MakeKey(ApiKeyRecord record, std::string* hash) const;
+  using Use = std::pair<std::string, absl::Time>;
+  absl::Status WriteLastUse(const std::vector<Use>& used)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mutex_);
   absl::Status Write(const Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mutex_);
   absl::StatusOr<Entry> Find(std::string_view key_id) const;
   void Keep(Entry entry);

@@ -201,8 +201,12 @@ TEST_F(ApiKeyStoreTest, AnotherSecretIsNoticed) {
   Make(Camera("CAM001"));
   store_.reset();
   ASSERT_EQ(::unlink(folder_.File("api_keys.secret").c_str()), 0);
-  const auto status = ApiKeyStore::Open(folder_.path(), &clock_).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_EQ(ApiKeyStore::Open(folder_.path(), &clock_).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_NE(::access(folder_.File("api_keys.secret").c_str(), F_OK), 0);  // None is made up.
+  ASSERT_TRUE(LoadOrMakeSecret(folder_.File("api_keys.secret")).ok());
+  EXPECT_EQ(ApiKeyStore::Open(folder_.path(), &clock_).status().code(),
+            absl::StatusCode::kDataLoss);
 }
 
 TEST_F(ApiKeyStoreTest, DamagedFilesAreRefused) {

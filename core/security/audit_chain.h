@@ -62,9 +62,9 @@ uint64_t NumberOf(std::string_view name);
 
 }  // namespace audit
 
-// Reads everything that is there. DATA_LOSS names file and line where the chain is broken. With
-// `noted`, a head that was noted before, it must still be in it, unless it is older than the oldest
-// file that is kept.
+// Reads everything that is there; what is being written meanwhile may look cut. DATA_LOSS names
+// file and line where the chain is broken. With `noted`, a head that was noted before, it must
+// still be in it, unless it is older than the oldest file that is kept.
 absl::StatusOr<AuditReport> VerifyAudit(const std::string& folder,
                                         const std::optional<AuditHead>& noted);
 

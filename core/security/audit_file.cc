@@ -1,6 +1,7 @@
 #include "core/security/audit_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +74,7 @@ absl::StatusOr<Ends> ReadEnds(const std::string& path) {
 absl::StatusOr<std::unique_ptr<AuditFile>> AuditFile::Open(const std::string& folder,
                                                            const AuditFileOptions& options) {
   std::unique_ptr<AuditFile> file(new AuditFile(folder, options));
+  VD_RETURN_IF_ERROR(file->Lock());
   VD_RETURN_IF_ERROR(file->Recover());
   VD_RETURN_IF_ERROR(file->OpenCurrent());
   return file;
@@ -86,6 +88,13 @@ absl::Status AuditFile::SyncFolder() const {
   const Descriptor folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || ::fsync(folder.get()) != 0) return Failed(folder_, "sync");
   return absl::OkStatus();
+}
+
+absl::Status AuditFile::Lock() {
+  lock_ = std::make_unique<Descriptor>(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock_->get() < 0) return Failed(folder_, "open");
+  if (::flock(lock_->get(), LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(folder_, ": another process writes this audit log"));
 }
 
 // The newest file that has a record knows where the chain stands.

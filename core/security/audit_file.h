@@ -22,6 +22,7 @@ struct AuditFileOptions {
 // Thread-compatible.
 class AuditFile {
  public:
+  // UNAVAILABLE: another process writes there.
   static absl::StatusOr<std::unique_ptr<AuditFile>> Open(const std::string& folder,
                                                          const AuditFileOptions& options);
 
@@ -38,6 +39,7 @@ class AuditFile {
   AuditFile(std::string folder, const AuditFileOptions& options)
       : folder_(std::move(folder)), options_(options) {}
   std::string PathOf(std::string_view name) const;
+  absl::Status Lock();
   absl::Status Recover();
   absl::StatusOr<Found> RecoverFrom(const std::string& name);
   absl::Status CutUnfinished(const std::string& path, uint64_t whole, uint64_t size);
@@ -51,6 +53,7 @@ class AuditFile {
   const AuditFileOptions options_;
   AuditHead head_ = audit::Beginning();
   std::string mended_;
+  std::unique_ptr<Descriptor> lock_;  // The folder.
   std::unique_ptr<Descriptor> file_;
   uint64_t size_ = 0;    // Of whole lines.
   uint64_t number_ = 1;  // Of the file that is rotated next.

@@ -292,6 +292,15 @@ TEST_F(AuditTest, WhatWasDurableIsThereAfterKill) {
 }
 #endif
 
+TEST_F(AuditTest, OneWriterAtATime) {
+  Open();
+  EXPECT_EQ(AuditLog::Open(folder_.path(), AuditFileOptions(), &clock_).status().code(),
+            absl::StatusCode::kUnavailable);
+  Write(1);
+  Open();
+  Write(1);
+}
+
 TEST_F(AuditTest, AFolderThatIsNotThere) {
   EXPECT_FALSE(AuditLog::Open(folder_.File("none"), AuditFileOptions(), &clock_).ok());
   EXPECT_FALSE(VerifyAudit(folder_.File("none"), std::nullopt).ok());

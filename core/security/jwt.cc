@@ -8,8 +8,9 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
 #include <array>
-#include <cmath>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -190,16 +191,19 @@ class Claims {
 };
 
 absl::Status CheckTimes(const Claims& claims, const JwtOptions& options, absl::Time now,
-                        absl::Time* expires) {
+                        VerifiedToken* verified) {
   absl::Time issued;
-  VD_RETURN_IF_ERROR(claims.Time("exp", expires));
+  absl::Time expires;
+  absl::Time begins = absl::InfinitePast();
+  VD_RETURN_IF_ERROR(claims.Time("exp", &expires));
   VD_RETURN_IF_ERROR(claims.Time("iat", &issued));
-  if (now >= *expires + options.leeway) return No("expired");
+  if (claims.Find("nbf") != nullptr) VD_RETURN_IF_ERROR(claims.Time("nbf", &begins));
+  verified->from = std::max(issued, begins) - options.leeway;
+  verified->until = expires + options.leeway;
+  verified->principal.expires = expires;
+  if (now >= verified->until) return No("expired");
   if (issued > now + options.leeway) return No("issued in the future");
-  if (*expires - issued > options.max_lifetime) return No("holds for too long");
-  if (claims.Find("nbf") == nullptr) return absl::OkStatus();
-  absl::Time begins;
-  VD_RETURN_IF_ERROR(claims.Time("nbf", &begins));
+  if (expires - issued > options.max_lifetime) return No("holds for too long");
   return begins > now + options.leeway ? No("does not hold yet") : absl::OkStatus();
 }
 
@@ -320,7 +324,7 @@ absl::Status CheckSignature(const JwtKey& key, std::string_view token) {
 
 }  // namespace
 
-absl::Status JwtVerifier::Verify(std::string_view token, Principal* principal) const {
+absl::Status JwtVerifier::Verify(std::string_view token, VerifiedToken* verified) const {
   Token parts;
   Claims header;
   Claims claims;
@@ -334,22 +338,27 @@ absl::Status JwtVerifier::Verify(std::string_view token, Principal* principal) c
   VD_RETURN_IF_ERROR(CheckSignature(*key, token));
   // Only from here on does it count what the token says.
   VD_RETURN_IF_ERROR(claims.Read(parts.claims));
-  VD_RETURN_IF_ERROR(CheckTimes(claims, options_, clock_->Now(), &principal->expires));
+  VD_RETURN_IF_ERROR(CheckTimes(claims, options_, clock_->Now(), verified));
   VD_RETURN_IF_ERROR(CheckParties(claims, options_));
-  VD_RETURN_IF_ERROR(ReadPrincipal(claims, principal));
-  principal->proof = Proof::kToken;
-  principal->proof_id = key->kid;
+  VD_RETURN_IF_ERROR(ReadPrincipal(claims, &verified->principal));
+  verified->principal.proof = Proof::kToken;
+  verified->principal.proof_id = key->kid;
   return absl::OkStatus();
 }
 
 absl::StatusOr<Principal> JwtVerifier::Check(std::string_view token, std::string* why) const {
-  Principal principal;
-  const absl::Status status = Verify(token, &principal);
-  if (status.ok()) {
-    *why = "token";
-    return principal;
+  *why = "token";
+  if (token.size() <= kMaxTokenBytes) {
+    std::optional<VerifiedToken> known = verified_.Find(token, clock_->Now());
+    if (known.has_value()) return std::move(known->principal);
   }
-  *why = absl::StrCat("token: ", status.message());
+  VerifiedToken verified;
+  const absl::Status status = Verify(token, &verified);
+  if (status.ok()) {
+    verified_.Keep(token, verified);
+    return std::move(verified.principal);
+  }
+  absl::StrAppend(why, ": ", status.message());
   return absl::UnauthenticatedError("credentials: not accepted");
 }
 

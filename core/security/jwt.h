@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/security/principal.h"
+#include "core/security/token_cache.h"
 
 namespace viaduct::security {
 
@@ -34,7 +35,8 @@ struct JwtOptions {
   absl::Duration max_lifetime = absl::Hours(24);  // From `iat` to `exp`.
 };
 
-// Thread-safe: it does not change.
+// Thread-safe. A token that was verified is remembered until it expires; other keys are another
+// verifier.
 //
 // Taken as it is: {"sub": "CAM001", "role": "device"} with `iss`, `aud`, `iat` and `exp`, which are
 // required; `nbf`, `scope` ("ingest files", what is no scope of ours is looked past; absent: all of
@@ -60,11 +62,12 @@ class JwtVerifier {
  private:
   struct Token;
   JwtVerifier(JwtOptions options, const Clock* clock);
-  absl::Status Verify(std::string_view token, Principal* principal) const;
+  absl::Status Verify(std::string_view token, VerifiedToken* verified) const;
   absl::StatusOr<const JwtKey*> KeyFor(std::string_view kid, bool has_kid) const;
 
   const JwtOptions options_;
   const Clock* const clock_;
+  mutable TokenCache verified_;
 };
 
 }  // namespace viaduct::security

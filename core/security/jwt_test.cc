@@ -199,6 +199,44 @@ TEST_F(JwtTest, AllowsForClocksThatDiffer) {
   EXPECT_FALSE(Check(TokenHs(kHs, Claims(), kSecret)).ok());
 }
 
+TEST_F(JwtTest, ATokenThatIsRememberedHoldsNoLonger) {
+  auto verifier = std::move(*JwtVerifier::Create(Options(), &clock_));
+  const std::string token = TokenEs(kEs, Claims(absl::StrCat(",\"nbf\":", kNow)), ec_);
+  std::string forged = token;
+  forged[forged.size() - 10] = forged[forged.size() - 10] == 'A' ? 'B' : 'A';
+  for (int i = 0; i < 3; ++i) {
+    const auto principal = verifier->Check(token, &why_);
+    ASSERT_TRUE(principal.ok()) << why_;
+    EXPECT_EQ(principal->id, "CAM001");
+    EXPECT_EQ(principal->expires, absl::FromUnixSeconds(kNow + 600));
+    EXPECT_FALSE(verifier->Check(forged, &why_).ok());
+  }
+  clock_.JumpWall(absl::Seconds(-31));
+  EXPECT_FALSE(verifier->Check(token, &why_).ok());
+  EXPECT_THAT(why_, HasSubstr("in the future"));
+  clock_.JumpWall(absl::Seconds(31 + 629));
+  EXPECT_TRUE(verifier->Check(token, &why_).ok()) << why_;
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_FALSE(verifier->Check(token, &why_).ok());
+  EXPECT_THAT(why_, HasSubstr("expired"));
+}
+
+TEST(TokenCacheTest, ForgetsWhatWasAskedForLongestAgo) {
+  TokenCache cache(3);
+  const absl::Time now = absl::FromUnixSeconds(kNow);
+  VerifiedToken verified{Principal(), now, now + absl::Seconds(10)};
+  for (const char* token : {"a", "b", "c"}) cache.Keep(token, verified);
+  EXPECT_TRUE(cache.Find("a", now).has_value());
+  cache.Keep("d", verified);
+  cache.Keep("d", verified);
+  EXPECT_EQ(cache.size(), 3u);
+  EXPECT_TRUE(cache.Find("a", now).has_value());
+  EXPECT_FALSE(cache.Find("b", now).has_value());
+  EXPECT_FALSE(cache.Find("a", now - absl::Seconds(1)).has_value());
+  EXPECT_FALSE(cache.Find("c", now + absl::Seconds(10)).has_value());
+  EXPECT_EQ(cache.size(), 1u);
+}
+
 TEST_F(JwtTest, OneKeyNeedsNoKidAndSeveralOverlap) {
   JwtOptions options = Options();
   options.keys.resize(1);

@@ -249,6 +249,24 @@ TEST(PayloadCipherTest, TheTextFormIsThatOfTheWire) {
   EXPECT_EQ(*OpenAesGcm(std::string(32, 'a'), octets, ""), "payload");
 }
 
+// Whoever writes another end has only docs/SECURITY.md.
+TEST(PayloadCipherTest, TheFormInAnEnvelopeIsThatOfTheDocument) {
+  PayloadCipher cipher = Cipher();
+  Envelope envelope = Sample();
+  ASSERT_TRUE(cipher.SealEnvelope(&envelope).ok());
+  EXPECT_EQ(envelope.metadata.extra_json, R"({"site":"north","encryption_key":"k1"})");
+  constexpr std::string_view kBegin = R"({"encrypted":")";
+  ASSERT_EQ(envelope.payload_json.substr(0, kBegin.size()), kBegin);
+  const std::string text =
+      envelope.payload_json.substr(kBegin.size(), envelope.payload_json.size() - kBegin.size() - 2);
+  const std::string bound =
+      "viaduct payload 1\n7d7ad0a2-43a5-4f2c-8f5e-0a9c4e1d9b11\nCAM001\ndetection\n"
+      "2024-01-15T10:30:00.123Z\nk1";
+  std::string octets;
+  ASSERT_TRUE(absl::Base64Unescape(text, &octets));
+  EXPECT_EQ(*OpenAesGcm(std::string(32, 'a'), octets, bound), Sample().payload_json);
+}
+
 TEST(PayloadCipherTest, APayloadBelongsToItsEnvelope) {
   PayloadCipher cipher = Cipher();
   Envelope sealed = Sample();

@@ -22,7 +22,7 @@
 
 namespace viaduct::security {
 
-// RFC 9106; the defaults are the smallest that OWASP recommends, about 20 ms on a server.
+// RFC 9106; the defaults are the smallest that OWASP recommends, about 30 ms on a server.
 struct PasswordCost {
   uint32_t memory_kib = 19'456;
   uint32_t passes = 2;
