@@ -4,6 +4,7 @@
 
 #include "absl/time/time.h"
 #include "host/ctl/fleet_commands.h"
+#include "host/ctl/local_commands.h"
 #include "host/ctl/session.h"
 
 #ifndef VIADUCT_VERSION
@@ -55,6 +56,8 @@ int main(int argc, char** argv) {
   viaduct::ctl::AddAlertCommands(&app, &session);
   viaduct::ctl::AddHealthCommands(&app, &session);
   viaduct::ctl::AddLprCommands(&app, &session);
+  viaduct::ctl::AddAuthCommands(&app, &session);
+  viaduct::ctl::AddPkiCommands(&app, &session);
   viaduct::ctl::AddCompletionCommands(&app, &session);
   try {
     app.parse(argc, argv);

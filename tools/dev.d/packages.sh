@@ -8,14 +8,15 @@ PACKAGES_build=(
   libabsl-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libcpp-httplib-dev libwebsocketpp-dev libsqlite3-dev libpq-dev libssl-dev zlib1g-dev libsystemd-dev
   libyaml-cpp-dev libre2-dev libvalijson-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
-  libjpeg-dev libpng-dev libexif-dev libjemalloc-dev libmosquitto-dev libopencv-dev libssh-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libargon2-dev libjpeg-dev libpng-dev libexif-dev libjemalloc-dev libjwt-dev libmosquitto-dev libopencv-dev libssh-dev prometheus-cpp-dev
+  libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 # Beside the build: what test scripts start, and the linters that run as tests.
 PACKAGES_test=(
   sqlite3 postgresql curl procps openssl util-linux iproute2 ping=iputils-ping socat
   mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt python3-websocket python3-socketio
-  python3-requests python3-numpy python3-yaml openssh-server ssh-keygen=openssh-client rsync=rsync
+  python3-cryptography python3-requests python3-numpy python3-yaml openssh-server ssh-keygen=openssh-client rsync=rsync
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 

@@ -1,0 +1,11 @@
+// Commands that ask no node.
+#pragma once
+
+#include "host/ctl/session.h"
+
+namespace viaduct::ctl {
+
+void AddAuthCommands(CLI::App* app, Session* session);
+void AddPkiCommands(CLI::App* app, Session* session);
+
+}  // namespace viaduct::ctl
