@@ -110,12 +110,17 @@ ExitCode InferOne(Session* session, const InferArguments& arguments, const std::
 // All files, whatever becomes of one; the first error decides.
 ExitCode Infer(Session* session, const InferArguments& arguments) {
   ExitCode first = kOk;
+  bool shown = false;
   Table table({"PICTURE", "INSTANCE", "PLATES", "STAGES", "MESSAGE"});
   for (const std::string& path : arguments.files) {
     pb::InferResponse response;
     const ExitCode code = InferOne(session, arguments, path, &response);
     if (first == kOk) first = code;
-    if (code != kOk) continue;
+    if (code != kOk) {
+      if (arguments.files.size() > 1) std::cerr << "viaductctl: " << path << ": no result\n";
+      continue;
+    }
+    shown = true;
     if (session->json()) {
       Session::PrintJsonLine(response);
       continue;
@@ -123,7 +128,7 @@ ExitCode Infer(Session* session, const InferArguments& arguments) {
     table.Add({Cell(path), Cell(response.instance()), Cell(PlatesText(response.result_json())),
                Cell(StagesText(response)), Cell(response.submitted().message_id())});
   }
-  if (!session->json()) table.Print(std::cout);
+  if (shown && !session->json()) table.Print(std::cout);
   return first;
 }
 

@@ -87,17 +87,17 @@ void PrintFeeds(const pb::Snapshot& snapshot) {
   Table table({"FEED", "INSTANCE", "PICTURES", "GIVEN", "RESULTS", "P50", "P99", "DETECTIONS",
                "UNSENT", "DROPPED"});
   for (const pb::FeedStats& feed : snapshot.feeds()) {
+    const bool callers = feed.source().empty();  // What they submit is counted as any message.
     bool first = true;
     for (const pb::FeedInstance& pair : feed.instances()) {
       const pb::Histogram& time = pair.inference();
       const auto once = [first](std::string text) { return first ? text : std::string(); };
-      table.Add({once(feed.source().empty() ? "(callers)" : Cell(feed.source())),
-                 Cell(pair.instance()), once(absl::StrCat(feed.offered())),
-                 absl::StrCat(pair.given()), absl::StrCat(pair.results()),
-                 time.count() == 0 ? "-" : DurationText(time.p50()),
+      table.Add({once(callers ? "(callers)" : Cell(feed.source())), Cell(pair.instance()),
+                 once(absl::StrCat(feed.offered())), absl::StrCat(pair.given()),
+                 absl::StrCat(pair.results()), time.count() == 0 ? "-" : DurationText(time.p50()),
                  time.count() == 0 ? "-" : DurationText(time.p99()),
-                 once(absl::StrCat(feed.detections())), once(absl::StrCat(feed.unsent())),
-                 once(Cell(DropsText(feed)))});
+                 once(callers ? "-" : absl::StrCat(feed.detections())),
+                 once(callers ? "-" : absl::StrCat(feed.unsent())), once(Cell(DropsText(feed)))});
       first = false;
     }
   }
