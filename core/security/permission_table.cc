@@ -56,6 +56,8 @@ constexpr Permission kRows[] = {
     {kHttp, "DELETE /api/blacklist/{license_plate}", kOperator, kNever, kEdit},
     {kHttp, "GET /api/communication/stats", kViewer, kNever, kRead},
     {kHttp, "GET /api/communication/logs", kOperator, kNever, kRead},  // Shows addresses.
+    {kHttp, "GET /api/file_transfers", kViewer, kItsOwn, kRead},
+    {kHttp, "GET /api/file_transfers/unannounced", kViewer, kNever, kRead},
     {kHttp, "GET /metrics", kViewer, kNever, kRead},
     {kHttp, "GET /images/{path...}", kViewer, kItsOwn, kRead},
     {kHttp, "GET /api/images/{path...}", kViewer, kItsOwn, kRead},
@@ -165,11 +167,13 @@ constexpr Permission kRows[] = {
     {kRpc, "viaduct.control.v1.Fleet/SendControl", kOperator, kNever,
      kControl},  // And the command.
     {kRpc, "viaduct.control.v1.Fleet/WatchNodes", kViewer, kNever, kRead},
+    {kRpc, "viaduct.control.v1.Fleet/ListFiles", kViewer, kNever, kRead},
     {kRpc, "viaduct.gateway.v1.Gateway/SendMetadata", kOperator, kItsOwn, kIngest},
     {kRpc, "viaduct.gateway.v1.Gateway/SendMetadataStream", kOperator, kItsOwn, kIngest},
     // The node reads the path that it is given: what a device may not reach by itself.
     {kRpc, "viaduct.gateway.v1.Gateway/SendFile", kAdmin, kNever, kFiles},
     {kRpc, "viaduct.gateway.v1.Gateway/SendFileStream", kOperator, kItsOwn, kFiles},
+    {kRpc, "viaduct.gateway.v1.Gateway/Infer", kOperator, kNever, kIngest},
     {kRpc, "viaduct.gateway.v1.Gateway/Subscribe", kViewer, kNever, kRead},
 };
 
