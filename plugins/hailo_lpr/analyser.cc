@@ -95,6 +95,7 @@ absl::Status Analyser::FindVehicles(const cv::Mat& picture, Analysis* out) {
   const absl::Status status = models_.vehicles->Detect(picture, &found_);
   if (!status.ok()) return status;
   for (const Detection& one : found_) {
+    if (one.box.width() < static_cast<float>(options_.min_vehicle_width)) continue;
     std::string label = "vehicle";
     if (!models_.vehicle_labels.empty()) {
       const auto number = static_cast<size_t>(one.label);

@@ -155,13 +155,13 @@ def camera_of_the_network(t, server, edge):
     edge.config["instances"] = [i for i in edge.config["instances"] if i["plugin"] == "rest"]
     edge.config["instances"].append(
         reader("camera", source="rtsp", url=f"http://127.0.0.1:{camera.port}/stream.mjpg",
-               stall_timeout=2, reconnect_after=0.2, reconnect_at_most=0.5, again_after=600))
+               stall_timeout=5, reconnect_after=0.2, reconnect_at_most=0.5, again_after=600))
     edge.write_config()
     edge.start()
     await_plates(server, PLATES + ["VWX4826"])
     expect(condition(edge, "camera") == "HEALTH_OK ", condition(edge, "camera"))
     camera.still.set()
-    wait_for(lambda: "no picture for 2s" in condition(edge, "camera"), PATIENCE_S,
+    wait_for(lambda: "no picture for 5s" in condition(edge, "camera"), PATIENCE_S,
              f"the stall to be said, {condition(edge, 'camera')}", 0.1)
     camera.still.clear()
     wait_for(lambda: condition(edge, "camera") == "HEALTH_OK ", PATIENCE_S,
