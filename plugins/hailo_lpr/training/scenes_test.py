@@ -12,6 +12,8 @@ import numpy as np
 
 import alphabet
 import scenes
+import street
+import view as views
 
 SIZE = (640, 360)
 COUNT = 6
@@ -59,6 +61,13 @@ class Scenes(unittest.TestCase):
                 inside = change[y:y + height, x:x + width].mean()
                 seen += inside > 4 * max(1, np.median(change))
         self.assertEqual(seen, sum(len(scene.plates) for scene in self.scenes))
+
+    def test_a_camera_may_see_nothing_but_a_wet_road(self):
+        rng = np.random.default_rng(1)
+        view = views.View(SIZE, 700, 3, .8, 0)
+        road = street.Street(view, views.Light(rng), self.maker.bank, self.maker.painter, rng)
+        road.wet = True
+        self.assertTrue(np.isfinite(road.draw()).all())
 
     def test_scenes_without_plates_are_made_on_demand(self):
         maker = scenes.Maker(5, SIZE, plain=1.0)

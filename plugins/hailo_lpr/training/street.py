@@ -171,6 +171,8 @@ class Street:
     def mirror(self, picture, rays, on):
         """Wet asphalt shows what stands behind it, smeared downwards."""
         top = self.top
+        if top == 0:  # The camera looks so far down that nothing stands behind the road.
+            return
         rows = len(picture) - top
         source = picture[max(0, top - rows):top][::-1]
         smear = cv2.blur(source, (9, 41))
