@@ -173,7 +173,8 @@ def resumed_by_one(site):
     sent = json.loads(relay.say("stats"))["up"] - up
     # What was in flight goes again, in buffers of the relay as well.
     expect(sent < LARGE + 12_000_000, f"{sent} bytes were sent for {LARGE}")
-    expect(site.parts() == before, f"left: {site.parts()}, before {before}")
+    # What other roads had left before may have been removed meanwhile.
+    expect(set(site.parts()) <= set(before), f"left: {site.parts()}, before {before}")
     site.relays[TRANSFERS].say("pass")
     site.await_road(TRANSFERS)
     return sent
