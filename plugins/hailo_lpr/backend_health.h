@@ -40,4 +40,8 @@ struct BackendHealth {
 // "wrong_library", "bad_model", "failed".
 const char* BackendStateName(BackendState state);
 
+// One line for the log: "hailo, Hailo-8L at 0000:01:00.0, library 4.23.0, driver 4.23.0, firmware
+// 4.23.0, 45 C, 2.5 W, ready"; what is not known is left out.
+std::string DescribeBackend(const BackendHealth& health);
+
 }  // namespace viaduct::hailo_lpr

@@ -27,8 +27,9 @@ using TypeInfo = struct TypeInfoObject*;
 inline constexpr int kLogErrors = 3;          // OrtLoggingLevel
 inline constexpr int kAllOptimisations = 99;  // GraphOptimizationLevel
 inline constexpr int kFloat = 1;              // ONNXTensorElementDataType
-inline constexpr int kArenaAllocator = 1;     // OrtAllocatorType
-inline constexpr int kDefaultMemory = 0;      // OrtMemType
+inline constexpr int kUint8 = 2;
+inline constexpr int kArenaAllocator = 1;  // OrtAllocatorType
+inline constexpr int kDefaultMemory = 0;   // OrtMemType
 
 // Place in the table, name, result and arguments.
 #define VD_ONNXRUNTIME_FUNCTIONS(F)                                                                \

@@ -1,6 +1,7 @@
 #include "plugins/hailo_lpr/onnxruntime_runner.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -13,7 +14,8 @@
 namespace viaduct::hailo_lpr {
 namespace {
 
-constexpr size_t kMostSizes = 8;  // Of a tensor.
+constexpr size_t kInputSizes = 4;
+constexpr size_t kMostSizes = 8;  // Of an output.
 
 }  // namespace
 
@@ -137,15 +139,16 @@ absl::Status OnnxRuntimeRunner::ReadInputShape(const TensorShape& wanted,
   if (done.ok()) done = Checked(api_.get_element_type(tensor, &element));
   if (done.ok()) done = Checked(api_.get_size_count(tensor, &count));
   if (!done.ok()) return done;
-  if (element != onnxruntime::kFloat) return wrong("has no 32-bit floats");
-  if (count != 4) return wrong(absl::StrCat("has ", count, " sizes, not 4"));
-  std::vector<int64_t> sizes(count);
+  takes_pixels_ = element == onnxruntime::kUint8;
+  if (element != onnxruntime::kFloat && !takes_pixels_) return wrong("has no 32-bit floats");
+  if (count != kInputSizes) return wrong(absl::StrCat("has ", count, " sizes, not 4"));
+  std::array<int64_t, kInputSizes> sizes{};
   if (done = Checked(api_.get_sizes(tensor, sizes.data(), count)); !done.ok()) return done;
+  if (takes_pixels_) std::rotate(sizes.begin() + 1, sizes.end() - 1, sizes.end());
   if (sizes[0] < 0) sizes[0] = 1;
-  for (size_t i = 1; i < count && wanted.sizes.size() == count; ++i) {
-    if (sizes[i] < 0) sizes[i] = wanted.sizes[i];
-  }
-  for (const int64_t size : sizes) {
+  for (size_t i = 0; i < count; ++i) {
+    const bool open = sizes[i] < 0 && wanted.sizes.size() == count;
+    const int64_t size = open ? wanted.sizes[i] : sizes[i];
     input_.sizes.push_back(static_cast<int>(std::clamp<int64_t>(size, 0, 0x7fffffff)));
   }
   if (!wanted.sizes.empty() && wanted != input_) {
@@ -177,16 +180,24 @@ absl::Status OnnxRuntimeRunner::ReadNames() {
 }
 
 absl::Status OnnxRuntimeRunner::Run(const cv::Mat& input, std::vector<Tensor>* outputs) {
+  if (takes_pixels_) {
+    const absl::Status filled = PlanesToPixels(input, input_, normalisation_, &pixels_);
+    return filled.ok() ? RunOn(pixels_.data(), outputs) : filled;
+  }
   const bool fits = input.dims == 4 && input.type() == CV_32F && input.isContinuous() &&
                     std::vector<int>(input.size.p, input.size.p + 4) == input_.sizes;
   if (!fits) return absl::InvalidArgumentError(absl::StrCat("model: ", path_, ": wrong input"));
-  const std::vector<int64_t> sizes(input_.sizes.begin(), input_.sizes.end());
+  return RunOn(const_cast<float*>(input.ptr<float>()), outputs);  // It only reads them.
+}
+
+absl::Status OnnxRuntimeRunner::RunOn(void* data, std::vector<Tensor>* outputs) {
+  std::vector<int64_t> sizes(input_.sizes.begin(), input_.sizes.end());
+  if (takes_pixels_) std::rotate(sizes.begin() + 1, sizes.begin() + 2, sizes.end());
+  const size_t octets = input_.elements() * (takes_pixels_ ? sizeof(uint8_t) : sizeof(float));
+  const int type = takes_pixels_ ? onnxruntime::kUint8 : onnxruntime::kFloat;
   onnxruntime::Value value = nullptr;
-  // It only reads them.
-  void* data = const_cast<float*>(input.ptr<float>());
   absl::Status done =
-      Checked(api_.create_tensor(memory_, data, input_.elements() * sizeof(float), sizes.data(),
-                                 sizes.size(), onnxruntime::kFloat, &value));
+      Checked(api_.create_tensor(memory_, data, octets, sizes.data(), sizes.size(), type, &value));
   if (!done.ok()) return done;
   const char* input_name = input_name_.c_str();
   std::vector<const char*> names;
@@ -242,6 +253,10 @@ absl::Status OnnxRuntimeRunner::ReadOutput(onnxruntime::Value value, Tensor* out
 }
 
 absl::Status OnnxRuntimeRunner::RunPicture(const cv::Mat& picture, std::vector<Tensor>* outputs) {
+  if (takes_pixels_) {
+    const absl::Status filled = FillPixels(picture, input_, &pixels_);
+    return filled.ok() ? RunOn(pixels_.data(), outputs) : filled;
+  }
   const absl::Status filled = FillPlanes(picture, input_, normalisation_, &planes_);
   return filled.ok() ? Run(planes_, outputs) : filled;
 }

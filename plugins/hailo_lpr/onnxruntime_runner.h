@@ -1,6 +1,7 @@
 // Models in ONNX by ONNX Runtime, where that is installed: faster than OpenCV, and runs more.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,6 +56,7 @@ class OnnxRuntimeRunner final : public Runner {
   absl::Status ReadInput(const TensorShape& wanted);
   absl::Status ReadInputShape(const TensorShape& wanted, onnxruntime::TypeInfo type);
   absl::Status ReadNames();
+  absl::Status RunOn(void* data, std::vector<Tensor>* outputs);
   absl::Status ReadOutput(onnxruntime::Value value, Tensor* output) const;
   absl::Status Checked(onnxruntime::Status status) const;
 
@@ -63,6 +65,9 @@ class OnnxRuntimeRunner final : public Runner {
   const std::shared_ptr<const OnnxRuntimeLibrary> library_;
   const onnxruntime::Functions& api_;
   TensorShape input_;
+  // It takes rows x columns x channels of octets, not planes of floats.
+  bool takes_pixels_ = false;
+  std::vector<uint8_t> pixels_;
   std::string input_name_;
   std::vector<std::string> names_;  // Of the outputs.
   std::vector<TensorInfo> infos_;

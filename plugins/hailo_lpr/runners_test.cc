@@ -32,6 +32,7 @@ TEST(MakeRunner, AutoGoesByTheName) {
   spec.library = "/nowhere/libhailort.so";
   EXPECT_FALSE(MakeRunner(spec, &health).ok());
   EXPECT_EQ(health.backend, "hailo");
+  EXPECT_NE(DescribeBackend(health).find(", no_library: " + health.reason), std::string::npos);
 }
 
 TEST(MakeRunner, SaysWhatIsWrong) {

@@ -48,6 +48,10 @@ TEST_F(HailoDeviceTest, SaysWhatItIs) {
   EXPECT_EQ(health.temperature_celsius, 45);
   EXPECT_EQ(health.power_watts, 2.5F);
   EXPECT_EQ(controls_.scheduling, 1U);
+  EXPECT_EQ(
+      DescribeBackend(health),
+      "hailo, Hailo-8L at 0000:01:00.0, library 4.23.0, driver 4.23.0, firmware 4.23.0, 45 C, "
+      "2.5 W, ready");
 }
 
 TEST_F(HailoDeviceTest, TemperatureIsAskedNowAndThen) {

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Makes the small detectors that the tests of the back ends run: models/yolo8.onnx, yolo8_heads.onnx
-and yolo4_tiny.onnx. They have the outputs of the real ones and random weights: what they find means
-nothing, but every back end must find the same.
+"""Makes the small models that the tests of the back ends run: detectors (models/yolo8.onnx,
+yolo8_heads.onnx and yolo4_tiny.onnx) and a reader with slots, which takes octets (slots.onnx) or
+planes of floats (slots_planes.onnx). They have the inputs and outputs of real ones and random
+weights: what they find means nothing, but every back end must find the same.
 
-    hailo/testing/make_detectors.py        (with Debian's python3-torch)
+    hailo/testing/make_models.py        (with Debian's python3-torch)
 """
 import pathlib
 
@@ -12,6 +13,7 @@ from torch import nn
 
 ROWS, COLUMNS = 64, 96
 CLASSES = 2
+SLOTS, CLASSES_OF_SLOT = 9, 37
 FOLDER = pathlib.Path(__file__).parent / "models"
 
 
@@ -72,6 +74,31 @@ class Yolo4Tiny(Detector):
         return self.coarse(self.to32(fine)) * 8, self.fine(fine) * 8
 
 
+class Slots(nn.Module):
+    """So many places for a character, each with the probability of every class."""
+
+    def __init__(self, octets):
+        super().__init__()
+        self.octets = octets
+        self.convolutions = nn.Sequential(down(1, 8), down(8, 16))
+        self.last = nn.Sequential(nn.AvgPool2d((4, 8)), nn.Conv2d(16, SLOTS * CLASSES_OF_SLOT, 1))
+
+    def forward(self, picture):
+        if self.octets:
+            picture = picture.permute(0, 3, 1, 2).float() / 255
+        scores = self.last(self.convolutions(picture) * 8)
+        return torch.softmax(scores.reshape(1, SLOTS, CLASSES_OF_SLOT), dim=2)
+
+
+def make_slots():
+    for octets, name, shape in ((True, "slots", (1, 16, 32, 1)),
+                                (False, "slots_planes", (1, 1, 16, 32))):
+        torch.manual_seed(9)
+        picture = torch.zeros(*shape, dtype=torch.uint8 if octets else torch.float32)
+        torch.onnx.export(Slots(octets).eval(), picture, str(FOLDER / f"{name}.onnx"),
+                          input_names=["picture"], output_names=["plate"], opset_version=11)
+
+
 def main():
     FOLDER.mkdir(exist_ok=True)
     named = ((Yolo8, "yolo8", ["boxes"]),
@@ -82,6 +109,7 @@ def main():
         model = kind().eval()
         torch.onnx.export(model, torch.zeros(1, 3, ROWS, COLUMNS), str(FOLDER / f"{name}.onnx"),
                           input_names=["picture"], output_names=outputs, opset_version=11)
+    make_slots()
 
 
 if __name__ == "__main__":
