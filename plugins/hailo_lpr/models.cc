@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "plugins/hailo_lpr/character_lines.h"
 #include "plugins/hailo_lpr/model_detector.h"
+#include "plugins/hailo_lpr/model_reader.h"
 #include "plugins/hailo_lpr/motion_detector.h"
 #include "plugins/hailo_lpr/output_kind.h"
 #include "plugins/hailo_lpr/runners.h"
@@ -98,27 +99,55 @@ absl::StatusOr<std::unique_ptr<ProvinceReader>> LoadProvince(const ModelOptions&
   return std::make_unique<ProvinceReader>(*std::move(runner), *std::move(province));
 }
 
-absl::Status LoadReader(const ModelOptions& options, const std::string& data, Models* models) {
-  const std::string path =
-      options.reader.empty() ? absl::StrCat(data, "/models/reader.onnx") : options.reader;
-  const absl::StatusOr<ReaderFacts> facts = LoadReaderFacts(FactsPathOf(path));
-  if (!facts.ok()) return facts.status();
-  ModelSpec spec;
-  spec.path = path;
-  spec.input.sizes = {1, 1, facts->height, facts->width};
+// One of training/, with its provinces.
+absl::StatusOr<std::unique_ptr<Recogniser>> LoadOwnReader(const ModelOptions& options,
+                                                          const std::string& data, ModelSpec spec,
+                                                          const ReaderFacts& facts,
+                                                          Models* models) {
   spec.normalisation = kReaderNormalisation;
   absl::StatusOr<std::unique_ptr<Runner>> runner = Load(options, spec, models);
   if (!runner.ok()) return runner.status();
   CtcOptions ctc;
-  ctc.alphabet = facts->alphabet;
-  ctc.temperature = facts->temperature;
-  const absl::Status fits = Tried(path, FitCtc((*runner)->outputs()[0], &ctc));
+  ctc.alphabet = facts.alphabet;
+  ctc.temperature = facts.temperature;
+  const absl::Status fits = Tried(spec.path, FitCtc((*runner)->outputs()[0], &ctc));
   if (!fits.ok()) return fits;
   absl::StatusOr<std::unique_ptr<ProvinceReader>> province = LoadProvince(options, data, models);
   if (!province.ok()) return province.status();
-  models->reader = std::make_unique<PlateReader>(*std::move(runner), ctc, *std::move(province));
+  return std::make_unique<PlateReader>(*std::move(runner), ctc, *std::move(province));
+}
+
+absl::StatusOr<std::unique_ptr<Recogniser>> LoadUsersReader(const ModelOptions& options,
+                                                            const ModelSpec& spec,
+                                                            const ReaderFacts& facts,
+                                                            Models* models) {
+  absl::StatusOr<std::unique_ptr<Runner>> runner = Load(options, spec, models);
+  if (!runner.ok()) return runner.status();
+  ReaderOptions reader;
+  reader.output = facts.output;
+  reader.alphabet = facts.alphabet;
+  reader.padding = facts.padding;
+  reader.blank = facts.blank;
+  reader.temperature = facts.temperature;
+  absl::StatusOr<std::unique_ptr<ModelReader>> made =
+      ModelReader::Create(*std::move(runner), reader);
+  if (!made.ok()) return Tried(spec.path, made.status());
+  return std::unique_ptr<Recogniser>(*std::move(made));
+}
+
+absl::Status LoadReader(const ModelOptions& options, const std::string& data, Models* models) {
+  ModelSpec spec;
+  spec.path = options.reader.empty() ? absl::StrCat(data, "/models/reader.onnx") : options.reader;
+  const absl::StatusOr<ReaderFacts> facts = LoadReaderFacts(FactsPathOf(spec.path));
+  if (!facts.ok()) return facts.status();
+  spec.input.sizes = {1, facts->channels, facts->height, facts->width};
+  absl::StatusOr<std::unique_ptr<Recogniser>> reader =
+      facts->output.empty() ? LoadOwnReader(options, data, spec, *facts, models)
+                            : LoadUsersReader(options, spec, *facts, models);
+  if (!reader.ok()) return reader.status();
+  models->reader = *std::move(reader);
   models->reject_below = facts->reject_below;
-  return TryReader(path, models->reader.get(), facts->width, facts->height);
+  return TryReader(spec.path, models->reader.get(), facts->width, facts->height);
 }
 
 absl::StatusOr<std::unique_ptr<Detector>> LoadDetector(const ModelOptions& options,
@@ -186,13 +215,20 @@ absl::StatusOr<ReaderFacts> ParseReaderFacts(std::string_view yaml) {
   ReaderFacts facts;
   try {
     const YAML::Node document = YAML::Load(std::string(yaml));
+    facts.output = document["output"].as<std::string>("");
+    facts.padding = document["padding"].as<std::string>("_");
+    facts.blank = document["blank"].as<size_t>(0);
+    facts.channels = document["channels"].as<int>(1);
     facts.width = document["width"].as<int>();
     facts.height = document["height"].as<int>();
-    facts.temperature = document["temperature"].as<float>();
+    facts.temperature = document["temperature"].as<float>(1);
     facts.reject_below = document["reject_below"].as<float>();
     facts.alphabet = Characters(document["characters"].as<std::string>());
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(error.what());
+  }
+  if (facts.channels != 1 && facts.channels != 3) {
+    return absl::InvalidArgumentError("channels: neither 1 nor 3");
   }
   if (facts.width < 1 || facts.width > kMostSide || facts.height < 1 || facts.height > kMostSide) {
     return absl::InvalidArgumentError("width or height: out of range");

@@ -34,6 +34,12 @@ absl::StatusOr<Models> LoadModels(const ModelOptions& options);
 
 // What a model's own file, `reader.yaml` beside `reader.onnx`, says of it.
 struct ReaderFacts {
+  // "": a reader of training/. Else a model of a user's, and how it says what it reads
+  // (model_reader.h).
+  std::string output;
+  std::string padding = "_";
+  size_t blank = 0;
+  int channels = 1;
   int width = 0;
   int height = 0;
   float temperature = 1;

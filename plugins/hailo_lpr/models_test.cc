@@ -97,6 +97,30 @@ TEST_F(ModelsTest, AModelWithAnotherInputOrOutputIsRefused) {
   EXPECT_THAT(std::string(Load().message()), HasSubstr("reader.onnx"));
 }
 
+// Small, and what it reads means nothing.
+TEST_F(ModelsTest, AReaderOfOnesOwn) {
+  options_.reader = (folder_ / "own.onnx").string();
+  fs::copy_file(std::string(HAILO_LPR_FOLDER) + "/hailo/testing/models/slots_planes.onnx",
+                options_.reader);
+  const std::string characters = "characters: 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_\n";
+  const std::string facts = "width: 32\nheight: 16\nreject_below: 0.5\n";
+  Write("own.yaml", facts + characters + "output: slots\n");
+  absl::StatusOr<Models> models = LoadModels(options_);
+  ASSERT_TRUE(models.ok()) << models.status();
+  EXPECT_EQ(models->runners.size(), 1u);
+  EXPECT_EQ(models->reject_below, 0.5F);
+  Detection whole;
+  whole.box = {0, 0, 120, 30};
+  std::vector<Reading> readings;
+  const absl::Status read =
+      models->reader->Read(testing::DrawPlate("KX75BN", 120), whole, &readings);
+  EXPECT_TRUE(read.ok()) << read;
+  Write("own.yaml", facts + "characters: ABC\noutput: slots\nchannels: 2\n");
+  EXPECT_TRUE(absl::IsInvalidArgument(Load())) << Load();
+  Write("own.yaml", facts + characters + "output: unheard_of\n");
+  EXPECT_TRUE(absl::IsInvalidArgument(Load())) << Load();
+}
+
 // They are small and find nothing that means anything, but where they are told.
 TEST_F(ModelsTest, DetectorsOfOnesOwn) {
   const std::string detectors = std::string(HAILO_LPR_FOLDER) + "/hailo/testing/models/";

@@ -151,6 +151,9 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     absl::StatusOr<Models> models = LoadModels(options_.models);
     if (!models.ok()) return SdkStatus(models.status());
     runners_ = models->runners;
+    for (const Runner* runner : runners_) {
+      host().Info("model", {sdk::Attr("runs_on", DescribeBackend(runner->health()))});
+    }
     outbox_ = std::make_unique<Outbox>(OutboxHooks());
     pipeline_ = std::make_unique<Pipeline>(options_, Analyser(*std::move(models), options_.plates),
                                            PipelineHooks());
