@@ -16,7 +16,7 @@ CAMERA = "STREET1"
 PYTHON = "/usr/bin/python3"  # Debian's: another one does not see its packages.
 GENERATOR = os.path.join(ROOT, "plugins", "hailo_lpr", "training", "scenes.py")
 LOOKS = ("th", "eu", "us")
-PATIENCE_S = 90
+PATIENCE_S = 180
 
 
 class Street:

@@ -11,6 +11,7 @@ AROUND = 96  # Points of an outline.
 LEVELS = 34  # Outlines of a body.
 COARSE = 110  # Pixels: of a vehicle that is smaller, every second of both is enough.
 LONGEST = 640  # Side of the picture in which one vehicle is drawn, in pixels.
+SMALLEST = 2.0  # Pixels: a picture on a surface that is seen so narrow is left out.
 ROUND = 5.0  # Exponent of the outline: 2 is an ellipse, more is squarer.
 SMOOTH = 0.028  # Part of the height of a vehicle over which its normals are smoothed.
 
@@ -146,12 +147,13 @@ class Canvas3:
         flat, _ = self.flat(corners)
         low = np.maximum(np.floor(flat.min(axis=0)).astype(int) - 1, 0)
         high = np.minimum(np.ceil(flat.max(axis=0)).astype(int) + 2, self.material.shape[::-1])
-        if (high <= low).any():
+        if (high <= low).any() or (np.ptp(flat, axis=0) < SMALLEST).any():
             return
         rows, columns = picture.shape[:2]
         shrink = min(1.0, 1.25 * np.ptp(flat[:, 0]) / columns)
         if shrink < 0.8:
-            picture, alpha = (cv2.resize(p, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+            size = tuple(max(1, int(side * shrink)) for side in (columns, rows))
+            picture, alpha = (cv2.resize(p, size, interpolation=cv2.INTER_AREA)
                               for p in (picture, alpha))
             rows, columns = picture.shape[:2]
         source = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32) - 0.5
