@@ -1,5 +1,6 @@
 #include "core/store/postgres_queries.h"
 
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -21,12 +22,11 @@ constexpr std::string_view kDeviceColumns =
     "0)::bigint FROM sources WHERE device = edge_devices.id) FROM edge_devices";
 constexpr std::string_view kEventColumns =
     "SELECT event_id, edge_device_id, license_plate, confidence, image_path, metadata::text, "
-    "captured_at, created_at, updated_at, id, detection, 0, ";
-// Of an event without an image: whether a file with one of its detection is awaited.
-constexpr std::string_view kImagePending =
-    "image_path IS NULL AND EXISTS (SELECT 1 FROM detections d JOIN file_transfers f ON "
-    "f.message_key = d.message_key WHERE d.id = detection AND f.status = 'waiting' AND f.kind <> "
-    "'file')";
+    "captured_at, created_at, updated_at, id, detection FROM lpr_events";
+// A statement of its own: as a part of a page's it would have the planner read all events at once.
+constexpr char kImagesAwaited[] =
+    "SELECT DISTINCT d.id FROM detections d JOIN file_transfers f ON f.message_key = d.message_key "
+    "WHERE d.id = ANY($1) AND f.status = 'waiting' AND f.kind <> 'file'";
 constexpr size_t kDetectionIdBytes = 36;
 // A part of a plate that is in fewer of the newest events than this is rare enough for all events
 // that have it to be looked up in the index of parts and sorted.
@@ -63,7 +63,6 @@ EventRow ReadEvent(const PgResult& rows, int row) {
   out.captured_at = rows.Time(row, 6);
   out.created_at = rows.Time(row, 7);
   out.updated_at = rows.Time(row, 8);
-  out.image_pending = rows.Bool(row, 12);
   if (!rows.IsNull(row, 10)) out.detection_id = out.event_id.substr(0, kDetectionIdBytes);
   return out;
 }
@@ -90,9 +89,7 @@ std::string PageOfEvents(const std::string& from, int limit_parameter) {
       "octet_length(m) < ",
       kMaxPageBytes,
       " OR m IS NULL THEN m END, captured_at, created_at, updated_at, id, detection, coalesce(total"
-      ", 0)::bigint, ",
-      AbslView(kImagePending),
-      " FROM (SELECT *, sum(octet_length(m)) OVER (ORDER BY captured_at DESC, id DESC) "
+      ", 0)::bigint FROM (SELECT *, sum(octet_length(m)) OVER (ORDER BY captured_at DESC, id DESC) "
       "AS total FROM (SELECT *, metadata::text AS m FROM ",
       from, " ORDER BY captured_at DESC, id DESC LIMIT $", limit_parameter,
       ") q) p ORDER BY captured_at DESC, id DESC");
@@ -248,6 +245,31 @@ absl::StatusOr<DeviceRow> PgDevice(PgConnection* db, std::string_view device_id)
   return absl::NotFoundError(absl::StrCat("device: unknown, \"", AbslView(device_id), "\""));
 }
 
+namespace {
+
+// Says of those events without an image whose detection awaits a file with one; `events` are the
+// first of `rows`.
+absl::Status MarkAwaitedImages(PgConnection* db, const PgResult& rows,
+                               std::vector<EventRow>* events) {
+  std::multimap<int64_t, EventRow*> bare;
+  PgArray detections(PgType::kInt8);
+  for (int row = 0; row < static_cast<int>(events->size()); ++row) {
+    if (!rows.IsNull(row, 4) || rows.IsNull(row, 10)) continue;
+    bare.emplace(rows.Int(row, 10), &(*events)[row]);
+    detections.Add(rows.Int(row, 10));
+  }
+  if (bare.empty()) return absl::OkStatus();
+  VD_ASSIGN_OR_RETURN(const PgResult awaited, db->Run(kImagesAwaited, PgParams().Add(detections),
+                                                      "cannot look for images that are awaited"));
+  for (int row = 0; row < awaited.rows(); ++row) {
+    const auto [first, last] = bare.equal_range(awaited.Int(row, 0));
+    for (auto event = first; event != last; ++event) event->second->image_pending = true;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<EventsPage> PgEvents(PgConnection* db, const EventsQuery& query) {
   const int limit = ClampLimit(query.limit);
   VD_ASSIGN_OR_RETURN(const PgResult rows, FindEvents(db, query, limit));
@@ -257,21 +279,25 @@ absl::StatusOr<EventsPage> PgEvents(PgConnection* db, const EventsQuery& query) 
     if (row == limit || bytes >= static_cast<int64_t>(kMaxPageBytes)) {
       page.next_cursor =
           absl::StrCat(absl::ToUnixMicros(rows.Time(row - 1, 6)), "_", rows.Int(row - 1, 9));
-      return page;
+      break;
     }
     page.rows.push_back(ReadEvent(rows, row));
     bytes = rows.Int(row, 11);
   }
+  VD_RETURN_IF_ERROR(MarkAwaitedImages(db, rows, &page.rows));
   return page;
 }
 
 absl::StatusOr<EventRow> PgEvent(PgConnection* db, std::string_view event_id) {
   VD_ASSIGN_OR_RETURN(const PgResult rows,
-                      db->Run(absl::StrCat(AbslView(kEventColumns), AbslView(kImagePending),
-                                           " FROM lpr_events WHERE event_id = $1"),
+                      db->Run(absl::StrCat(AbslView(kEventColumns), " WHERE event_id = $1"),
                               PgParams().Add(event_id), "cannot read an event"));
-  if (rows.rows() > 0) return ReadEvent(rows, 0);
-  return absl::NotFoundError(absl::StrCat("event: unknown, \"", AbslView(event_id), "\""));
+  if (rows.rows() == 0) {
+    return absl::NotFoundError(absl::StrCat("event: unknown, \"", AbslView(event_id), "\""));
+  }
+  std::vector<EventRow> events = {ReadEvent(rows, 0)};
+  VD_RETURN_IF_ERROR(MarkAwaitedImages(db, rows, &events));
+  return std::move(events.front());
 }
 
 absl::StatusOr<CommunicationPage> PgCommunication(PgConnection* db,
