@@ -13,28 +13,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crash_point.h"
+#include "core/base/durable_file.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 
 namespace viaduct::security {
 namespace {
-
-absl::Status Failed(const std::string& path, const char* what) {
-  const int error = errno;
-  const std::string text = absl::StrCat(path, ": cannot ", what, ", ", strerror(error));
-  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
-  return absl::UnavailableError(text);
-}
-
-absl::Status WriteAll(int fd, const std::string& path, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Failed(path, "write");
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  return absl::OkStatus();
-}
 
 // The last whole line of a file, and where whole lines end.
 struct Ends {
@@ -46,7 +30,7 @@ struct Ends {
 absl::StatusOr<std::string> ReadAt(int fd, const std::string& path, uint64_t offset, size_t size) {
   std::string text(size, '\0');
   const ssize_t got = ::pread(fd, text.data(), size, static_cast<off_t>(offset));
-  if (got < 0) return Failed(path, "read");
+  if (got < 0) return FileFailure(path, "read");
   text.resize(static_cast<size_t>(got));
   return text;
 }
@@ -54,7 +38,7 @@ absl::StatusOr<std::string> ReadAt(int fd, const std::string& path, uint64_t off
 absl::StatusOr<Ends> ReadEnds(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   struct stat facts {};
-  if (file.get() < 0 || ::fstat(file.get(), &facts) != 0) return Failed(path, "open");
+  if (file.get() < 0 || ::fstat(file.get(), &facts) != 0) return FileFailure(path, "open");
   Ends ends;
   ends.size = static_cast<uint64_t>(facts.st_size);
   // An unfinished line and the one before it fit.
@@ -86,13 +70,13 @@ std::string AuditFile::PathOf(std::string_view name) const {
 
 absl::Status AuditFile::SyncFolder() const {
   const Descriptor folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() < 0 || ::fsync(folder.get()) != 0) return Failed(folder_, "sync");
+  if (folder.get() < 0 || ::fsync(folder.get()) != 0) return FileFailure(folder_, "sync");
   return absl::OkStatus();
 }
 
 absl::Status AuditFile::Lock() {
   lock_ = std::make_unique<Descriptor>(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (lock_->get() < 0) return Failed(folder_, "open");
+  if (lock_->get() < 0) return FileFailure(folder_, "open");
   if (::flock(lock_->get(), LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat(folder_, ": another process writes this audit log"));
 }
@@ -139,12 +123,12 @@ absl::Status AuditFile::SetAside() {
     std::string name = PathOf(absl::StrCat("damaged-", number, ".jsonl"));
     if (::access(name.c_str(), F_OK) != 0) aside = std::move(name);
   }
-  if (::rename(path.c_str(), aside.c_str()) != 0) return Failed(path, "set aside");
+  if (::rename(path.c_str(), aside.c_str()) != 0) return FileFailure(path, "set aside");
   return SyncFolder();
 }
 
 absl::Status AuditFile::CutUnfinished(const std::string& path, uint64_t whole, uint64_t size) {
-  if (::truncate(path.c_str(), static_cast<off_t>(whole)) != 0) return Failed(path, "cut");
+  if (::truncate(path.c_str(), static_cast<off_t>(whole)) != 0) return FileFailure(path, "cut");
   mended_ = absl::StrCat(size - whole, " octets of an unfinished record were removed");
   return absl::OkStatus();
 }
@@ -155,7 +139,7 @@ absl::Status AuditFile::OpenCurrent() {
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   struct stat facts {};
   if (file->get() < 0 || ::fstat(file->get(), &facts) != 0 || ::fchmod(file->get(), 0600) != 0) {
-    return Failed(path, "open");
+    return FileFailure(path, "open");
   }
   size_ = static_cast<uint64_t>(facts.st_size);
   file_ = std::move(file);
@@ -168,7 +152,7 @@ absl::Status AuditFile::Rotate() {
   const std::string rotated = PathOf(audit::RotatedName(number_));
   // It is not there where the last try came just so far.
   if (::rename(path.c_str(), rotated.c_str()) != 0 && errno != ENOENT) {
-    return Failed(path, "rename");
+    return FileFailure(path, "rename");
   }
   VD_CRASH_POINT("audit.rotate.after");
   VD_RETURN_IF_ERROR(OpenCurrent());
@@ -192,10 +176,10 @@ absl::Status AuditFile::Append(std::string_view lines, const AuditHead& head) {
   if (size_ > 0 && size_ + lines.size() > options_.max_file_bytes) VD_RETURN_IF_ERROR(Rotate());
   absl::Status status = WriteAll(file_->get(), path, lines);
   VD_CRASH_POINT("audit.written");
-  if (status.ok() && ::fdatasync(file_->get()) != 0) status = Failed(path, "sync");
+  if (status.ok() && ::fdatasync(file_->get()) != 0) status = FileFailure(path, "sync");
   if (!status.ok()) {
     // Half a line would break the chain.
-    if (::ftruncate(file_->get(), static_cast<off_t>(size_)) != 0) return Failed(path, "cut");
+    if (::ftruncate(file_->get(), static_cast<off_t>(size_)) != 0) return FileFailure(path, "cut");
     return status;
   }
   size_ += lines.size();
