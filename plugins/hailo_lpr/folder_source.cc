@@ -183,7 +183,7 @@ bool FolderSource::GiveNext() {
   }
   if (folder_ < 0) return false;
   if (next_.has_value()) {
-    if (!hooks_.take(*next_)) return false;
+    if (!hooks_.take(*next_, kMostUnderWay)) return false;
     next_.reset();
     return true;
   }

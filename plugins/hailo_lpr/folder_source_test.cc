@@ -47,7 +47,7 @@ class FolderSourceTest : public ::testing::Test {
     SourceHooks hooks;
     hooks.wall_ns = [] { return absl::ToUnixNanos(absl::Now()); };
     hooks.monotonic_ns = hooks.wall_ns;
-    hooks.take = [this](PictureJob job) {
+    hooks.take = [this](PictureJob job, size_t /*most_waiting*/) {
       absl::MutexLock lock(&mutex_);
       if (room_ == 0) return false;
       --room_;
