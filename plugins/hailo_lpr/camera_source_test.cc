@@ -201,6 +201,9 @@ TEST_F(CameraSourceTest, AProgramThatDiesIsStartedAgain) {
   ASSERT_TRUE(AwaitState(SourceState::kRunning));
   const std::vector<pid_t> children = Children();
   ASSERT_THAT(children, SizeIs(1));
+  int first_to_go = 0;
+  std::ifstream(absl::StrCat("/proc/", children[0], "/oom_score_adj")) >> first_to_go;
+  EXPECT_EQ(first_to_go, 1000);  // Where memory is short it ends and not the node.
   kill(children[0], SIGKILL);
   ASSERT_TRUE(AwaitState(SourceState::kTrouble));
   EXPECT_THAT(reasons_.back(), HasSubstr("its program has ended"));
