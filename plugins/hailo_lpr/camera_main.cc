@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -31,6 +32,7 @@ using std::chrono::steady_clock;
 
 constexpr double kMsInSecond = 1000;
 constexpr double kNsInMs = 1e6;
+constexpr int kFirstToGo = 1000;     // The kernel's most.
 constexpr double kUsualStepMs = 40;  // Of videos that do not say.
 
 int64_t WallNs() {
@@ -75,7 +77,8 @@ class Plugin {
   }
 
   bool Fits(const cv::Size& size) const {
-    return static_cast<size_t>(size.area()) * kBytesPerPixel <= size_ / kCameraSlots;
+    return static_cast<size_t>(size.width) * static_cast<size_t>(size.height) * kBytesPerPixel <=
+           size_ / kCameraSlots;
   }
 
   void Give(const cv::Mat& picture, uint32_t slot, CameraMessage message) {
@@ -119,6 +122,9 @@ class Plugin {
   Plugin::Say(message);
   std::_Exit(1);
 }
+
+// What comes from outside may want more memory than there is: then this program ends, not the node.
+void GoFirst() { std::ofstream("/proc/self/oom_score_adj") << kFirstToGo; }
 
 // What a stream or a file may make the decoder open.
 constexpr char kStreamOptions[] =
@@ -233,6 +239,7 @@ void Run(Plugin* plugin, const Json& order) {
 int CameraMain() try {
   // Also while a driver or a decoder hangs.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  GoFirst();
   Plugin plugin;
   if (!plugin.Open()) {
     std::fputs("hailo-lpr-camera: started by the hailo_lpr plugin only\n", stderr);

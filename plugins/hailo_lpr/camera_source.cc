@@ -18,6 +18,9 @@ using Json = nlohmann::json;
 constexpr uint32_t kBgr = 0x34324752;  // "RG24": the name of DRM has blue in front.
 constexpr int64_t kNsInMs = 1'000'000;
 constexpr int kMostWaitMs = 60'000;
+// One slot is for the camera to go on, or for the picture of a video that has no room: while that
+// waits, its program may wait for us and does not stall.
+constexpr size_t kMostWaiting = kCameraSlots - 1;
 constexpr double kLeastJitter = 0.5;
 constexpr double kMostJitter = 1.5;
 
@@ -156,15 +159,20 @@ void CameraSource::Open() {
   if (!started.ok()) return Lose(std::string(started.status().message()));
   process_ = *std::move(started);
   pictures_ = 0;
+  AwaitPicture();
+}
+
+void CameraSource::AwaitPicture() {
   stalls_at_ns_ = hooks_.monotonic_ns() + absl::ToInt64Nanoseconds(options_.stall_timeout);
 }
 
 void CameraSource::Hear() {
   if (waiting_.has_value()) {
-    if (!hooks_.take(*waiting_)) return;
+    if (!hooks_.take(*waiting_, kMostWaiting)) return;
     waiting_.reset();
+    AwaitPicture();  // Only now there is a slot for it.
   }
-  while (process_ != nullptr) {
+  while (process_ != nullptr && !draining()) {
     const absl::StatusOr<std::optional<CameraMessage>> next = process_->Next();
     if (!next.ok()) return Lose(std::string(next.status().message()));
     if (!next->has_value()) return;
@@ -193,7 +201,7 @@ PictureJob CameraSource::JobOf(const CameraMessage& message) {
 
 // False: no room, for now.
 bool CameraSource::Take(const CameraMessage& message) {
-  stalls_at_ns_ = hooks_.monotonic_ns() + absl::ToInt64Nanoseconds(options_.stall_timeout);
+  AwaitPicture();
   pause_ = options_.reconnect_after;
   last_capture_ns_ = message.capture_ns;
   ++pictures_;
@@ -201,11 +209,10 @@ bool CameraSource::Take(const CameraMessage& message) {
   if (message.lost > 0) hooks_.on_lost(message.lost);
   PictureJob job = JobOf(message);
   if (kind_ != SourceKind::kVideo || options_.real_time) {
-    // One slot is for the camera to go on.
-    hooks_.take_newest(std::move(job), kCameraSlots - 1);
+    hooks_.take_newest(std::move(job), kMostWaiting);
     return true;
   }
-  if (hooks_.take(job)) return true;
+  if (hooks_.take(job, kMostWaiting)) return true;
   waiting_ = std::move(job);
   return false;
 }

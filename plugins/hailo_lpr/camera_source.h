@@ -36,6 +36,7 @@ class CameraSource final : public Source {
   void Run();
   void Open();
   void Hear();
+  void AwaitPicture();
   bool Take(const CameraMessage& message);
   PictureJob JobOf(const CameraMessage& message);
   void Lose(const std::string& why);

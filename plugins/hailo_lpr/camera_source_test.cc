@@ -42,6 +42,7 @@ class CameraSourceTest : public ::testing::Test {
   }
   void TearDown() override {
     source_.reset();
+    waiting_.clear();
     fs::remove_all(folder_);
   }
 
@@ -55,8 +56,10 @@ class CameraSourceTest : public ::testing::Test {
     SourceHooks hooks;
     hooks.wall_ns = [] { return absl::ToUnixNanos(absl::Now()); };
     hooks.monotonic_ns = hooks.wall_ns;
-    hooks.take = [this](const PictureJob& job) {
+    hooks.take = [this](const PictureJob& job, size_t most_waiting) {
       absl::MutexLock lock(&mutex_);
+      if (busy_ && waiting_.size() >= most_waiting) return false;
+      if (busy_) waiting_.push_back(job);
       captures_.push_back(job.capture_ns);
       sizes_.emplace_back(static_cast<int>(job.form.width), static_cast<int>(job.form.height));
       return true;
@@ -95,6 +98,8 @@ class CameraSourceTest : public ::testing::Test {
   CameraOptions options_;
   PictureLimits limits_;
   absl::Mutex mutex_;
+  bool busy_ = false;  // Nothing that is taken is looked at.
+  std::vector<PictureJob> waiting_;
   std::vector<int64_t> captures_;
   std::vector<cv::Size> sizes_;
   std::vector<SourceState> states_;
@@ -196,6 +201,9 @@ TEST_F(CameraSourceTest, AProgramThatDiesIsStartedAgain) {
   ASSERT_TRUE(AwaitState(SourceState::kRunning));
   const std::vector<pid_t> children = Children();
   ASSERT_THAT(children, SizeIs(1));
+  int first_to_go = 0;
+  std::ifstream(absl::StrCat("/proc/", children[0], "/oom_score_adj")) >> first_to_go;
+  EXPECT_EQ(first_to_go, 1000);  // Where memory is short it ends and not the node.
   kill(children[0], SIGKILL);
   ASSERT_TRUE(AwaitState(SourceState::kTrouble));
   EXPECT_THAT(reasons_.back(), HasSubstr("its program has ended"));
@@ -203,6 +211,26 @@ TEST_F(CameraSourceTest, AProgramThatDiesIsStartedAgain) {
   EXPECT_GE(streams_ended_, 1);
   source_->Stop();
   EXPECT_THAT(Children(), SizeIs(0));
+}
+
+// The node takes no events for longer than the program may be silent.
+TEST_F(CameraSourceTest, AVideoThatWaitsForRoomHasNotStalled) {
+  constexpr size_t kPictures = 20;
+  WriteVideo(kPictures);
+  options_.stall_timeout = absl::Milliseconds(500);
+  busy_ = true;
+  Start();
+  ASSERT_TRUE(AwaitState(SourceState::kRunning));
+  const auto in_trouble = [this] { return states_.back() == SourceState::kTrouble; };
+  {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_FALSE(mutex_.AwaitWithTimeout(absl::Condition(&in_trouble), 4 * options_.stall_timeout));
+    busy_ = false;
+    waiting_.clear();
+  }
+  source_->OnRoom();
+  ASSERT_TRUE(AwaitState(SourceState::kEnded)) << ::testing::PrintToString(reasons_);
+  EXPECT_THAT(captures_, SizeIs(kPictures));  // Each once.
 }
 
 TEST_F(CameraSourceTest, StopsWhileItPlays) {

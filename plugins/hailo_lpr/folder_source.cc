@@ -28,6 +28,11 @@ int OpenFolder(const std::string& path) {
   return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+bool IsGone(int folder) {
+  struct stat facts {};
+  return fstat(folder, &facts) != 0 || facts.st_nlink == 0;
+}
+
 }  // namespace
 
 absl::Status FolderSource::Start() {
@@ -94,6 +99,10 @@ void FolderSource::Tell(SourceState state, const std::string& reason) {
   if (std::exchange(told_, reason) != reason) hooks_.on_state(state, reason);
 }
 
+void FolderSource::TellRunning() {
+  Tell(SourceState::kRunning, absl::StrCat("folder: watches ", options_.path));
+}
+
 bool FolderSource::Open() {
   folder_ = OpenFolder(options_.path);
   const int error = errno;
@@ -104,7 +113,8 @@ bool FolderSource::Open() {
     scan_ = true;
     cursor_.clear();
     names_.clear();
-    Tell(SourceState::kRunning, absl::StrCat("folder: watches ", options_.path));
+    forgot_ = false;
+    TellRunning();
     return true;
   }
   const std::string why = folder_ < 0 ? std::strerror(error)
@@ -145,10 +155,11 @@ void FolderSource::Hear() {
     }
   }
   // A folder that is held open by us is gone without a word.
-  struct stat facts {};
-  gone = gone || fstat(folder_, &facts) != 0 || facts.st_nlink == 0;
-  if (!gone) return;
-  Tell(SourceState::kTrouble, absl::StrCat("folder: ", options_.path, ": is gone"));
+  gone = gone || IsGone(folder_);
+  const bool no_place = move_to_ >= 0 && IsGone(move_to_);
+  if (!gone && !no_place) return;
+  const std::string& which = gone ? options_.path : options_.move_to;
+  Tell(SourceState::kTrouble, absl::StrCat("folder: ", which, ": is gone"));
   Close();
   look_again_ns_ = hooks_.monotonic_ns() + kLookAgainNs;
 }
@@ -183,7 +194,7 @@ bool FolderSource::GiveNext() {
   }
   if (folder_ < 0) return false;
   if (next_.has_value()) {
-    if (!hooks_.take(*next_)) return false;
+    if (!hooks_.take(*next_, kMostUnderWay)) return false;
     next_.reset();
     return true;
   }
@@ -198,12 +209,20 @@ bool FolderSource::GiveNext() {
 bool FolderSource::Settled(const std::string& name) {
   const absl::StatusOr<FileIdentity> file = IdentityOf(folder_, name);
   if (!file.ok()) return false;
-  const int64_t settle = absl::ToInt64Nanoseconds(options_.settle);
-  const int64_t left = file->changed_ns + settle - hooks_.wall_ns();
+  const absl::Duration left = absl::FromUnixNanos(file->changed_ns) + options_.settle -
+                              absl::FromUnixNanos(hooks_.wall_ns());
   // A time to come says nothing.
-  if (left <= 0 || left > settle) return true;
-  if (later_.size() < kMostNames) later_.emplace(hooks_.monotonic_ns() + left, name);
+  if (left <= absl::ZeroDuration() || left > options_.settle) return true;
+  Later(hooks_.monotonic_ns() + absl::ToInt64Nanoseconds(left), name);
   return false;
+}
+
+void FolderSource::Later(int64_t at_ns, const std::string& name) {
+  if (later_.size() < kMostNames) {
+    later_.emplace(at_ns, name);
+  } else {
+    forgot_ = true;
+  }
 }
 
 // A name that may be given now.
@@ -213,6 +232,10 @@ bool FolderSource::NextName(std::string* name, bool* closed) {
     *closed = false;
     later_.erase(later_.begin());
     return true;
+  }
+  if (later_.empty() && std::exchange(forgot_, false)) {
+    scan_ = true;
+    cursor_.clear();
   }
   if (names_.empty() && scan_) Scan();
   if (names_.empty()) return false;
@@ -231,7 +254,12 @@ void FolderSource::ReadOne(const std::string& name) {
   }
   absl::StatusOr<PictureFile> file = ReadPictureFile(folder_, name, limits_.max_bytes);
   if (absl::IsNotFound(file.status())) return;
-  if (!file.ok()) return hooks_.on_unreadable(file.status());
+  if (!file.ok()) {
+    hooks_.on_unreadable(file.status());
+    // No descriptor, a disk that fails: that may pass.
+    if (absl::IsUnavailable(file.status())) Later(hooks_.monotonic_ns() + kLookAgainNs, name);
+    return;
+  }
   const auto octets = std::make_shared<const std::string>(std::move(file->octets));
   PictureJob job;
   job.form.fourcc = kJpeg;
@@ -272,20 +300,21 @@ void FolderSource::Dispose() {
 void FolderSource::DisposeOf(const Ended& one) {
   // It was not looked at, and will be after the next start.
   if (absl::IsCancelled(one.status) || folder_ < 0) return;
-  if (absl::IsUnavailable(one.status)) {  // What runs the models is away.
-    if (later_.size() < kMostNames) {
-      later_.emplace(hooks_.monotonic_ns() + kLookAgainNs, one.name);
-    }
-    return;
+  // What runs the models is away, or there was no memory.
+  if (absl::IsUnavailable(one.status) || absl::IsResourceExhausted(one.status)) {
+    return Later(hooks_.monotonic_ns() + kLookAgainNs, one.name);
   }
+  // A model that fails, an event that was refused: it stays, and is read after the next start.
+  if (!one.status.ok() && !absl::IsInvalidArgument(one.status)) return;
   absl::Status done;
   if (options_.after == After::kMove) {
     done = MoveFile(folder_, one.name, one.identity, move_to_);
   } else if (options_.after == After::kDelete && one.status.ok()) {
     done = RemoveFile(folder_, one.name, one.identity);
   }
+  if (done.ok()) return TellRunning();
   // One that somebody took away, or wrote anew, is no matter: the new one is told of as well.
-  if (done.ok() || absl::IsNotFound(done) || absl::IsAborted(done)) return;
+  if (absl::IsNotFound(done) || absl::IsAborted(done)) return;
   Tell(SourceState::kTrouble, std::string(done.message()));
 }
 

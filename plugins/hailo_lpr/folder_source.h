@@ -54,10 +54,12 @@ class FolderSource final : public Source {
   bool NextName(std::string* name, bool* closed);
   bool GiveNext();
   bool Settled(const std::string& name);
+  void Later(int64_t at_ns, const std::string& name);
   void ReadOne(const std::string& name);
   void Dispose();
   void DisposeOf(const Ended& one);
   void Tell(SourceState state, const std::string& reason);
+  void TellRunning();
   void Await();
   bool stopping() const;
 
@@ -73,7 +75,8 @@ class FolderSource final : public Source {
   bool scan_ = true;  // There may be files behind cursor_ that nobody has told of.
   std::string cursor_;
   std::deque<std::pair<std::string, bool>> names_;  // With: it was closed.
-  std::multimap<int64_t, std::string> later_;       // By when they may have settled, monotonic.
+  std::multimap<int64_t, std::string> later_;       // By when they are looked at, monotonic.
+  bool forgot_ = false;                             // later_ had no room: the folder will tell.
   std::set<std::string> again_;                     // Written anew while under way.
   int64_t look_again_ns_ = 0;                       // For the folder, monotonic.
   std::optional<PictureJob> next_;                  // Read, no room yet.

@@ -1,13 +1,17 @@
 #include "plugins/hailo_lpr/folder_source.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
+
+#include "absl/strings/str_cat.h"
 
 namespace viaduct::hailo_lpr {
 namespace {
@@ -16,6 +20,7 @@ namespace fs = std::filesystem;
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
 constexpr absl::Duration kLimit = absl::Seconds(20);
@@ -47,7 +52,7 @@ class FolderSourceTest : public ::testing::Test {
     SourceHooks hooks;
     hooks.wall_ns = [] { return absl::ToUnixNanos(absl::Now()); };
     hooks.monotonic_ns = hooks.wall_ns;
-    hooks.take = [this](PictureJob job) {
+    hooks.take = [this](PictureJob job, size_t /*most_waiting*/) {
       absl::MutexLock lock(&mutex_);
       if (room_ == 0) return false;
       --room_;
@@ -142,15 +147,19 @@ TEST_F(FolderSourceTest, MovesWhatIsDoneAndNeverReplaces) {
   options_.after = After::kMove;
   options_.move_to = (root_ / "done").string();
   std::ofstream(root_ / "done" / "a.jpg") << "older";
-  for (const char* name : {"a.jpg", "broken.jpg", "not.jpg"}) Put(name, name);
+  for (const char* name : {"a.jpg", "broken.jpg", "not.jpg", "refused.jpg", "unseen.jpg"}) {
+    Put(name, name);
+  }
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(AwaitNames(3));
-  EXPECT_THAT(Names("in"), UnorderedElementsAre("a.jpg", "broken.jpg", "not.jpg"));
+  ASSERT_TRUE(AwaitNames(5));
+  EXPECT_THAT(Names("in"), SizeIs(5));
   End(0, absl::OkStatus());
   End(1, absl::InvalidArgumentError("broken"));
   End(2, absl::CancelledError("the instance stops"));
+  End(3, absl::FailedPreconditionError("the server takes no detections of this node"));
+  End(4, absl::InternalError("the model failed"));
   source_->Stop();
-  EXPECT_THAT(Names("in"), ElementsAre("not.jpg"));
+  EXPECT_THAT(Names("in"), UnorderedElementsAre("not.jpg", "refused.jpg", "unseen.jpg"));
   EXPECT_THAT(Names("done"), UnorderedElementsAre("a.jpg", "1-a.jpg", "broken.jpg"));
 }
 
@@ -176,9 +185,94 @@ TEST_F(FolderSourceTest, APictureThatNobodyCouldLookAtNowComesAgain) {
   ASSERT_TRUE(AwaitNames(1));
   End(0, absl::UnavailableError("the device is away"));
   ASSERT_TRUE(AwaitNames(2));
-  End(1, absl::OkStatus());
+  End(1, absl::ResourceExhaustedError("no memory"));
+  ASSERT_TRUE(AwaitNames(3));
+  End(2, absl::OkStatus());
   source_->Stop();
   EXPECT_THAT(Names("in"), ::testing::IsEmpty());
+}
+
+TEST_F(FolderSourceTest, AFileForWhichThereIsNoDescriptorNowComesAgain) {
+  const fs::path part = root_ / "in" / ".a.jpg";
+  std::ofstream(part) << "a";
+  Put("first.jpg", "first");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(AwaitNames(1));  // The look through the folder is over.
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {3, before.rlim_max};  // Those are taken; poll wants that many.
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  fs::rename(part, root_ / "in" / "a.jpg");
+  const bool told = Await([this] { return !unreadable_.empty(); });
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(told);
+  ASSERT_TRUE(AwaitNames(2));
+  EXPECT_EQ(names_[1], "a.jpg");
+}
+
+// All of them are too young at first.
+TEST_F(FolderSourceTest, ForgetsNoneOfManyThatHaveToSettle) {
+  constexpr size_t kMany = FolderSource::kMostNames + 200;
+  options_.after = After::kDelete;
+  options_.settle = absl::Seconds(2);
+  {
+    absl::MutexLock lock(&mutex_);
+    room_ = 2 * kMany;
+  }
+  for (size_t i = 0; i < kMany; ++i) Put(absl::StrCat(10'000 + i, ".jpg"), "x");
+  ASSERT_TRUE(Start().ok());
+  for (size_t i = 0; i < kMany; ++i) {
+    ASSERT_TRUE(AwaitNames(i + 1)) << i;
+    End(i, absl::OkStatus());
+  }
+  source_->Stop();
+  EXPECT_THAT(Names("in"), ::testing::IsEmpty());
+}
+
+// As far as the file system keeps them.
+TEST_F(FolderSourceTest, FilesOfFarTimesAreRead) {
+  options_.settle = absl::Seconds(1);
+  for (const int64_t seconds : {int64_t{1} << 61, -(int64_t{1} << 61)}) {
+    const std::string name = absl::StrCat(seconds, ".jpg");
+    Put(name, "x");
+    const timespec times[2] = {{seconds, 0}, {seconds, 0}};
+    utimensat(AT_FDCWD, (root_ / "in" / name).c_str(), times, 0);
+  }
+  ASSERT_TRUE(Start().ok());
+  EXPECT_TRUE(AwaitNames(2));
+}
+
+TEST_F(FolderSourceTest, AMoveThatFailedIsForgottenWithTheNextThatDoesNot) {
+  options_.after = After::kMove;
+  options_.move_to = (root_ / "done").string();
+  std::ofstream(root_ / "done" / "a.jpg") << "older";
+  for (int i = 1; i < 1'000; ++i) {  // All numbers that it could get.
+    std::ofstream(root_ / "done" / absl::StrCat(i, "-a.jpg")) << "older";
+  }
+  for (const char* name : {"a.jpg", "b.jpg"}) Put(name, name);
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(AwaitNames(2));
+  End(0, absl::OkStatus());
+  ASSERT_TRUE(Await([this] { return states_.back() == SourceState::kTrouble; }));
+  End(1, absl::OkStatus());
+  ASSERT_TRUE(Await([this] { return states_.back() == SourceState::kRunning; }));
+}
+
+TEST_F(FolderSourceTest, AFolderToMoveToThatGoesIsSaidAndPicturesWaitForIt) {
+  options_.after = After::kMove;
+  options_.move_to = (root_ / "done").string();
+  Put("a.jpg", "a");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(AwaitNames(1));
+  fs::remove(root_ / "done");
+  End(0, absl::OkStatus());
+  ASSERT_TRUE(Await([this] { return states_.back() == SourceState::kTrouble; }));
+  EXPECT_THAT(reasons_.back(), HasSubstr("done: is gone"));
+  fs::create_directory(root_ / "done");
+  ASSERT_TRUE(AwaitNames(2));
+  End(1, absl::OkStatus());
+  source_->Stop();
+  EXPECT_THAT(Names("done"), ElementsAre("a.jpg"));
 }
 
 TEST_F(FolderSourceTest, LinksPipesFoldersAndLargeFilesAreNoPictures) {
@@ -191,7 +285,7 @@ TEST_F(FolderSourceTest, LinksPipesFoldersAndLargeFilesAreNoPictures) {
   ASSERT_TRUE(Start().ok());
   ASSERT_TRUE(AwaitNames(1));
   EXPECT_THAT(names_, ElementsAre("z.jpg"));
-  EXPECT_THAT(unreadable_, ::testing::SizeIs(4));
+  EXPECT_THAT(unreadable_, SizeIs(4));
 }
 
 TEST_F(FolderSourceTest, AFolderThatGoesIsSaid) {

@@ -112,7 +112,9 @@ absl::StatusOr<Picture> DecodePicture(std::string_view octets, const PictureLimi
     if (StartsWith(octets, kJpegStart)) return DecodeJpeg(octets, limits, zone);
     if (StartsWith(octets, kPngStart)) return DecodePng(octets, limits);
   } catch (const cv::Exception& error) {
-    return absl::ResourceExhaustedError(absl::StrCat("picture: ", error.err));
+    const std::string what = absl::StrCat("picture: ", error.err);
+    return error.code == cv::Error::StsNoMem ? absl::ResourceExhaustedError(what)
+                                             : absl::InternalError(what);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("picture: no memory for it");
   }

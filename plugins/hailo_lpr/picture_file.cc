@@ -11,24 +11,26 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 namespace viaduct::hailo_lpr {
 namespace {
 
 constexpr int kMostNumbers = 1000;  // Of names that are taken.
-constexpr int64_t kNsInSecond = 1'000'000'000;
 
 absl::Status Failed(const std::string& name, int error) {
   const std::string text = absl::StrCat("file: ", name, ": ", std::strerror(error));
   if (error == ENOENT) return absl::NotFoundError(text);
   // A symbolic link.
   if (error == ELOOP) return absl::InvalidArgumentError(text);
+  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(text);
   return absl::UnavailableError(text);
 }
 
 FileIdentity Of(const struct stat& facts) {
+  // Some file systems keep times that nanoseconds cannot.
   return {facts.st_dev, facts.st_ino, facts.st_size,
-          int64_t{facts.st_mtim.tv_sec} * kNsInSecond + facts.st_mtim.tv_nsec};
+          absl::ToUnixNanos(absl::TimeFromTimespec(facts.st_mtim))};
 }
 
 class Descriptor {

@@ -33,8 +33,9 @@ struct PictureFile {
 // Names that pictures have: .jpg, .jpeg or .png, and no dot in front.
 bool IsPictureName(const std::string& name);
 
-// NOT_FOUND: it is gone; UNAVAILABLE: it changes, or cannot be read now; INVALID_ARGUMENT: no
-// regular file, or larger than `max_bytes`. Follows no link and waits for no pipe.
+// NOT_FOUND: it is gone; UNAVAILABLE: it changes, or cannot be read now; PERMISSION_DENIED;
+// INVALID_ARGUMENT: no regular file, or larger than `max_bytes`. Follows no link and waits for no
+// pipe.
 absl::StatusOr<PictureFile> ReadPictureFile(int folder, const std::string& name, size_t max_bytes);
 
 // The identity of what stands there now. NOT_FOUND: nothing.

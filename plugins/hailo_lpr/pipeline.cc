@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <new>
 
 #include "absl/strings/str_cat.h"
 #include "plugins/hailo_lpr/picture.h"
@@ -13,6 +14,16 @@ namespace {
 double MsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
       .count();
+}
+
+// What OpenCV throws, and what there is no memory for, ends one picture and not the node.
+template <typename Step>
+absl::Status Guarded(const Step& step) try {
+  return step();
+} catch (const cv::Exception& error) {
+  return absl::InternalError(absl::StrCat("picture: ", error.err));
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("picture: no memory for it");
 }
 
 // Calls `ended` when the last of several events has ended, with the first thing that went wrong.
@@ -102,9 +113,10 @@ void Pipeline::CancelRequest(uint64_t ticket) {
   EndInfer(ticket, Drop::kCancelled, absl::CancelledError("taken back"));
 }
 
-bool Pipeline::TakePicture(PictureJob job) {
+bool Pipeline::TakePicture(PictureJob job, size_t most_waiting) {
   absl::MutexLock lock(&mutex_);
-  if (stop_ || pictures_.size() >= static_cast<size_t>(options_.queue)) {
+  const size_t most = std::min(most_waiting, static_cast<size_t>(options_.queue));
+  if (stop_ || pictures_.size() >= most) {
     want_room_ = true;
     return false;
   }
@@ -176,8 +188,7 @@ void Pipeline::Run() {
     bool end_stream = false;
     if (!Next(&job, &of_source, &end_stream)) return;
     if (end_stream) {
-      Tell(stream_.End(), nullptr);
-      TellUntold();
+      EndPasses();
       continue;
     }
     if (!of_source) {
@@ -225,7 +236,7 @@ void Pipeline::Answer(PictureJob job) {
   }
   InferEnd end;
   end.ticket = job.ticket;
-  end.status = Infer(&job, &end);
+  end.status = Guarded([&] { return Infer(&job, &end); });
   if (end.status.ok()) return hooks_.on_infer_end(std::move(end));
   const bool unreadable = absl::IsInvalidArgument(end.status);
   EndInfer(job.ticket, unreadable ? Drop::kBadRequest : Drop::kFailed, end.status);
@@ -279,31 +290,50 @@ void Pipeline::LookAt(PictureJob job) {
   if (!job.ask_picture && TooSoon(job.capture_ns)) {
     return Refuse(job, Drop::kRate, absl::OkStatus());
   }
-  cv::Mat pixels;
-  int64_t capture_ns = 0;
+  bool readable = false;
   Analysis analysis;
-  absl::Status status = Decode(&job, &pixels, &capture_ns, &analysis);
-  const bool readable = status.ok();
-  Analyser::Request request;
-  request.own_source = true;
-  if (status.ok()) status = analyser_.Analyse(pixels, request, &analysis);
+  std::vector<Event> events;
+  const absl::Status status = Guarded([&] { return See(&job, &readable, &analysis, &events); });
   if (!status.ok()) {
     const std::string of = job.name.empty() ? "" : absl::StrCat(job.name, ": ");
     return Refuse(job, readable ? Drop::kFailed : Drop::kUnreadable,
                   absl::Status(status.code(), absl::StrCat(of, status.message())));
   }
-  if (capture_ns == 0) capture_ns = hooks_.wall_ns();
-  std::vector<Event> events;
-  if (options_.tracking) {
-    events = stream_.Add(capture_ns, pixels, &analysis);
-    TellUntold();
-  } else {
-    Event event = EventOf(capture_ns, pixels, options_.events, &analysis);
-    if (!event.plates.empty()) events.push_back(std::move(event));
-  }
-  pixels.release();
+  if (options_.tracking) TellUntold();
   hooks_.on_looked_at(analysis, /*of_source=*/true);
   Tell(std::move(events), job.ended);
+}
+
+absl::Status Pipeline::See(PictureJob* job, bool* readable, Analysis* analysis,
+                           std::vector<Event>* events) {
+  cv::Mat pixels;
+  int64_t capture_ns = 0;
+  absl::Status status = Decode(job, &pixels, &capture_ns, analysis);
+  if (!status.ok()) return status;
+  *readable = true;
+  Analyser::Request request;
+  request.own_source = true;
+  status = analyser_.Analyse(pixels, request, analysis);
+  if (!status.ok()) return status;
+  if (capture_ns == 0) capture_ns = hooks_.wall_ns();
+  if (options_.tracking) {
+    *events = stream_.Add(capture_ns, pixels, analysis);
+  } else {
+    Event event = EventOf(capture_ns, pixels, options_.events, analysis);
+    if (!event.plates.empty()) events->push_back(std::move(event));
+  }
+  return absl::OkStatus();
+}
+
+void Pipeline::EndPasses() {
+  std::vector<Event> events;
+  const absl::Status status = Guarded([&] {
+    events = stream_.End();
+    return absl::OkStatus();
+  });
+  if (!status.ok()) hooks_.on_drop(Drop::kFailed, status);
+  Tell(std::move(events), nullptr);
+  TellUntold();
 }
 
 void Pipeline::TellUntold() {

@@ -72,8 +72,8 @@ class Pipeline {
   bool TakeRequest(PictureJob job);
   void CancelRequest(uint64_t ticket);
 
-  // False: no room; nothing was taken. on_room will tell.
-  bool TakePicture(PictureJob job);
+  // False: no room, also where `most_waiting` wait; nothing was taken. on_room will tell.
+  bool TakePicture(PictureJob job, size_t most_waiting);
   // Of those that wait so many stay, the newest; this one does.
   void TakeNewest(PictureJob job, size_t most_waiting);
   // The source has ended, or lost its camera: what passes is told now. Comes after the pictures
@@ -94,9 +94,11 @@ class Pipeline {
   bool IsIdle() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void Answer(PictureJob job);
   void LookAt(PictureJob job);
+  absl::Status See(PictureJob* job, bool* readable, Analysis* analysis, std::vector<Event>* events);
   absl::Status Decode(PictureJob* job, cv::Mat* pixels, int64_t* capture_ns,
                       Analysis* analysis) const;
   absl::Status Infer(PictureJob* job, InferEnd* end);
+  void EndPasses();
   void TellUntold();
   void Tell(std::vector<Event> events, const std::function<void(const absl::Status&)>& ended);
   Stream* StreamOf(const std::string& name);

@@ -33,6 +33,7 @@ using testing::JpegOf;
 constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kCapture = 1'705'314'600 * kSecond;
 constexpr absl::Duration kLimit = absl::Seconds(30);
+constexpr size_t kMostWaiting = 1000;
 
 PictureJob JobOf(std::string octets, const char* fourcc = "JPEG") {
   PictureJob job;
@@ -126,7 +127,7 @@ class PipelineTest : public ::testing::Test {
         absl::MutexLock lock(&mutex_);
         room_ = false;
       }
-      if (pipeline_->TakePicture(job)) return;
+      if (pipeline_->TakePicture(job, kMostWaiting)) return;
       absl::MutexLock lock(&mutex_);
       ASSERT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&room_), kLimit));
     }
@@ -254,12 +255,41 @@ TEST_F(PipelineTest, StopEndsWhatWaits) {
   absl::Status picture_end;
   PictureJob picture = JobOf(JpegOf(Street("KX75BN")));
   picture.ended = [&](const absl::Status& status) { picture_end = status; };
-  ASSERT_TRUE(pipeline_->TakePicture(std::move(picture)));
+  ASSERT_TRUE(pipeline_->TakePicture(std::move(picture), kMostWaiting));
   pipeline_->Stop();
   EXPECT_EQ(AwaitEnd(0).drop, Drop::kCancelled);
   EXPECT_TRUE(absl::IsCancelled(picture_end));
   EXPECT_FALSE(Request(JobOf("")));
   EXPECT_EQ(pipeline_->credit(), 0u);
+}
+
+// An image of no width is what OpenCV throws at.
+TEST_F(PipelineTest, WhatIsThrownEndsThePictureAndNothingElse) {
+  Options options;
+  options.tracking = false;
+  options.events.image_width = 0;
+  Make(options);
+  Start();
+  absl::Status picture_end;
+  PictureJob picture = JobOf(JpegOf(Street("KX75BN")));
+  picture.ended = [&](const absl::Status& status) { picture_end = status; };
+  Give(std::move(picture));
+  Drain();
+  EXPECT_TRUE(absl::IsInternal(picture_end)) << picture_end;
+  ASSERT_TRUE(Request(JobOf(JpegOf(Street("KX75BN"))), R"({"annotated": true})"));
+  EXPECT_EQ(AwaitEnd(0).drop, Drop::kFailed);
+  EXPECT_TRUE(absl::IsInternal(AwaitEnd(0).status)) << AwaitEnd(0).status;
+  ASSERT_TRUE(Request(JobOf(JpegOf(Street("KX75BN")))));
+  EXPECT_TRUE(AwaitEnd(1).status.ok());
+}
+
+TEST_F(PipelineTest, APictureIsTakenOnlyWhereSoFewWait) {
+  Make();
+  const std::string jpeg = JpegOf(Street("KX75BN"));
+  EXPECT_TRUE(pipeline_->TakePicture(JobOf(jpeg), 2));
+  EXPECT_TRUE(pipeline_->TakePicture(JobOf(jpeg), 2));
+  EXPECT_FALSE(pipeline_->TakePicture(JobOf(jpeg), 2));
+  EXPECT_TRUE(pipeline_->TakePicture(JobOf(jpeg), 3));
 }
 
 TEST_F(PipelineTest, TheNewestPicturesWin) {

@@ -109,6 +109,10 @@ EventOutcome OutcomeOf(const vd_completion& completion) {
 absl::Status StatusOf(const vd_completion& completion) {
   if (completion.outcome == VD_OUTCOME_DURABLE) return absl::OkStatus();
   const std::string_view detail = sdk::Text(completion.detail);
+  // Whatever its code says of the request: nothing is wrong with the picture.
+  if (completion.outcome == VD_OUTCOME_REJECT) {
+    return absl::FailedPreconditionError(absl::string_view(detail.data(), detail.size()));
+  }
   return absl::Status(static_cast<absl::StatusCode>(completion.code),
                       absl::string_view(detail.data(), detail.size()));
 }
@@ -273,7 +277,9 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     SourceHooks hooks;
     hooks.wall_ns = [this] { return host().WallNs(); };
     hooks.monotonic_ns = [this] { return host().MonotonicNs(); };
-    hooks.take = [this](PictureJob job) { return pipeline_->TakePicture(std::move(job)); };
+    hooks.take = [this](PictureJob job, size_t most_waiting) {
+      return pipeline_->TakePicture(std::move(job), most_waiting);
+    };
     hooks.take_newest = [this](PictureJob job, size_t most_waiting) {
       pipeline_->TakeNewest(std::move(job), most_waiting);
     };
@@ -390,6 +396,7 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     if (state == SourceState::kEnded) condition = Condition::kDoubtful;
     conditions_.Set(ConditionBoard::kSource, condition,
                     condition == Condition::kGood ? "" : reason);
+    if (!lines_.Allows(host().MonotonicNs())) return;
     if (state == SourceState::kTrouble) {
       host().Warning("no pictures", {sdk::Attr("reason", reason)});
     } else {

@@ -21,8 +21,8 @@ enum class SourceState {
 struct SourceHooks {
   std::function<int64_t()> wall_ns;
   std::function<int64_t()> monotonic_ns;
-  // False: no room; OnRoom follows, and nothing was taken.
-  std::function<bool(PictureJob)> take;
+  // False: no room, also where `most_waiting` wait; OnRoom follows, and nothing was taken.
+  std::function<bool(PictureJob, size_t most_waiting)> take;
   // Of those that wait so many stay, the newest; this one does.
   std::function<void(PictureJob, size_t most_waiting)> take_newest;
   // What passes is told now, after the pictures before it.

@@ -138,6 +138,9 @@ void Tracker::Extend(int64_t capture_ns, const Sighting& sighting, Track* track)
 }
 
 std::vector<Pass> Tracker::Update(int64_t capture_ns, const std::vector<Sighting>& sightings) {
+  std::vector<Pass> told;
+  capture_ns = std::max<int64_t>(capture_ns, 0);
+  if (now_ns_ - capture_ns > kMostBackNs) told = BeginAt(capture_ns);
   now_ns_ = std::max(now_ns_, capture_ns);
   for (Track& track : tracks_) Predict(now_ns_, &track);
   const std::vector<Track*> assigned = Assign(sightings);
@@ -154,7 +157,6 @@ std::vector<Pass> Tracker::Update(int64_t capture_ns, const std::vector<Sighting
     tracks_.push_back(Begin(now_ns_, *sighting));
     Extend(now_ns_, *sighting, &tracks_.back());
   }
-  std::vector<Pass> told;
   for (auto track = tracks_.begin(); track != tracks_.end();) {
     const bool lost = now_ns_ - track->pass.last_ns > absl::ToInt64Nanoseconds(options_.lost_after);
     const bool stays =
@@ -171,10 +173,21 @@ std::vector<Pass> Tracker::Update(int64_t capture_ns, const std::vector<Sighting
 std::vector<Pass> Tracker::Flush() {
   std::vector<Pass> told;
   for (Track& track : tracks_) {
-    if (track.told) continue;
-    if (auto pass = Tell(&track)) told.push_back(*std::move(pass));
+    if (!track.told) {
+      if (auto pass = Tell(&track)) told.push_back(*std::move(pass));
+    }
+    // What stands still was seen until now, whenever it was told.
+    if (track.known) Remember(track.vote.Result().text(), track.pass.last_ns);
   }
   tracks_.clear();
+  return told;
+}
+
+// What was told counts as told now at the latest.
+std::vector<Pass> Tracker::BeginAt(int64_t capture_ns) {
+  std::vector<Pass> told = Flush();
+  for (auto& [text, last_ns] : told_) last_ns = std::min(last_ns, capture_ns);
+  now_ns_ = capture_ns;
   return told;
 }
 

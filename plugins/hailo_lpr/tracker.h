@@ -64,6 +64,8 @@ class Tracker {
   static constexpr size_t kMostTracks = 64;
   static constexpr size_t kMostRemembered = 64;
   static constexpr size_t kMostAlternatives = 3;
+  // A picture that is older by more: the clock was set back, or had been wrong.
+  static constexpr int64_t kMostBackNs = 5'000'000'000;
 
   struct Counters {
     uint64_t repeats = 0;   // Passes of a text that was told a short time ago.
@@ -73,7 +75,8 @@ class Tracker {
   explicit Tracker(const TrackerOptions& options) : options_(options) {}
 
   // The plates of one picture; pictures come in the order of their capture, and one that is older
-  // than the last counts as taken with it. Returns the passes that ended.
+  // than the last counts as taken with it; one that is older by more than kMostBackNs ends all and
+  // begins a new time. Returns the passes that ended.
   std::vector<Pass> Update(int64_t capture_ns, const std::vector<Sighting>& sightings);
   // Ends all of them: the source has ended.
   std::vector<Pass> Flush();
@@ -103,6 +106,7 @@ class Tracker {
   std::vector<Track*> Assign(const std::vector<Sighting>& sightings);
   // The pass as it is to be told; nothing if it is not.
   std::optional<Pass> Tell(Track* track);
+  std::vector<Pass> BeginAt(int64_t capture_ns);
   void Remember(const std::string& text, int64_t last_ns);
   bool ToldLately(const std::string& text, int64_t first_ns) const;
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <random>
 #include <string>
 #include <vector>
@@ -136,6 +137,45 @@ TEST_F(TrackerTest, EndsAllWithTheSource) {
   for (int i = 0; i < 5; ++i) Show({At(100, 100, "ABC123"), At(100, 400, "DEF456")});
   EXPECT_EQ(tracker_.Flush().size(), 2u);
   EXPECT_EQ(tracker_.tracks(), 0u);
+}
+
+TEST_F(TrackerTest, WhatStandsStillIsNotToldAgainWhenTheCameraWasLost) {
+  for (int i = 0; i < 1'000; ++i) Show({At(100, 100, "PARKED")});
+  ASSERT_EQ(passes_.size(), 1u);
+  EXPECT_TRUE(tracker_.Flush().empty());
+  for (int i = 0; i < 10; ++i) Show({At(100, 100, "PARKED")});
+  ShowNothing(60);
+  EXPECT_EQ(passes_.size(), 1u);
+  EXPECT_EQ(tracker_.counters().repeats, 1u);
+}
+
+TEST_F(TrackerTest, AClockThatIsSetBackHoldsNothingUp) {
+  for (int i = 0; i < 10; ++i) Show({At(100, 100, "BEFORE")});
+  now_ns_ -= 3'600'000'000'000;
+  for (int i = 0; i < 10; ++i) Show({At(500, 500, "AFTER1")});
+  ASSERT_EQ(passes_.size(), 1u);  // Told when the clock was set.
+  EXPECT_EQ(passes_[0].reading.text(), "BEFORE");
+  ShowNothing(60);
+  ASSERT_EQ(passes_.size(), 2u);
+  EXPECT_EQ(passes_[1].reading.text(), "AFTER1");
+  // Not for an hour is it the same pass.
+  ShowNothing(500);
+  for (int i = 0; i < 10; ++i) Show({At(100, 100, "BEFORE")});
+  ShowNothing(60);
+  EXPECT_EQ(passes_.size(), 3u);
+}
+
+// What an EXIF header or a request may say.
+TEST_F(TrackerTest, OnePictureOfAFarTimeHoldsNothingUp) {
+  for (const int64_t far : {INT64_MAX, INT64_MIN, int64_t{0}}) {
+    EXPECT_TRUE(tracker_.Update(far, {At(900, 900, "FARAWAY")}).empty());
+    const size_t before = passes_.size();
+    const std::string text = "NOW" + std::to_string(before);
+    for (int i = 0; i < 10; ++i) Show({At(100, 100, text)});
+    ShowNothing(60);
+    ASSERT_EQ(passes_.size(), before + 1);
+    EXPECT_EQ(passes_.back().reading.text(), text);
+  }
 }
 
 TEST_F(TrackerTest, NoiseIsBounded) {
