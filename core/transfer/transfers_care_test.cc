@@ -116,6 +116,31 @@ TEST(FilesInUseTest, WhatIsClaimedOrInARowIsNotRemoved) {
   EXPECT_EQ(removed, 1);
 }
 
+TEST(FilesInUseTest, WhatWasNeededIsSoUntilAllRowsAreCountedAnew) {
+  FilesInUse files;
+  Transfer row = TestTransfer(1);
+  row.stamp = {1, 2, 3, 4};
+  Transfer lost = TestTransfer(2);
+  lost.stamp = {1, 5, 3, 4};
+  const auto remove = [&](const Transfer& of) { return files.IfUnused(of.stamp, [] {}); };
+  files.Move(nullptr, &row);
+  files.Move(nullptr, &lost);
+  files.Commit();
+  files.Clear();
+  EXPECT_FALSE(remove(row));
+  EXPECT_FALSE(remove(lost));
+  files.Move(nullptr, &row);
+  EXPECT_FALSE(remove(lost));
+  files.Commit();
+  EXPECT_FALSE(remove(row));
+  EXPECT_TRUE(remove(lost));
+  Transfer done = row;
+  done.state = TransferState::kDone;
+  files.Move(&row, &done);
+  files.Commit();
+  EXPECT_TRUE(remove(row));  // It was counted once.
+}
+
 TEST_F(TransfersTest, KeptFilesMakeRoomForNewOnes) {
   options_.care.keep = absl::Hours(1);
   options_.queue.max_bytes = 10'000;
