@@ -24,6 +24,7 @@ void FilesInUse::Move(const Transfer* before, const Transfer* after) {
 
 void FilesInUse::Commit() {
   absl::MutexLock lock(&counts_->mutex);
+  if (std::exchange(anew_, false)) counts_->rows.clear();
   for (const auto& [key, added] : journal_) {
     if (added) {
       ++counts_->rows[key];
@@ -36,8 +37,7 @@ void FilesInUse::Commit() {
 
 void FilesInUse::Clear() {
   journal_.clear();
-  absl::MutexLock lock(&counts_->mutex);
-  counts_->rows.clear();
+  anew_ = true;
 }
 
 std::shared_ptr<const void> FilesInUse::Claim(const FileStamp& stamp) {

@@ -24,6 +24,8 @@ class FilesInUse {
   // The transaction is in effect, or it is not.
   void Commit();
   void Rollback() { journal_.clear(); }
+  // All rows are told anew. Until that is in effect, what was needed before still is: somebody may
+  // be about to remove it.
   void Clear();
 
   // Thread-safe from here on. The file is needed as long as the result lives.
@@ -44,6 +46,7 @@ class FilesInUse {
   // Claims may outlive this.
   const std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
   std::vector<std::pair<Key, bool>> journal_;  // True: added.
+  bool anew_ = false;                          // The next commit has all rows.
 };
 
 }  // namespace viaduct

@@ -44,6 +44,7 @@ class TransferCare {
   const FileRemoval removal_;
   const Clock* const clock_;
   const std::function<int64_t()> free_bytes_;
+  int64_t after_ = 0;  // Of those that are done: where the next look begins.
 };
 
 }  // namespace viaduct

@@ -106,7 +106,8 @@ class TransferQueue {
   // All of one state, the oldest first, as long as `each` returns true; read in pages, so that
   // nobody waits for who looks through many. What changes meanwhile may be seen or not.
   static constexpr size_t kEachPage = 512;
-  absl::Status Each(TransferState state, const TransferDatabase::Each& each) const;
+  absl::Status Each(TransferState state, const TransferDatabase::Each& each,
+                    int64_t after = 0) const;
 
   // Files that transfers still need.
   FilesInUse* files() { return &files_; }

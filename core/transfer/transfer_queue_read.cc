@@ -80,8 +80,9 @@ absl::StatusOr<TransferPage> TransferQueue::ListByIds(const TransferFilter& filt
   return page;
 }
 
-absl::Status TransferQueue::Each(TransferState state, const TransferDatabase::Each& each) const {
-  for (int64_t after = 0;;) {
+absl::Status TransferQueue::Each(TransferState state, const TransferDatabase::Each& each,
+                                 int64_t after) const {
+  while (true) {
     std::vector<Transfer> page;
     {
       absl::MutexLock lock(&read_mutex_);

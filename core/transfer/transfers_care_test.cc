@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include "core/transfer/transfer_care.h"
 #include "core/transfer/transfers_test_support.h"
 
 namespace viaduct {
@@ -114,6 +115,65 @@ TEST(FilesInUseTest, WhatIsClaimedOrInARowIsNotRemoved) {
   files.Commit();
   EXPECT_TRUE(remove());
   EXPECT_EQ(removed, 1);
+}
+
+TEST(FilesInUseTest, WhatWasNeededIsSoUntilAllRowsAreCountedAnew) {
+  FilesInUse files;
+  Transfer row = TestTransfer(1);
+  row.stamp = {1, 2, 3, 4};
+  Transfer lost = TestTransfer(2);
+  lost.stamp = {1, 5, 3, 4};
+  const auto remove = [&](const Transfer& of) { return files.IfUnused(of.stamp, [] {}); };
+  files.Move(nullptr, &row);
+  files.Move(nullptr, &lost);
+  files.Commit();
+  files.Clear();
+  EXPECT_FALSE(remove(row));
+  EXPECT_FALSE(remove(lost));
+  files.Move(nullptr, &row);
+  EXPECT_FALSE(remove(lost));
+  files.Commit();
+  EXPECT_FALSE(remove(row));
+  EXPECT_TRUE(remove(lost));
+  Transfer done = row;
+  done.state = TransferState::kDone;
+  files.Move(&row, &done);
+  files.Commit();
+  EXPECT_TRUE(remove(row));  // It was counted once.
+}
+
+TEST(TransferCareTest, FilesThatCannotGoAreNotBeforeTheOthersForEver) {
+  TransferTestFolder folder;
+  FakeClock clock;
+  NullLog log;
+  TransferQueueOptions options;
+  options.path = folder.File("transfers.db");
+  const auto queue = *TransferQueue::Open(options, &clock, &log);
+  const auto owned = *OwnedFolder::Open(folder.File("files"), 0);
+  Transfer needs = TestTransfer(1);
+  needs.owner = FileOwner::kWatch;
+  needs.stamp = {1, 2, 3, 4};
+  ASSERT_TRUE(AddOne(queue.get(), needs).ok());
+  Transfer done = needs;
+  done.state = TransferState::kDone;
+  done.held = true;
+  const auto last = static_cast<int>(TransferCare::kMaxAtOnce) + 2;
+  for (int i = 2; i <= last; ++i) {
+    done.id = TestId(i);
+    done.remote_name = absl::StrCat("CAM001/", i);
+    if (i == last) {
+      done.owner = FileOwner::kNode;
+      WriteText(owned->PathOf(done.id), "confirmed");
+      ASSERT_TRUE(AddOne(queue.get(), done).ok());
+    } else {
+      queue->Add(done, nullptr);
+    }
+  }
+  TransferCare care({}, queue.get(), owned.get(), &clock, &log, [] { return int64_t{1} << 40; });
+  EXPECT_EQ(care.Look(), 0u);
+  EXPECT_EQ(care.Look(), 1u);
+  EXPECT_FALSE(disk::FileExists(owned->PathOf(TestId(last))));
+  queue->Close();
 }
 
 TEST_F(TransfersTest, KeptFilesMakeRoomForNewOnes) {

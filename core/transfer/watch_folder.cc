@@ -229,7 +229,8 @@ void WatchFolder::HearResults() {
     Pending& pending = found->second;
     pending.under_way = false;
     if (taken.ok() || absl::IsNotFound(taken)) {
-      known_[name] = pending.stamp;
+      // One that has gone was not taken: with its folder it may come back as it was.
+      if (taken.ok()) known_[name] = pending.stamp;
       pending_.erase(found);
       Note(name);  // It may have changed meanwhile.
       continue;

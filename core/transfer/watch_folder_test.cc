@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <set>
 
@@ -94,6 +95,24 @@ TEST(WatchFolderTest, SaysWhatIsWrongAndGoesOnWhenItIsNot) {
   EXPECT_TRUE(takes("b"));
   std::filesystem::remove_all(options.path);
   EXPECT_TRUE(Eventually([&] { return absl::IsFailedPrecondition((*watch)->state()); }));
+}
+
+TEST(WatchFolderTest, AFileThatHadGoneAndIsBackIsTaken) {
+  TransferTestFolder folder;
+  WriteText(folder.File("a"), "a");
+  FakeClock clock;
+  NullLog log;
+  std::atomic<int> asked{0};
+  WatchFolderOptions options;
+  options.path = folder.path();
+  options.settle = absl::ZeroDuration();
+  const auto watch = WatchFolder::Start(
+      options, &clock, &log, [&](const WatchedFile&, const WatchFolder::TakenFn& done) {
+        // Its folder is away for a moment, and nobody has looked meanwhile.
+        done(asked++ == 0 ? absl::NotFoundError("gone") : absl::OkStatus());
+      });
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  EXPECT_TRUE(Eventually([&] { return asked.load() == 2; }));
 }
 
 TEST_F(TransfersTest, SendsTheFilesOfAWatchFolder) {

@@ -54,7 +54,7 @@ bool PlateIndex(std::string_view name, size_t* index) {
   uint32_t number = 0;
   if (!absl::SimpleAtoi(AbslView(digits), &number)) return false;
   *index = number;
-  return number + 1 < kMaxImagesPerDetection;  // One place is the annotated image's.
+  return *index + 1 < kMaxImagesPerDetection;  // One place is the annotated image's.
 }
 
 struct Images {

@@ -97,6 +97,7 @@ TEST(DetectionTest, WhatIsNoPictureOrHasNoRoomIsLeftOut) {
   crops.push_back(Crop("plate_0", "not a picture"));
   crops.push_back(Crop("plate_1", jpeg));
   crops.push_back(Crop("plate_63", jpeg));
+  crops.push_back(Crop("plate_4294967295", jpeg));
   crops.push_back(Crop("plate_4294967296", jpeg));
   crops.push_back(Crop("plate_x", jpeg));
   const auto all = MakeDetection("{}", crops, Facts(), kRoom);

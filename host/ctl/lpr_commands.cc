@@ -117,7 +117,7 @@ ExitCode RunEval(Session* session, const EvalArguments& arguments) {
   const ExitCode code = Evaluate(session, arguments, config, &results);
   if (code != kOk) return code;
   if (session->json()) {
-    std::cout << ReportJson(results, arguments.list).dump(2) << "\n";
+    PrintReportJson(results, arguments.list, std::cout);
     return CodeOf(results);
   }
   if (arguments.list) {

@@ -225,4 +225,8 @@ Json ReportJson(const std::vector<SetResult>& sets, bool list) {
   return out;
 }
 
+void PrintReportJson(const std::vector<SetResult>& sets, bool list, std::ostream& out) {
+  out << ReportJson(sets, list).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+}
+
 }  // namespace viaduct::ctl

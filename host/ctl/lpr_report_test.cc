@@ -67,6 +67,13 @@ TEST(LprReport, JsonHasPartsOfOne) {
   EXPECT_EQ(ReportJson({}, false)["total"]["exact"], 0.0);
 }
 
+TEST(LprReport, JsonIsWrittenWhateverTheFilesSay) {
+  std::ostringstream out;
+  PrintReportJson({Result("n\xf6rd", "1\xa1")}, /*list=*/true, out);
+  const auto json = nlohmann::json::parse(out.str());
+  EXPECT_EQ(json["sets"]["n\ufffdrd"]["list"][0]["plates"][0]["read"], "1\ufffd");
+}
+
 TEST(LprReport, QuantilesAreValuesThatAreThere) {
   EXPECT_EQ(Quantile({}, 0.5), 0);
   EXPECT_EQ(Quantile({3, 1, 2}, 0.5), 2);

@@ -30,9 +30,9 @@ void MergeLatency(Metrics* metrics, MetricNumber number, const LatencySnapshot& 
                   const LatencySnapshot& seen) {
   std::array<uint64_t, (kLast - kFirst) / kStep + 2> counts{};
   for (size_t i = 0; i < LatencySnapshot::kBuckets; ++i) {
-    counts[BucketOf(i)] += now.buckets[i] - seen.buckets[i];
+    counts[BucketOf(i)] += GrownSince(seen.buckets[i], now.buckets[i]);
   }
-  metrics->Merge(number, counts, static_cast<double>(now.sum_us - seen.sum_us) / 1e6);
+  metrics->Merge(number, counts, static_cast<double>(GrownSince(seen.sum_us, now.sum_us)) / 1e6);
 }
 
 }  // namespace viaduct

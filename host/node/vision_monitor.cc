@@ -87,7 +87,7 @@ void VisionMonitor::Count(const std::string& name, bool feed, const FeedStats& n
   Series* const series = Find(name, feed);
   const FeedStats seen = std::exchange(series->seen, now);
   const auto grown = [this](MetricNumber number, uint64_t to, uint64_t from) {
-    metrics_->Increase(number, static_cast<double>(to - from));
+    metrics_->Increase(number, static_cast<double>(GrownSince(from, to)));
   };
   grown(series->offered, now.line.offered, seen.line.offered);
   for (size_t i = 1; i < kNoResults; ++i) {
@@ -102,8 +102,6 @@ void VisionMonitor::Count(const std::string& name, bool feed, const FeedStats& n
   metrics_->Set(series->unsent, static_cast<double>(now.unsent));
   for (const InferLineStats::Pair& pair : now.line.pairs) {
     Pair* const shown = FindPair(name, series, pair.instance);
-    // An instance that went from the feed and came back begins anew.
-    if (pair.given < shown->seen.given) shown->seen = InferLineStats::Pair();
     grown(shown->given, pair.given, shown->seen.given);
     MergeLatency(metrics_, shown->inference, pair.inference, shown->seen.inference);
     shown->seen = pair;

@@ -101,6 +101,30 @@ TEST_F(VisionMonitorTest, AFeedThatGoesTakesItsNumbersAlong) {
   EXPECT_EQ(Reason(), "absent");
 }
 
+// Between two looks: its counters are lower than those that were seen.
+TEST_F(VisionMonitorTest, AFeedThatCameBackBeginsAnew) {
+  Feed();
+  for (uint64_t i = 1; i <= 3; ++i) camera_->Push(NumberedFrame(i));
+  Turn();
+  clock_.Advance(absl::Milliseconds(40));
+  eye_->Finish(R"({"plates_count":1})");
+  Turn();
+  monitor_.Look(vision_);
+  vision_.Apply({});
+  Feed();
+  camera_->Push(NumberedFrame(4));
+  Turn();
+  monitor_.Look(vision_);
+  const std::string text = metrics_.ExpositionText();
+  for (const char* line :
+       {"viaduct_vision_pictures_total{feed=\"camera\"} 4\n",
+        "viaduct_vision_results_total{fate=\"detection\",feed=\"camera\"} 1\n",
+        "viaduct_vision_latency_seconds_count{feed=\"camera\"} 1\n",
+        "viaduct_vision_inference_seconds_count{feed=\"camera\",instance=\"eye\"} 1\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
 TEST_F(VisionMonitorTest, SaysWhatIsMissing) {
   Feed();
   monitor_.Look(vision_);
