@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/descriptor.h"
+#include "core/base/durable_file.h"
 #include "core/base/status_macros.h"
 
 namespace viaduct {
@@ -162,25 +164,12 @@ Extent ExtentOf(const std::string& path, uint64_t most_pages) {
   return extent;
 }
 
-absl::Status WriteAll(int file, const unsigned char* data, size_t size) {
-  while (size > 0) {
-    const ssize_t put = ::write(file, data, size);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0 && (errno == ENOSPC || errno == EDQUOT)) {
-      return absl::ResourceExhaustedError("transfers: no space for the log");
-    }
-    if (put < 0) return absl::UnavailableError(std::strerror(errno));
-    data += put;
-    size -= static_cast<size_t>(put);
-  }
-  return absl::OkStatus();
-}
-
 // All frames end one transaction, the last of them.
 class LogWriter {
  public:
   explicit LogWriter(const std::string& path)
-      : file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) {}
+      : path_(path),
+        file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) {}
 
   absl::Status Begin(const Octets& salts) {
     salts_ = salts;
@@ -191,7 +180,7 @@ class LogWriter {
     std::copy(salts.begin(), salts.end(), header.begin() + 16);
     sum_.Add(header.data(), kHeaderSummed, /*big_endian=*/false);
     sum_.Put(header.data() + kHeaderSummed);
-    return WriteAll(file_.get(), header.data(), header.size());
+    return Write(header.data(), header.size());
   }
   absl::Status Add(Octets frame, uint32_t pages) {
     PutBig32(pages, frame.data() + 4);
@@ -199,10 +188,15 @@ class LogWriter {
     sum_.Add(frame.data(), kFrameSummed, /*big_endian=*/false);
     sum_.Add(frame.data() + kFrameHeaderBytes, kPageBytes, /*big_endian=*/false);
     sum_.Put(frame.data() + 16);
-    return WriteAll(file_.get(), frame.data(), frame.size());
+    return Write(frame.data(), frame.size());
   }
 
  private:
+  absl::Status Write(const void* data, size_t size) const {
+    return WriteAll(file_.get(), path_, {static_cast<const char*>(data), size});
+  }
+
+  const std::string path_;
   const Descriptor file_;
   Octets salts_;
   Sum sum_;
