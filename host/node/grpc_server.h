@@ -25,6 +25,8 @@ class Service;
 
 namespace viaduct {
 
+class ControlCertificates;  // control_certificates.h
+
 // Thread-safe.
 class GrpcServer {
  public:
@@ -37,6 +39,7 @@ class GrpcServer {
     std::vector<grpc::Service*> services;  // Outlive the server.
     std::unique_ptr<ControlSocket> socket;
     std::optional<ControlTcpOptions> tcp;
+    ControlCertificates* certificates = nullptr;  // With tcp; outlives the server.
     rpc::Peers* peers = nullptr;
   };
 
