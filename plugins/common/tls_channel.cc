@@ -1,6 +1,8 @@
 #include "plugins/common/tls_channel.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -12,6 +14,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "plugins/common/tls_files.h"
 
 namespace viaduct {
@@ -102,7 +105,9 @@ TlsProgress TlsChannel::ProgressOf(int result) {
   const long verified = SSL_get_verify_result(ssl_.get());
   error_ = TakeTlsError();
   if (kind == SSL_ERROR_SYSCALL) error_ = std::strerror(system_error);
-  if (verified != X509_V_OK) error_ = X509_verify_cert_error_string(verified);
+  if (verified != X509_V_OK) {
+    error_ = absl::StrCat("certificate verify failed, ", X509_verify_cert_error_string(verified));
+  }
   if (cut) error_ = "the connection ended";
   // What is spoken above has an end of its own, so nobody needs close_notify to know one.
   return cut && SSL_is_init_finished(ssl_.get()) == 1 ? TlsProgress::kEnded : TlsProgress::kFailed;
@@ -112,7 +117,14 @@ TlsProgress TlsChannel::Handshake() {
   ERR_clear_error();
   errno = 0;
   const int result = SSL_do_handshake(ssl_.get());
-  return result == 1 ? TlsProgress::kDone : ProgressOf(result);
+  if (result != 1) return ProgressOf(result);
+  if (SSL_is_server(ssl_.get()) == 1) {
+    // Without tickets the client's last word has no answer: its first request may wait for the
+    // acknowledgement (Nagle), and that for an answer to travel with (40 ms).
+    const int on = 1;
+    setsockopt(DescriptorOf(SSL_get_rbio(ssl_.get())), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+  }
+  return TlsProgress::kDone;
 }
 
 TlsProgress TlsChannel::Read(void* to, size_t size, size_t* n) {
