@@ -16,6 +16,7 @@ from measure import median
 
 CONNECTIONS = (16, 32, 64)
 IDLE_CONNECTIONS = 5000
+TLS_CONNECTIONS = 32
 MIB = 1024
 
 
@@ -91,6 +92,28 @@ def pair_ratio(runs, peer):
     """The median of the ratios of the pairs, each made one right after the other."""
     return median([a["per_second"] / b["per_second"]
                    for a, b in zip(runs["viaduct"], runs[peer])])
+
+
+def rest_tls(trial, args):
+    """The same over TLS 1.3 with a token in each request, one pair right after the other."""
+    plain, secured = [], []
+    for pair in range(args.pairs):
+        plain.append(one_run(trial, peers.Viaduct(trial), TLS_CONNECTIONS, args.seconds))
+        system = peers.ViaductTls(trial)
+        secured.append(one_run(trial, system, TLS_CONNECTIONS, args.seconds, *system.options))
+        say(f"rest_tls, round {pair + 1}: {plain[-1]['per_second']:.0f}/s plain, "
+            f"{secured[-1]['per_second']:.0f}/s over TLS{' with a token' * system.has_token}")
+    rate = [median([r["per_second"] for r in runs]) for runs in (plain, secured)]
+    ratio = median([b["per_second"] / a["per_second"] for a, b in zip(plain, secured)])
+    what = "TLS 1.3" + ", bearer JWT" * system.has_token
+    cpu = [median([r["cpu_us_per_message"] for r in runs]) for runs in (plain, secured)]
+    return {"title": f"REST ingest over {what}, {TLS_CONNECTIONS} kept connections",
+            "detail": {"plain": plain, "secured": secured}, "rows": [
+                row("plain", rate[0], "/s"), row(what, rate[1], "/s"),
+                row("share kept", ratio, "x", 0.75),
+                row("CPU a message", cpu[1], "us", None, "less", f"plain {cpu[0]:.0f}"),
+                row("p99", median([r["p99_ms"] for r in secured]), "ms", None, "less",
+                    f"plain {median([r['p99_ms'] for r in plain]):.1f}")]}
 
 
 def rest_images(trial, args):

@@ -8,10 +8,12 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "support"))
+from certificates import Authority  # noqa: E402
 from harness import ROOT, CannotRun, die_with_parent, free_port, wait_for  # noqa: E402
 from websocket_nodes import add_listener  # noqa: E402
 
 SERVER_CPU, GENERATOR_CPU = 0, 1
+MOST = 20000  # Connections.
 
 
 def pinned(*command, cpu=SERVER_CPU):
@@ -25,6 +27,9 @@ class Viaduct:
 
     def __init__(self, trial):
         self.node = trial.server(name=f"server{len(trial.nodes)}")
+        # The generator has one address.
+        self.node.config["instances"][0]["config"]["max_connections_per_address"] = MOST
+        self.node.write_config()
 
     def start(self):
         self.node.start(prefix=pinned())
@@ -35,12 +40,28 @@ class Viaduct:
         shutil.rmtree(self.node.folder, ignore_errors=True)
 
 
+class ViaductTls(Viaduct):
+    """The same over TLS. `options` are the generator's."""
+
+    name = "viaduct-tls"
+    has_token = False
+
+    def __init__(self, trial):
+        super().__init__(trial)
+        authority = Authority(trial.folder)
+        certificate, key = authority.sign("server")
+        self.node.config["instances"][0]["config"].update(
+            certificate=certificate, key=key, tls_min_version="1.3")
+        self.options = ["--ca", authority.pem]
+        self.node.write_config()
+
+
 class ViaductSocketIo(Viaduct):
     """The same node with a websocket listener."""
 
     def __init__(self, trial):
         super().__init__(trial)
-        self.listener = add_listener(self.node)
+        self.listener = add_listener(self.node, max_connections_per_address=MOST)
 
     def start(self):
         super().start()

@@ -82,4 +82,16 @@ absl::StatusOr<CertificateFacts> RenewCertificate(const std::string& folder,
 absl::StatusOr<CertificateFacts> ParseCertificate(std::string_view pem);
 absl::StatusOr<CertificateFacts> ReadCertificate(const std::string& path);
 
+// What a listener with mutual TLS needs, in PEM. `client_ca` may have many authorities.
+struct ListenerPem {
+  std::string certificate;  // The chain.
+  std::string key;
+  std::string client_ca;
+};
+inline constexpr size_t kMaxAuthoritiesBytes = 1u << 20;
+
+// Whether they fit together. The facts are those of the listener's own certificate, but for
+// not_after, which is that of the first of the chain to end. INVALID_ARGUMENT says what is wrong.
+absl::StatusOr<CertificateFacts> CheckListenerPem(const ListenerPem& pem);
+
 }  // namespace viaduct::security

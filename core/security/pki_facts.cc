@@ -2,7 +2,9 @@
 #include <arpa/inet.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/ascii.h"
@@ -106,6 +108,20 @@ absl::StatusOr<std::string> DerOf(X509* certificate) {
   return der;
 }
 
+// Every certificate of a text in PEM.
+absl::StatusOr<std::vector<pki_internal::Certificate>> AllOf(const std::string& pem,
+                                                             const char* what) {
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  std::vector<pki_internal::Certificate> all;
+  while (X509* const one = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
+    all.emplace_back(one);
+  }
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  ERR_clear_error();
+  if (at_end && !all.empty()) return all;
+  return absl::InvalidArgumentError(absl::StrCat(what, ": no certificates in PEM"));
+}
+
 }  // namespace
 
 absl::StatusOr<CertificateFacts> ParseCertificate(std::string_view pem) {
@@ -128,6 +144,26 @@ absl::StatusOr<CertificateFacts> ParseCertificate(std::string_view pem) {
   VD_ASSIGN_OR_RETURN(const std::string der, DerOf(read));
   facts.sha256 = HexSha256(der);
   ERR_clear_error();
+  return facts;
+}
+
+absl::StatusOr<CertificateFacts> CheckListenerPem(const ListenerPem& pem) {
+  if (pem.client_ca.size() > kMaxAuthoritiesBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("client_ca: larger than ", kMaxAuthoritiesBytes, " bytes"));
+  }
+  VD_ASSIGN_OR_RETURN(CertificateFacts facts, ParseCertificate(pem.certificate));
+  VD_ASSIGN_OR_RETURN(const auto chain, AllOf(pem.certificate, "certificate"));
+  VD_RETURN_IF_ERROR(AllOf(pem.client_ca, "client_ca").status());
+  VD_ASSIGN_OR_RETURN(const pki_internal::Key key, pki_internal::KeyOf(pem.key));
+  if (X509_check_private_key(chain.front().get(), key.get()) != 1) {
+    ERR_clear_error();
+    return absl::InvalidArgumentError("key: is not the key of the certificate");
+  }
+  for (const pki_internal::Certificate& one : chain) {
+    VD_ASSIGN_OR_RETURN(const absl::Time end, TimeOf(X509_get0_notAfter(one.get())));
+    facts.not_after = std::min(facts.not_after, end);
+  }
   return facts;
 }
 

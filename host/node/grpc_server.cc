@@ -7,14 +7,12 @@
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_posix.h>
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "core/base/status_macros.h"
 #include "grpc/health/v1/health.pb.h"
+#include "host/node/control_credentials.h"
 #include "host/node/foreign_calls.h"
 
 namespace viaduct {
@@ -25,27 +23,6 @@ constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kMinPingIntervalMs = 10'000;
 constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kMaxMetadataBytes = 16 << 10;
-
-absl::StatusOr<std::string> ReadPem(const std::string& path, const char* what) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file || text.empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("control.tcp.", what, ": ", path, " cannot be read or is empty"));
-  }
-  return text;
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(
-    const ControlTcpOptions& options) {
-  grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
-  VD_ASSIGN_OR_RETURN(pair.cert_chain, ReadPem(options.certificate, "certificate"));
-  VD_ASSIGN_OR_RETURN(pair.private_key, ReadPem(options.key, "key"));
-  VD_ASSIGN_OR_RETURN(tls.pem_root_certs, ReadPem(options.client_ca, "client_ca"));
-  tls.pem_key_cert_pairs.push_back(std::move(pair));
-  return grpc::SslServerCredentials(tls);
-}
 
 void SetLimits(grpc::ServerBuilder* builder) {
   grpc::ResourceQuota quota("viaduct");
@@ -83,8 +60,8 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options) {
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   std::unique_ptr<GrpcServer> server(new GrpcServer(std::move(options.socket)));
   if (options.tcp.has_value()) {
-    VD_ASSIGN_OR_RETURN(auto credentials, MutualTls(*options.tcp));
-    builder.AddListeningPort(options.tcp->listen, credentials, &server->tcp_port_);
+    builder.AddListeningPort(options.tcp->listen, MakeControlCredentials(options.certificates),
+                             &server->tcp_port_);
   }
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) {

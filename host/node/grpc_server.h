@@ -26,6 +26,8 @@ class Service;
 
 namespace viaduct {
 
+class ControlCertificates;  // control_certificates.h
+
 // Thread-safe.
 class GrpcServer {
  public:
@@ -38,6 +40,7 @@ class GrpcServer {
     std::vector<grpc::Service*> services;  // Outlive the server.
     std::unique_ptr<ControlSocket> socket;
     std::optional<ControlTcpOptions> tcp;
+    ControlCertificates* certificates = nullptr;  // With tcp; outlives the server.
     rpc::Peers* peers = nullptr;
     rpc::Gate* gate = nullptr;  // Outlives the server.
   };

@@ -13,6 +13,7 @@
 #include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/config_source.h"
+#include "host/node/control_certificates.h"
 #include "host/node/control_socket.h"
 #include "host/node/file_answers.h"
 #include "host/node/gateway_setup.h"
@@ -311,15 +312,20 @@ absl::Status Node::StartControl() {
   const ControlOptions& control = foundation_->config.control;
   hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
   BuildConfigControl();
+  if (control.tcp.has_value()) {
+    VD_ASSIGN_OR_RETURN(control_certificates_, ControlCertificates::Load(*control.tcp));
+  }
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
       &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
-      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get()});
+      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get(),
+      control_certificates_.get(), &foundation_->clock});
   BuildAlerts();
   BuildServices();
   GrpcServer::Options options;
   options.services = services_->All();
   VD_ASSIGN_OR_RETURN(options.socket, ControlSocket::Listen(control.socket));
   options.tcp = control.tcp;
+  options.certificates = control_certificates_.get();
   options.peers = &peers_;
   options.gate = gate_of_calls_.get();
   VD_ASSIGN_OR_RETURN(server_, GrpcServer::Start(std::move(options)));

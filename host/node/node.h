@@ -42,6 +42,7 @@
 
 namespace viaduct {
 
+class ControlCertificates;
 class FileAnswers;
 class GrpcServer;
 class MessageFeed;
@@ -163,6 +164,7 @@ class Node {
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<Roads> roads_;
   std::unique_ptr<NetworkMonitor> network_;
+  std::unique_ptr<ControlCertificates> control_certificates_;  // Null without control.tcp.
   std::unique_ptr<NodeMonitor> monitor_;
   std::unique_ptr<Webhook> webhook_;  // Null where none is configured.
   std::unique_ptr<AlertMonitor> alerts_;

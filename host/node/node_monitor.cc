@@ -68,6 +68,10 @@ NodeMonitor::NodeMonitor(Deps deps)
   }
   if (deps_.transfers != nullptr) AddTransferMetrics();
   if (deps_.receiver != nullptr) AddReceiverMetrics();
+  if (deps_.certificates != nullptr) {
+    certificate_expiry_ = AddGauge(deps_.metrics, "viaduct_control_certificate_expiry_seconds",
+                                   "Seconds until the certificate of control.tcp expires.");
+  }
   if (deps_.store != nullptr) {
     store_queued_ = AddGauge(deps_.metrics, "viaduct_store_queued_records",
                              "Records accepted and not yet committed.");
@@ -93,6 +97,7 @@ void NodeMonitor::Look() {
   if (deps_.dispatcher != nullptr) LookAtLinks();
   if (deps_.transfers != nullptr) LookAtTransfers();
   if (deps_.receiver != nullptr) LookAtReceiver();
+  if (deps_.certificates != nullptr) LookAtCertificates();
   vision_.Look(*deps_.vision);
   Arm();
 }
@@ -257,6 +262,16 @@ void NodeMonitor::LookAtStore() {
       deps_.health->Set("store", HealthState::kUnhealthy, health.reason);
       break;
   }
+}
+
+void NodeMonitor::LookAtCertificates() {
+  const absl::Time now = deps_.clock->Now();
+  deps_.certificates->Look(now);
+  deps_.metrics->Set(certificate_expiry_,
+                     absl::ToDoubleSeconds(deps_.certificates->not_after() - now));
+  const std::string problem = deps_.certificates->Problem(now);
+  deps_.health->Set("control", problem.empty() ? HealthState::kHealthy : HealthState::kDegraded,
+                    problem);
 }
 
 }  // namespace viaduct

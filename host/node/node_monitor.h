@@ -21,6 +21,7 @@
 #include "core/store/store.h"
 #include "core/transfer/transfers.h"
 #include "core/vision/vision.h"
+#include "host/node/control_certificates.h"
 #include "host/node/link_metrics.h"
 #include "host/node/vision_monitor.h"
 
@@ -44,6 +45,8 @@ class NodeMonitor {
     const ImageFileSink* image_files = nullptr;  // Null as the transfers.
     Receiver* receiver = nullptr;                // May be null.
     const Vision* vision = nullptr;
+    ControlCertificates* certificates = nullptr;  // May be null.
+    const Clock* clock = nullptr;
   };
 
   explicit NodeMonitor(Deps deps);
@@ -61,6 +64,7 @@ class NodeMonitor {
   void LookAtTransfers();
   void AddReceiverMetrics();
   void LookAtReceiver();
+  void LookAtCertificates();
 
   // A total of the spool outlives the process; its counter begins with it.
   struct Counted {
@@ -89,6 +93,7 @@ class NodeMonitor {
   MetricNumber incoming_files_ = 0;
   MetricNumber incoming_unannounced_ = 0;
   MetricNumber incoming_over_quota_ = 0;
+  MetricNumber certificate_expiry_ = 0;
   MetricNumber store_queued_ = 0;
   MetricNumber store_bytes_ = 0;
   MetricNumber store_up_ = 0;

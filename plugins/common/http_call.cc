@@ -21,7 +21,17 @@ CallFields FieldsOf(const HttpRequest& request) {
       fields.credentials.push_back(sdk::Attr("basic", std::string_view(value).substr(6)));
     }
   }
+  AddCertificate(request.certificate.get(), &fields.credentials);
   return fields;
+}
+
+void AddCertificate(const PeerCertificate* certificate, std::vector<vd_attr>* credentials) {
+  if (certificate == nullptr) return;
+  credentials->push_back(sdk::Attr("certificate_sha256", certificate->sha256));
+  credentials->push_back(sdk::Attr("certificate_subject", certificate->subject));
+  for (const std::string& name : certificate->names) {
+    credentials->push_back(sdk::Attr("certificate_san", name));
+  }
 }
 
 HttpReply HttpReplyOf(const vd_reply& reply) {

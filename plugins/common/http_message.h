@@ -1,9 +1,12 @@
 // A request and its answer, between the listener and whoever answers.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "plugins/common/peer_certificate.h"
 
 namespace viaduct {
 
@@ -16,6 +19,7 @@ struct HttpRequest {
   HeaderList headers;  // Names in lower case.
   std::string body;    // Decoded from any content coding.
   std::string peer;    // "192.0.2.7:51234"
+  std::shared_ptr<const PeerCertificate> certificate;  // Null: it has shown none.
 };
 
 struct HttpReply {

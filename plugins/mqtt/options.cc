@@ -81,16 +81,10 @@ void CheckRole(bool is_server, OptionMembers* config) {
 }
 
 void ReadSession(OptionMembers* config, SessionOptions* session) {
-  config->Read("ca_file", &session->ca_file);
-  config->Read("cert_file", &session->cert_file);
-  config->Read("key_file", &session->key_file);
-  if (session->cert_file.empty() != session->key_file.empty()) {
-    config->Mistake(session->cert_file.empty() ? "cert_file" : "key_file",
-                    "missing, cert_file and key_file belong together");
-  }
+  ReadTlsRoad(config, &session->tls);
   std::string url;
   config->Read("broker_url", &url);
-  const bool tls = !session->ca_file.empty() || !session->cert_file.empty();
+  const bool tls = !session->tls.ca_file.empty() || !session->tls.certificate.empty();
   absl::StatusOr<BrokerAddress> address = ParseBrokerAddress(url, tls);
   if (url.empty()) {
     config->Mistake("broker_url", "missing, where is the broker?");

@@ -17,6 +17,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "plugins/common/tls_context.h"
 
 namespace viaduct::mqtt {
 namespace {
@@ -206,17 +208,22 @@ absl::Status Session::SetTls() {
   const auto or_null = [](const std::string& text) {
     return text.empty() ? nullptr : text.c_str();
   };
-  if (options_.ca_file.empty()) mosquitto_int_option(client_, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
-  if (!options_.ca_file.empty() || !options_.cert_file.empty()) {
-    const int code = mosquitto_tls_set(
-        client_, or_null(options_.ca_file), options_.ca_file.empty() ? "/etc/ssl/certs" : nullptr,
-        or_null(options_.cert_file), or_null(options_.key_file), nullptr);
+  const TlsRoadOptions& tls = options_.tls;
+  // libmosquitto says of no file what is wrong with it.
+  const absl::Status usable = CheckRoad(tls, absl::Now());
+  if (!usable.ok()) return usable;
+  if (tls.ca_file.empty()) mosquitto_int_option(client_, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
+  if (!tls.ca_file.empty() || !tls.certificate.empty()) {
+    const int code = mosquitto_tls_set(client_, or_null(tls.ca_file),
+                                       tls.ca_file.empty() ? "/etc/ssl/certs" : nullptr,
+                                       or_null(tls.certificate), or_null(tls.key), nullptr);
     if (code != MOSQ_ERR_SUCCESS) {
-      return absl::FailedPreconditionError("tls: ca_file, cert_file or key_file can not be read");
+      return absl::FailedPreconditionError("tls: ca_file, certificate or key can not be read");
     }
   }
-  // libmosquitto takes this for the oldest version: 1.2 and newer.
-  if (mosquitto_tls_opts_set(client_, kVerifyPeer, "tlsv1.2", nullptr) != MOSQ_ERR_SUCCESS) {
+  // libmosquitto takes this for the oldest version.
+  const char* const oldest = tls.min_version == TlsVersion::k13 ? "tlsv1.3" : "tlsv1.2";
+  if (mosquitto_tls_opts_set(client_, kVerifyPeer, oldest, TlsSuites12()) != MOSQ_ERR_SUCCESS) {
     return absl::FailedPreconditionError("tls: not offered by this libmosquitto");
   }
   return absl::OkStatus();

@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "plugins/common/tls_options.h"
 #include "plugins/common/waking_thread.h"
 #include "plugins/mqtt/answer_watch.h"
 #include "plugins/mqtt/broker_address.h"
@@ -59,9 +60,7 @@ struct SessionOptions {
   bool keep_session = true;  // The broker keeps what it has for us while we are away.
   std::string username;      // "": none.
   std::string password;
-  std::string ca_file;  // "": the system's authorities.
-  std::string cert_file;
-  std::string key_file;
+  TlsRoadOptions tls;
   int keepalive_s = 60;
   absl::Duration connect_timeout = absl::Seconds(10);  // To the CONNACK, over all addresses.
   // From CONNACK to SUBACK. What the broker has kept for us comes between the two: each arrival,

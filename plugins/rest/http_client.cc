@@ -10,6 +10,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "plugins/common/monotonic.h"
+#include "plugins/common/road_files.h"
+#include "plugins/common/tls_context.h"
 
 namespace viaduct::rest {
 namespace {
@@ -20,8 +24,14 @@ constexpr absl::Duration kCutInterval = absl::Milliseconds(20);
 
 struct Url {
   std::string origin;  // scheme://host[:port]
+  std::string host;    // Without port and brackets.
   std::string path;    // Without a final slash; "" for none.
 };
+
+std::string HostOf(const std::string& authority) {
+  if (authority.front() == '[') return authority.substr(1, authority.find(']') - 1);
+  return authority.substr(0, authority.find(':'));
+}
 
 absl::StatusOr<Url> ParseUrl(const std::string& text) {
   const size_t scheme_end = text.find("://");
@@ -37,6 +47,7 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
   if (url.origin.find('@') != std::string::npos)
     return absl::InvalidArgumentError(
         "base_url: credentials do not belong into a URL, use api_key or token");
+  url.host = HostOf(url.origin.substr(scheme_end + 3));
   if (path != std::string::npos) url.path = std::string(absl::StripSuffix(text.substr(path), "/"));
   return url;
 }
@@ -69,26 +80,35 @@ std::string JoinArray(const std::vector<HttpDelivery>& batch) {
 // One kept-alive connection and its thread's use of it.
 class HttpClient::Connection {
  public:
-  Connection(const HttpClientOptions& options, const std::string& origin) : client_(origin) {
-    client_.set_keep_alive(true);
-    client_.set_tcp_nodelay(true);
-    client_.set_follow_location(false);
-    SetTimeouts(options.connect_timeout, options.timeout);
-    if (!options.ca_file.empty()) client_.set_ca_cert_path(options.ca_file.c_str());
-    client_.enable_server_certificate_verification(true);
+  Connection(const HttpClientOptions& options, Url url)
+      : tls_(options.tls),
+        url_(std::move(url)),
+        files_(options.tls),
+        connect_timeout_(options.connect_timeout),
+        timeout_(options.timeout) {
     if (!options.api_key.empty()) headers_.emplace("X-API-Key", options.api_key);
     if (!options.token.empty()) headers_.emplace("Authorization", "Bearer " + options.token);
   }
+  // With the files as they are now. FAILED_PRECONDITION: one cannot be used; then the connection
+  // goes on with what it had.
+  absl::Status Open() {
+    auto client = std::make_unique<httplib::Client>(url_.origin);
+    if (client->ssl_context() != nullptr) {
+      const absl::Status status = SetUpRoad(tls_, url_.host, absl::Now(), client->ssl_context());
+      if (!status.ok()) return status;
+      // Or the library would trust the system's authorities beside.
+      if (!tls_.ca_file.empty()) client->set_ca_cert_path(tls_.ca_file.c_str());
+      client->enable_server_certificate_verification(true);
+    }
+    client->set_keep_alive(true);
+    client->set_tcp_nodelay(true);
+    client->set_follow_location(false);
+    absl::MutexLock lock(&mutex_);
+    client_ = std::move(client);
+    return absl::OkStatus();
+  }
   void SetTimeouts(absl::Duration connect, absl::Duration transfer) {
-    const auto split = [](absl::Duration d) {
-      const int64_t us = std::max<int64_t>(1000, absl::ToInt64Microseconds(d));
-      return std::pair<time_t, time_t>(us / 1'000'000, us % 1'000'000);
-    };
-    const auto [c_s, c_us] = split(connect);
-    const auto [t_s, t_us] = split(transfer);
-    client_.set_connection_timeout(c_s, c_us);
-    client_.set_read_timeout(t_s, t_us);
-    client_.set_write_timeout(t_s, t_us);
+    connect_timeout_ = connect;
     timeout_ = transfer;
   }
   // The answer's body may have `max_answer_bytes` and, from its first octet on, `timeout`.
@@ -106,15 +126,27 @@ class HttpClient::Connection {
   }
   // Whoever gave that answer may not be the server, and would keep the connection for ever: the
   // next request asks for the name again. On the thread that sends.
-  void Close() { client_.stop(); }
+  void Close() { client_->stop(); }
   // From any thread: ends the request under way, and lets no other begin. One that is just opening
   // its socket is missed: repeat until the thread is back.
   void Cut() {
     cut_ = true;
-    client_.stop();
+    absl::MutexLock lock(&mutex_);
+    client_->stop();
   }
 
  private:
+  void ApplyTimeouts() {
+    const auto split = [](absl::Duration d) {
+      const int64_t us = std::max<int64_t>(1000, absl::ToInt64Microseconds(d));
+      return std::pair<time_t, time_t>(us / 1'000'000, us % 1'000'000);
+    };
+    const auto [c_s, c_us] = split(connect_timeout_);
+    const auto [t_s, t_us] = split(timeout_);
+    client_->set_connection_timeout(c_s, c_us);
+    client_->set_read_timeout(t_s, t_us);
+    client_->set_write_timeout(t_s, t_us);
+  }
   // A portal may answer for ever, or in drops.
   Exchange Send(const std::string& path, size_t max_answer_bytes, httplib::Request request) {
     Exchange exchange;
@@ -122,6 +154,8 @@ class HttpClient::Connection {
       exchange.problem = httplib::to_string(httplib::Error::Canceled);
       return exchange;
     }
+    if (files_.Changed(MonotonicNs())) static_cast<void>(Open().ok());
+    ApplyTimeouts();
     request.path = path;
     for (const auto& [name, value] : headers_) request.set_header(name, value);
     absl::Time deadline = absl::InfiniteFuture();
@@ -136,7 +170,7 @@ class HttpClient::Connection {
         exchange.body.append(data, size);
       return exchange.problem.empty();
     };
-    const httplib::Result result = client_.send(request);
+    const httplib::Result result = client_->send(request);
     if (!result && exchange.problem.empty()) exchange.problem = httplib::to_string(result.error());
     if (!result) return exchange;
     exchange.status = result->status;
@@ -144,10 +178,15 @@ class HttpClient::Connection {
     return exchange;
   }
 
-  std::atomic<bool> cut_{false};
-  httplib::Client client_;
+  const TlsRoadOptions tls_;
+  const Url url_;
+  RoadFiles files_;
   httplib::Headers headers_;
+  absl::Duration connect_timeout_;
   absl::Duration timeout_;
+  std::atomic<bool> cut_{false};
+  absl::Mutex mutex_;  // Held while another is put there, which the thread that sends does.
+  std::unique_ptr<httplib::Client> client_;
 };
 
 HttpClient::HttpClient(HttpClientOptions options, DoneFn on_done, HealthFn on_health)
@@ -161,23 +200,31 @@ absl::Status HttpClient::CheckUrl(const std::string& base_url) {
   return ParseUrl(base_url).status();
 }
 
-void HttpClient::Start() {
+absl::Status HttpClient::Start() {
   const auto url = ParseUrl(options_.base_url);
-  if (!url.ok()) return;  // Checked by the owner.
+  if (!url.ok()) return url.status();
   path_prefix_ = url->path;
+  std::vector<std::unique_ptr<Connection>> opened;
+  for (int i = 0; i <= options_.connections; ++i) {
+    opened.push_back(std::make_unique<Connection>(options_, *url));
+    const absl::Status status = opened.back()->Open();
+    if (!status.ok()) return status;
+  }
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = false;
     running_ = options_.connections;
   }
-  probe_connection_ = std::make_unique<Connection>(options_, url->origin);
-  for (int i = 0; i < options_.connections; ++i) {
-    connections_.push_back(std::make_unique<Connection>(options_, url->origin));
-    workers_.emplace_back([this, connection = connections_.back().get(),
-                           takes_backlog = i > 0 || options_.connections == 1] {
+  probe_connection_ = std::move(opened.back());
+  opened.pop_back();
+  connections_ = std::move(opened);
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    workers_.emplace_back([this, connection = connections_[i].get(),
+                           takes_backlog = i > 0 || connections_.size() == 1] {
       WorkerLoop(*connection, takes_backlog);
     });
   }
+  return absl::OkStatus();
 }
 
 bool HttpClient::Drain(absl::Duration timeout) {

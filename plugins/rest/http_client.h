@@ -19,11 +19,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "plugins/common/tls_options.h"
 #include "plugins/rest/http_reply.h"
-
-namespace httplib {
-class Client;
-}
 
 namespace viaduct::rest {
 
@@ -40,7 +37,7 @@ struct HttpClientOptions {
   absl::Duration connect_timeout = absl::Seconds(5);
   std::string api_key;  // X-API-Key
   std::string token;    // Authorization: Bearer
-  std::string ca_file;  // For https; empty: the system's.
+  TlsRoadOptions tls;   // For https.
 };
 
 struct HttpDelivery {
@@ -64,7 +61,8 @@ class HttpClient {
   // INVALID_ARGUMENT: base_url is not http(s)://host[:port][/path].
   static absl::Status CheckUrl(const std::string& base_url);
 
-  void Start();
+  // FAILED_PRECONDITION: a file of `tls` cannot be used.
+  absl::Status Start();
   // Waits until nothing is held and all is told, or `timeout` has passed; says which.
   bool Drain(absl::Duration timeout);
   // Cuts connections, gives everything still held back as kCancelled, joins.

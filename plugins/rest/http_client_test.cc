@@ -46,7 +46,7 @@ class HttpClientTest : public testing::Test {
           absl::MutexLock lock(&mutex_);
           problem_ = problem;
         });
-    client_->Start();
+    ASSERT_TRUE(client_->Start().ok());
   }
   bool Send(uint64_t token, const std::string& want = "stored", bool backlog = false) {
     HttpDelivery delivery;
@@ -108,7 +108,7 @@ TEST_F(HttpClientTest, IsDrainedOnlyWhenAllIsTold) {
         release_.WaitForNotification();
       },
       [](const std::string&) {});
-  client_->Start();
+  ASSERT_TRUE(client_->Start().ok());
   ASSERT_TRUE(Send(1));
   ASSERT_TRUE(inside_.WaitForNotificationWithTimeout(kDeadline));
   EXPECT_FALSE(client_->Drain(absl::Milliseconds(20)));

@@ -1,21 +1,18 @@
 #include "plugins/rest/http_server.h"
 
-#include <fcntl.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "plugins/common/descriptors.h"
 #include "plugins/common/http_engine.h"
+#include "plugins/common/monotonic.h"
+#include "plugins/rest/http_connection.h"
 
 namespace viaduct::rest {
 namespace {
@@ -26,55 +23,24 @@ constexpr int kMaxReadsAtOnce = 16;             // Of one connection before othe
 constexpr int kMaxEvents = 64;
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
 constexpr int64_t kSweepIntervalNs = kNanosPerSecond;
-constexpr int64_t kLingerNs = 5 * kNanosPerSecond;  // For a refused sender to read the answer.
-
-int64_t MonotonicNanos() {
-  timespec ts{};
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return int64_t{ts.tv_sec} * kNanosPerSecond + ts.tv_nsec;
-}
 
 }  // namespace
-
-struct HttpServer::Connection {
-  Connection(int descriptor, const ScanLimits& limits)
-      : fd(descriptor), peer(PeerName(descriptor)), scanner(limits) {}
-
-  const int fd;
-  const std::string peer;
-  RequestScanner scanner;
-  std::string in;
-  std::string out;
-  size_t out_sent = 0;
-  size_t accounted = 0;          // Buffer octets counted in buffered_bytes_.
-  int64_t request_began_ns = 0;  // First octet of the request that is coming in; 0: none is.
-  // While `out` waits for the peer: since when it is watched, and how much was sent then.
-  int64_t watched_since_ns = 0;  // 0: nothing waits.
-  size_t watched_from = 0;
-  int64_t deadline_ns = 0;
-  // The request that waits for its answer.
-  uint64_t ticket = 0;  // 0: none.
-  bool keep_alive = true;
-  bool is_head = false;
-  size_t asked_bytes = 0;  // What it holds elsewhere.
-  size_t range_bytes = 0;  // Not 0: its octets stay in `in`, to word a partial answer.
-  // What epoll has said, edge by edge.
-  bool readable = false;
-  bool peer_closed = false;
-  bool end_of_input = false;  // And read to the end.
-  bool close_after_flush = false;
-  bool lingering = false;
-  bool marked = false;
-};
 
 HttpServer::HttpServer(HttpServerOptions options, Handler handler, CancelFn on_cancel)
     : options_(std::move(options)),
       handler_(std::move(handler)),
-      on_cancel_(std::move(on_cancel)) {}
+      on_cancel_(std::move(on_cancel)),
+      addresses_(static_cast<size_t>(options_.max_connections_per_address)) {
+  if (options_.tls.enabled()) tls_ = std::make_unique<ListenerTls>(options_.tls);
+}
 
 HttpServer::~HttpServer() { Stop(); }
 
 absl::Status HttpServer::Start() {
+  if (tls_ != nullptr) {
+    const absl::Status loaded = tls_->Load(absl::Now());
+    if (!loaded.ok()) return loaded;
+  }
   engine_ =
       std::make_unique<HttpEngine>(options_.limits.max_body_bytes, [this](int fd) { Adopt(fd); });
   max_connections_ = std::min(options_.max_connections, DescriptorsToSpare());
@@ -153,7 +119,7 @@ void HttpServer::Loop() {
   // thread tell the others before it runs (sched(7)).
   const sched_param param{};
   sched_setscheduler(0, SCHED_BATCH, &param);
-  next_sweep_ns_ = MonotonicNanos() + kSweepIntervalNs;
+  next_sweep_ns_ = MonotonicNs() + kSweepIntervalNs;
   epoll_event events[kMaxEvents];
   while (!stopping_) {
     const int n = epoll_wait(epoll_, events, kMaxEvents, kSweepIntervalNs / 1'000'000);
@@ -162,7 +128,7 @@ void HttpServer::Loop() {
         OnEvents(*static_cast<Connection*>(events[i].data.ptr), events[i].events);
     }
     TakeMail();
-    const int64_t now = MonotonicNanos();
+    const int64_t now = MonotonicNs();
     if (now >= next_sweep_ns_ || draining_) Sweep(now);
     CloseMarked();
     if (draining_) {
@@ -194,33 +160,9 @@ void HttpServer::TakeMail() {
   for (auto& [ticket, reply] : answers) OnAnswer(ticket, std::move(reply));
 }
 
-void HttpServer::Open(int fd) {
-  if (draining_) {
-    close(fd);
-    return;
-  }
-  fcntl(fd, F_SETFD, FD_CLOEXEC);
-  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  auto owned = std::make_unique<Connection>(fd, options_.limits);
-  Connection& connection = *owned;
-  connections_.emplace(&connection, std::move(owned));
-  ++stats_.connections;
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.ptr = &connection;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
-  if (stats_.connections > max_connections_) {
-    ++stats_.refused_connections;
-    Refuse(connection, 503, "too many connections");
-    return Advance(connection);
-  }
-  Settle(connection);
-}
-
 void HttpServer::OnEvents(Connection& connection, uint32_t events) {
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.readable = true;
+  if ((events & EPOLLOUT) != 0 && connection.reads_when_writable) connection.readable = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.peer_closed = true;
   // Both directions are gone: nobody will read an answer.
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return Close(connection);
@@ -253,6 +195,7 @@ void HttpServer::OnAnswer(uint64_t ticket, HttpReply reply) {
 // Does whatever can be done without waiting.
 void HttpServer::Advance(Connection& connection) {
   int reads = 0;
+  if (connection.handshaking && !StepHandshake(connection)) return;
   while (!connection.marked) {
     if (!Flush(connection)) return Close(connection);
     if (!connection.out.empty()) break;
@@ -280,12 +223,11 @@ void HttpServer::Advance(Connection& connection) {
 // False: the connection is broken.
 bool HttpServer::Flush(Connection& connection) {
   while (connection.out_sent < connection.out.size()) {
-    const ssize_t n = send(connection.fd, connection.out.data() + connection.out_sent,
-                           connection.out.size() - connection.out_sent, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
-    stats_.bytes_out += static_cast<uint64_t>(n);
-    connection.out_sent += static_cast<size_t>(n);
+    size_t n = 0;
+    const Io io = connection.SendSome(&n);
+    if (io != Io::kDone) return io == Io::kLater;
+    stats_.bytes_out += n;
+    connection.out_sent += n;
   }
   connection.out.clear();
   connection.out_sent = 0;
@@ -296,21 +238,13 @@ bool HttpServer::Flush(Connection& connection) {
 // False: the connection is broken.
 bool HttpServer::ReadSome(Connection& connection) {
   char buffer[kReadBytes];
-  const ssize_t n = recv(connection.fd, buffer, sizeof(buffer), 0);
-  if (n < 0) {
-    connection.readable = errno == EINTR;
-    return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
-  }
-  if (n == 0) {
-    connection.end_of_input = true;
-    return true;
-  }
-  // A short read has emptied the socket: the next octet makes a new edge. Only the end of the
-  // stream, once reported, is not reported again.
-  connection.readable = n == sizeof(buffer) || connection.peer_closed;
-  stats_.bytes_in += static_cast<uint64_t>(n);
-  if (connection.in.empty()) connection.request_began_ns = MonotonicNanos();
-  connection.in.append(buffer, static_cast<size_t>(n));
+  size_t n = 0;
+  const Io io = connection.Receive(buffer, sizeof(buffer), &n);
+  if (io == Io::kEnded) connection.end_of_input = true;
+  if (io != Io::kDone) return io != Io::kBroken;
+  stats_.bytes_in += n;
+  if (connection.in.empty()) connection.request_began_ns = MonotonicNs();
+  connection.in.append(buffer, n);
   return true;
 }
 
@@ -346,7 +280,7 @@ void HttpServer::Ask(Connection& connection) {
   connection.is_head = parsed.is_head;
   connection.range_bytes = parsed.accepted && parsed.wants_range ? bytes : 0;
   if (connection.range_bytes == 0) connection.in.erase(0, bytes);
-  connection.request_began_ns = connection.in.empty() ? 0 : MonotonicNanos();
+  connection.request_began_ns = connection.in.empty() ? 0 : MonotonicNs();
   if (!parsed.accepted) {
     ++stats_.refused_requests;
     connection.out += parsed.answer;
@@ -355,9 +289,10 @@ void HttpServer::Ask(Connection& connection) {
   }
   connection.ticket = ++last_ticket_;
   connection.asked_bytes = parsed.request.body.size();
-  connection.deadline_ns = MonotonicNanos() + absl::ToInt64Nanoseconds(options_.answer_timeout);
+  connection.deadline_ns = MonotonicNs() + absl::ToInt64Nanoseconds(options_.answer_timeout);
   waiting_.emplace(connection.ticket, &connection);
   parsed.request.peer = connection.peer;
+  parsed.request.certificate = connection.certificate;
   handler_(connection.ticket, std::move(parsed.request));
 }
 
@@ -375,24 +310,6 @@ void HttpServer::Refuse(Connection& connection, int status, const char* reason) 
   std::string().swap(connection.in);
 }
 
-// Waits for the peer to notice the end: closing with octets unread would reset the connection and
-// may take the answer with it.
-void HttpServer::Linger(Connection& connection) {
-  if (!std::exchange(connection.lingering, true)) {
-    shutdown(connection.fd, SHUT_WR);
-    connection.deadline_ns = MonotonicNanos() + kLingerNs;
-    std::string().swap(connection.in);
-  }
-  char sink[16384];
-  ssize_t n = 0;
-  for (int i = 0; i < kMaxReadsAtOnce; ++i) {
-    n = recv(connection.fd, sink, sizeof(sink), 0);
-    if (n <= 0) break;
-  }
-  if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-    Close(connection);
-}
-
 // Leaves the connection as it may wait: buffers accounted, deadline set.
 void HttpServer::Settle(Connection& connection) {
   if (connection.marked) return;
@@ -403,8 +320,8 @@ void HttpServer::Settle(Connection& connection) {
   if (connection.out.empty() && connection.out.capacity() > kKeepBufferBytes)
     std::string().swap(connection.out);
   AccountBuffers(connection);
-  if (connection.ticket != 0 || connection.lingering) return;
-  const int64_t now = MonotonicNanos();
+  if (connection.ticket != 0 || connection.lingering || connection.handshaking) return;
+  const int64_t now = MonotonicNs();
   if (!connection.out.empty()) {
     if (connection.watched_since_ns == 0) Watch(connection, now);
   } else if (connection.request_began_ns == 0) {
@@ -441,7 +358,10 @@ bool HttpServer::HasRoomFor(size_t answer_bytes) const {
 
 // False: this connection may not hold more.
 bool HttpServer::AccountBuffers(Connection& connection) {
-  const size_t now = connection.in.capacity() + connection.out.capacity() + connection.asked_bytes;
+  const size_t beside =
+      connection.handshaking && connection.tls != nullptr ? TlsChannel::kHandshakeBytes : 0;
+  const size_t now =
+      connection.in.capacity() + connection.out.capacity() + connection.asked_bytes + beside;
   buffered_bytes_ += now - std::exchange(connection.accounted, now);
   return buffered_bytes_ <= options_.max_buffered_bytes || now <= kKeepBufferBytes;
 }
@@ -455,7 +375,7 @@ void HttpServer::Sweep(int64_t now) {
     if (draining_ && idle) {
       Close(*connection);
     } else if (connection->deadline_ns <= now && !Reads(*connection, now)) {
-      ++stats_.timed_out;
+      ++(connection->handshaking ? stats_.timed_out_handshakes : stats_.timed_out);
       Expire(*connection);
     }
   }
@@ -474,26 +394,6 @@ void HttpServer::Expire(Connection& connection) {
     return Close(connection);
   }
   Advance(connection);
-}
-
-void HttpServer::Close(Connection& connection) {
-  if (std::exchange(connection.marked, true)) return;
-  marked_.push_back(&connection);
-}
-
-// Only here, when no event and no answer in hand points to them.
-void HttpServer::CloseMarked() {
-  for (Connection* connection : marked_) {
-    if (connection->ticket != 0) {
-      waiting_.erase(connection->ticket);
-      on_cancel_(connection->ticket);
-    }
-    buffered_bytes_ -= connection->accounted;
-    close(connection->fd);
-    --stats_.connections;
-    connections_.erase(connection);
-  }
-  marked_.clear();
 }
 
 }  // namespace viaduct::rest

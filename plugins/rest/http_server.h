@@ -21,8 +21,11 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "plugins/common/address_counts.h"
 #include "plugins/common/http_message.h"
+#include "plugins/common/listener_tls.h"
 #include "plugins/common/request_scanner.h"
+#include "plugins/common/tls_options.h"
 
 namespace viaduct {
 class EventFd;     // descriptors.h
@@ -36,6 +39,7 @@ struct HttpServerOptions {
   int port = 8000;  // 0: any free one, see HttpServer::port.
   ScanLimits limits;
   int max_connections = 10'000;  // Fewer where the process may not open so many descriptors.
+  int max_connections_per_address = 1'000;
   size_t max_buffered_bytes = 256u << 20;          // Of all connections together.
   absl::Duration idle_timeout = absl::Minutes(5);  // Between requests.
   // First octet of a request to its last, plus size over rate; a reader of an answer that takes
@@ -43,14 +47,19 @@ struct HttpServerOptions {
   absl::Duration request_timeout = absl::Seconds(30);
   size_t min_bytes_per_second = 8u << 10;  // What a slow sender or reader must at least do.
   absl::Duration answer_timeout = absl::Seconds(30);  // From the whole request to Answer.
+  TlsListenerOptions tls;
+  absl::Duration tls_handshake_timeout = absl::Seconds(10);
 };
 
 // Counters since the start; read at any time.
 struct HttpServerStats {
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> refused_connections{0};  // Over max_connections.
+  std::atomic<uint64_t> refused_of_address{0};   // Over max_connections_per_address.
   std::atomic<uint64_t> refused_requests{0};     // Before any handler saw them.
   std::atomic<uint64_t> timed_out{0};
+  std::atomic<uint64_t> failed_handshakes{0};  // Of TLS.
+  std::atomic<uint64_t> timed_out_handshakes{0};
   std::atomic<uint64_t> bytes_in{0};
   std::atomic<uint64_t> bytes_out{0};
   std::atomic<int64_t> connections{0};
@@ -68,7 +77,8 @@ class HttpServer {
   HttpServer(HttpServerOptions options, Handler handler, CancelFn on_cancel);
   ~HttpServer();  // Stops.
 
-  // Binds and serves. UNAVAILABLE: the address is taken or not ours.
+  // Binds and serves. UNAVAILABLE: the address is taken or not ours; FAILED_PRECONDITION: the
+  // certificate or its key cannot be used.
   absl::Status Start();
   // Answers the request of that ticket. One that is not waited for any more is ignored. Any thread.
   void Answer(uint64_t ticket, HttpReply reply);
@@ -80,6 +90,7 @@ class HttpServer {
 
   int port() const { return port_; }
   const HttpServerStats& stats() const { return stats_; }
+  ListenerTls* tls() const { return tls_.get(); }  // Null: plain.
 
  private:
   struct Connection;
@@ -91,7 +102,10 @@ class HttpServer {
   // On the loop's thread from here on.
   void Loop();
   void TakeMail();
+  bool Admit(const std::string& address, const char** refusal);
   void Open(int fd);
+  void BeginHandshake(Connection& connection);
+  bool StepHandshake(Connection& connection);
   void OnEvents(Connection& connection, uint32_t events);
   void OnAnswer(uint64_t ticket, HttpReply reply);
   void Advance(Connection& connection);
@@ -116,6 +130,7 @@ class HttpServer {
   const Handler handler_;
   const CancelFn on_cancel_;
   HttpServerStats stats_;
+  std::unique_ptr<ListenerTls> tls_;
   std::unique_ptr<HttpEngine> engine_;
   int port_ = 0;
   int max_connections_ = 0;
@@ -134,6 +149,7 @@ class HttpServer {
   bool quiet_ ABSL_GUARDED_BY(mutex_) = false;  // Draining, and nothing waits for an answer.
 
   // The loop's own.
+  AddressCounts addresses_;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
   std::unordered_map<uint64_t, Connection*> waiting_;  // By ticket.
   std::vector<Connection*> marked_;                    // To be closed when nothing looks at them.

@@ -242,6 +242,28 @@ TEST(HttpServer, RefusesConnectionsOverTheLimit) {
   EXPECT_EQ(server->stats().refused_connections, 1u);
 }
 
+TEST(HttpServer, RefusesOneMoreOfAnAddressUntilAnotherGoes) {
+  HttpServerOptions options = LoopbackOptions();
+  options.max_connections_per_address = 1;
+  SyncServer server(options, Echo);
+  ASSERT_TRUE(server->Start().ok());
+  auto first = std::make_unique<RawPeer>(server->port());
+  ASSERT_TRUE(first->Send(Post("/", "in")));
+  first->ReadUntil("[in]");
+  RawPeer late(server->port());
+  const std::string answer = late.ReadToEnd();
+  EXPECT_TRUE(absl::StartsWith(answer, "HTTP/1.1 503 ")) << answer;
+  EXPECT_TRUE(absl::StrContains(answer, "of your address")) << answer;
+  EXPECT_EQ(server->stats().refused_of_address, 1u);
+  EXPECT_EQ(server->stats().refused_connections, 0u);
+  first.reset();
+  late.EndInput();
+  while (server->stats().connections > 0) absl::SleepFor(absl::Milliseconds(2));
+  RawPeer next(server->port());
+  ASSERT_TRUE(next.Send(Post("/", "next")));
+  EXPECT_TRUE(absl::StrContains(next.ReadUntil("[next]"), "[next]"));
+}
+
 TEST(HttpServer, AnswersInWhateverOrderTheyAreReady) {
   absl::Notification release;
   SyncServer server(LoopbackOptions(), [&](const HttpRequest& request) {

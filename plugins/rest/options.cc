@@ -27,10 +27,12 @@ bool ReadServer(OptionMembers& config, Options* options, OptionsError* error) {
   config.Read("max_body_bytes", &server.limits.max_body_bytes);
   config.Read("max_header_bytes", &server.limits.max_header_bytes);
   config.Read("max_connections", &server.max_connections);
+  config.Read("max_connections_per_address", &server.max_connections_per_address);
   config.Read("max_buffered_bytes", &server.max_buffered_bytes);
   config.ReadSeconds("idle_timeout", &server.idle_timeout);
   config.ReadSeconds("request_timeout", &server.request_timeout);
   config.ReadSeconds("answer_timeout", &server.answer_timeout);
+  ReadTlsListener(&config, &server.tls);
   return true;
 }
 
@@ -56,7 +58,7 @@ bool ReadClient(OptionMembers& config, HttpClientOptions* client, OptionsError* 
   config.Read("window", &client->window);
   config.Read("api_key", &client->api_key);
   config.Read("token", &client->token);
-  config.Read("ca_file", &client->ca_file);
+  ReadTlsRoad(&config, &client->tls);
   return true;
 }
 

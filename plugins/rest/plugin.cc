@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "plugins/common/certificate_report.h"
 #include "plugins/common/http_call.h"
 #include "plugins/common/plugin_wiring.h"
 #include "plugins/rest/flat_form.h"
@@ -42,6 +43,10 @@ class ServerRole {
         host_.AddCounter("refused_total", "Requests and connections refused unread", &refused_));
     VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
         "timed_out_total", "Connections that were idle or slow too long", &timed_out_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
+        "refused_of_address_total", "Connections refused because their address has too many",
+        &refused_of_address_));
+    VIADUCT_RETURN_IF_ERROR(AddTlsMetrics());
     VIADUCT_RETURN_IF_ERROR(host_.AddCounter("received_bytes", "Octets received", &bytes_in_));
     return host_.AddCounter("sent_bytes", "Octets sent", &bytes_out_);
   }
@@ -65,6 +70,10 @@ class ServerRole {
     Grow(requests_, stats.requests, &last_requests_);
     Grow(refused_, stats.refused_requests + stats.refused_connections, &last_refused_);
     Grow(timed_out_, stats.timed_out, &last_timed_out_);
+    Grow(refused_of_address_, stats.refused_of_address, &last_refused_of_address_);
+    Grow(failed_handshakes_, stats.failed_handshakes, &last_failed_handshakes_);
+    Grow(timed_out_handshakes_, stats.timed_out_handshakes, &last_timed_out_handshakes_);
+    if (server_.tls() != nullptr) certificate_.Look(server_.tls());
     Grow(bytes_in_, stats.bytes_in, &last_bytes_in_);
     Grow(bytes_out_, stats.bytes_out, &last_bytes_out_);
     uint64_t timer = 0;
@@ -74,6 +83,14 @@ class ServerRole {
   }
 
  private:
+  Status AddTlsMetrics() {
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter("failed_handshakes_total",
+                                             "TLS handshakes that failed", &failed_handshakes_));
+    VIADUCT_RETURN_IF_ERROR(host_.AddCounter(
+        "timed_out_handshakes_total", "TLS handshakes that took too long", &timed_out_handshakes_));
+    return server_.tls() != nullptr ? certificate_.AddMetrics() : Status();
+  }
+
   static void Grow(const sdk::Metric& counter, uint64_t now, uint64_t* last) {
     counter.Increase(static_cast<double>(now - std::exchange(*last, now)));
   }
@@ -111,9 +128,12 @@ class ServerRole {
   const Host host_;
   const absl::Duration answer_timeout_;
   HttpServer server_;
-  sdk::Metric connections_, requests_, refused_, timed_out_, bytes_in_, bytes_out_;
-  uint64_t last_requests_ = 0, last_refused_ = 0, last_timed_out_ = 0, last_bytes_in_ = 0,
-           last_bytes_out_ = 0;
+  CertificateReport certificate_{host_};
+  sdk::Metric connections_, requests_, refused_, refused_of_address_, timed_out_, bytes_in_,
+      bytes_out_, failed_handshakes_, timed_out_handshakes_;
+  uint64_t last_requests_ = 0, last_refused_ = 0, last_refused_of_address_ = 0, last_timed_out_ = 0,
+           last_bytes_in_ = 0, last_bytes_out_ = 0, last_failed_handshakes_ = 0,
+           last_timed_out_handshakes_ = 0;
 };
 
 // The road: each message is carried to the server.
@@ -131,7 +151,8 @@ class ClientRole {
             }) {}
 
   Status Start() {
-    client_.Start();
+    const absl::Status status = client_.Start();
+    if (!status.ok()) return SdkStatus(status);
     host_.SetHealth(sdk::Health::kHealthy);
     return {};
   }

@@ -6,9 +6,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "plugins/common/tls_context.h"
 #include "plugins/websocket/client_impl.h"
 #include "plugins/websocket/socketio_packet.h"
-#include "plugins/websocket/tls.h"
 
 namespace viaduct::websocket {
 namespace {
@@ -27,9 +28,8 @@ absl::Status Client::Impl::Start() {
   const absl::Status url = ReadServerUrl(options_.server_url, &address_);
   if (!url.ok()) return url;
   if (address_.secure) {
-    tls_.emplace(asio::ssl::context::tls_client);
-    const absl::Status trusted = TrustAuthorities(options_.ca_file, &*tls_);
-    if (!trusted.ok()) return trusted;
+    const auto context = MakeRoadContext(options_.tls, address_.host, absl::Now());
+    if (!context.ok()) return context.status();
   }
   work_.emplace(loop_.get_executor());
   attempts_left_ = options_.reconnect_attempts;
@@ -153,11 +153,17 @@ void Client::Impl::OnConnected(Tcp::socket socket) {
   socket.set_option(Tcp::no_delay(true), ignored);
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
   phase_ = Phase::kHandshake;
-  stream_ = address_.secure ? MakeTlsStream(std::move(socket), *tls_, false, address_.host)
-                            : MakePlainStream(std::move(socket), &buffer_);
-  stream_->Handshake([this, number = connection_, keep = stream_](const Error& error) {
+  if (address_.secure) {
+    // With the files as they are now: a renewed certificate is shown from here on.
+    const auto context = MakeRoadContext(options_.tls, address_.host, absl::Now());
+    if (!context.ok()) return Lose(context.status());
+    stream_ = MakeTlsStream(std::move(socket), *context, address_.host, &buffer_);
+  } else {
+    stream_ = MakePlainStream(std::move(socket), &buffer_);
+  }
+  stream_->Handshake(nullptr, [this, number = connection_, keep = stream_](const Error& error) {
     if (number != connection_ || phase_ != Phase::kHandshake) return;
-    if (error) return Lose(absl::UnavailableError(absl::StrCat("TLS: ", error.message())));
+    if (error) return Lose(absl::UnavailableError(absl::StrCat("TLS: ", keep->Why(error))));
     SendHandshake();
     Read();
   });
@@ -215,7 +221,10 @@ void Client::Impl::Read() {
 
 void Client::Impl::OnRead(const Error& error, uint8_t* data, size_t size) {
   if (phase_ == Phase::kEnded) return;
-  if (error) return Lose(absl::UnavailableError(absl::StrCat("connection: ", error.message())));
+  if (error) {
+    // TLS 1.3 tells of a certificate that is refused when the client believes to be through.
+    return Lose(absl::UnavailableError(absl::StrCat("connection: ", stream_->Why(error))));
+  }
   std::string early;
   if (phase_ == Phase::kHandshake) {
     in_.append(reinterpret_cast<const char*>(data), size);

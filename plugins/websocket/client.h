@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "plugins/common/delivery.h"
+#include "plugins/common/tls_options.h"
 
 namespace viaduct::websocket {
 
@@ -33,7 +34,7 @@ struct ClientOptions {
   bool deflate = false;  // Offer permessage-deflate.
   std::string api_key;
   std::string token;
-  std::string ca_file;
+  TlsRoadOptions tls;  // For wss.
   // Registered after every connect, where both are given.
   std::string camera_id;
   std::string checkpoint_id;
@@ -71,7 +72,8 @@ class Client {
   Client(ClientOptions options, Events events);
   ~Client();  // Stops.
 
-  // INVALID_ARGUMENT: the URL or the authorities cannot be used. Does not wait for the server.
+  // INVALID_ARGUMENT: the URL cannot be used; FAILED_PRECONDITION: a file of `tls` cannot. Does not
+  // wait for the server.
   absl::Status Start();
   size_t credit() const;
   // False: no room.

@@ -135,7 +135,6 @@ class Client::Impl final : public Timed {
   SharedBuffer buffer_;
   boost::asio::io_context loop_{1};
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
-  std::optional<boost::asio::ssl::context> tls_;
   Tcp::resolver resolver_;
   std::thread thread_;
 

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "plugins/common/http_engine.h"
+#include "plugins/common/tls_channel.h"
 
 namespace viaduct::websocket {
 namespace {
@@ -48,16 +49,29 @@ void Connection::Start() {
   limits.max_header_bytes = options.max_header_bytes;
   limits.max_body_bytes = options.max_payload_bytes;
   http_ = std::make_unique<Http>(limits);
-  SetDeadline(options.request_timeout);
-  stream_->Handshake([self = shared_from_this()](const Stream::Error& error) {
-    if (self->state_ != State::kHandshake) return;
-    if (error) {
-      ++self->owner_->stats().refused;
-      return self->Abort();
-    }
-    self->state_ = State::kRequest;
-    self->Read();
-  });
+  SetDeadline(options.tls_handshake_timeout);
+  const auto self = shared_from_this();
+  stream_->Handshake(
+      [self] {
+        self->owner_->BeginStep();
+        self->HoldBeside(TlsChannel::kHandshakeBytes);
+        self->owner_->EndStep();
+      },
+      [self](const Stream::Error& error) { self->OnHandshake(error); });
+}
+
+void Connection::OnHandshake(const Stream::Error& error) {
+  if (state_ != State::kHandshake) return;
+  HoldBeside(0);
+  if (error) {
+    ++owner_->stats().failed_handshakes;
+    // The peer may want to read why.
+    return Linger();
+  }
+  certificate_ = stream_->certificate();
+  state_ = State::kRequest;
+  SetDeadline(owner_->options().request_timeout);
+  Read();
 }
 
 void Connection::Read() {
@@ -185,6 +199,7 @@ void Connection::TakeRequest() {
   state_ = State::kAnswering;
   owner_->deadlines().Clear(this);
   parsed.request.peer = peer_.name;
+  parsed.request.certificate = certificate_;
   owner_->OnRequest(shared_from_this(), std::move(parsed.request), is_upgrade);
 }
 
@@ -447,6 +462,9 @@ void Connection::Abort() {
 void Connection::OnDeadline() {
   const auto self = shared_from_this();
   switch (state_) {
+    case State::kHandshake:
+      ++owner_->stats().timed_out_handshakes;
+      return Abort();
     case State::kWebSocket:
       ++owner_->stats().slow_readers;
       return Abort();

@@ -128,6 +128,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
     bool is_head = false;
   };
 
+  void OnHandshake(const Stream::Error& error);
   void Read();
   void OnRead(const Stream::Error& error, uint8_t* data, size_t size);
   void StepHttp();
@@ -154,6 +155,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   ConnectionOwner* const owner_;
   const std::unique_ptr<Stream> stream_;
   const PeerNames peer_;
+  std::shared_ptr<const PeerCertificate> certificate_;  // Null: it has shown none.
   Receiver* receiver_ = nullptr;
   std::unique_ptr<Http> http_;
   std::unique_ptr<FrameCodec> codec_;

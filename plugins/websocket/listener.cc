@@ -41,7 +41,7 @@ HttpReply HttpRefusal(sdk::Code code, const HttpRequest& request) {
 }  // namespace
 
 Listener::Listener(const sdk::Host& host, const ServerOptions& options, size_t max_lives)
-    : host_(host), options_(options), max_lives_(max_lives) {
+    : host_(host), options_(options), max_lives_(max_lives), certificate_(host) {
   counted_ = {
       {"events_total", "Events and messages of sessions", &ServerStats::events, {}, 0},
       {"requests_total", "HTTP requests", &ServerStats::requests, {}, 0},
@@ -49,6 +49,21 @@ Listener::Listener(const sdk::Host& host, const ServerOptions& options, size_t m
       {"refused_total",
        "Connections, handshakes and requests refused",
        &ServerStats::refused,
+       {},
+       0},
+      {"refused_of_address_total",
+       "Connections and sessions refused because their address has too many",
+       &ServerStats::refused_of_address,
+       {},
+       0},
+      {"failed_handshakes_total",
+       "TLS handshakes that failed",
+       &ServerStats::failed_handshakes,
+       {},
+       0},
+      {"timed_out_handshakes_total",
+       "TLS handshakes that took too long",
+       &ServerStats::timed_out_handshakes,
        {},
        0},
       {"violations_total",
@@ -83,6 +98,7 @@ Status Listener::AddMetrics() {
   for (Counted& counted : counted_) {
     VIADUCT_RETURN_IF_ERROR(host_.AddCounter(counted.name, counted.help, &counted.metric));
   }
+  if (options_.tls.enabled()) return certificate_.AddMetrics();
   return {};
 }
 
@@ -94,6 +110,7 @@ void Listener::PublishStats() {
     const uint64_t now = stats.*counted.value;
     counted.metric.Increase(static_cast<double>(now - std::exchange(counted.last, now)));
   }
+  if (server_->tls() != nullptr) certificate_.Look(server_->tls());
   server_->Post([this] { TellLives(); });
   uint64_t timer = 0;
   // Refused only when stop has begun, and then there is nothing more to say.

@@ -17,6 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "plugins/common/certificate_report.h"
 #include "plugins/websocket/server.h"
 #include "viaduct/cpp/plugin.h"
 
@@ -98,6 +99,7 @@ class Listener final : public ServerHandler {
   const sdk::Host host_;
   const ServerOptions options_;
   const size_t max_lives_;
+  CertificateReport certificate_;
   std::unique_ptr<Server> server_;  // From Start to Stop.
   std::atomic<uint32_t> publishing_{0};
 

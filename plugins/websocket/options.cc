@@ -15,14 +15,7 @@ bool ReadServer(OptionMembers& config, ServerOptions* server, OptionsError* erro
               absl::StrCat("listen: expected host:port with a port up to 65535, \"", listen, "\"")};
     return false;
   }
-  config.Read("certificate", &server->certificate_file);
-  config.Read("key", &server->key_file);
-  if (server->certificate_file.empty() != server->key_file.empty()) {
-    const char* const missing = server->key_file.empty() ? "key" : "certificate";
-    *error = {absl::StrCat("/", missing),
-              absl::StrCat(missing, ": missing, a certificate and its key go together")};
-    return false;
-  }
+  ReadTlsListener(&config, &server->tls);
   config.ReadSeconds("ping_interval", &server->ping_interval);
   config.ReadSeconds("ping_timeout", &server->ping_timeout);
   config.ReadSeconds("connect_timeout", &server->connect_timeout);
@@ -33,6 +26,7 @@ bool ReadServer(OptionMembers& config, ServerOptions* server, OptionsError* erro
   config.Read("max_payload_bytes", &server->max_payload_bytes);
   config.Read("max_header_bytes", &server->max_header_bytes);
   config.Read("max_connections", &server->max_connections);
+  config.Read("max_connections_per_address", &server->max_connections_per_address);
   config.Read("max_buffered_bytes", &server->max_buffered_bytes);
   config.Read("max_unsent_bytes", &server->max_unsent_bytes);
   config.Read("max_pending_events", &server->max_pending_events);
@@ -64,7 +58,7 @@ bool ReadClient(OptionMembers& config, ClientOptions* client, OptionsError* erro
   config.Read("permessage_deflate", &client->deflate);
   config.Read("api_key", &client->api_key);
   config.Read("token", &client->token);
-  config.Read("ca_file", &client->ca_file);
+  ReadTlsRoad(&config, &client->tls);
   config.Read("camera_id", &client->camera_id);
   config.Read("checkpoint_id", &client->checkpoint_id);
   return true;

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "plugins/common/descriptors.h"
 #include "plugins/websocket/engine_http.h"
 #include "plugins/websocket/server_impl.h"
-#include "plugins/websocket/tls.h"
 
 namespace viaduct::websocket {
 namespace {
@@ -50,11 +50,9 @@ absl::Status Server::Impl::Bind() {
 }
 
 absl::Status Server::Impl::Start() {
-  if (!options_.certificate_file.empty()) {
-    tls_.emplace(asio::ssl::context::tls_server);
-    const absl::Status status =
-        UseCertificate(options_.certificate_file, options_.key_file, &*tls_);
-    if (!status.ok()) return status;
+  if (tls_ != nullptr) {
+    const absl::Status loaded = tls_->Load(absl::Now());
+    if (!loaded.ok()) return loaded;
   }
   const absl::Status bound = Bind();
   if (!bound.ok()) return bound;
@@ -158,11 +156,15 @@ void Server::Impl::OnAccept(Tcp::socket socket) {
     ++stats_.refused;
     return;
   }
+  const PeerNames peer = PeerOf(socket);
+  if (!addresses_.Add(peer.counted_as)) {
+    ++stats_.refused_of_address;
+    return;
+  }
   Error ignored;
   socket.set_option(Tcp::no_delay(true), ignored);
-  const PeerNames peer = PeerOf(socket);
-  auto stream = tls_.has_value() ? MakeTlsStream(std::move(socket), *tls_, true, "")
-                                 : MakePlainStream(std::move(socket), &buffer_);
+  auto stream = tls_ != nullptr ? MakeTlsStream(std::move(socket), tls_->context(), "", &buffer_)
+                                : MakePlainStream(std::move(socket), &buffer_);
   auto connection = std::make_shared<Connection>(this, std::move(stream), peer);
   connections_.emplace(connection.get(), connection);
   stats_.connections = static_cast<int64_t>(connections_.size());
@@ -170,6 +172,7 @@ void Server::Impl::OnAccept(Tcp::socket socket) {
 }
 
 void Server::Impl::OnClosed(Connection* connection) {
+  addresses_.Remove(connection->peer().counted_as);
   connections_.erase(connection);
   stats_.connections = static_cast<int64_t>(connections_.size());
   if (ending_ && connections_.empty()) AbortAll();
@@ -242,6 +245,7 @@ void Server::Drain() { impl_->Drain(); }
 void Server::Stop() { impl_->Stop(); }
 int Server::port() const { return impl_->port(); }
 const ServerStats& Server::stats() const { return impl_->stats(); }
+ListenerTls* Server::tls() const { return impl_->tls(); }
 void Server::CountStrayAck() { ++impl_->stats().stray_acks; }
 void Server::Post(std::function<void()> task) { impl_->Post(std::move(task)); }
 void Server::AnswerHttp(uint64_t ticket, HttpReply reply) {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "plugins/common/http_message.h"
+#include "plugins/common/listener_tls.h"
 #include "plugins/websocket/server_options.h"
 #include "plugins/websocket/session.h"
 
@@ -44,7 +45,7 @@ class Server {
   Server(ServerOptions options, ServerHandler* handler);
   ~Server();  // Stops.
 
-  // Binds and serves. UNAVAILABLE: the address is taken or not ours; INVALID_ARGUMENT: the
+  // Binds and serves. UNAVAILABLE: the address is taken or not ours; FAILED_PRECONDITION: the
   // certificate or its key cannot be used.
   absl::Status Start();
   // Takes no new session, event or message, and no request but one that fetches the answers of a
@@ -57,6 +58,7 @@ class Server {
   int port() const;
   const ServerStats& stats() const;
   void CountStrayAck();
+  ListenerTls* tls() const;  // Null: plain.
 
   // Runs `task` on the server's thread, unless it is stopped first.
   void Post(std::function<void()> task);

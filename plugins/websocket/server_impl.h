@@ -5,7 +5,6 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
@@ -18,7 +17,9 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/common/address_counts.h"
 #include "plugins/common/http_engine.h"
+#include "plugins/common/listener_tls.h"
 #include "plugins/websocket/budget.h"
 #include "plugins/websocket/connection.h"
 #include "plugins/websocket/deadlines.h"
@@ -41,7 +42,11 @@ class Server::Impl final : public ConnectionOwner, public SessionOwner, public T
         buffer_(kReadBytes),
         acceptor_(loop_),
         accept_timer_(loop_),
-        deadlines_(loop_) {}
+        deadlines_(loop_),
+        addresses_(static_cast<size_t>(options_.max_connections_per_address)),
+        session_addresses_(static_cast<size_t>(options_.max_connections_per_address)) {
+    if (options_.tls.enabled()) tls_ = std::make_unique<ListenerTls>(options_.tls);
+  }
 
   absl::Status Start();
   void Drain();
@@ -62,6 +67,7 @@ class Server::Impl final : public ConnectionOwner, public SessionOwner, public T
   bool Ask(uint64_t id, std::string_view event, std::string_view body, uint64_t ack_id);
 
   int port() const { return port_; }
+  ListenerTls* tls() const { return tls_.get(); }
 
   // ---- ConnectionOwner
   void OnRequest(const ConnectionPtr& connection, HttpRequest request, bool is_upgrade) override;
@@ -151,7 +157,7 @@ class Server::Impl final : public ConnectionOwner, public SessionOwner, public T
   boost::asio::io_context loop_{1};
   // While draining there may be neither acceptor nor connection, and still something to do.
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
-  std::optional<boost::asio::ssl::context> tls_;
+  std::unique_ptr<ListenerTls> tls_;  // Null: plain.
   Tcp::acceptor acceptor_;
   boost::asio::steady_timer accept_timer_;
   Deadlines deadlines_;
@@ -162,6 +168,8 @@ class Server::Impl final : public ConnectionOwner, public SessionOwner, public T
   bool stopped_ = false;
 
   // The loop's own.
+  AddressCounts addresses_;          // Of connections.
+  AddressCounts session_addresses_;  // Of sessions: those that poll hold no connection.
   std::unordered_map<Connection*, ConnectionPtr> connections_;
   std::unordered_map<uint64_t, std::unique_ptr<Ticket>> tickets_;
   std::unordered_map<uint64_t, SessionPtr> sessions_;

@@ -74,6 +74,11 @@ SessionPtr Server::Impl::MakeSession(Session::Kind kind, const ConnectionPtr& co
     connection->Answer(Problem(503, "too many sessions"));
     return nullptr;
   }
+  if (!session_addresses_.Add(connection->peer().counted_as)) {
+    ++stats_.refused_of_address;
+    connection->Answer(Problem(503, "too many sessions of your address"));
+    return nullptr;
+  }
   auto session = std::make_shared<Session>(this, kind, ++last_id_, std::move(sid),
                                            connection->peer(), request.path, request);
   sessions_.emplace(session->id(), session);
@@ -92,6 +97,7 @@ void Server::Impl::OnSessionClosed(Session* session) {
     members->second.erase(session);
     if (members->second.empty()) rooms_.erase(members);
   }
+  session_addresses_.Remove(session->peer().counted_as);
   by_sid_.erase(session->sid());
   sessions_.erase(found);
   stats_.sessions = static_cast<int64_t>(sessions_.size());

@@ -24,6 +24,7 @@ HttpReply TextReply(int status, std::string body) {
 
 HttpRequest CredentialsOf(const HttpRequest& request) {
   HttpRequest kept;
+  kept.certificate = request.certificate;
   for (const auto& field : request.headers) {
     if (field.first == "authorization" || field.first == "x-api-key") kept.headers.push_back(field);
   }

@@ -3,7 +3,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
 #include <boost/system/error_code.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +11,9 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "plugins/common/peer_certificate.h"
+#include "plugins/common/tls_context.h"
 
 namespace viaduct::websocket {
 
@@ -24,8 +26,9 @@ class Stream {
   using ReadFn = std::function<void(const Error&, uint8_t* data, size_t size)>;
 
   virtual ~Stream() = default;
-  // TLS: agrees on the keys. Plain: done at once.
-  virtual void Handshake(DoneFn done) = 0;
+  // TLS: agrees on the keys; `begun` is called when that begins to cost memory
+  // (TlsChannel::kHandshakeBytes), and may be null. Plain: done at once.
+  virtual void Handshake(std::function<void()> begun, DoneFn done) = 0;
   // What comes next; the octets are the reader's until it returns.
   virtual void Read(ReadFn done) = 0;
   // Writes at once what the network takes without waiting, which may be nothing; returns how much.
@@ -36,22 +39,29 @@ class Stream {
   virtual void ShutdownSend() = 0;
   // Ends everything; what is under way is done with an error.
   virtual void Close() = 0;
+  // `error`, that something was done with, in words.
+  virtual std::string Why(const Error& error) const { return error.message(); }
+  // After the handshake: the peer's, where it was asked for one and has shown it.
+  virtual std::shared_ptr<const PeerCertificate> certificate() const { return nullptr; }
 };
 
-// A buffer that all plain streams of one thread share: an idle one has none.
+// A buffer that all streams of one thread share: an idle one has none. Not smaller than kMinBuffer,
+// a record of TLS.
+constexpr size_t kMinBuffer = 16u << 10;
 using SharedBuffer = std::vector<uint8_t>;
 
 // `buffer` outlives the stream.
 std::unique_ptr<Stream> MakePlainStream(boost::asio::ip::tcp::socket socket, SharedBuffer* buffer);
-// `context` outlives the stream. `server_name`: on a client, whose certificate it must be.
-std::unique_ptr<Stream> MakeTlsStream(boost::asio::ip::tcp::socket socket,
-                                      boost::asio::ssl::context& context, bool is_server,
-                                      const std::string& server_name);
+// A server's where `server_name` is "", or else a client's to a server of that name, whose
+// certificate it must be by what `context` says.
+std::unique_ptr<Stream> MakeTlsStream(boost::asio::ip::tcp::socket socket, TlsContext context,
+                                      const std::string& server_name, SharedBuffer* buffer);
 
 // "192.0.2.7:51234" and "192.0.2.7"; "unknown" where the peer is gone already.
 struct PeerNames {
   std::string name;
   std::string address;
+  std::string counted_as;  // CountedAddress of it.
 };
 PeerNames PeerOf(const boost::asio::ip::tcp::socket& socket);
 

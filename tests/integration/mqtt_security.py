@@ -141,11 +141,11 @@ def client_certificates(t):
     broker.start()
     tls = {"broker_url": f"mqtts://127.0.0.1:{broker.port}", "ca_file": ours.cert}
     cert, key = ours.sign("node", "DNS:node")
-    mine = {**tls, "cert_file": cert, "key_file": key}
+    mine = {**tls, "certificate": cert, "key": key}
     passes(t, server_on(t, 0, "cs", "cs", **mine), edge_on(t, 0, "ce", "ce", **mine), "client cert")
     fails(t, edge_on(t, 0, "cn", "cn", **tls), "no client certificate", ["broker:"])
     cert, key = other.sign("node", "DNS:node")
-    fails(t, edge_on(t, 0, "co", "co", **{**tls, "cert_file": cert, "key_file": key}),
+    fails(t, edge_on(t, 0, "co", "co", **{**tls, "certificate": cert, "key": key}),
           "another's client certificate", ["broker:"])
 
 

@@ -75,8 +75,8 @@ void AddOptions(CLI::App* app, Arguments* arguments) {
       ->capture_default_str();
   app->add_option("--max-payload", arguments->server.max_payload_bytes, "octets")
       ->capture_default_str();
-  app->add_option("--certificate", arguments->server.certificate_file, "PEM file, for TLS");
-  app->add_option("--key", arguments->server.key_file, "PEM file");
+  app->add_option("--certificate", arguments->server.tls.certificate, "PEM file, for TLS");
+  app->add_option("--key", arguments->server.tls.key, "PEM file");
   app->add_flag("--deflate", arguments->server.deflate, "accept permessage-deflate");
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/base/status_macros.h"
 
 namespace viaduct::support {
@@ -36,6 +37,14 @@ bool MeansAccepted(const nlohmann::json& item) {
 }
 
 bool ShouldRetry(int status) { return status >= 500 || status == 429 || status == 408; }
+
+// As a system call says it.
+ssize_t ResultOf(TlsProgress progress, size_t n) {
+  if (progress == TlsProgress::kDone) return static_cast<ssize_t>(n);
+  if (progress == TlsProgress::kEnded) return 0;
+  errno = progress == TlsProgress::kFailed ? EPIPE : EAGAIN;
+  return -1;
+}
 
 std::string SystemText(int fd, const std::string& what) {
   return absl::StrCat("http load: ", what, " (fd ", fd, "), ", std::strerror(errno));
@@ -111,6 +120,7 @@ void HttpLoad::Connect(Connection& c, int64_t now) {
 }
 
 void HttpLoad::Disconnect(Connection& c, int64_t now, bool failed) {
+  c.tls.reset();
   close(c.fd);
   c.fd = -1;
   results_.disconnects += c.connecting ? 0 : 1;
@@ -200,7 +210,7 @@ void HttpLoad::StartRequest(Connection& c, int64_t now) {
 void HttpLoad::Write(Connection& c, int64_t now) {
   const std::string& bytes = c.request->bytes;
   while (c.written < bytes.size()) {
-    const ssize_t n = send(c.fd, bytes.data() + c.written, bytes.size() - c.written, MSG_NOSIGNAL);
+    const ssize_t n = Send(c, bytes.data() + c.written, bytes.size() - c.written);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
       WatchWrites(c, true);
       return;
@@ -212,9 +222,37 @@ void HttpLoad::Write(Connection& c, int64_t now) {
   WatchWrites(c, false);
 }
 
+// As send(2) and recv(2).
+ssize_t HttpLoad::Send(Connection& c, const char* data, size_t size) {
+  if (c.tls == nullptr) return send(c.fd, data, size, MSG_NOSIGNAL);
+  size_t n = 0;
+  return ResultOf(c.tls->Write(data, size, &n), n);
+}
+
+ssize_t HttpLoad::Receive(Connection& c, char* data, size_t size) {
+  if (c.tls == nullptr) return recv(c.fd, data, size, 0);
+  size_t n = 0;
+  return ResultOf(c.tls->Read(data, size, &n), n);
+}
+
+// False: the keys are not agreed on yet, or the connection is gone.
+bool HttpLoad::Agree(Connection& c) {
+  if (tls_ == nullptr) return true;
+  if (c.tls == nullptr) c.tls = TlsChannel::Connect(tls_, c.fd, http_.address);
+  const TlsProgress progress = c.tls->Handshake();
+  if (progress == TlsProgress::kDone) return true;
+  if (progress != TlsProgress::kWantsRead && progress != TlsProgress::kWantsWrite) {
+    results_.samples.try_emplace("tls", c.tls->error());
+    Disconnect(c, NowNanos(), true);
+    return false;
+  }
+  WatchWrites(c, progress == TlsProgress::kWantsWrite);
+  return false;
+}
+
 void HttpLoad::ReadFrom(Connection& c) {
   static thread_local std::array<char, kReadBytes> buffer;
-  const ssize_t n = recv(c.fd, buffer.data(), buffer.size(), 0);
+  const ssize_t n = Receive(c, buffer.data(), buffer.size());
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   const int64_t now = NowNanos();
   if (n <= 0) return Disconnect(c, now, true);
@@ -339,7 +377,7 @@ void HttpLoad::Dispatch(const epoll_event* events, int count) {
   for (int i = 0; i < count; ++i) {
     Connection& c = connections_[events[i].data.u64];
     if (c.fd < 0) continue;
-    if (c.connecting && (events[i].events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) {
+    if (c.connecting && (events[i].events & (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) {
       int error = 0;
       socklen_t size = sizeof error;
       getsockopt(c.fd, SOL_SOCKET, SO_ERROR, &error, &size);
@@ -347,6 +385,7 @@ void HttpLoad::Dispatch(const epoll_event* events, int count) {
         Disconnect(c, NowNanos(), true);
         continue;
       }
+      if (!Agree(c)) continue;
       c.connecting = false;
       ++results_.connects;
       WatchWrites(c, false);
@@ -372,6 +411,11 @@ bool HttpLoad::Finished(int64_t now) {
 absl::StatusOr<LoadResults> HttpLoad::Run() {
   if (inet_pton(AF_INET, http_.address.c_str(), &peer_.sin_addr) != 1) {
     return absl::InvalidArgumentError(absl::StrCat("http load: not an address, ", http_.address));
+  }
+  if (!http_.ca_file.empty()) {
+    TlsRoadOptions road;
+    road.ca_file = http_.ca_file;
+    VD_ASSIGN_OR_RETURN(tls_, MakeRoadContext(road, http_.address, absl::Now()));
   }
   VD_RETURN_IF_ERROR(log_.Open(load_.log_path));
   epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);

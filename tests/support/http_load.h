@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "plugins/common/tls_channel.h"
 #include "tests/support/http_response.h"
 #include "tests/support/load.h"
 
@@ -32,6 +33,7 @@ struct HttpOptions {
   int batch = 32;            // Messages of one array.
   int idle_connections = 0;  // Opened first, used once, then only held.
   std::string headers;       // Further header lines, each with its line end.
+  std::string ca_file;       // TLS, with servers of these authorities; "": plain.
 };
 
 // Thread-compatible; Run() once.
@@ -58,12 +60,16 @@ class HttpLoad {
     size_t written = 0;
     std::unique_ptr<Request> request;  // Outstanding.
     HttpResponseReader reader;
+    std::unique_ptr<TlsChannel> tls;  // Null: plain.
   };
 
   absl::Status OpenIdle();
   void Connect(Connection& c, int64_t now);
   void Disconnect(Connection& c, int64_t now, bool failed);
   void WatchWrites(Connection& c, bool on);
+  bool Agree(Connection& c);
+  static ssize_t Send(Connection& c, const char* data, size_t size);
+  static ssize_t Receive(Connection& c, char* data, size_t size);
   void StartRequest(Connection& c, int64_t now);
   void Write(Connection& c, int64_t now);
   void ReadFrom(Connection& c);
@@ -86,6 +92,7 @@ class HttpLoad {
   MessageSource* const source_;
   std::string request_head_;  // Up to the value of Content-Length.
   sockaddr_in peer_{};
+  TlsContext tls_;  // Null: plain.
   int epoll_fd_ = -1;
   std::vector<Connection> connections_;
   std::vector<size_t> idle_;  // Connections that can take a request.

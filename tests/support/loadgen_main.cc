@@ -66,6 +66,13 @@ void AddHttp(CLI::App& app, HttpOptions& http) {
   app.add_option("--batch", http.batch, "Messages of one array")->check(CLI::Range(1, 4096));
   app.add_option("--idle", http.idle_connections, "Further connections that are only held")
       ->check(CLI::Range(0, 100000));
+  app.add_option("--ca", http.ca_file, "TLS; PEM file with the authorities of the server");
+  app.add_option_function<std::string>(
+      "--bearer",
+      [&http](const std::string& token) {
+        http.headers += "Authorization: Bearer " + token + "\r\n";
+      },
+      "Token of each request");
 }
 
 void AddGrpc(CLI::App& app, GrpcOptions& grpc) {
