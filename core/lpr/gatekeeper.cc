@@ -13,7 +13,8 @@
 namespace viaduct {
 namespace {
 
-constexpr std::string_view kByTopic = "PUBLISH";  // Method of what comes through a broker.
+constexpr std::string_view kOpen = "OPEN";        // Method of the beginning of a session,
+constexpr std::string_view kByTopic = "PUBLISH";  // of what comes through a broker.
 
 // Methods that the plugin of a listener or road makes up itself; their peers have no part in them.
 bool IsOfPlugin(const CallRequest& request) {
@@ -27,7 +28,7 @@ CallReply Refusal(const CallRequest& request, const absl::Status& why, absl::Dur
   CallReply reply;
   if (!IsSessionProtocol(request.protocol)) {
     reply = StatusReply(why, retry_after);
-  } else if (request.method == "MESSAGE") {
+  } else if (request.protocol == "websocket") {
     JsonWriter json;
     json.BeginObject().Field("status", "error").Field("message", StdView(why.message()));
     json.EndObject();
@@ -37,6 +38,8 @@ CallReply Refusal(const CallRequest& request, const absl::Status& why, absl::Dur
     reply = EventReply("error", body, 401);
     AlsoEmit("lpr_event_error", body, &reply);
   }
+  // A session that cannot say whose it is is none.
+  if (request.method == kOpen) reply.attributes.emplace_back("close", std::string(why.message()));
   if (!often) return reply;
   reply.status = 429;
   const auto known = [](const auto& one) { return one.first == "retry-after"; };
@@ -91,10 +94,21 @@ void Gatekeeper::Handle(CallRequest request, ReplyFn reply) {
 
 void Gatekeeper::PassOn(CallRequest request, absl::StatusOr<PrincipalPtr> principal,
                         absl::Duration retry_after, const ReplyFn& reply) {
+  const bool opens = IsSessionProtocol(request.protocol) && request.method == kOpen;
+  if (opens && principal.ok() && *principal == nullptr) {
+    principal = absl::UnauthenticatedError("credentials: missing");
+  }
   if (!principal.ok()) return reply(Refusal(request, principal.status(), retry_after));
   request.principal = *std::move(principal);
   request.peer.credentials.clear();  // Nobody further in has a use for them.
-  parts_.next->Handle(std::move(request), reply);
+  if (!opens || request.principal->expires == absl::InfiniteFuture()) {
+    return parts_.next->Handle(std::move(request), reply);
+  }
+  const absl::Duration left = request.principal->expires - parts_.clock->Now();
+  parts_.next->Handle(std::move(request), [reply, left](CallReply answer) {
+    answer.attributes.emplace_back("expires-in-ms", absl::StrCat(absl::ToInt64Milliseconds(left)));
+    reply(std::move(answer));
+  });
 }
 
 PrincipalPtr Gatekeeper::BrokerOf(const CallRequest& request) const {

@@ -156,6 +156,25 @@ TEST_F(GatekeeperTest, AnswersInTheWordsOfTheProtocol) {
   EXPECT_THAT(plain.body, HasSubstr("\"status\":\"error\""));
 }
 
+TEST_F(GatekeeperTest, ASessionOfNobodyIsClosed) {
+  const CallReply reply = Ask(Request({}, "socketio", "OPEN"));
+  EXPECT_EQ(reply.status, 401);
+  EXPECT_THAT(reply.attributes,
+              ::testing::Contains(::testing::Pair("close", "credentials: missing")));
+  EXPECT_EQ(behind_.calls, 0);
+  EXPECT_EQ(Ask(Request({{"api_key", key_}}, "socketio", "OPEN")).attributes.size(), 0u);
+  EXPECT_EQ(Ask(Request({}, "socketio", "CLOSE")).status, 200);  // The listener's own word.
+}
+
+TEST_F(GatekeeperTest, ASessionIsToldWhenItsCredentialsEnd) {
+  security::ApiKeyRecord guest;
+  guest.owner = "CAM002";
+  guest.expires = clock_.Now() + absl::Seconds(90);
+  const std::string key = keys_->Create(guest)->text;
+  EXPECT_THAT(Ask(Request({{"api_key", key}}, "socketio", "OPEN")).attributes,
+              ::testing::Contains(::testing::Pair("expires-in-ms", "90000")));
+}
+
 TEST_F(GatekeeperTest, PasswordsAreCheckedElsewhereAndRememberedUntilTheyChange) {
   const Attributes right = {{"basic", Basic("anna", kPassword)}};
   EXPECT_EQ(Ask(Request(right)).status, 200);

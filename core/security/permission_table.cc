@@ -65,7 +65,7 @@ constexpr Permission kRows[] = {
     {kEvent, "camera_register", kOperator, kItsOwn, kIngest},
     {kEvent, "lpr_data", kOperator, kItsOwn, kIngest},
     {kEvent, "health_status", kOperator, kItsOwn, kIngest},
-    {kEvent, "ping", kAnybody, kAny, kRead},
+    {kEvent, "ping", kViewer, kAny, kRead},
     {kEvent, "join_dashboard", kViewer, kNever, kRead},
     {kEvent, "join_health_room", kViewer, kNever, kRead},
     {kEvent, "message", kOperator, kItsOwn, kIngest},

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "plugins/common/http_call.h"
 #include "plugins/common/plugin_wiring.h"
 #include "plugins/websocket/json_scan.h"
@@ -111,7 +112,10 @@ void Listener::PublishStats() {
     counted.metric.Increase(static_cast<double>(now - std::exchange(counted.last, now)));
   }
   if (server_->tls() != nullptr) certificate_.Look(server_->tls());
-  server_->Post([this] { TellLives(); });
+  server_->Post([this] {
+    TellLives();
+    EndExpired();
+  });
   uint64_t timer = 0;
   // Refused only when stop has begun, and then there is nothing more to say.
   static_cast<void>(
@@ -198,12 +202,17 @@ void Listener::OnHttp(uint64_t ticket, HttpRequest request) {
 // The call goes on; its answer finds nobody.
 void Listener::OnHttpGone(uint64_t) {}
 
-void Listener::AskSession(Session& session, Asked asked, std::string_view method,
-                          std::string_view path, std::string_view body) {
-  const CallFields fields = FieldsOf(session.credentials());
-  std::vector<vd_attr> credentials = fields.credentials;
+// Borrowed from the session and from tokens_.
+std::vector<vd_attr> Listener::CredentialsOf(const Session& session) const {
+  std::vector<vd_attr> credentials = FieldsOf(session.credentials()).credentials;
   const auto token = tokens_.find(session.id());
   if (token != tokens_.end()) credentials.push_back(sdk::Attr("bearer", token->second));
+  return credentials;
+}
+
+void Listener::AskSession(Session& session, Asked asked, std::string_view method,
+                          std::string_view path, std::string_view body) {
+  const std::vector<vd_attr> credentials = CredentialsOf(session);
   const vd_attr attributes[] = {sdk::Attr("session", session.sid()),
                                 sdk::Attr("path", session.path()),
                                 sdk::Attr("namespace", asked.nsp)};
@@ -272,6 +281,12 @@ void Listener::OnReply(const vd_reply& reply) {
     const std::string_view name = sdk::Text(reply.attributes[i].name);
     const std::string_view value = sdk::Text(reply.attributes[i].value);
     if (name == "join-room") answer.rooms.emplace_back(value);
+    if (name == "close") answer.close = std::string(value);
+    int64_t left_ms = 0;
+    if (name == "expires-in-ms" &&
+        absl::SimpleAtoi(absl::string_view(value.data(), value.size()), &left_ms)) {
+      answer.expires = absl::Milliseconds(left_ms);
+    }
     if (name == "event") answer.events.emplace(answer.events.begin(), value, answer.body);
     if (name.substr(0, kEmitPrefix.size()) == kEmitPrefix) {
       answer.events.emplace_back(name.substr(kEmitPrefix.size()), value);
@@ -285,7 +300,8 @@ void Listener::Apply(const Asked& asked, const Answer& answer) {
   if (found == nullptr) return;
   const SessionPtr session = found->shared_from_this();
   for (const std::string& room : answer.rooms) server_->Join(*session, room);
-  if (asked.kind == Asked::Kind::kMessage) {
+  const bool plain = session->socketio() == nullptr;
+  if (plain) {
     if (!answer.body.empty()) session->SendMessage(false, answer.body);
   } else {
     for (const auto& [name, body] : answer.events) {
@@ -293,7 +309,12 @@ void Listener::Apply(const Asked& asked, const Answer& answer) {
     }
     if (asked.wants_ack) session->socketio()->Ack(asked.nsp, asked.ack_id, answer.body, {});
   }
-  if (session->open()) session->EventDone(asked.bytes);
+  if (answer.expires < absl::InfiniteDuration()) {
+    expire_ns_[session->id()] = host_.MonotonicNs() + absl::ToInt64Nanoseconds(std::max(
+                                                          answer.expires, absl::ZeroDuration()));
+  }
+  if (session->open() && asked.kind != Asked::Kind::kOpen) session->EventDone(asked.bytes);
+  if (session->open() && !answer.close.empty()) session->Close(kClosePolicy, answer.close);
 }
 
 // ---- sessions
@@ -304,20 +325,21 @@ void Listener::OnConnect(Session& session, std::string_view nsp, std::string_vie
   if (!token.empty()) tokens_[session.id()] = std::move(token);
   // Once, however many namespaces it enters, and comes back to.
   if (!opened_.insert(session.id()).second) return;
-  lives_.push_back({true, session.sid(), nsp.empty() ? "websocket" : "socketio", session.path(),
-                    session.peer().name});
+  lives_.push_back({true, session.id(), std::string(nsp), session.sid(),
+                    nsp.empty() ? "websocket" : "socketio", session.path(), session.peer().name});
   TellLives();
 }
 
 void Listener::OnClose(Session& session) {
   tokens_.erase(session.id());
+  expire_ns_.erase(session.id());
   for (auto it = calls_.begin(); it != calls_.end();) {
     it = it->second == session.id() ? calls_.erase(it) : std::next(it);
   }
   if (opened_.erase(session.id()) == 0) return NoteSessionsOver();
   const bool socketio = session.socketio() != nullptr;
-  lives_.push_back({false, session.sid(), socketio ? "socketio" : "websocket", session.path(),
-                    session.peer().name});
+  lives_.push_back({false, 0, "", session.sid(), socketio ? "socketio" : "websocket",
+                    session.path(), session.peer().name});
   TellLives();
   NoteSessionsOver();
 }
@@ -334,9 +356,35 @@ void Listener::TellLives() {
     call.peer = sdk::Str(life.peer);
     call.attributes = attributes;
     call.attribute_count = std::size(attributes);
-    const Status status = Ask(Asked(), &call);
+    Asked asked;
+    // Whoever has gone meanwhile has shown nothing.
+    const Session* const session = life.opens ? server_->Find(life.session) : nullptr;
+    std::vector<vd_attr> credentials;
+    if (session != nullptr) {
+      asked.kind = Asked::Kind::kOpen;
+      asked.session = life.session;
+      asked.nsp = life.nsp;
+      credentials = CredentialsOf(*session);
+    }
+    call.credentials = credentials.data();
+    call.credential_count = credentials.size();
+    const Status status = Ask(std::move(asked), &call);
     if (status.code() == sdk::Code::kResourceExhausted) return;
     lives_.pop_front();
+  }
+}
+
+// What showed who they are does not hold any longer: they get no more of what is published.
+void Listener::EndExpired() {
+  const int64_t now = host_.MonotonicNs();
+  std::vector<uint64_t> over;
+  for (const auto& [session, at_ns] : expire_ns_) {
+    if (at_ns <= now) over.push_back(session);
+  }
+  for (const uint64_t id : over) {
+    expire_ns_.erase(id);
+    Session* const session = server_->Find(id);
+    if (session != nullptr) session->Close(kClosePolicy, "credentials: expired");
   }
 }
 

@@ -58,10 +58,10 @@ class Listener final : public ServerHandler {
  private:
   // What the answer to a call is for.
   struct Asked {
-    enum class Kind : uint8_t { kNothing, kHttp, kEvent, kMessage };
+    enum class Kind : uint8_t { kNothing, kHttp, kOpen, kEvent, kMessage };
     Kind kind = Kind::kNothing;
     uint64_t ticket = 0;   // Of a request.
-    uint64_t session = 0;  // Of an event or message.
+    uint64_t session = 0;  // Of an event or message, or the one that opens.
     std::string nsp;
     bool wants_ack = false;
     uint64_t ack_id = 0;
@@ -70,6 +70,8 @@ class Listener final : public ServerHandler {
   // The beginning or the end of a session, until the host has taken it.
   struct Life {
     bool opens = false;
+    uint64_t session = 0;
+    std::string nsp;
     std::string sid;
     std::string protocol;
     std::string path;
@@ -80,6 +82,8 @@ class Listener final : public ServerHandler {
     std::vector<std::pair<std::string, std::string>> events;  // Name and body.
     std::vector<std::string> rooms;
     std::string body;
+    std::string close;                                  // Why the session must end; "": it goes on.
+    absl::Duration expires = absl::InfiniteDuration();  // After that it must end.
   };
   struct Answered {
     Asked asked;
@@ -93,7 +97,9 @@ class Listener final : public ServerHandler {
   void ApplyLater(Asked asked, Answer answer);
   void ApplyAll();
   void Apply(const Asked& asked, const Answer& answer);
+  std::vector<vd_attr> CredentialsOf(const Session& session) const;
   void TellLives();
+  void EndExpired();
   void NoteSessionsOver();
 
   const sdk::Host host_;
@@ -115,6 +121,7 @@ class Listener final : public ServerHandler {
   std::unordered_set<uint64_t> opened_;  // Sessions whose beginning is told, or waits in lives_.
   std::unordered_map<uint64_t, std::string> tokens_;  // Of Socket.IO's auth objects, by session.
   std::unordered_map<uint64_t, uint64_t> calls_;      // Of the host to a session, by token.
+  std::unordered_map<uint64_t, int64_t> expire_ns_;   // By session: when its credentials do.
 
   sdk::Metric connections_, sessions_;
   struct Counted {

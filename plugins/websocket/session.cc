@@ -28,6 +28,12 @@ HttpRequest CredentialsOf(const HttpRequest& request) {
   for (const auto& field : request.headers) {
     if (field.first == "authorization" || field.first == "x-api-key") kept.headers.push_back(field);
   }
+  if (!kept.headers.empty()) return kept;
+  // Browsers let no script set header fields of a WebSocket. Keys and tokens need no escapes.
+  const std::string token = EngineParameter(request.query, "token");
+  const std::string key = EngineParameter(request.query, "api_key");
+  if (!token.empty()) kept.headers.emplace_back("authorization", absl::StrCat("Bearer ", token));
+  if (!key.empty()) kept.headers.emplace_back("x-api-key", key);
   return kept;
 }
 
