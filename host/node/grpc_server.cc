@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "grpc/health/v1/health.pb.h"
 #include "host/node/control_credentials.h"
+#include "host/node/foreign_calls.h"
 
 namespace viaduct {
 namespace {
@@ -55,6 +56,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options) {
   static_cast<void>(grpc::health::v1::HealthCheckRequest::descriptor());
   grpc::ServerBuilder builder;
   SetLimits(&builder);
+  GuardForeignCalls(options.gate, &builder);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   std::unique_ptr<GrpcServer> server(new GrpcServer(std::move(options.socket)));
   if (options.tcp.has_value()) {
@@ -72,7 +74,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options) {
   if (server->socket_ != nullptr) {
     server->socket_->Start([raw = server->server_.get(),
                             peers = options.peers](const ControlSocket::Accepted& accepted) {
-      peers->Add(accepted.descriptor, accepted.uid, accepted.pid);
+      peers->Add(accepted.descriptor, {accepted.uid, accepted.pid});
       grpc::AddInsecureChannelFromFd(raw, accepted.descriptor);
     });
   }
