@@ -8,7 +8,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "support"))
-from certificates import Authority  # noqa: E402
+from certificates import Authority, TokenIssuer  # noqa: E402
 from harness import ROOT, CannotRun, die_with_parent, free_port, wait_for  # noqa: E402
 from websocket_nodes import add_listener  # noqa: E402
 
@@ -41,18 +41,21 @@ class Viaduct:
 
 
 class ViaductTls(Viaduct):
-    """The same over TLS. `options` are the generator's."""
+    """The same over TLS, and it asks who calls. `options` are the generator's."""
 
     name = "viaduct-tls"
-    has_token = False
+    NO_LIMIT = {"per_second": 1000000, "burst": 10000000}
 
     def __init__(self, trial):
         super().__init__(trial)
-        authority = Authority(trial.folder)
+        authority, issuer = Authority(trial.folder), TokenIssuer(trial.folder)
         certificate, key = authority.sign("server")
         self.node.config["instances"][0]["config"].update(
             certificate=certificate, key=key, tls_min_version="1.3")
-        self.options = ["--ca", authority.pem]
+        limits = dict.fromkeys(("device", "identity", "address"), self.NO_LIMIT)
+        self.node.config["auth"] = {**issuer.auth, "limits": limits}
+        token = issuer.token("HUB1", "device", devices=["*"])
+        self.options = ["--ca", authority.pem, "--bearer", token]
         self.node.write_config()
 
 

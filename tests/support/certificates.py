@@ -1,12 +1,16 @@
 """Certificates of a trial's own, good ones and bad ones, by python3-cryptography."""
 
+import base64
 import datetime
 import ipaddress
+import json
 import os
+import time
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
 HOUR = 3600
@@ -73,3 +77,30 @@ class Authority:
         write(paths[0], made.public_bytes(serialization.Encoding.PEM))
         write(paths[1], secret)
         return paths
+
+
+class TokenIssuer:
+    """Signs tokens by ES256. `auth` is the section of a node that takes them."""
+
+    ISSUER, AUDIENCE = "https://login.trial.example", "viaduct"
+
+    def __init__(self, folder):
+        self.key = _new_key("ec")
+        path = os.path.join(folder, "tokens.pem")
+        write(path, self.key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+        self.auth = {"tokens": {"issuer": self.ISSUER, "audience": self.AUDIENCE,
+                                "keys": [{"kid": "k1", "algorithm": "ES256", "file": path}]}}
+
+    def token(self, sub, role, **claims):
+        now = int(time.time())
+        signed = ".".join(_encoded(json.dumps(part).encode()) for part in (
+            {"alg": "ES256", "typ": "JWT", "kid": "k1"},
+            {"iss": self.ISSUER, "aud": self.AUDIENCE, "sub": sub, "role": role, "iat": now,
+             "exp": now + HOUR, **claims}))
+        pair = decode_dss_signature(self.key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+        return signed + "." + _encoded(b"".join(n.to_bytes(32, "big") for n in pair))
+
+
+def _encoded(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

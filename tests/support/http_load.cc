@@ -226,13 +226,15 @@ void HttpLoad::Write(Connection& c, int64_t now) {
 ssize_t HttpLoad::Send(Connection& c, const char* data, size_t size) {
   if (c.tls == nullptr) return send(c.fd, data, size, MSG_NOSIGNAL);
   size_t n = 0;
-  return ResultOf(c.tls->Write(data, size, &n), n);
+  const TlsProgress progress = c.tls->Write(data, size, &n);
+  return ResultOf(progress, n);
 }
 
 ssize_t HttpLoad::Receive(Connection& c, char* data, size_t size) {
   if (c.tls == nullptr) return recv(c.fd, data, size, 0);
   size_t n = 0;
-  return ResultOf(c.tls->Read(data, size, &n), n);
+  const TlsProgress progress = c.tls->Read(data, size, &n);
+  return ResultOf(progress, n);
 }
 
 // False: the keys are not agreed on yet, or the connection is gone.
