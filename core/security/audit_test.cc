@@ -209,6 +209,28 @@ TEST_F(AuditTest, RotatesAndKeepsSoMany) {
   EXPECT_FALSE(Verify().ok());
 }
 
+TEST_F(AuditTest, VerifiesWhileRecordsComeAndFilesGetFull) {
+  AuditFileOptions options;
+  options.max_file_bytes = 2'000;
+  options.max_files = 4;
+  Open(options);
+  Write(30);
+  std::thread writer([&] { Write(300); });
+  for (int i = 0; i < 100; ++i) {
+    const AuditHead head = log_->head();
+    AuditReach reach;
+    reach.last = head.sequence;
+    const auto report = VerifyAudit(folder_.path(), std::nullopt, reach);
+    ASSERT_TRUE(report.ok()) << report.status();
+    // The files may all be newer by now.
+    if (report->head.sequence == head.sequence) EXPECT_EQ(report->head.hash, head.hash);
+  }
+  writer.join();
+  AuditReach nobody;
+  nobody.go_on = [] { return false; };
+  EXPECT_TRUE(absl::IsCancelled(VerifyAudit(folder_.path(), std::nullopt, nobody).status()));
+}
+
 TEST_F(AuditTest, LongFieldsAreCut) {
   Open();
   ASSERT_TRUE(log_->AppendDurably(Record(std::string(1'000'000, '\x01'))).ok());

@@ -53,9 +53,11 @@ class UserStore {
 
   // Adds the user, or gives the one of that name this record and password.
   absl::Status Put(const UserRecord& user, std::string_view password);
-  absl::Status SetDisabled(std::string_view name, bool disabled);  // NOT_FOUND
-  absl::Status Remove(std::string_view name);                      // NOT_FOUND
-  std::vector<UserRecord> List() const;                            // By name.
+  // The same for one that is there, whose password stays. NOT_FOUND
+  absl::Status Change(const UserRecord& user);
+  absl::Status SetPassword(std::string_view name, std::string_view password);  // NOT_FOUND
+  absl::Status Remove(std::string_view name);                                  // NOT_FOUND
+  std::vector<UserRecord> List() const;                                        // By name.
 
   // Takes as long as PasswordCost says, for a name that is unknown or disabled as well: not on a
   // thread that others wait for. UNAUTHENTICATED in the same words for every reason; `why` is for

@@ -251,6 +251,7 @@ void Node::BuildServices() {
   deps_.changes = &pools_.changes;
   deps_.commands = &pools_.commands;
   deps_.drains = &pools_.drains;
+  deps_.auth = &pools_.auth;
   deps_.timers = &timers_;
   deps_.peers = &peers_;
   deps_.hub = hub_.get();
