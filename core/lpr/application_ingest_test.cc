@@ -469,7 +469,8 @@ TEST_F(ApplicationTest, IngestsEnvelopesFromOtherRoads) {
   bad.message_id = "";
   absl::Notification done;
   std::vector<AcceptResult> results;
-  application_->IngestEnvelopes({good, bad, good}, "mqtt", "mqtt:edge-1",
+  const Sender sender{"mqtt", "mqtt:edge-1", nullptr, nullptr};
+  application_->IngestEnvelopes({good, bad, good}, sender,
                                 [&](std::vector<AcceptResult> accepted) {
                                   results = std::move(accepted);
                                   done.Notify();

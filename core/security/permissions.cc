@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/string_view.h"
@@ -36,10 +38,14 @@ bool RankSuffices(Role role, Least least) {
 std::string_view SurfaceName(Surface surface) { return kSurfaces[static_cast<size_t>(surface)]; }
 
 const Permission* FindPermission(Surface surface, std::string_view action) {
-  for (const Permission& row : Permissions()) {
-    if (row.surface == surface && row.action == action) return &row;
-  }
-  return nullptr;
+  using Index = absl::flat_hash_map<std::pair<Surface, std::string_view>, const Permission*>;
+  static const Index* const index = [] {
+    auto* const made = new Index();
+    for (const Permission& row : Permissions()) made->emplace(std::pair(row.surface, row.action), &row);
+    return made;
+  }();
+  const auto found = index->find(std::pair(surface, action));
+  return found == index->end() ? nullptr : found->second;
 }
 
 absl::Status CheckAllowed(const Principal* principal, const Permission& permission,

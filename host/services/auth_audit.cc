@@ -33,6 +33,9 @@ bool ReadToken(const std::string& token, std::optional<AuditPosition>* position)
 grpc::ServerUnaryReactor* AuthService::ListAudit(grpc::CallbackServerContext* context,
                                                  const pb::AuthListAuditRequest* request,
                                                  pb::AuthListAuditResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/ListAudit")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->audit == nullptr) return rpc::Answer(context, NotConfigured());
   rpc::Violations violations;
   const uint32_t size = PageSize(request->page_size(), &violations);
@@ -61,6 +64,9 @@ grpc::ServerUnaryReactor* AuthService::ListAudit(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* AuthService::VerifyAudit(grpc::CallbackServerContext* context,
                                                    const pb::AuthVerifyAuditRequest* request,
                                                    pb::AuthVerifyAuditResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/VerifyAudit")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->audit == nullptr) return rpc::Answer(context, NotConfigured());
   return rpc::RunOn(deps_->auth, context, [this, context, request, response] {
     std::optional<security::AuditHead> noted;

@@ -69,11 +69,13 @@ uint32_t AuthService::PageSize(uint32_t asked, rpc::Violations* violations) {
 grpc::ServerUnaryReactor* AuthService::WhoAmI(grpc::CallbackServerContext* context,
                                               const pb::AuthWhoAmIRequest* /*request*/,
                                               pb::AuthWhoAmIResponse* response) {
-  response->set_peer(deps_->peers->Describe(*context));
-  response->set_enforced(deps_->caller != nullptr);
-  if (deps_->caller == nullptr) return rpc::Answer(context, grpc::Status::OK);
-  const absl::StatusOr<security::Principal> principal = deps_->caller(*context);
-  if (!principal.ok()) return rpc::Answer(context, grpc::Status::OK);  // Nobody.
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/WhoAmI")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
+  response->set_peer(deps_->gate->Describe(*context));
+  response->set_enforced(deps_->api_keys != nullptr);
+  const rpc::PrincipalPtr principal = deps_->gate->Caller(*context);
+  if (principal == nullptr) return rpc::Answer(context, grpc::Status::OK);  // Nobody.
   *response->mutable_principal() = rpc::ToProto(*principal);
   response->set_proof(std::string(security::ProofName(principal->proof)));
   response->set_proof_id(principal->proof_id);
@@ -86,6 +88,9 @@ grpc::ServerUnaryReactor* AuthService::WhoAmI(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* AuthService::ListKeys(grpc::CallbackServerContext* context,
                                                 const pb::AuthListKeysRequest* request,
                                                 pb::AuthListKeysResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/ListKeys")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->api_keys == nullptr) return rpc::Answer(context, NotConfigured());
   rpc::Violations violations;
   const uint32_t size = PageSize(request->page_size(), &violations);
@@ -118,6 +123,9 @@ grpc::ServerUnaryReactor* AuthService::ListKeys(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* AuthService::CreateKey(grpc::CallbackServerContext* context,
                                                  const pb::AuthCreateKeyRequest* request,
                                                  pb::AuthCreateKeyResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/CreateKey")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->api_keys == nullptr) return rpc::Answer(context, NotConfigured());
   rpc::Violations violations;
   const security::Principal principal =
@@ -147,6 +155,9 @@ grpc::ServerUnaryReactor* AuthService::CreateKey(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* AuthService::RotateKey(grpc::CallbackServerContext* context,
                                                  const pb::AuthRotateKeyRequest* request,
                                                  pb::AuthRotateKeyResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/RotateKey")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->api_keys == nullptr) return rpc::Answer(context, NotConfigured());
   rpc::Violations violations;
   const absl::Duration overlap = rpc::ReadDuration(
@@ -177,6 +188,9 @@ grpc::ServerUnaryReactor* AuthService::RotateKey(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* AuthService::RevokeKey(grpc::CallbackServerContext* context,
                                                  const pb::AuthRevokeKeyRequest* request,
                                                  pb::AuthRevokeKeyResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/RevokeKey")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->api_keys == nullptr) return rpc::Answer(context, NotConfigured());
   const auto work = [this, request, response](std::string* subject) -> absl::Status {
     VD_RETURN_IF_ERROR(deps_->api_keys->Revoke(request->key_id()));

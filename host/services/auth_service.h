@@ -70,7 +70,7 @@ class AuthService final : public control::v1::Auth::CallbackService {
   template <typename Work>
   grpc::ServerUnaryReactor* Change(Executor* executor, grpc::CallbackServerContext* context,
                                    const char* method, std::string subject, Work work) {
-    const std::string author = deps_->peers->Describe(*context);
+    const std::string author = deps_->gate->Describe(*context);
     return rpc::RunOn(executor, context,
                       [this, author, method, subject = std::move(subject), work]() mutable {
                         absl::Status status = AuditBegin(*deps_, author, method, subject);

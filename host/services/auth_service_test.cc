@@ -10,6 +10,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/test_folder.h"
+#include "core/security/permissions.h"
 #include "host/rpc/status.h"
 
 namespace viaduct {
@@ -32,6 +34,26 @@ using ::testing::SizeIs;
 constexpr char kPassword[] = "correct horse battery";
 using Stub = pb::Auth::Stub;
 
+class TestGate final : public rpc::Gate {
+ public:
+  std::optional<grpc::Status> Refuse(const grpc::ServerContextBase& /*context*/,
+                                     std::string_view method) override {
+    asked.emplace(method);
+    if (!refuses) return std::nullopt;
+    return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no");
+  }
+  std::optional<grpc::Status> RefuseCommand(const grpc::ServerContextBase& /*context*/,
+                                            std::string_view /*command*/) override {
+    return std::nullopt;
+  }
+  rpc::PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override { return caller; }
+  std::string Describe(const grpc::ServerContextBase& /*context*/) override { return "a test"; }
+
+  bool refuses = false;
+  rpc::PrincipalPtr caller;
+  std::set<std::string> asked;
+};
+
 class AuthServiceTest : public ::testing::Test {
  protected:
   AuthServiceTest() {
@@ -41,7 +63,7 @@ class AuthServiceTest : public ::testing::Test {
     deps_.clock = &clock_;
     deps_.executor = &pool_;
     deps_.auth = &auth_pool_;
-    deps_.peers = &peers_;
+    deps_.gate = &gate_;
     deps_.log_hub = &log_hub_;
     deps_.hub = &hub_;
     deps_.api_keys = api_keys_.get();
@@ -125,7 +147,7 @@ class AuthServiceTest : public ::testing::Test {
   TestFolder folder_;
   TestFolder audit_folder_;
   FakeClock clock_;
-  rpc::Peers peers_;
+  TestGate gate_;
   LogHub log_hub_{LogHubOptions(), &clock_};
   StateHub hub_{&clock_, nullptr, nullptr};
   ThreadPool pool_{{"control", 2}};
@@ -358,9 +380,6 @@ TEST_F(AuthServiceTest, TheAuditIsListedInPagesAndVerified) {
 }
 
 TEST_F(AuthServiceTest, SaysWhoCalls) {
-  EXPECT_FALSE(Do(&Stub::WhoAmI, pb::AuthWhoAmIRequest()).enforced());
-  absl::StatusOr<security::Principal> caller = absl::UnauthenticatedError("credentials: missing");
-  deps_.caller = [&](const grpc::ServerContextBase&) { return caller; };
   const auto nobody = Do(&Stub::WhoAmI, pb::AuthWhoAmIRequest());
   EXPECT_TRUE(nobody.enforced());
   EXPECT_FALSE(nobody.has_principal());
@@ -371,7 +390,7 @@ TEST_F(AuthServiceTest, SaysWhoCalls) {
   anna.proof = security::Proof::kToken;
   anna.proof_id = "k1";
   anna.expires = clock_.Now() + absl::Hours(1);
-  caller = anna;
+  gate_.caller = std::make_shared<const security::Principal>(anna);
   const auto who = Do(&Stub::WhoAmI, pb::AuthWhoAmIRequest());
   EXPECT_EQ(who.principal().id(), "anna");
   EXPECT_EQ(who.principal().role(), pb::ROLE_OPERATOR);
@@ -379,6 +398,26 @@ TEST_F(AuthServiceTest, SaysWhoCalls) {
   EXPECT_EQ(who.proof(), "token");
   EXPECT_EQ(who.proof_id(), "k1");
   EXPECT_TRUE(who.has_expires_at());
+}
+
+TEST_F(AuthServiceTest, EveryCallAsksTheGate) {
+  gate_.refuses = true;
+  const auto denied = grpc::StatusCode::PERMISSION_DENIED;
+  EXPECT_EQ(Code(&Stub::WhoAmI, pb::AuthWhoAmIRequest()), denied);
+  EXPECT_EQ(Code(&Stub::ListKeys, pb::AuthListKeysRequest()), denied);
+  EXPECT_EQ(Code(&Stub::CreateKey, KeyOf("CAM001")), denied);
+  EXPECT_EQ(Code(&Stub::RotateKey, pb::AuthRotateKeyRequest()), denied);
+  EXPECT_EQ(Code(&Stub::RevokeKey, pb::AuthRevokeKeyRequest()), denied);
+  EXPECT_EQ(Code(&Stub::ListUsers, pb::AuthListUsersRequest()), denied);
+  EXPECT_EQ(Code(&Stub::SetUser, UserOf("anna", pb::ROLE_ADMIN, kPassword)), denied);
+  EXPECT_EQ(Code(&Stub::SetPassword, pb::AuthSetPasswordRequest()), denied);
+  EXPECT_EQ(Code(&Stub::RemoveUser, pb::AuthRemoveUserRequest()), denied);
+  EXPECT_EQ(Code(&Stub::ListAudit, pb::AuthListAuditRequest()), denied);
+  EXPECT_EQ(Code(&Stub::VerifyAudit, pb::AuthVerifyAuditRequest()), denied);
+  EXPECT_THAT(gate_.asked, SizeIs(11));
+  for (const std::string& name : gate_.asked) {
+    EXPECT_NE(security::FindPermission(security::Surface::kRpc, name), nullptr) << name;
+  }
 }
 
 TEST_F(AuthServiceTest, ANodeWithoutAuthSaysWhatIsMissing) {

@@ -36,6 +36,9 @@ absl::StatusOr<UserRecord> Find(const security::UserStore& store, const std::str
 grpc::ServerUnaryReactor* AuthService::ListUsers(grpc::CallbackServerContext* context,
                                                  const pb::AuthListUsersRequest* request,
                                                  pb::AuthListUsersResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/ListUsers")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->users == nullptr) return rpc::Answer(context, NotConfigured());
   rpc::Violations violations;
   const uint32_t size = PageSize(request->page_size(), &violations);
@@ -56,6 +59,9 @@ grpc::ServerUnaryReactor* AuthService::ListUsers(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* AuthService::SetUser(grpc::CallbackServerContext* context,
                                                const pb::AuthSetUserRequest* request,
                                                pb::AuthSetUserResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/SetUser")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->users == nullptr) return rpc::Answer(context, NotConfigured());
   rpc::Violations violations;
   const security::Principal principal =
@@ -84,6 +90,9 @@ grpc::ServerUnaryReactor* AuthService::SetUser(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* AuthService::SetPassword(grpc::CallbackServerContext* context,
                                                    const pb::AuthSetPasswordRequest* request,
                                                    pb::AuthSetPasswordResponse* /*response*/) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/SetPassword")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->users == nullptr) return rpc::Answer(context, NotConfigured());
   return Change(deps_->auth, context, "Auth.SetPassword",
                 absl::StrCat("user ", ShownText(request->name())), [this, request](std::string*) {
@@ -94,6 +103,9 @@ grpc::ServerUnaryReactor* AuthService::SetPassword(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AuthService::RemoveUser(grpc::CallbackServerContext* context,
                                                   const pb::AuthRemoveUserRequest* request,
                                                   pb::AuthRemoveUserResponse* /*response*/) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Auth/RemoveUser")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->users == nullptr) return rpc::Answer(context, NotConfigured());
   return Change(deps_->executor, context, "Auth.RemoveUser",
                 absl::StrCat("user ", ShownText(request->name())),

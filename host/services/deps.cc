@@ -26,6 +26,7 @@ security::AuditRecord RecordOf(const std::string& author, std::string_view metho
   record.who = author;
   record.what = FullName(method);
   record.subject = std::string(subject);
+  record.from = "control plane";
   record.result = std::move(result);
   return record;
 }

@@ -21,13 +21,12 @@
 #include "core/receive/receiver.h"
 #include "core/security/api_key_store.h"
 #include "core/security/audit_log.h"
-#include "core/security/principal.h"
 #include "core/security/user_store.h"
 #include "core/spool/spool.h"
 #include "core/transfer/transfers.h"
 #include "host/node/config_control.h"
 #include "host/node/state_hub.h"
-#include "host/rpc/peers.h"
+#include "host/rpc/gate.h"
 #include "viaduct/control/v1/node.pb.h"
 
 namespace viaduct {
@@ -53,7 +52,8 @@ struct ServiceDeps {
   Executor* drains = nullptr;    // what takes as long as its caller allows,
   Executor* auth = nullptr;      // and passwords that are hashed, audits that are read.
   TimerQueue* timers = nullptr;
-  const rpc::Peers* peers = nullptr;
+  rpc::Gate* gate = nullptr;
+  security::AuditLog* audit = nullptr;
   StateHub* hub = nullptr;
   Instances* instances = nullptr;
   PluginRegistry* plugins = nullptr;
@@ -70,12 +70,9 @@ struct ServiceDeps {
   // Files that devices have sent; null where none are taken in.
   std::function<ReceiverInfo()> incoming;
   NodeActions node;
-  // Null on a node without the section auth.
+  // Null on a node that asks nobody who they are.
   security::ApiKeyStore* api_keys = nullptr;
   security::UserStore* users = nullptr;
-  security::AuditLog* audit = nullptr;
-  // Who calls; UNAUTHENTICATED: nobody. Null where nobody is asked for credentials.
-  std::function<absl::StatusOr<security::Principal>(const grpc::ServerContextBase&)> caller;
 };
 
 // Writes down a changing call: who, what, on which, and how it ended. Returns when that is durable:

@@ -94,7 +94,10 @@ LogFilter ReadFilter(const pb::LogsTailRequest& request, rpc::Violations* violat
 }  // namespace
 
 grpc::ServerWriteReactor<pb::LogsTailResponse>* LogsService::Tail(
-    grpc::CallbackServerContext* /*context*/, const pb::LogsTailRequest* request) {
+    grpc::CallbackServerContext* context, const pb::LogsTailRequest* request) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/Tail")) {
+    return rpc::RejectWatch<pb::LogsTailResponse>(*std::move(refused));
+  }
   rpc::Violations violations;
   LogFilter filter = ReadFilter(*request, &violations);
   if (!violations.empty()) {
@@ -139,6 +142,9 @@ grpc::ServerWriteReactor<pb::LogsTailResponse>* LogsService::Tail(
 grpc::ServerUnaryReactor* LogsService::GetLevels(grpc::CallbackServerContext* context,
                                                  const pb::LogsGetLevelsRequest* /*request*/,
                                                  pb::LogsGetLevelsResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/GetLevels")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   AddLevels(*deps_->log_hub, response->mutable_levels());
   return rpc::Answer(context, grpc::Status::OK);
 }
@@ -146,6 +152,9 @@ grpc::ServerUnaryReactor* LogsService::GetLevels(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* LogsService::SetLevel(grpc::CallbackServerContext* context,
                                                 const pb::LogsSetLevelRequest* request,
                                                 pb::LogsSetLevelResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/SetLevel")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   rpc::Violations violations;
   LogLevel level = LogLevel::kInfo;
   if (!rpc::FromProto(request->level(), &level)) {
@@ -157,7 +166,7 @@ grpc::ServerUnaryReactor* LogsService::SetLevel(grpc::CallbackServerContext* con
                         {absl::ZeroDuration(), absl::Milliseconds(1), LogHub::kMaxTimeToLive},
                         "time_to_live", &violations);
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Logs.SetLevel"));
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(
       deps_->executor, context, [this, author, request, response, level, time_to_live] {
         const absl::Status status =
@@ -172,7 +181,10 @@ grpc::ServerUnaryReactor* LogsService::SetLevel(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* LogsService::ResetLevel(grpc::CallbackServerContext* context,
                                                   const pb::LogsResetLevelRequest* request,
                                                   pb::LogsResetLevelResponse* response) {
-  const std::string author = deps_->peers->Describe(*context);
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/ResetLevel")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->executor, context, [this, author, request, response] {
     deps_->log_hub->ResetLevel(request->component());
     Audit(*deps_, author, "Logs.ResetLevel", request->component(), absl::OkStatus());
