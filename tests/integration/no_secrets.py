@@ -163,7 +163,7 @@ class Site:
                 "database": self.server.database,
                 "password": f"file:{write_secret(t, 'database.secret', self.database)}"}
         config["auth"] = {
-            "mode": "required",
+            "limits": {"failures": {"per_second": 1000, "burst": 1000}},
             "tokens": {"issuer": "https://login.site.example", "audience": "viaduct",
                        "keys": [{"kid": "k1", "algorithm": "HS256",
                                  "file": write_secret(t, "jwt.secret", self.jwt)}]},

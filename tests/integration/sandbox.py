@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""deploy/systemd: the unit is sound and tight by systemd's own judgement, and a node really runs in
-it. Where no systemd runs, tests/support/unit_sandbox.py binds the node to the same list of system
-calls, as a user without any capability, and kills whatever calls another one: server and edge with
-every plugin, messages by three roads, files by sftp and by rsync over ssh, a camera program, calls of
-the control plane, a change of the configuration, drain and stop.
+"""deploy/systemd: the unit is sound and tight by systemd's own judgement, and nodes really run in it.
+tests/support/unit_sandbox.py binds them to its list of system calls, as a user without any capability,
+and kills whatever calls another one: server and edge with every plugin, messages by three roads, files
+by sftp and by rsync over ssh, a camera program, calls of the control plane, a change of the
+configuration, drain and stop. Then a systemd of the trial's own runs the unit as it is installed.
 """
 
 import os
@@ -14,7 +14,8 @@ import sys
 
 import common_path  # noqa: F401
 from broker import Broker
-from harness import ROOT, CannotRun, Failure, main, wait_for
+from harness import ROOT, CannotRun, Failure, free_port, main, say, wait_for
+from own_systemd import OwnSystemd
 from ssh_server import SshServer
 from websocket_nodes import add_listener
 
@@ -280,11 +281,74 @@ def node_runs(t):
         expect("signal 31" not in log and "SIGSYS" not in log, f"{node.name}: a child was killed")
 
 
+# --- the whole unit -----------------------------------------------------------------------------
+
+def service_of(t, port):
+    """A systemd with the unit, its user, its example of a configuration, and a secret."""
+    with open(UNIT) as f:
+        unit = f.read().replace("/usr/bin/viaduct-host", t.build.program("viaduct-host"))
+    with open(os.path.join(UNITS, "node.yaml")) as f:
+        config = f.read().replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    log = os.path.join(t.folder, "service.log")
+    secrets = re.findall(r"^#LoadCredential=(\w+):(\S+)", unit, re.MULTILINE)
+    expect(secrets, "the unit shows no LoadCredential=")
+    drop_in = f"[Service]\nStandardOutput=append:{log}\nStandardError=append:{log}\n"
+    prepare = [f"systemd-sysusers {UNITS}/viaduct.sysusers",
+               f"systemd-tmpfiles --create {UNITS}/viaduct.tmpfiles"]
+    for name, path in secrets:
+        drop_in += f"LoadCredential={name}:{path}\n"
+        prepare.append(f"install -m 600 <(echo a-secret-{name}) {path}")
+    path = os.path.join(t.folder, "service.yaml")
+    with open(path, "w") as f:
+        f.write(config + f"\nplugins: {{path: [{t.build.plugins}]}}\n")
+    prepare.append(f"install -m 640 -g viaduct {path} /etc/viaduct/node.yaml")
+    return OwnSystemd(t, {"viaduct.service": unit, "viaduct.service.d/test.conf": drop_in},
+                      "\n".join(prepare) + "\n"), log
+
+
+def whole_unit_runs(t):
+    port = free_port()
+    systemd, log = service_of(t, port)
+    systemd.start()
+    systemd.run("systemctl", "start", "viaduct")  # Returns when the node has said that it is ready.
+    with open(log, errors="replace") as f:
+        said = f.read()
+    expect(systemd.show("viaduct", "ActiveState") == "active",
+           f"the service is not active\n{said}\n{systemd.tail()}")
+    pid = systemd.show("viaduct", "MainPID")
+    status = systemd.shell(f"cat /proc/{pid}/status")
+    uid = re.search(r"Uid:\s+(\d+)", status).group(1)
+    expect(uid == systemd.shell("id -u viaduct").strip() != "0", f"runs as {uid}")
+    for kind in ("CapEff", "CapBnd", "CapPrm"):
+        expect(re.search(rf"{kind}:\s+0+$", status, re.MULTILINE), f"{kind}: {status}")
+    for path, mode in (("/run/viaduct/control.sock", "600"), ("/var/lib/viaduct", "700"),
+                       ("/run/credentials/viaduct.service/mqtt_password", "400")):
+        found = systemd.shell(f"stat -c '%a %U' {path}").strip()
+        expect(found == f"{mode} viaduct", f"{path}: {found}")
+    ctl = t.build.program("viaductctl")
+    expect("CAM001" in systemd.shell(f"{ctl} node info"), "viaductctl as root, with its defaults")
+    expect("CAM001" in systemd.shell(f"setpriv --reuid viaduct --clear-groups {ctl} node info"),
+           "viaductctl as the node's user")
+    systemd.shell(f"""curl -sf -H 'content-type: application/json' http://127.0.0.1:{port}/api/detection \
+-d '{{"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1", "timestamp": "2024-01-15T10:30:00.000Z"}}'""")
+    systemd.shell("systemctl reload viaduct")
+    systemd.run("systemctl", "kill", "--signal=KILL", "viaduct")
+    wait_for(lambda: systemd.show("viaduct", "NRestarts") == "1" and
+             systemd.show("viaduct", "ActiveState") == "active", PATIENCE_S, "a restart")
+    expect('"messages": "1"' in systemd.shell(f"{ctl} --json spool info"), "the detection is gone")
+    systemd.shell("systemctl stop viaduct")
+    expect(systemd.show("viaduct", "Result") == "success", f"stopped: {systemd.tail()}")
+
+
 def run(t):
     files_are_sound(t)
     example_is_sound(t)
     find_filter(t)
     node_runs(t)
+    if os.geteuid() == 0:
+        whole_unit_runs(t)
+    else:
+        say("the whole unit needs root, and is left out")
 
 
 if __name__ == "__main__":

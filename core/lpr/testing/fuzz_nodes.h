@@ -92,7 +92,7 @@ class FuzzNodes {
     return std::make_unique<Application>(options, parts);
   }
 
-  // Exactly one reply, a status we know, and JSON that parses.
+  // Exactly one reply, a status we know, and JSON that parses; at a topic there may be no answer.
   static void Check(Application* application, const CallRequest& request) {
     auto done = std::make_shared<absl::Notification>();
     auto reply = std::make_shared<CallReply>();
@@ -102,6 +102,7 @@ class FuzzNodes {
     });
     done->WaitForNotification();
     if (reply->status < 200 || reply->status >= 600 || reply->status == 500) std::abort();
+    if (request.method == "PUBLISH" && reply->body.empty()) return;
     for (const auto& [name, value] : reply->attributes) {
       JsonSlice slice;
       if (name == "content-type" && value == "application/json" &&
