@@ -168,7 +168,7 @@ constexpr Permission kRows[] = {
      kControl},  // And the command.
     {kRpc, "viaduct.control.v1.Fleet/WatchNodes", kViewer, kNever, kRead},
     {kRpc, "viaduct.control.v1.Fleet/ListFiles", kViewer, kNever, kRead},
-    {kRpc, "viaduct.control.v1.Auth/WhoAmI", kAnybody, kAny, kRead},
+    {kRpc, "viaduct.control.v1.Auth/WhoAmI", kViewer, kAny, kRead},
     {kRpc, "viaduct.control.v1.Auth/ListKeys", kAdmin, kNever, kRead},
     {kRpc, "viaduct.control.v1.Auth/CreateKey", kAdmin, kNever, kManage},
     {kRpc, "viaduct.control.v1.Auth/RotateKey", kAdmin, kNever, kManage},
