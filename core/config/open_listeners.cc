@@ -32,14 +32,18 @@ void CheckListeners(const ConfigNode& root, Findings* findings) {
     const ConfigNode& item = list->items[i];
     const ConfigNode* const config = item.Find("config");
     const ConfigNode* const listen = config == nullptr ? nullptr : config->Find("listen");
-    if (listen == nullptr || !listen->is_scalar() || IsLoopbackAddress(listen->text)) continue;
+    if (listen == nullptr || !listen->is_scalar() || listen->broken ||
+        IsLoopbackAddress(listen->text))
+      continue;
     const std::string parent = ChildPointer("/instances", absl::StrCat(i), item);
-    const std::string pointer = ChildPointer(ChildPointer(parent, "config", *config), "listen", *listen);
+    const std::string pointer =
+        ChildPointer(ChildPointer(parent, "config", *config), "listen", *listen);
     Findings found;
-    found.Error(*listen, pointer, "open_to_all",
-                absl::StrCat("listen: ", ShowText(listen->text),
-                             " can be reached from other machines, and nobody is asked who they are; "
-                             "add a section \"auth\", or say so: auth: none"));
+    found.Error(
+        *listen, pointer, "open_to_all",
+        absl::StrCat("listen: ", ShowText(listen->text),
+                     " can be reached from other machines, and nobody is asked who they are; "
+                     "add a section \"auth\", or say so: auth: none"));
     const ConfigNode* const name = item.Find("name");
     if (name != nullptr && name->is_scalar()) found.SetInstance(name->text);
     findings->Append(std::move(found));

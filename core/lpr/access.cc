@@ -16,10 +16,12 @@ namespace {
 using security::Permission;
 using security::Principal;
 
+// Nothing that has no row is reached; if something is, it is nobody's.
+absl::Status NoSuchRow() { return absl::PermissionDeniedError("not allowed: no such permission"); }
+
 absl::Status Check(const Principal* principal, const Permission* permission,
                    std::string_view subject_device, absl::Time now) {
-  // Nothing that has no row is reached; if something is, it is nobody's.
-  if (permission == nullptr) return absl::PermissionDeniedError("not allowed: no such permission");
+  if (permission == nullptr) return NoSuchRow();
   return security::CheckAllowed(principal, *permission, subject_device, now);
 }
 
@@ -43,8 +45,8 @@ const Permission* Application::Impl::PermissionOf(const Route& route) {
 
 absl::Status Application::Impl::PermitAction(const CallRequest& call) const {
   if (!options_.guarded) return absl::OkStatus();
-  const Principal* const who = call.principal.get();
-  return Check(who, call.permission, IsDevice(who) ? who->id : "", parts_.clock->Now());
+  if (call.permission == nullptr) return NoSuchRow();
+  return security::CheckAction(call.principal.get(), *call.permission, parts_.clock->Now());
 }
 
 absl::Status Application::Impl::Permit(const CallRequest& call,
@@ -58,8 +60,7 @@ absl::Status Application::Impl::PermitMessage(const Sender& sender, const Arriva
   if (!options_.guarded || sender.own_part) return absl::OkStatus();
   const Envelope& envelope = arrival.envelope;
   const Principal* const who = sender.principal.get();
-  VD_RETURN_IF_ERROR(
-      Check(who, sender.permission, envelope.edge_device_id, parts_.clock->Now()));
+  VD_RETURN_IF_ERROR(Check(who, sender.permission, envelope.edge_device_id, parts_.clock->Now()));
   if (!IsDevice(who)) return absl::OkStatus();
   PayloadHeader header;
   if (arrival.detection.has_value()) {

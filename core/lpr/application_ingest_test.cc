@@ -470,11 +470,10 @@ TEST_F(ApplicationTest, IngestsEnvelopesFromOtherRoads) {
   absl::Notification done;
   std::vector<AcceptResult> results;
   const Sender sender{"mqtt", "mqtt:edge-1", nullptr, nullptr};
-  application_->IngestEnvelopes({good, bad, good}, sender,
-                                [&](std::vector<AcceptResult> accepted) {
-                                  results = std::move(accepted);
-                                  done.Notify();
-                                });
+  application_->IngestEnvelopes({good, bad, good}, sender, [&](std::vector<AcceptResult> accepted) {
+    results = std::move(accepted);
+    done.Notify();
+  });
   ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
   ASSERT_THAT(results, SizeIs(3));
   EXPECT_TRUE(results[0].status.ok()) << results[0].status;

@@ -129,8 +129,8 @@ void Application::Impl::GetEvent(RoutedRequest request, ReplyFn reply) {
   if (!event.ok()) return reply(Failed(event.status()));
   // Another device's is not there, so that nobody finds out which ids are.
   if (!Permit(request.call, event->device_id).ok()) {
-    return reply(Failed(absl::NotFoundError(
-        absl::StrCat("event: unknown, ", ShownText(request.parameter)))));
+    return reply(Failed(
+        absl::NotFoundError(absl::StrCat("event: unknown, ", ShownText(request.parameter)))));
   }
   JsonWriter json;
   json.BeginObject().Field("success", true).Key("event");

@@ -11,8 +11,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "core/base/test_folder.h"
 #include "core/base/clock.h"
+#include "core/base/test_folder.h"
 
 namespace viaduct {
 namespace {
@@ -178,7 +178,8 @@ TEST_F(GatekeeperTest, WhoComesTooOftenWaits) {
   EXPECT_THAT(reply.body, HasSubstr("device"));
   clock_.Advance(absl::Seconds(1));
   EXPECT_EQ(Ask(Request({{"api_key", key_}})).status, 200);
-  EXPECT_THAT(metrics_.ExpositionText(), HasSubstr("viaduct_auth_refusals_total{reason=\"rate\"} 1"));
+  EXPECT_THAT(metrics_.ExpositionText(),
+              HasSubstr("viaduct_auth_refusals_total{reason=\"rate\"} 1"));
 }
 
 TEST_F(GatekeeperTest, BelievesTheBrokersThatItIsToldTo) {

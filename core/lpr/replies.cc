@@ -90,7 +90,8 @@ CallReply StatusReply(const absl::Status& status, absl::Duration retry_after) {
 }
 
 void AddRetryAfter(absl::Duration wait, CallReply* reply) {
-  const int64_t seconds = std::max<int64_t>(1, absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))));
+  const int64_t seconds =
+      std::max<int64_t>(1, absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))));
   reply->attributes.emplace_back("retry-after", absl::StrCat(seconds));
 }
 

@@ -184,9 +184,9 @@ void Application::Impl::HandleTopic(CallRequest request, ReplyFn reply) {
   }
   // What no device may, and what names its device in the topic; of the rest each message is asked
   // about by itself.
-  const absl::Status permitted =
-      message.device.empty() || match.kind == TopicKind::kControl ? PermitAction(call)
-                                                                  : Permit(call, message.device);
+  const absl::Status permitted = message.device.empty() || match.kind == TopicKind::kControl
+                                     ? PermitAction(call)
+                                     : Permit(call, message.device);
   if (!permitted.ok()) return RefuseTopic(message, "", permitted, std::move(reply));
   if (match.kind == TopicKind::kFile && TakeFileStatus(&call, &reply)) return;
   switch (match.kind) {

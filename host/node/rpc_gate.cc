@@ -66,13 +66,9 @@ std::optional<grpc::Status> GuardedGate::Refuse(const grpc::ServerContextBase& c
   absl::Duration retry_after;
   const absl::StatusOr<PrincipalPtr> caller = gatekeeper_->Identify(PeerOf(context), &retry_after);
   if (!caller.ok()) return rpc::ToGrpc(caller.status());
-  const security::Permission* const row =
-      security::FindPermission(security::Surface::kRpc, method);
+  const security::Permission* const row = security::FindPermission(security::Surface::kRpc, method);
   if (row == nullptr) return rpc::ToGrpc(absl::PermissionDeniedError("not allowed: no such row"));
-  const security::Principal* const who = caller->get();
-  const bool device = who != nullptr && who->role == security::Role::kDevice;
-  const absl::Status allowed =
-      security::CheckAllowed(who, *row, device ? who->id : "", clock_->Now());
+  const absl::Status allowed = security::CheckAction(caller->get(), *row, clock_->Now());
   if (allowed.ok()) return std::nullopt;
   return rpc::ToGrpc(allowed);
 }
@@ -83,8 +79,8 @@ std::optional<grpc::Status> GuardedGate::RefuseCommand(const grpc::ServerContext
   const PrincipalPtr who = Caller(context);
   const security::Permission* const row =
       security::FindPermission(security::Surface::kCommand, command);
-  absl::Status allowed = absl::PermissionDeniedError(
-      "command: not one of the known ones, only an admin may give it");
+  absl::Status allowed =
+      absl::PermissionDeniedError("command: not one of the known ones, only an admin may give it");
   if (row != nullptr) allowed = security::CheckAllowed(who.get(), *row, "", clock_->Now());
   if (row == nullptr && who != nullptr && who->role == security::Role::kAdmin &&
       who->scopes.Has(security::Scope::kManage)) {

@@ -71,8 +71,7 @@ grpc::Status FileError(const absl::Status& status, const char* method) {
 }
 
 FileStream* FileStream::Start(Transfers* transfers, pb::SendFileStreamResponse* response,
-                              std::shared_ptr<std::atomic<int>> count,
-                              rpc::PrincipalPtr caller) {
+                              std::shared_ptr<std::atomic<int>> count, rpc::PrincipalPtr caller) {
   auto stream = std::shared_ptr<FileStream>(
       new FileStream(transfers, response, std::move(count), std::move(caller)));
   stream->self_ = stream;
@@ -130,11 +129,10 @@ absl::Status FileStream::Begin() {
   FileRequest request;
   std::string error;
   if (!ReadFileInfo(piece_.file(), &request, &error)) return absl::InvalidArgumentError(error);
-  const auto* const row = security::FindPermission(
-      security::Surface::kRpc, "viaduct.gateway.v1.Gateway/SendFileStream");
+  const auto* const row = security::FindPermission(security::Surface::kRpc,
+                                                   "viaduct.gateway.v1.Gateway/SendFileStream");
   if (caller_ != nullptr) {
-    VD_RETURN_IF_ERROR(
-        security::CheckAllowed(caller_.get(), *row, request.device, absl::Now()));
+    VD_RETURN_IF_ERROR(security::CheckAllowed(caller_.get(), *row, request.device, absl::Now()));
   }
   auto upload = transfers_->BeginUpload(std::move(request));
   if (!upload.ok()) return upload.status();

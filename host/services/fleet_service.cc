@@ -269,9 +269,6 @@ grpc::ServerUnaryReactor* FleetService::SendControl(grpc::CallbackServerContext*
   if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Fleet/SendControl")) {
     return rpc::Answer(context, *std::move(refused));
   }
-  if (auto refused = deps_->gate->RefuseCommand(*context, request->command())) {
-    return rpc::Answer(context, *std::move(refused));
-  }
   rpc::Violations violations;
   Order order;
   order.timeout = rpc::ReadDuration(request->has_timeout(), request->timeout(),
@@ -290,6 +287,9 @@ grpc::ServerUnaryReactor* FleetService::SendControl(grpc::CallbackServerContext*
     violations.Add("arguments", "cannot be written as JSON");
   }
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Fleet.SendControl"));
+  if (auto refused = deps_->gate->RefuseCommand(*context, request->command())) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   order.device_id = request->device_id();
   order.command = request->command();
   order.road = request->road();

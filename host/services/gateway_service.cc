@@ -120,23 +120,24 @@ grpc::ServerUnaryReactor* GatewayService::SendMetadata(grpc::CallbackServerConte
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("SendMetadata"));
   response->mutable_result()->set_message_id(batch.front().message_id);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  send_(std::move(batch), SenderOf(*context, kSendMetadata), [reactor, response](std::vector<AcceptResult> results) {
-    if (results.size() != 1) {
-      reactor->Finish(rpc::ToGrpc(absl::InternalError("SendMetadata: no result came")));
-      return;
-    }
-    const absl::Status status = ForSender(results.front().status);
-    if (absl::IsInvalidArgument(status)) {
-      rpc::Violations refusal;
-      refusal.Add(FieldOfRefusal(StdView(status.message()), "envelope"),
-                  std::string(status.message()));
-      reactor->Finish(refusal.ToStatus("SendMetadata"));
-      return;
-    }
-    response->mutable_result()->set_status(results.front().duplicate ? pb::RESULT_STATUS_DUPLICATE
-                                                                     : pb::RESULT_STATUS_STORED);
-    reactor->Finish(rpc::ToGrpc(status));
-  });
+  send_(std::move(batch), SenderOf(*context, kSendMetadata),
+        [reactor, response](std::vector<AcceptResult> results) {
+          if (results.size() != 1) {
+            reactor->Finish(rpc::ToGrpc(absl::InternalError("SendMetadata: no result came")));
+            return;
+          }
+          const absl::Status status = ForSender(results.front().status);
+          if (absl::IsInvalidArgument(status)) {
+            rpc::Violations refusal;
+            refusal.Add(FieldOfRefusal(StdView(status.message()), "envelope"),
+                        std::string(status.message()));
+            reactor->Finish(refusal.ToStatus("SendMetadata"));
+            return;
+          }
+          response->mutable_result()->set_status(
+              results.front().duplicate ? pb::RESULT_STATUS_DUPLICATE : pb::RESULT_STATUS_STORED);
+          reactor->Finish(rpc::ToGrpc(status));
+        });
   return reactor;
 }
 
@@ -200,7 +201,8 @@ grpc::ServerUnaryReactor* GatewayService::Infer(grpc::CallbackServerContext* con
   if (auto refused = gate_->Refuse(*context, kInfer)) {
     return rpc::Answer(context, *std::move(refused));
   }
-  return InferCall::Start({vision_, reader_, IngestOf(*context, kInfer)}, context, request, response);
+  return InferCall::Start({vision_, reader_, IngestOf(*context, kInfer)}, context, request,
+                          response);
 }
 
 }  // namespace viaduct

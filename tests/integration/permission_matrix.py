@@ -151,11 +151,16 @@ def http_rows(rows, http_side, credentials):
 
 # --- Events ---
 
+# 1 x 1, grey.
+JPEG = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwc"
+    "KDcpLDAxNDQ0Hyc5PTgyPC4zNDL/wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAACf/EABQQAQAAAAAAAAAA"
+    "AAAAAAAAAAD/2gAIAQEAAD8AVN//2Q==")
 EVENTS = {"camera_register": {"camera_id": MINE, "checkpoint_id": "CP1"},
           "lpr_data": detection(MINE), "health_status": health(MINE), "ping": {},
           "join_dashboard": {}, "join_health_room": {},
           "message": {"content": detection(MINE)},
-          "image": {"camera_id": MINE, "checkpoint_id": "CP1", "data": "/9j/4AAQ",
+          "image": {"camera_id": MINE, "checkpoint_id": "CP1", "data": base64.b64encode(JPEG).decode(),
                     "filename": "detection_20240115_103000.jpg"},
           "envelope": envelope(MINE),
           "node_register": {"type": "node_register", "device_id": MINE}}
@@ -274,10 +279,6 @@ def rpc_rows(rows, control, credentials):
 
 # --- Topics ---
 
-def total(server, admin):
-    return server.get("/api/statistics", headers=admin).json()["data"]["total_detections"]
-
-
 def topic_rows(rows, server, broker, admin):
     """Through a broker that is believed for CAM*: what cameras may say of themselves, and not of
     others; nothing that they may not say at all."""
@@ -291,28 +292,24 @@ def topic_rows(rows, server, broker, admin):
             verb, pattern = row["action"].split(" ", 1)
             if verb != "publish" or "{" not in pattern or pattern.endswith("/response"):
                 continue  # Without a device in it each message is asked by itself, as below.
-            command = "/control" in pattern
+            if "/control" in pattern:
+                continue  # Heard by roads, not by servers: access_test.cc.
             for device in (MINE, "EDGE9"):
-                topic = re.sub(r"\{.*?\}", "SERVER1" if command else device, pattern)
-                body = {"command": "get_status"} if command else \
-                    payloads.get(pattern.rsplit("/", 1)[1], detection)(device)
+                topic = re.sub(r"\{.*?\}", device, pattern)
+                body = payloads.get(pattern.rsplit("/", 1)[1], detection)(device)
                 before = len(client.on("lpr/data/error"))
                 client.publish(topic, json.dumps(body))
-                if command or device != MINE:
-                    if command:
-                        wait_for(lambda t=topic: client.on(f"{t}/response") or
-                                 client.on("lpr/data/error")[before:], PATIENCE_S, f"{topic} refused")
-                        answers = [h.payload for h in client.on(f"{topic}/response")]
-                        expect(not any('"success":true' in a for a in answers), f"{topic}: {answers}")
-                    else:
-                        wait_for(lambda b=before: [h for h in client.on("lpr/data/error")[b:]
-                                                   if "not allowed" in h.payload],
-                                 PATIENCE_S, f"{topic} refused")
+                if device != MINE:
+                    wait_for(lambda b=before: [h for h in client.on("lpr/data/error")[b:]
+                                               if "not allowed" in h.payload],
+                             PATIENCE_S, f"{topic} refused")
                 seen += 1
-        before = total(server, admin)
-        client.publish("lpr/data", json.dumps(envelope("EDGE9")))
-        client.publish("lpr/data", json.dumps(envelope(MINE)))
-        wait_for(lambda: total(server, admin) == before + 1, PATIENCE_S, "the camera's own")
+        for device, answer in (("EDGE9", "lpr/data/error"), (MINE, "lpr/data/processed")):
+            message = envelope(device)
+            client.publish("lpr/data", json.dumps(message))
+            heard = client.await_on(answer, check=lambda said, m=message:
+                                    said["message_id"] == m["message_id"])[0].json()
+            expect(("not allowed" in heard.get("error", "")) == (device != MINE), f"{heard}")
         cameras = server.get("/api/cameras", headers=admin).json()["cameras"]
         expect("EDGE9" not in {c["camera_id"] for c in cameras}, f"cameras: {cameras}")
     finally:
@@ -345,7 +342,7 @@ def run(t):
     server.start()
     admin = {"Authorization": f"Bearer {credentials['admin']}"}
     for device in (MINE, OTHER):
-        body = detection(device, annotated_image=base64.b64encode(jpeg()).decode())
+        body = detection(device, annotated_image=base64.b64encode(JPEG).decode())
         reply = server.request("POST", "/api/detection", json.dumps(body), 20, admin)
         expect(reply.status == 200, f"detection: {reply.status} {reply.body}")
     event = server.get(f"/api/lpr/events?device={MINE}", headers=admin).json()["events"][0]
@@ -364,14 +361,6 @@ def run(t):
     lists_are_its_own(server, credentials)
     forged_ids(server, sockets, credentials)
     t.figures.update({f"{surface} rows x callers": count for surface, count in seen.items()})
-
-
-def jpeg():
-    """The smallest there is: 1 x 1, grey."""
-    return base64.b64decode(
-        "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwc"
-        "KDcpLDAxNDQ0Hyc5PTgyPC4zNDL/wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAACf/EABQQAQAAAAAAAAAA"
-        "AAAAAAAAAAD/2gAIAQEAAD8AVN//2Q==")
 
 
 def lists_are_its_own(server, credentials):
