@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -264,6 +265,21 @@ TEST_F(AuditTest, AFloodIsDroppedAndCounted) {
   EXPECT_EQ(dropped, lost);
   EXPECT_EQ(lost, 10u);
   EXPECT_THAT(Text(), HasSubstr("records could not be kept"));
+}
+
+TEST_F(AuditTest, WhoDoesNotWaitIsToldOnceItIsOnDisk) {
+  Open();
+  std::atomic<int> told{0};
+  for (int i = 0; i < 100; ++i) {
+    log_->AppendThen(Record("change"), [&](const absl::Status& status) {
+      EXPECT_TRUE(status.ok()) << status;
+      EXPECT_FALSE(Text().empty());
+      ++told;
+    });
+  }
+  log_.reset();
+  EXPECT_EQ(told, 100);
+  EXPECT_EQ(Verify()->records, 100u);
 }
 
 TEST_F(AuditTest, AFullDiskIsToldAndLeavesNoHalfLine) {
