@@ -180,10 +180,10 @@ def passwords_are_typed_and_not_shown(t):
         check=False, start_new_session=True)
     expect(done.returncode == 6 and "--password-file" in done.stderr, f"no terminal: {done}")
     done = ctl(t, node, "auth", "user", "add", "anna", "--role", "viewer", "--password-file",
-               secret_file(t, "p", PASSWORD))
+               secret_file(t, "anna.password", PASSWORD))
     expect(done.returncode == 5, f"a user that is there: {done}")
     done = ctl(t, node, "auth", "user", "add", "bert", "--role", "viewer", "--password-file",
-               secret_file(t, "open", PASSWORD, 0o644))
+               secret_file(t, "open.password", PASSWORD, 0o644))
     expect(done.returncode == 6, f"a file that others may read: {done}")
     done = ctl(t, node, "auth", "user", "change", "anna", "--role", "viewer", "--disable")
     expect(done.returncode == 0 and "disabled" in done.stdout, f"change: {done}")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Secrets stay where they belong: a node with keys, passwords, a token's secret and payload keys in its
-configuration is used well and badly by every door. Then everything that it said or wrote is searched
-for each of them: its log, every answer, the audit, what /proc shows of it and of its children, and
-every file below its folder: what it keeps of keys and users are hashes. Only a secret that stands in
-the text of a configuration itself is in its revisions, which are for the node's user alone.
+"""Secrets stay where they belong: a node with keys, passwords and a token's secret in its configuration
+is used well and badly by every door. Then everything that it said or wrote is searched for each of
+them: its log, every answer, the audit, what /proc shows of it and of its children, and every file below
+its folder: what it keeps of keys and users are hashes. Only a secret that stands in the text of a
+configuration itself is in its revisions, which are for the node's user alone.
 """
 
 import base64
@@ -138,8 +138,6 @@ class Site:
 
     def configure(self):
         t, config = self.t, self.server.config
-        payload = base64.b64encode(os.urandom(32)).decode()
-        self.wanted.add("payload key", payload)
         # With and without a file of its own; where the text of the configuration has it, so may its
         # revisions.
         config["instances"] += [
@@ -165,8 +163,7 @@ class Site:
             "limits": {"failures": {"per_second": 1000, "burst": 1000}},
             "tokens": {"issuer": "https://login.site.example", "audience": "viaduct",
                        "keys": [{"kid": "k1", "algorithm": "HS256",
-                                 "file": write_secret(t, "jwt.secret", self.jwt)}]},
-            "encryption": {"keys": write_secret(t, "payload.keys", f"p1 {payload}")}}
+                                 "file": write_secret(t, "jwt.secret", self.jwt)}]}}
         self.server.write_config()
 
     def ctl(self, *words, code=0, text=None):
@@ -192,7 +189,9 @@ class Site:
                 status, text, found = reply.status, reply.read(), str(reply.headers)
         except urllib.error.HTTPError as e:
             status, text, found = e.code, e.read(), str(e.headers)
-        self.heard(f"the answer {status} to {path}", text + found.encode())
+        said = text + found.encode()
+        # Whoever puts a secret into a path is told that there is no such path.
+        self.heard(f"the answer {status} to {path}", said.replace(path.encode(), b""))
         return status
 
 

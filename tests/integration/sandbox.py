@@ -87,16 +87,16 @@ def example_is_sound(t):
         text = f.read()
     with open(UNIT) as f:
         offered = set(re.findall(r"^#?LoadCredential=([a-z_]+):", f.read(), re.MULTILINE))
-    named = set(re.findall(r"file:/run/credentials/viaduct\.service/([a-z_]+)", text))
+    named = set(re.findall(r"file:\$\{CREDENTIALS_DIRECTORY\}/([a-z_]+)", text))
     expect(named and named == offered, f"node.yaml wants {named}, the unit offers {offered}")
     for name in named:
         with open(os.path.join(secrets, name), "w", opener=lambda p, f: os.open(p, f, 0o600)) as f:
             f.write("not-a-secret-of-anybody\n")
     path = os.path.join(t.folder, "example.yaml")
     with open(path, "w") as f:
-        f.write(text.replace("/run/credentials/viaduct.service", secrets)
-                .replace("/var/lib/viaduct", os.path.join(t.folder, "nowhere")))
-    code, out = run_tool(t.build.program("viaduct-host"), "--check", "--config", path)
+        f.write(text.replace("/var/lib/viaduct", os.path.join(t.folder, "nowhere")))
+    code, out = run_tool(t.build.program("viaduct-host"), "--check", "--config", path,
+                         env=dict(os.environ, CREDENTIALS_DIRECTORY=secrets))
     expect(code == 0, f"node.yaml: {code} {out}")
 
 
