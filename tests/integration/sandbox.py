@@ -192,7 +192,7 @@ def film_of(t):
     return path
 
 
-def messages_arrive(t, server, edge):
+def messages_arrive(server, edge, minute):
     before = server.total_detections()
     for road in ("uplink", "sockets", "mqtt"):
         others = [name for name in ("uplink", "sockets", "mqtt") if name != road]
@@ -201,7 +201,7 @@ def messages_arrive(t, server, edge):
         for i in range(10):
             reply = edge.post("/api/detection", {
                 "type": "detection_result", "camera_id": "CAM001", "checkpoint_id": road,
-                "timestamp": f"2024-01-15T10:30:{i:02d}.000Z", "ocr_results": [f"AB{i}"]})
+                "timestamp": f"2024-01-15T10:{minute}:{i:02d}.000Z", "ocr_results": [f"AB{i}"]})
             expect(reply.status == 200, f"a detection: {reply.status} {reply.body[:200]}")
         before += 10
         wait_for(lambda want=before: server.total_detections() >= want, PATIENCE_S,
@@ -266,12 +266,12 @@ def node_runs(t):
     start(edge, TMPDIR=temporary)
     for node in (server, edge):
         is_bound(node)
-    messages_arrive(t, server, edge)
+    messages_arrive(server, edge, 30)
     files_arrive(t, edge, sshd)
     film_ends(edge)
     for node in (server, edge):
         control_works(t, node)
-    messages_arrive(t, server, edge)
+    messages_arrive(server, edge, 31)
     edge.ctl("node", "drain", "--deadline", "10s")
     for node in (edge, server):
         status = node.stop()
