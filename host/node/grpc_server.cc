@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "core/base/status_macros.h"
 #include "grpc/health/v1/health.pb.h"
+#include "host/node/foreign_calls.h"
 
 namespace viaduct {
 namespace {
@@ -78,6 +79,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options) {
   static_cast<void>(grpc::health::v1::HealthCheckRequest::descriptor());
   grpc::ServerBuilder builder;
   SetLimits(&builder);
+  GuardForeignCalls(options.gate, &builder);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   std::unique_ptr<GrpcServer> server(new GrpcServer(std::move(options.socket)));
   if (options.tcp.has_value()) {

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "core/config/node_config.h"
 #include "host/node/control_socket.h"
+#include "host/rpc/gate.h"
 #include "host/rpc/peers.h"
 
 namespace grpc {
@@ -38,6 +39,7 @@ class GrpcServer {
     std::unique_ptr<ControlSocket> socket;
     std::optional<ControlTcpOptions> tcp;
     rpc::Peers* peers = nullptr;
+    rpc::Gate* gate = nullptr;  // Outlives the server.
   };
 
   // Serves as soon as it returns.

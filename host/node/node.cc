@@ -324,6 +324,7 @@ absl::Status Node::StartControl() {
   VD_ASSIGN_OR_RETURN(options.socket, ControlSocket::Listen(control.socket));
   options.tcp = control.tcp;
   options.peers = &peers_;
+  options.gate = gate_of_calls_.get();
   VD_ASSIGN_OR_RETURN(server_, GrpcServer::Start(std::move(options)));
   TellServing();
   return hub_->Start([this](const std::string& component, HealthState state) {
