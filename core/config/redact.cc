@@ -21,8 +21,9 @@ using Place = std::pair<uint32_t, uint32_t>;  // Line and column.
 std::string ShownSecret(const std::string& as_written) {
   const bool whole_variable =
       as_written.compare(0, 2, "${") == 0 && as_written.find('}') == as_written.size() - 1;
-  const bool safe = as_written.compare(0, 6, "file:/") == 0 ||
-                    (whole_variable && as_written.find(":-") == std::string::npos);
+  const bool path =
+      as_written.compare(0, 6, "file:/") == 0 || as_written.compare(0, 7, "file:${") == 0;
+  const bool safe = path || (whole_variable && as_written.find(":-") == std::string::npos);
   return safe ? as_written : std::string(kRedacted);
 }
 

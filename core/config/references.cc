@@ -11,7 +11,8 @@ namespace viaduct {
 namespace {
 
 constexpr std::string_view kFile = "file:/";
-constexpr std::string_view kUri = "file://";  // A URI is a value like any other.
+constexpr std::string_view kFileOf = "file:${";  // A path that a variable begins.
+constexpr std::string_view kUri = "file://";     // A URI is a value like any other.
 
 bool IsVariableName(std::string_view name) {
   if (name.empty() || name.size() > 128 || (name[0] >= '0' && name[0] <= '9')) return false;
@@ -41,12 +42,17 @@ class Resolver {
 
  private:
   void Scalar(ConfigNode* node, const std::string& pointer) {
-    const std::string_view text = node->text;
-    if (text.find("${") != std::string_view::npos) {
-      Expand(node, pointer);
-    } else if (text.substr(0, kFile.size()) == kFile && text.substr(0, kUri.size()) != kUri) {
-      ReadFrom(node, pointer);
-    }
+    // What only a variable's value says is no reference.
+    const bool names_file = Begins(node->text, kFileOf) || NamesFile(node->text);
+    if (node->text.find("${") != std::string::npos) Expand(node, pointer);
+    if (names_file && !node->broken) ReadFrom(node, pointer);
+  }
+
+  static bool Begins(std::string_view text, std::string_view with) {
+    return text.substr(0, with.size()) == with;
+  }
+  static bool NamesFile(std::string_view text) {
+    return Begins(text, kFile) && !Begins(text, kUri);
   }
 
   void Fail(ConfigNode* node, const std::string& pointer, std::string text) {
@@ -100,6 +106,9 @@ class Resolver {
 
   void ReadFrom(ConfigNode* node, const std::string& pointer) {
     const std::string path = node->text.substr(kFile.size() - 1);
+    if (path.empty() || path[0] != '/') {
+      return Fail(node, pointer, absl::StrCat("file:", path, ": want a path that begins with /"));
+    }
     absl::StatusOr<ConfigEnvironment::FileText> file =
         environment_.ReadFile(path, kMaxReferencedBytes);
     if (!file.ok()) return Fail(node, pointer, std::string(file.status().message()));
@@ -112,7 +121,8 @@ class Resolver {
       findings_->Warning(node->line, node->column, pointer, "readable_secret",
                          absl::StrCat(path, " can be read by other users, make it mode 0600"));
     }
-    node->reference = std::exchange(node->text, std::move(text));
+    const std::string written = std::exchange(node->text, std::move(text));
+    if (node->reference.empty()) node->reference = written;
     node->secret = true;
   }
 

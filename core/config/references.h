@@ -1,4 +1,5 @@
-// ${NAME}, ${NAME:-default} and file:/path in values. Internal to the room.
+// ${NAME}, ${NAME:-default} and file:/path in values, the path of a file with variables as well.
+// Internal to the room.
 #pragma once
 
 #include "core/config/document.h"

@@ -370,6 +370,31 @@ TEST_F(ValidateTest, ReferencesAreResolvedAndNeverShown) {
   EXPECT_THAT(report.redacted_yaml, HasSubstr("file:/run/open"));
 }
 
+TEST_F(ValidateTest, ThePathOfAFileMayHaveVariables) {
+  environment_.variables = {{"DIR", "/run/credentials"}, {"NAME", "key"}, {"SLY", "file:/run/sly"}};
+  environment_.files = {{"/run/credentials/key", {"hunter2\n", false}},
+                        {"//run/credentials/key", {"hunter3", false}},
+                        {"/run/sly", {"hunter4", false}}};
+  const ConfigReport report = Validate(R"(instances:
+  - name: a
+    plugin: rest
+    config:
+      api_key: file:${DIR}/${NAME}
+      headers: {a: "file:/run/${OTHER:-credentials}/key", b: "${SLY}", c: "file:/${DIR}/key"}
+)");
+  ASSERT_TRUE(report.ok()) << report.status();
+  const InstanceOptions& instance = report.config->instances[0];
+  EXPECT_EQ(*instance.config->GetString("/api_key"), "hunter2");
+  EXPECT_EQ(*instance.config->GetString("/headers/a"), "hunter2");
+  EXPECT_EQ(*instance.config->GetString("/headers/b"),
+            "file:/run/sly");  // What it says is a value.
+  EXPECT_EQ(*instance.config->GetString("/headers/c"), "hunter3");
+  EXPECT_THAT(instance.redacted_json, Not(HasSubstr("hunter")));
+  EXPECT_THAT(instance.redacted_json, HasSubstr("file:${DIR}/${NAME}"));
+  EXPECT_THAT(Summary(Validate("rest: {api_key: 'file:${NAME}/x'}\n")),
+              ElementsAre("1 /rest/api_key bad_reference"));
+}
+
 TEST_F(ValidateTest, AReferenceThatLeadsNowhereIsOneMistake) {
   const ConfigReport report = Validate(R"(rest:
   api_key: ${MISSING}

@@ -181,7 +181,9 @@ TEST_F(GatekeeperTest, PasswordsAreCheckedElsewhereAndRememberedUntilTheyChange)
   ASSERT_NE(behind_.last.principal, nullptr);
   EXPECT_EQ(behind_.last.principal->role, security::Role::kOperator);
   EXPECT_EQ(Ask(Request(right)).status, 200);
-  ASSERT_TRUE(users_->SetDisabled("anna", true).ok());
+  security::UserRecord anna = users_->List().front();
+  anna.disabled = true;
+  ASSERT_TRUE(users_->Change(anna).ok());
   EXPECT_EQ(Ask(Request(right)).status, 401);
   EXPECT_EQ(Ask(Request({{"basic", Basic("anna", "another password")}})).status, 401);
 }

@@ -39,7 +39,17 @@ absl::Status Broken(std::string_view what) {
 // Follows the chain through the lines of files.
 class Follower {
  public:
-  explicit Follower(const std::optional<AuditHead>& noted) : noted_(noted) {}
+  Follower(const std::optional<AuditHead>& noted, const AuditReach& reach)
+      : noted_(noted), reach_(reach) {}
+
+  bool done() const { return report_.head.sequence >= reach_.last; }
+
+  absl::Status MayGoOn() const {
+    const bool asks =
+        reach_.go_on != nullptr && report_.records % audit::kLinesBetweenQuestions == 0;
+    return asks && !reach_.go_on() ? absl::CancelledError("audit: nobody waits for it any more")
+                                   : absl::OkStatus();
+  }
 
   absl::Status Take(std::string_view text) {
     VD_ASSIGN_OR_RETURN(const audit::Line line, audit::ReadLine(text));
@@ -69,14 +79,14 @@ class Follower {
 
  private:
   const std::optional<AuditHead> noted_;
+  const AuditReach& reach_;
   AuditReport report_;
 };
 
-absl::Status FollowFile(const std::string& path, Follower* follower) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::UnavailableError(absl::StrCat(path, ": cannot open"));
+absl::Status FollowFile(const std::string& path, std::istream& file, Follower* follower) {
   std::string buffer(audit::kMaxLineBytes + 1, '\0');
-  for (uint64_t number = 1;; ++number) {
+  for (uint64_t number = 1; !follower->done(); ++number) {
+    VD_RETURN_IF_ERROR(follower->MayGoOn());
     file.getline(buffer.data(), static_cast<std::streamsize>(buffer.size()));
     const auto got = static_cast<size_t>(file.gcount());
     if (got == 0) return absl::OkStatus();
@@ -87,6 +97,26 @@ absl::Status FollowFile(const std::string& path, Follower* follower) {
     if (status.ok()) continue;
     return absl::DataLossError(absl::StrCat(path, ": line ", number, ", ", status.message()));
   }
+  return absl::OkStatus();
+}
+
+// The files that were full, behind number `*last`. One that has gone meanwhile was the oldest, or
+// the next one does not follow.
+absl::StatusOr<bool> FollowFull(const std::string& folder, uint64_t* last, Follower* follower) {
+  VD_ASSIGN_OR_RETURN(const std::vector<std::string> files, audit::ListFiles(folder));
+  bool any = false;
+  for (const std::string& name : files) {
+    const uint64_t number = audit::NumberOf(name);
+    if (number <= *last) continue;
+    *last = number;
+    any = true;
+    const std::string path = absl::StrCat(folder, "/", name);
+    std::ifstream file(path, std::ios::binary);
+    if (!file && errno != ENOENT)
+      return absl::UnavailableError(absl::StrCat(path, ": cannot open"));
+    if (file) VD_RETURN_IF_ERROR(FollowFile(path, file, follower));
+  }
+  return any;
 }
 
 }  // namespace
@@ -169,13 +199,22 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& folder) {
 }  // namespace audit
 
 absl::StatusOr<AuditReport> VerifyAudit(const std::string& folder,
-                                        const std::optional<AuditHead>& noted) {
-  VD_ASSIGN_OR_RETURN(const std::vector<std::string> files, audit::ListFiles(folder));
-  Follower follower(noted);
-  for (const std::string& name : files) {
-    VD_RETURN_IF_ERROR(FollowFile(absl::StrCat(folder, "/", name), &follower));
+                                        const std::optional<AuditHead>& noted,
+                                        const AuditReach& reach) {
+  Follower follower(noted, reach);
+  const std::string path = absl::StrCat(folder, "/", AbslView(audit::kCurrentName));
+  uint64_t last = 0;
+  // The current file may become a full one at any time: it is the one that was opened before a look
+  // that found no other.
+  while (true) {
+    std::ifstream current(path, std::ios::binary);
+    const bool readable = current.good() || errno == ENOENT;
+    VD_ASSIGN_OR_RETURN(const bool any, FollowFull(folder, &last, &follower));
+    if (any) continue;
+    if (!readable) return absl::UnavailableError(absl::StrCat(path, ": cannot open"));
+    if (current.good()) VD_RETURN_IF_ERROR(FollowFile(path, current, &follower));
+    return follower.End();
   }
-  return follower.End();
 }
 
 }  // namespace viaduct::security

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,6 +37,12 @@ struct AuditReport {
   AuditHead head;
 };
 
+// How far a look goes while the log is written.
+struct AuditReach {
+  uint64_t last = std::numeric_limits<uint64_t>::max();  // Nothing behind this record.
+  std::function<bool()> go_on;  // Asked now and then; false: CANCELLED. May be empty.
+};
+
 namespace audit {
 
 inline constexpr size_t kMaxFieldBytes = 512;    // What is longer is cut.
@@ -53,6 +61,8 @@ struct Line {
   std::string hash;
 };
 absl::StatusOr<Line> ReadLine(std::string_view text);
+// Another line without an answer from AuditReach::go_on may be looked at.
+inline constexpr uint64_t kLinesBetweenQuestions = 1'024;
 
 // Names of the files in their order, the current one last. At most a few thousand are looked at.
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& folder);
@@ -62,10 +72,11 @@ uint64_t NumberOf(std::string_view name);
 
 }  // namespace audit
 
-// Reads everything that is there; what is being written meanwhile may look cut. DATA_LOSS names
-// file and line where the chain is broken. With `noted`, a head that was noted before, it must
-// still be in it, unless it is older than the oldest file that is kept.
+// Reads everything that is there, up to `reach`; behind it, what is being written meanwhile may
+// look cut. DATA_LOSS names file and line where the chain is broken. With `noted`, a head that was
+// noted before, it must still be in it, unless it is older than the oldest file that is kept.
 absl::StatusOr<AuditReport> VerifyAudit(const std::string& folder,
-                                        const std::optional<AuditHead>& noted);
+                                        const std::optional<AuditHead>& noted,
+                                        const AuditReach& reach = AuditReach());
 
 }  // namespace viaduct::security

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "core/base/status_macros.h"
 
 namespace viaduct::security {
@@ -23,15 +24,19 @@ absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& fold
                                                          const Clock* clock) {
   VD_ASSIGN_OR_RETURN(std::unique_ptr<AuditFile> file, AuditFile::Open(folder, options));
   const std::string mended = file->mended();
-  std::unique_ptr<AuditLog> log(new AuditLog(std::move(file), clock));
+  std::unique_ptr<AuditLog> log(new AuditLog(folder, std::move(file), clock));
   if (!mended.empty()) {
     VD_RETURN_IF_ERROR(log->AppendDurably(OwnRecord("mended", mended)));
   }
   return log;
 }
 
-AuditLog::AuditLog(std::unique_ptr<AuditFile> file, const Clock* clock)
-    : clock_(clock), file_(std::move(file)), head_(file_->head()), thread_([this] { Run(); }) {}
+AuditLog::AuditLog(std::string folder, std::unique_ptr<AuditFile> file, const Clock* clock)
+    : folder_(std::move(folder)),
+      clock_(clock),
+      file_(std::move(file)),
+      head_(file_->head()),
+      thread_([this] { Run(); }) {}
 
 AuditLog::~AuditLog() {
   {
@@ -42,6 +47,7 @@ AuditLog::~AuditLog() {
 }
 
 bool AuditLog::Queue(Item item) {
+  absl::MutexLock lock(&mutex_);
   if (queue_.size() >= kMaxQueued) {
     ++dropped_;
     ++untold_;
@@ -51,19 +57,22 @@ bool AuditLog::Queue(Item item) {
   return true;
 }
 
-bool AuditLog::Append(AuditRecord record) {
-  absl::MutexLock lock(&mutex_);
-  return Queue({std::move(record), nullptr});
+bool AuditLog::Append(AuditRecord record) { return Queue({std::move(record), nullptr}); }
+
+void AuditLog::AppendThen(AuditRecord record, DoneFn done) {
+  if (Queue({std::move(record), done})) return;
+  done(absl::ResourceExhaustedError("audit: too many records wait for the disk"));
 }
 
 absl::Status AuditLog::AppendDurably(AuditRecord record) {
-  Outcome outcome;
-  absl::MutexLock lock(&mutex_);
-  if (!Queue({std::move(record), &outcome})) {
-    return absl::ResourceExhaustedError("audit: too many records wait for the disk");
-  }
-  mutex_.Await(absl::Condition(&outcome.settled));
-  return outcome.status;
+  absl::Notification settled;
+  absl::Status outcome;
+  AppendThen(std::move(record), [&](const absl::Status& status) {
+    outcome = status;
+    settled.Notify();
+  });
+  settled.WaitForNotification();
+  return outcome;
 }
 
 absl::Status AuditLog::WriteBatch(const std::vector<Item>& batch, uint64_t dropped) {
@@ -80,14 +89,17 @@ absl::Status AuditLog::WriteBatch(const std::vector<Item>& batch, uint64_t dropp
 }
 
 void AuditLog::Settle(const std::vector<Item>& batch, const absl::Status& status, uint64_t untold) {
-  absl::MutexLock lock(&mutex_);
-  head_ = file_->head();
-  for (const Item& item : batch) {
-    if (item.outcome != nullptr) *item.outcome = {true, status};
+  {
+    absl::MutexLock lock(&mutex_);
+    head_ = file_->head();
+    if (!status.ok()) {
+      dropped_ += batch.size();
+      untold_ += batch.size() + untold;
+    }
   }
-  if (status.ok()) return;
-  dropped_ += batch.size();
-  untold_ += batch.size() + untold;
+  for (const Item& item : batch) {
+    if (item.done != nullptr) item.done(status);
+  }
 }
 
 void AuditLog::Run() {

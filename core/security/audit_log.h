@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -40,27 +41,28 @@ class AuditLog {
   // Returns when it is on disk. RESOURCE_EXHAUSTED: dropped, or no space; what the record is about
   // should then not be done.
   absl::Status AppendDurably(AuditRecord record);
+  // The same without waiting: `done` is called once, on the thread that writes, which it must not
+  // hold up; or at once where the record is dropped.
+  using DoneFn = std::function<void(const absl::Status&)>;
+  void AppendThen(AuditRecord record, DoneFn done);
 
   AuditHead head() const;  // Of what is on disk.
+  const std::string& folder() const { return folder_; }
   uint64_t dropped() const;
 
  private:
-  // What somebody waits for; lives on their stack, guarded by mutex_.
-  struct Outcome {
-    bool settled = false;
-    absl::Status status;
-  };
   struct Item {
     AuditRecord record;
-    Outcome* outcome = nullptr;
+    DoneFn done;  // May be empty.
   };
-  explicit AuditLog(std::unique_ptr<AuditFile> file, const Clock* clock);
-  bool Queue(Item item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  AuditLog(std::string folder, std::unique_ptr<AuditFile> file, const Clock* clock);
+  bool Queue(Item item);
   void Settle(const std::vector<Item>& batch, const absl::Status& status, uint64_t untold);
   void Run();
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || !queue_.empty(); }
   absl::Status WriteBatch(const std::vector<Item>& batch, uint64_t dropped);
 
+  const std::string folder_;
   const Clock* const clock_;
   const std::unique_ptr<AuditFile> file_;  // Of the thread alone.
   mutable absl::Mutex mutex_;

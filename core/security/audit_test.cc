@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -209,6 +210,28 @@ TEST_F(AuditTest, RotatesAndKeepsSoMany) {
   EXPECT_FALSE(Verify().ok());
 }
 
+TEST_F(AuditTest, VerifiesWhileRecordsComeAndFilesGetFull) {
+  AuditFileOptions options;
+  options.max_file_bytes = 2'000;
+  options.max_files = 4;
+  Open(options);
+  Write(30);
+  std::thread writer([&] { Write(300); });
+  for (int i = 0; i < 100; ++i) {
+    const AuditHead head = log_->head();
+    AuditReach reach;
+    reach.last = head.sequence;
+    const auto report = VerifyAudit(folder_.path(), std::nullopt, reach);
+    ASSERT_TRUE(report.ok()) << report.status();
+    // The files may all be newer by now.
+    if (report->head.sequence == head.sequence) EXPECT_EQ(report->head.hash, head.hash);
+  }
+  writer.join();
+  AuditReach nobody;
+  nobody.go_on = [] { return false; };
+  EXPECT_TRUE(absl::IsCancelled(VerifyAudit(folder_.path(), std::nullopt, nobody).status()));
+}
+
 TEST_F(AuditTest, LongFieldsAreCut) {
   Open();
   ASSERT_TRUE(log_->AppendDurably(Record(std::string(1'000'000, '\x01'))).ok());
@@ -242,6 +265,21 @@ TEST_F(AuditTest, AFloodIsDroppedAndCounted) {
   EXPECT_EQ(dropped, lost);
   EXPECT_EQ(lost, 10u);
   EXPECT_THAT(Text(), HasSubstr("records could not be kept"));
+}
+
+TEST_F(AuditTest, WhoDoesNotWaitIsToldOnceItIsOnDisk) {
+  Open();
+  std::atomic<int> told{0};
+  for (int i = 0; i < 100; ++i) {
+    log_->AppendThen(Record("change"), [&](const absl::Status& status) {
+      EXPECT_TRUE(status.ok()) << status;
+      EXPECT_FALSE(Text().empty());
+      ++told;
+    });
+  }
+  log_.reset();
+  EXPECT_EQ(told, 100);
+  EXPECT_EQ(Verify()->records, 100u);
 }
 
 TEST_F(AuditTest, AFullDiskIsToldAndLeavesNoHalfLine) {

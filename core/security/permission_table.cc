@@ -168,6 +168,17 @@ constexpr Permission kRows[] = {
      kControl},  // And the command.
     {kRpc, "viaduct.control.v1.Fleet/WatchNodes", kViewer, kNever, kRead},
     {kRpc, "viaduct.control.v1.Fleet/ListFiles", kViewer, kNever, kRead},
+    {kRpc, "viaduct.control.v1.Auth/WhoAmI", kViewer, kAny, kRead},
+    {kRpc, "viaduct.control.v1.Auth/ListKeys", kAdmin, kNever, kRead},
+    {kRpc, "viaduct.control.v1.Auth/CreateKey", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Auth/RotateKey", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Auth/RevokeKey", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Auth/ListUsers", kAdmin, kNever, kRead},
+    {kRpc, "viaduct.control.v1.Auth/SetUser", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Auth/SetPassword", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Auth/RemoveUser", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Auth/ListAudit", kAdmin, kNever, kRead},
+    {kRpc, "viaduct.control.v1.Auth/VerifyAudit", kAdmin, kNever, kRead},
     {kRpc, "viaduct.gateway.v1.Gateway/SendMetadata", kOperator, kItsOwn, kIngest},
     {kRpc, "viaduct.gateway.v1.Gateway/SendMetadataStream", kOperator, kItsOwn, kIngest},
     // The node reads the path that it is given: what a device may not reach by itself.

@@ -165,10 +165,23 @@ absl::Status UserStore::Put(const UserRecord& user, std::string_view password) {
   return Write(entry);
 }
 
-absl::Status UserStore::SetDisabled(std::string_view name, bool disabled) {
+absl::Status UserStore::Change(const UserRecord& user) {
+  VD_RETURN_IF_ERROR(CheckUser(user));
+  absl::MutexLock disk(&disk_mutex_);
+  VD_ASSIGN_OR_RETURN(Entry entry, Find(user.name));
+  const absl::Time created = entry.record.created;
+  entry.record = user;
+  entry.record.created = created;
+  return Write(entry);
+}
+
+absl::Status UserStore::SetPassword(std::string_view name, std::string_view password) {
+  VD_RETURN_IF_ERROR(Find(name).status());  // Before it costs a hash.
+  VD_RETURN_IF_ERROR(CheckPassword(name, password));
+  VD_ASSIGN_OR_RETURN(std::string hash, HashPassword(password, cost_));
   absl::MutexLock disk(&disk_mutex_);
   VD_ASSIGN_OR_RETURN(Entry entry, Find(name));
-  entry.record.disabled = disabled;
+  entry.hash = std::move(hash);
   return Write(entry);
 }
 

@@ -54,10 +54,12 @@ class UserStore {
 
   // Adds the user, or gives the one of that name this record and password.
   absl::Status Put(const UserRecord& user, std::string_view password);
-  absl::Status SetDisabled(std::string_view name, bool disabled);  // NOT_FOUND
-  absl::Status Remove(std::string_view name);                      // NOT_FOUND
-  std::vector<UserRecord> List() const;                            // By name.
-  // Counts what the three above have changed, so that whoever remembers a check knows that it is
+  // The same for one that is there, whose password stays. NOT_FOUND
+  absl::Status Change(const UserRecord& user);
+  absl::Status SetPassword(std::string_view name, std::string_view password);  // NOT_FOUND
+  absl::Status Remove(std::string_view name);                                  // NOT_FOUND
+  std::vector<UserRecord> List() const;                                        // By name.
+  // Counts what the four above have changed, so that whoever remembers a check knows that it is
   // old.
   uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 

@@ -66,7 +66,9 @@ TEST_F(UserStoreTest, UnknownWrongAndDisabledLookAlike) {
   Open();
   ASSERT_TRUE(Put("anna").ok());
   ASSERT_TRUE(Put("bert").ok());
-  ASSERT_TRUE(store_->SetDisabled("bert", true).ok());
+  UserRecord bert = store_->List().at(1);
+  bert.disabled = true;
+  ASSERT_TRUE(store_->Change(bert).ok());
   const std::string huge(100'000, 'x');
   const struct {
     std::string_view name;
@@ -150,6 +152,27 @@ TEST_F(UserStoreTest, RefusesBadUsersAndPasswords) {
   EXPECT_FALSE(Put("anna", Role::kViewer, std::string("with a zero\0octet", 17)).ok());
   EXPECT_TRUE(store_->List().empty());
   EXPECT_EQ(store_->Remove("anna").code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(UserStoreTest, AChangeKeepsThePasswordAndANewPasswordTheRest) {
+  Open();
+  ASSERT_TRUE(Put("anna").ok());
+  UserRecord anna = store_->List().at(0);
+  const absl::Time created = anna.created;
+  anna.role = Role::kAdmin;
+  anna.created = absl::InfinitePast();
+  clock_.Advance(absl::Hours(1));
+  ASSERT_TRUE(store_->Change(anna).ok());
+  EXPECT_EQ(Check("anna", kPassword)->role, Role::kAdmin);
+  ASSERT_TRUE(store_->SetPassword("anna", "another password").ok());
+  Open();
+  EXPECT_FALSE(Check("anna", kPassword).ok());
+  EXPECT_EQ(Check("anna", "another password")->role, Role::kAdmin);
+  EXPECT_EQ(store_->List().at(0).created, created);
+  anna.name = "bert";
+  EXPECT_EQ(store_->Change(anna).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->SetPassword("bert", kPassword).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->SetPassword("anna", "short").code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(UserStoreTest, ANewPasswordEndsTheOldOne) {

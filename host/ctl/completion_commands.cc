@@ -36,7 +36,7 @@ _viaductctl() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     if ((skip)); then skip=0; continue; fi
     case "$word" in
-    --socket|-s|--address|-a|--ca|--certificate|--key|--timeout|-t) skip=1 ;;
+    --socket|-s|--address|-a|--ca|--certificate|--key|--token-file|--key-file|--timeout|-t) skip=1 ;;
     -*) ;;
     *) path="$path $word" ;;
     esac

@@ -5,7 +5,6 @@
 
 namespace viaduct::ctl {
 
-void AddAuthCommands(CLI::App* app, Session* session);
 void AddPkiCommands(CLI::App* app, Session* session);
 
 }  // namespace viaduct::ctl

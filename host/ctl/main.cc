@@ -24,6 +24,11 @@ void AddGlobalOptions(CLI::App* app, viaduct::ctl::Options* options) {
       app->add_option("--certificate", options->certificate_file, "own certificate (PEM)");
   auto* key = app->add_option("--key", options->key_file, "own private key (PEM)");
   address->needs(ca)->needs(certificate)->needs(key);
+  auto* token =
+      app->add_option("--token-file", options->token_file, "file of mode 0600 with a bearer token");
+  app->add_option("--key-file", options->api_key_file,
+                  "file of mode 0600 with an API key (default: $VIADUCT_API_KEY_FILE)")
+      ->excludes(token);
   app->add_option("-t,--timeout", options->timeout, "how long one call may take, e.g. 10s")
       ->capture_default_str()
       ->check([](const std::string& text) {

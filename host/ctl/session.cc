@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "host/ctl/credentials.h"
 #include "host/rpc/status.h"
 
 namespace viaduct::ctl {
@@ -75,20 +76,29 @@ std::shared_ptr<grpc::Channel> Session::Channel() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
-  if (options.address.empty()) {
-    target_ = options.socket.empty() ? DefaultSocket() : options.socket;
-    channel_ =
-        grpc::CreateCustomChannel("unix:" + target_, grpc::InsecureChannelCredentials(), arguments);
-    return channel_;
-  }
-  target_ = options.address;
-  grpc::SslCredentialsOptions tls;
-  if (!ReadFile(options.ca_file, &tls.pem_root_certs) ||
-      !ReadFile(options.certificate_file, &tls.pem_cert_chain) ||
-      !ReadFile(options.key_file, &tls.pem_private_key)) {
+  const std::string key = options.api_key_file.empty() && options.token_file.empty()
+                              ? DefaultApiKeyFile()
+                              : options.api_key_file;
+  auto interceptors = ReadCredentials({options.token_file, key});
+  if (!interceptors.ok()) {
+    std::cerr << "viaductctl: " << interceptors.status().message() << "\n";
     return nullptr;
   }
-  channel_ = grpc::CreateCustomChannel(target_, grpc::SslCredentials(tls), arguments);
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  target_ = options.socket.empty() ? DefaultSocket() : options.socket;
+  if (!options.address.empty()) {
+    target_ = options.address;
+    grpc::SslCredentialsOptions tls;
+    if (!ReadFile(options.ca_file, &tls.pem_root_certs) ||
+        !ReadFile(options.certificate_file, &tls.pem_cert_chain) ||
+        !ReadFile(options.key_file, &tls.pem_private_key)) {
+      return nullptr;
+    }
+    credentials = grpc::SslCredentials(tls);
+  }
+  channel_ = grpc::experimental::CreateCustomChannelWithInterceptors(
+      options.address.empty() ? "unix:" + target_ : target_, credentials, arguments,
+      *std::move(interceptors));
   return channel_;
 }
 
@@ -134,6 +144,11 @@ std::string DefaultSocket() {
   const std::string run = "/run/viaduct/control.sock";
   if (access(run.c_str(), F_OK) == 0) return run;
   return "/var/lib/viaduct/control.sock";
+}
+
+std::string DefaultApiKeyFile() {
+  const char* from_environment = std::getenv("VIADUCT_API_KEY_FILE");
+  return from_environment == nullptr ? "" : from_environment;
 }
 
 CLI::App* AddCommand(CLI::App* parent, Session* session, const std::string& name,

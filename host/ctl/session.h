@@ -24,6 +24,8 @@ struct Options {
   std::string ca_file;
   std::string certificate_file;
   std::string key_file;
+  std::string token_file;    // Of a bearer token,
+  std::string api_key_file;  // or of an API key; empty: see DefaultApiKeyFile().
   std::string timeout = "30s";
   bool json = false;
 };
@@ -95,6 +97,9 @@ class Session {
 // /var/lib/viaduct/control.sock, else the last of them.
 std::string DefaultSocket();
 
+// $VIADUCT_API_KEY_FILE, or none.
+std::string DefaultApiKeyFile();
+
 // Adds a subcommand whose work returns an exit code.
 CLI::App* AddCommand(CLI::App* parent, Session* session, const std::string& name,
                      const std::string& description, Session::Action action);
@@ -108,6 +113,7 @@ void AddSpoolCommands(CLI::App* app, Session* session);
 void AddTransferCommands(CLI::App* app, Session* session);
 void AddLogCommands(CLI::App* app, Session* session);
 void AddGatewayCommands(CLI::App* app, Session* session);
+void AddAuthCommands(CLI::App* app, Session* session);
 void AddAlertCommands(CLI::App* app, Session* session);
 void AddLprCommands(CLI::App* app, Session* session);
 void AddHealthCommands(CLI::App* app, Session* session);

@@ -19,18 +19,21 @@ struct ControlPools {
   static constexpr size_t kMaxReads = 64;
   static constexpr size_t kMaxChanges = 16;
   static constexpr size_t kMaxCommands = 32;
+  static constexpr int kAuth = 2;  // Each may hold what a password costs.
+  static constexpr size_t kMaxAuth = 8;
 
   ThreadPool reads{{"control", kReaders, kMaxReads}};          // Bounded by disk and processor.
   ThreadPool changes{{"changes", 1, kMaxChanges}};             // Of the configuration, in order.
   ThreadPool commands{{"commands", kCommands, kMaxCommands}};  // Wait for instances and plugins.
   ThreadPool drains{{"drains", kDrains, 1}};                   // Take as long as a caller likes.
+  ThreadPool auth{{"auth", kAuth, kMaxAuth}};                  // Passwords and the audit.
   ThreadPool keeper{{"keeper"}};  // What the node must do by itself, see ConfigControl.
 
   // Returns the number of threads that did not come back within `limit`.
   int Stop(absl::Duration limit) {
     const absl::Time deadline = absl::Now() + limit;
     int abandoned = 0;
-    for (ThreadPool* pool : {&reads, &changes, &commands, &drains, &keeper}) {
+    for (ThreadPool* pool : {&reads, &changes, &commands, &drains, &auth, &keeper}) {
       abandoned += pool->Stop(std::max(deadline - absl::Now(), absl::ZeroDuration()));
     }
     return abandoned;

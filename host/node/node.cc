@@ -278,8 +278,11 @@ void Node::BuildServices() {
   deps_.changes = &pools_.changes;
   deps_.commands = &pools_.commands;
   deps_.drains = &pools_.drains;
+  deps_.auth = &pools_.auth;
   deps_.timers = &timers_;
   deps_.gate = gate_of_calls_.get();
+  deps_.api_keys = access_->keys();
+  deps_.users = access_->users();
   deps_.audit = access_->audit();
   deps_.hub = hub_.get();
   deps_.instances = instances_.get();

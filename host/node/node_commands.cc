@@ -166,9 +166,10 @@ void NodeCommands::Handle(CallRequest request, ReplyFn reply) {
                    [&](const Entry& each) { return each.name == request.path && IsKnown(each); });
   if (entry == std::end(kEntries)) return reply(Unknown(request.path));
   if (!IsAccepted(entry->name)) {
-    deps_.audit(Author(request), request.path, "",
-                absl::PermissionDeniedError("fleet.accept does not name it"));
-    return reply(NotAccepted(request.path));
+    return RunOn(deps_.reads, reply, [this, author = Author(request), path = request.path, reply] {
+      deps_.audit(author, path, "", absl::PermissionDeniedError("fleet.accept does not name it"));
+      reply(NotAccepted(path));
+    });
   }
   const auto arguments = JsonFields::Parse(request.body, Fleet::kMaxAnswerBytes);
   if (!arguments.ok()) return reply(Failed(arguments.status()));

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/services/auth_service.h"
 #include "host/services/config_service.h"
 #include "host/services/envelope_convert.h"
 #include "host/services/fleet_service.h"
@@ -33,11 +34,12 @@ struct NodeServices {
         spool(deps),
         transfers(deps),
         logs(deps),
+        auth(deps),
         fleet(deps, devices, store, std::move(told)) {}
 
   std::vector<grpc::Service*> All() {
-    return {&gateway, &node,  &plugins,   &instances, &config,
-            &stats,   &spool, &transfers, &logs,      &fleet};
+    return {&gateway, &node,      &plugins, &instances, &config, &stats,
+            &spool,   &transfers, &logs,    &auth,      &fleet};
   }
 
   EnvelopeReader reader;
@@ -50,6 +52,7 @@ struct NodeServices {
   SpoolService spool;
   TransfersService transfers;
   LogsService logs;
+  AuthService auth;
   FleetService fleet;
 };
 

@@ -19,7 +19,9 @@
 #include "core/plugin/instances.h"
 #include "core/plugin/registry.h"
 #include "core/receive/receiver.h"
+#include "core/security/api_key_store.h"
 #include "core/security/audit_log.h"
+#include "core/security/user_store.h"
 #include "core/spool/spool.h"
 #include "core/transfer/transfers.h"
 #include "host/node/config_control.h"
@@ -47,7 +49,8 @@ struct ServiceDeps {
   Executor* executor = nullptr;  // For what is soon done; the others for what may take long:
   Executor* changes = nullptr;   // changes of the configuration,
   Executor* commands = nullptr;  // what waits for an instance or a plugin,
-  Executor* drains = nullptr;    // and what takes as long as its caller allows.
+  Executor* drains = nullptr;    // what takes as long as its caller allows,
+  Executor* auth = nullptr;      // and passwords that are hashed, audits that are read.
   TimerQueue* timers = nullptr;
   rpc::Gate* gate = nullptr;
   security::AuditLog* audit = nullptr;
@@ -67,10 +70,21 @@ struct ServiceDeps {
   // Files that devices have sent; null where none are taken in.
   std::function<ReceiverInfo()> incoming;
   NodeActions node;
+  // Null on a node that asks nobody who they are.
+  security::ApiKeyStore* api_keys = nullptr;
+  security::UserStore* users = nullptr;
 };
 
-// Writes down a changing call: who, what, on which, and how it ended.
+// Writes down a changing call: who, what, on which, and how it ended. Returns when that is durable:
+// not on a thread that others wait for. Where it can not be kept the log says so; what was changed
+// stays changed.
 void Audit(const ServiceDeps& deps, const std::string& author, std::string_view method,
            std::string_view subject, const absl::Status& status);
+// The same without waiting: `then` is called once it is durable, perhaps on the thread that writes.
+void AuditThen(const ServiceDeps& deps, const std::string& author, std::string_view method,
+               std::string_view subject, const absl::Status& status, std::function<void()> then);
+// Before a change that must not happen without a record: RESOURCE_EXHAUSTED, it can not be kept.
+absl::Status AuditBegin(const ServiceDeps& deps, const std::string& author, std::string_view method,
+                        std::string_view subject);
 
 }  // namespace viaduct

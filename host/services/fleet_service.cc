@@ -328,8 +328,8 @@ void FleetService::Give(Order order, const std::string& author,
       outcome = absl::PermissionDeniedError(
           absl::StrCat("refused by the device, ", result.answer.status, " ", result.answer.error));
     }
-    Audit(*deps_, author, "Fleet.SendControl", subject, outcome);
-    call->End(result);
+    AuditThen(*deps_, author, "Fleet.SendControl", subject, outcome,
+              [call, result = std::move(result)] { call->End(result); });
   }));
 }
 

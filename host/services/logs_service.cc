@@ -166,11 +166,16 @@ grpc::ServerUnaryReactor* LogsService::SetLevel(grpc::CallbackServerContext* con
                         {absl::ZeroDuration(), absl::Milliseconds(1), LogHub::kMaxTimeToLive},
                         "time_to_live", &violations);
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Logs.SetLevel"));
-  absl::Status status = deps_->log_hub->SetLevel(request->component(), level, time_to_live);
-  Audit(*deps_, deps_->gate->Describe(*context), "Logs.SetLevel",
-        absl::StrCat(request->component(), " ", std::string(LogLevelName(level))), status);
-  if (status.ok()) AddLevels(*deps_->log_hub, response->mutable_levels());
-  return rpc::Answer(context, rpc::ToGrpc(status));
+  const std::string author = deps_->gate->Describe(*context);
+  return rpc::RunOn(
+      deps_->executor, context, [this, author, request, response, level, time_to_live] {
+        const absl::Status status =
+            deps_->log_hub->SetLevel(request->component(), level, time_to_live);
+        Audit(*deps_, author, "Logs.SetLevel",
+              absl::StrCat(request->component(), " ", std::string(LogLevelName(level))), status);
+        if (status.ok()) AddLevels(*deps_->log_hub, response->mutable_levels());
+        return rpc::ToGrpc(status);
+      });
 }
 
 grpc::ServerUnaryReactor* LogsService::ResetLevel(grpc::CallbackServerContext* context,
@@ -179,11 +184,13 @@ grpc::ServerUnaryReactor* LogsService::ResetLevel(grpc::CallbackServerContext* c
   if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/ResetLevel")) {
     return rpc::Answer(context, *std::move(refused));
   }
-  deps_->log_hub->ResetLevel(request->component());
-  Audit(*deps_, deps_->gate->Describe(*context), "Logs.ResetLevel", request->component(),
-        absl::OkStatus());
-  AddLevels(*deps_->log_hub, response->mutable_levels());
-  return rpc::Answer(context, grpc::Status::OK);
+  const std::string author = deps_->gate->Describe(*context);
+  return rpc::RunOn(deps_->executor, context, [this, author, request, response] {
+    deps_->log_hub->ResetLevel(request->component());
+    Audit(*deps_, author, "Logs.ResetLevel", request->component(), absl::OkStatus());
+    AddLevels(*deps_->log_hub, response->mutable_levels());
+    return grpc::Status::OK;
+  });
 }
 
 }  // namespace viaduct

@@ -252,13 +252,13 @@ grpc::ServerUnaryReactor* TransfersService::Cancel(grpc::CallbackServerContext* 
   if (deps_->transfers == nullptr) return rpc::Answer(context, NoTransfers());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const std::string author = deps_->gate->Describe(*context);
-  deps_->transfers->Cancel(request->transfer_id(),
-                           [this, reactor, response, author,
-                            id = request->transfer_id()](const absl::StatusOr<Transfer>& changed) {
-                             Audit(*deps_, author, "Transfers.Cancel", id, changed.status());
-                             if (changed.ok()) *response->mutable_transfer() = ToProto(*changed);
-                             reactor->Finish(rpc::ToGrpc(changed.status()));
-                           });
+  deps_->transfers->Cancel(
+      request->transfer_id(), [this, reactor, response, author, id = request->transfer_id()](
+                                  const absl::StatusOr<Transfer>& changed) {
+        if (changed.ok()) *response->mutable_transfer() = ToProto(*changed);
+        AuditThen(*deps_, author, "Transfers.Cancel", id, changed.status(),
+                  [reactor, status = rpc::ToGrpc(changed.status())] { reactor->Finish(status); });
+      });
   return reactor;
 }
 
@@ -271,13 +271,13 @@ grpc::ServerUnaryReactor* TransfersService::Retry(grpc::CallbackServerContext* c
   if (deps_->transfers == nullptr) return rpc::Answer(context, NoTransfers());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const std::string author = deps_->gate->Describe(*context);
-  deps_->transfers->Retry(request->transfer_id(),
-                          [this, reactor, response, author,
-                           id = request->transfer_id()](const absl::StatusOr<Transfer>& changed) {
-                            Audit(*deps_, author, "Transfers.Retry", id, changed.status());
-                            if (changed.ok()) *response->mutable_transfer() = ToProto(*changed);
-                            reactor->Finish(rpc::ToGrpc(changed.status()));
-                          });
+  deps_->transfers->Retry(
+      request->transfer_id(), [this, reactor, response, author, id = request->transfer_id()](
+                                  const absl::StatusOr<Transfer>& changed) {
+        if (changed.ok()) *response->mutable_transfer() = ToProto(*changed);
+        AuditThen(*deps_, author, "Transfers.Retry", id, changed.status(),
+                  [reactor, status = rpc::ToGrpc(changed.status())] { reactor->Finish(status); });
+      });
   return reactor;
 }
 

@@ -99,6 +99,14 @@ def write_inputs(folder, config):
         picture = base64.b64encode(f.read()).decode()
     with open(os.path.join(folder, "infer.json"), "w") as f:
         json.dump({"picture": {"data": picture}, "omit_crops": True}, f)
+    user = {"kind": "PRINCIPAL_KIND_USER", "id": "bert", "role": "ROLE_VIEWER"}
+    for name, content in (("user.json", {"user": {"principal": user}, "password": "an old phrase"}),
+                          ("password.json", {"name": "bert", "password": "another phrase"})):
+        with open(os.path.join(folder, name), "w") as f:
+            json.dump(content, f)
+    with open(os.path.join(folder, "password.txt"), "w",
+              opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
+        f.write("a new pass phrase\n")
     envelope = {"data_type": "DATA_TYPE_DETECTION", "payload_json": json.dumps(payload)}
     with open(os.path.join(folder, "frame.json"), "w") as f:
         json.dump({"envelopes": [envelope, envelope]}, f)
@@ -132,6 +140,7 @@ def run(t):
         raise CannotRun("buf is not installed: ./dev test installs it from npm")
     call, sections = read_examples()
     edge = t.edge(free_port())  # Nobody answers there: the messages stay in the spool.
+    edge.config["auth"] = {}  # Who runs the examples is who may do everything at the socket.
     # What looks at pictures in the examples.
     edge.config["plugins"]["path"].append(os.path.join(t.build.folder, "tests", "plugins"))
     edge.config["instances"].append(
