@@ -174,6 +174,8 @@ void Application::NoteElsewhere(const std::vector<CameraPresence>& changes) {
 bool Application::HasRoom(std::string_view room) const { return impl_->HasRoom(room); }
 bool Application::HasAnyRoom() const { return impl_->HasAnyRoom(); }
 
+void Application::ForgetThumbnails() { impl_->ForgetThumbnails(); }
+
 void Application::OnListenerGone(std::string_view instance) { impl_->ForgetSessions(instance); }
 
 }  // namespace viaduct

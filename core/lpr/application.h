@@ -70,6 +70,8 @@ struct ApplicationParts {
   Store* store = nullptr;          // Null on a node that has none: reading is answered 501.
   ImageFolder* images = nullptr;   // Null: no images are served.
   Publisher* publisher = nullptr;  // Null: nobody is told.
+  // Makes what is encrypted readable, as Sealing::Open. Null: it stays as it is.
+  std::function<absl::Status(Arrival*)> open;
   CallHandler* control = nullptr;  // Commands to this node; null: it knows only how it is.
   std::function<std::string()> metrics_text;   // Prometheus text of GET /metrics.
   std::function<HealthReport()> health;        // GET /api/health.
@@ -109,6 +111,8 @@ class Application final : public CallHandler {
   // True while a session is in that room: what Publisher::Wanted asks.
   bool HasRoom(std::string_view room) const;
   bool HasAnyRoom() const;
+  // Images were removed: what was made of any is made anew.
+  void ForgetThumbnails();
   void OnListenerGone(std::string_view instance) override;
 
  private:

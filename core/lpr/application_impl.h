@@ -42,6 +42,7 @@ struct Application::Impl {
   void PublishElsewhere(const ElsewhereMessage& message);
   bool HasRoom(std::string_view room) const { return sessions_.HasRoom(room); }
   bool HasAnyRoom() const { return sessions_.HasAnyRoom(); }
+  void ForgetThumbnails() { thumbnails_.Clear(); }
   void ForgetSessions(std::string_view instance);
   void NoteElsewhere(const std::vector<CameraPresence>& changes);
   void FindSilent();
@@ -166,6 +167,9 @@ struct Application::Impl {
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
   void Accept(std::vector<Arrival> batch, std::string_view protocol, std::string_view source,
               Sink::AcceptFn done);
+  void AcceptOpen(std::vector<Arrival> batch, std::string_view protocol, std::string_view source,
+                  Sink::AcceptFn done);
+  Exchange BeginExchange(std::string_view protocol, std::string_view source) const;
   void NoteExchange(const Exchange& exchange, const std::vector<AcceptResult>& results);
   void NoteRefusal(const CallRequest& call, std::string_view type, const absl::Status& status);
   void PublishAll(const Exchange& exchange, const std::vector<AcceptResult>& results);

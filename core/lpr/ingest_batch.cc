@@ -1,4 +1,5 @@
 // The one way into the sink: every message of every protocol passes here.
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 #include "core/lpr/ingest.h"
+#include "core/lpr/partial_batch.h"
 #include "core/message/json_scanner.h"
 
 namespace viaduct {
@@ -32,21 +34,47 @@ struct Application::Impl::Exchange {
   int64_t begun_ns = 0;
   std::vector<Message> messages;
   std::vector<Envelope> copies;  // Only when somebody listens.
+
+  void Add(const Envelope& envelope) {
+    messages.push_back(
+        Message{envelope.data_type, envelope.payload_json.size(), envelope.edge_device_id});
+  }
 };
 
+// What is encrypted is opened before anybody looks at it.
 void Application::Impl::Accept(std::vector<Arrival> batch, std::string_view protocol,
                                std::string_view source, Sink::AcceptFn done) {
+  const bool opens = parts_.open && std::any_of(batch.begin(), batch.end(), [](const Arrival& a) {
+                       return a.envelope.metadata.encryption;
+                     });
+  if (!opens) return AcceptOpen(std::move(batch), protocol, source, std::move(done));
+  Exchange refused = BeginExchange(protocol, source);
+  std::vector<AcceptResult> refusals;
+  PartialBatch parts(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const absl::Status opened = parts_.open(&batch[i]);
+    if (opened.ok()) {
+      parts.Pass(i, std::move(batch[i]));
+      continue;
+    }
+    refused.Add(batch[i].envelope);
+    refusals.push_back(AcceptResult{opened, false, "", {}});
+    parts.Refuse(i, opened);
+  }
+  NoteExchange(refused, refusals);
+  std::vector<Arrival> opened = parts.Take();
+  AcceptOpen(std::move(opened), protocol, source, parts.Joined(std::move(done)));
+}
+
+void Application::Impl::AcceptOpen(std::vector<Arrival> batch, std::string_view protocol,
+                                   std::string_view source, Sink::AcceptFn done) {
   if (batch.empty()) return done({});
-  auto exchange = std::make_shared<Exchange>();
-  exchange->protocol = std::string(protocol);
-  exchange->source = Cut(source);
-  exchange->begun_ns = parts_.clock->MonotonicNanos();
+  auto exchange = std::make_shared<Exchange>(BeginExchange(protocol, source));
   exchange->messages.reserve(batch.size());
   bool wanted = AnyWanted();
   for (const Arrival& arrival : batch) {
     const Envelope& envelope = arrival.envelope;
-    exchange->messages.push_back(Exchange::Message{envelope.data_type, envelope.payload_json.size(),
-                                                   envelope.edge_device_id});
+    exchange->Add(envelope);
     wanted = wanted || envelope.data_type == DataType::kConfig ||  // It may be a registration.
              IsSilent(envelope.edge_device_id);
   }
@@ -62,33 +90,32 @@ void Application::Impl::Accept(std::vector<Arrival> batch, std::string_view prot
                       });
 }
 
+Application::Impl::Exchange Application::Impl::BeginExchange(std::string_view protocol,
+                                                             std::string_view source) const {
+  Exchange exchange;
+  exchange.protocol = std::string(protocol);
+  exchange.source = Cut(source);
+  exchange.begun_ns = parts_.clock->MonotonicNanos();
+  return exchange;
+}
+
 void Application::Impl::IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
                                         std::string_view source, Sink::AcceptFn done) {
   ParseOptions options;
   options.limits.max_bytes = options_.max_body_bytes;
   options.naive_zone = options_.zone;
-  auto results = std::make_shared<std::vector<AcceptResult>>(batch.size());
-  std::vector<Arrival> valid;
-  std::vector<size_t> places;
-  valid.reserve(batch.size());
+  PartialBatch parts(batch.size());
   for (size_t i = 0; i < batch.size(); ++i) {
     absl::Status status = ValidateEnvelope(batch[i], options);
     if (status.ok()) status = CheckPayload(batch[i]);
     if (status.ok()) {
-      places.push_back(i);
-      valid.push_back(std::move(batch[i]));
+      parts.Pass(i, std::move(batch[i]));
     } else {
-      (*results)[i].status = absl::InvalidArgumentError(status.message());
+      parts.Refuse(i, absl::InvalidArgumentError(status.message()));
     }
   }
-  Accept(std::move(valid), protocol, source,
-         [results, places = std::move(places),
-          done = std::move(done)](std::vector<AcceptResult> accepted) {
-           for (size_t i = 0; i < places.size(); ++i) {
-             (*results)[places[i]] = std::move(accepted[i]);
-           }
-           done(std::move(*results));
-         });
+  std::vector<Arrival> valid = parts.Take();
+  Accept(std::move(valid), protocol, source, parts.Joined(std::move(done)));
 }
 
 // A node that only stores reads the payload anyway; one that forwards refuses here what the server
@@ -137,6 +164,11 @@ void Application::Impl::PublishAll(const Exchange& exchange,
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i].status.ok() || results[i].duplicate) continue;
     const Envelope& envelope = exchange.copies[i];
+    // There is nothing to tell of it but that its device is there.
+    if (envelope.metadata.encryption) {
+      NoteHeard(envelope.edge_device_id, "");
+      continue;
+    }
     if (envelope.data_type == DataType::kConfig) PublishRegistration(envelope);
     if (parts_.publisher == nullptr) continue;
     if (envelope.data_type == DataType::kDetection) {

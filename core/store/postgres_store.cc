@@ -77,6 +77,9 @@ class PostgresStore final : public Store {
   absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
       const FileTransfersQuery& query) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
+  absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) override;
+  // PostgreSQL vacuums by itself.
+  absl::Status Scrub() override { return absl::OkStatus(); }
   void NotePresence(const CameraPresence& change) override;
   StoreHealth Health() const override;
   std::unique_ptr<StoreWatch> WatchOthers(StoreObserver observer) override;
@@ -442,6 +445,10 @@ absl::StatusOr<EventRow> PostgresStore::GetEvent(std::string_view event_id) {
 absl::StatusOr<CommunicationPage> PostgresStore::ListCommunication(
     const CommunicationQuery& query) {
   return Read([&](PgConnection* db) { return PgCommunication(db, query); });
+}
+
+absl::StatusOr<KeptPage> PostgresStore::ListKept(const KeptQuery& query) {
+  return Read([&](PgConnection* db) { return PgKept(db, query); });
 }
 
 absl::StatusOr<BlacklistPage> PostgresStore::ListBlacklist(int limit, std::string_view cursor) {

@@ -9,7 +9,9 @@
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/config/encryption_options.h"
 #include "core/config/incoming_options.h"
+#include "core/lpr/privacy.h"
 #include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/config_source.h"
@@ -75,26 +77,55 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(Foundation* foundation, Option
 
 absl::Status Node::OpenStorage() {
   const NodeConfig& config = foundation_->config;
-  Log* log = foundation_->log.get();
+  VD_RETURN_IF_ERROR(OpenKeys());
   if (config.node.sink_uplink) {
-    VD_ASSIGN_OR_RETURN(spool_, Spool::Open(MakeSpoolOptions(config), &foundation_->clock, log));
+    SpoolOptions options = MakeSpoolOptions(config);
+    options.cipher = spool_cipher_.get();
+    VD_ASSIGN_OR_RETURN(
+        spool_, Spool::Open(std::move(options), &foundation_->clock, foundation_->log.get()));
     uplink_sink_ = std::make_unique<UplinkSink>(spool_.get());
+    if (sealing_ != nullptr) {
+      seal_sink_ = std::make_unique<SealSink>(sealing_.get(), uplink_sink_.get());
+    }
   }
   VD_RETURN_IF_ERROR(OpenTransfers());
-  if (config.node.sink_store) {
-    VD_ASSIGN_OR_RETURN(store_, OpenStore(config, &foundation_->clock, log));
-    VD_RETURN_IF_ERROR(OpenImages());
-    StoreSinkOptions sink;
-    sink.naive_zone = config.node.timezone;
-    if (config.limits.max_message_bytes > 0) {
-      sink.max_message_bytes = config.limits.max_message_bytes;
-    }
-    sink.announced = [this](const FileAnnouncement& announcement, bool known) {
-      OnFileAnnounced(announcement, known);
-    };
-    store_sink_ =
-        std::make_unique<StoreSink>(sink, store_.get(), images_.get(), &foundation_->clock, log);
+  return config.node.sink_store ? OpenStore() : absl::OkStatus();
+}
+
+absl::Status Node::OpenKeys() {
+  const NodeConfig& config = foundation_->config;
+  const std::optional<EncryptionOptionsConfig> encryption = ReadEncryptionOptions(config);
+  if (!encryption.has_value()) return absl::OkStatus();
+  VD_ASSIGN_OR_RETURN(security::KeyRing keys, security::KeyRing::Load(encryption->keys));
+  keys_ = std::make_shared<const security::KeyRing>(std::move(keys));
+  spool_cipher_ = std::make_unique<security::RecordCipher>(*keys_, "spool");
+  SealingOptions options;
+  options.seal = encryption->seal;
+  options.accept_unbound = encryption->accept_unbound;
+  options.forwards = config.node.sink_uplink;
+  if (config.limits.max_message_bytes > 0) {
+    options.max_message_bytes = config.limits.max_message_bytes;
   }
+  sealing_ = std::make_unique<Sealing>(options, keys_);
+  return absl::OkStatus();
+}
+
+absl::Status Node::OpenStore() {
+  const NodeConfig& config = foundation_->config;
+  Log* log = foundation_->log.get();
+  VD_ASSIGN_OR_RETURN(store_, viaduct::OpenStore(config, &foundation_->clock, log));
+  VD_RETURN_IF_ERROR(OpenImages());
+  StoreSinkOptions sink;
+  sink.naive_zone = config.node.timezone;
+  sink.passes_encrypted = config.node.sink_uplink;
+  if (config.limits.max_message_bytes > 0) {
+    sink.max_message_bytes = config.limits.max_message_bytes;
+  }
+  sink.announced = [this](const FileAnnouncement& announcement, bool known) {
+    OnFileAnnounced(announcement, known);
+  };
+  store_sink_ =
+      std::make_unique<StoreSink>(sink, store_.get(), images_.get(), &foundation_->clock, log);
   return absl::OkStatus();
 }
 
@@ -128,6 +159,10 @@ absl::Status Node::BuildApplication() {
       [this](std::string_view room) { return application_->HasRoom(room); },
       foundation_->log.get());
   parts.publisher = subscribers_.get();
+  // Who has no store sends it on as it is.
+  if (sealing_ != nullptr && store_ != nullptr) {
+    parts.open = [this](Arrival* arrival) { return sealing_->Open(arrival); };
+  }
   parts.control = &commands_;
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
@@ -265,6 +300,8 @@ void Node::BuildServices() {
   if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
   deps_.dispatcher = dispatcher_.get();
   deps_.transfers = transfers_.get();
+  deps_.privacy = privacy_.get();
+  deps_.privacy_pool = &pools_.privacy;
   deps_.vision = vision_.get();
   if (ReadIncomingOptions(foundation_->config).has_value()) {
     deps_.incoming = [this] { return receiver_ != nullptr ? receiver_->Info() : ReceiverInfo(); };
@@ -284,9 +321,11 @@ absl::Status Node::StartControl() {
   const ControlOptions& control = foundation_->config.control;
   hub_ = std::make_unique<StateHub>(&foundation_->clock, instances_.get(), &health_);
   BuildConfigControl();
+  BuildPrivacy();
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
       &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
-      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get()});
+      dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get(),
+      sealing_.get(), store_sink_.get(), privacy_.get()});
   BuildAlerts();
   BuildServices();
   GrpcServer::Options options;

@@ -68,6 +68,7 @@ NodeMonitor::NodeMonitor(Deps deps)
   }
   if (deps_.transfers != nullptr) AddTransferMetrics();
   if (deps_.receiver != nullptr) AddReceiverMetrics();
+  AddProtectionMetrics();
   if (deps_.store != nullptr) {
     store_queued_ = AddGauge(deps_.metrics, "viaduct_store_queued_records",
                              "Records accepted and not yet committed.");
@@ -93,6 +94,7 @@ void NodeMonitor::Look() {
   if (deps_.dispatcher != nullptr) LookAtLinks();
   if (deps_.transfers != nullptr) LookAtTransfers();
   if (deps_.receiver != nullptr) LookAtReceiver();
+  LookAtProtection();
   vision_.Look(*deps_.vision);
   Arm();
 }

@@ -13,6 +13,7 @@
 #include "host/services/logs_service.h"
 #include "host/services/node_service.h"
 #include "host/services/plugins_service.h"
+#include "host/services/privacy_service.h"
 #include "host/services/spool_service.h"
 #include "host/services/stats_service.h"
 #include "host/services/transfers_service.h"
@@ -32,12 +33,13 @@ struct NodeServices {
         stats(deps),
         spool(deps),
         transfers(deps),
+        privacy(deps),
         logs(deps),
         fleet(deps, devices, store, std::move(told)) {}
 
   std::vector<grpc::Service*> All() {
-    return {&gateway, &node,  &plugins,   &instances, &config,
-            &stats,   &spool, &transfers, &logs,      &fleet};
+    return {&gateway, &node,      &plugins, &instances, &config, &stats,
+            &spool,   &transfers, &privacy, &logs,      &fleet};
   }
 
   EnvelopeReader reader;
@@ -49,6 +51,7 @@ struct NodeServices {
   StatsService stats;
   SpoolService spool;
   TransfersService transfers;
+  PrivacyService privacy;
   LogsService logs;
   FleetService fleet;
 };

@@ -28,6 +28,7 @@
 
 namespace viaduct {
 
+class Privacy;
 class Vision;
 
 // The node as a whole, for the Node service.
@@ -43,10 +44,11 @@ struct NodeActions {
 
 struct ServiceDeps {
   const Clock* clock = nullptr;
-  Executor* executor = nullptr;  // For what is soon done; the others for what may take long:
-  Executor* changes = nullptr;   // changes of the configuration,
-  Executor* commands = nullptr;  // what waits for an instance or a plugin,
-  Executor* drains = nullptr;    // and what takes as long as its caller allows.
+  Executor* executor = nullptr;      // For what is soon done; the others for what may take long:
+  Executor* changes = nullptr;       // changes of the configuration,
+  Executor* commands = nullptr;      // what waits for an instance or a plugin,
+  Executor* drains = nullptr;        // and what takes as long as its caller allows.
+  Executor* privacy_pool = nullptr;  // What looks through all that is stored, one at a time.
   TimerQueue* timers = nullptr;
   const rpc::Peers* peers = nullptr;
   StateHub* hub = nullptr;
@@ -62,6 +64,7 @@ struct ServiceDeps {
   Dispatcher* dispatcher = nullptr;  // Null as the spool.
   Transfers* transfers = nullptr;    // Null as the spool.
   Vision* vision = nullptr;
+  Privacy* privacy = nullptr;
   // Files that devices have sent; null where none are taken in.
   std::function<ReceiverInfo()> incoming;
   NodeActions node;
