@@ -26,8 +26,9 @@ class PlateMask {
   // A reply or event: any JSON document. Masked are the texts of members that hold plates
   // (license_plate, plate, plate_number, text, original_plate, ocr_results, plates, candidates,
   // ...) at any depth, and every other text in which one of these plates stands. Members that hold
-  // images or their paths become null, lists of them empty. What is no JSON stays as it is: it has
-  // no plates.
+  // images or their paths become null, lists of them empty; the images themselves are refused by
+  // who serves them, since a whole picture shows the plate, too. What is no JSON stays as it is: it
+  // has no plates.
   static std::string MaskJson(std::string_view json);
 
  private:

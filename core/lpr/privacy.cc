@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kMaxDeviceBytes = 128;
 constexpr size_t kSpoolPage = 200;
+constexpr size_t kMaxDroppedAtOnce = 1'000;
 constexpr absl::Duration kStorePatience = absl::Seconds(60);  // For the answer to one group.
 constexpr KeptTable kTables[] = {
     KeptTable::kDetections,    KeptTable::kEvents,        KeptTable::kHealth, KeptTable::kMessages,
@@ -33,6 +34,19 @@ KeptQuery QueryOf(KeptTable table, const PrivacySubject& subject) {
   query.device_id = subject.device_id;
   query.plate_key = PlateKey(subject.plate);
   return query;
+}
+
+enum class SpoolMatch : uint8_t { kNo, kYes, kUnreadable };
+
+// `plate` "": of a device, which the list was of.
+SpoolMatch MatchOf(const SpoolEntry& entry, const std::string& plate) {
+  if (plate.empty()) return SpoolMatch::kYes;
+  const std::string_view payload = PayloadOf(entry.envelope_json);
+  constexpr std::string_view kEncrypted = "{\"encrypted\":";
+  if (payload.empty() || payload.substr(0, kEncrypted.size()) == kEncrypted) {
+    return SpoolMatch::kUnreadable;
+  }
+  return JsonNamesPlate(entry.envelope_json, plate) ? SpoolMatch::kYes : SpoolMatch::kNo;
 }
 
 bool NamesPlates(KeptTable table) { return table != KeptTable::kDevices; }
@@ -91,7 +105,8 @@ absl::StatusOr<std::string> Privacy::ReadImage(const std::string& path) const {
 absl::StatusOr<ForgottenCounts> Privacy::Erase(const PrivacySubject& subject,
                                                EraseOptions options) {
   VD_RETURN_IF_ERROR(CheckSubject(subject));
-  if (!work_mutex_.TryLock()) return absl::AbortedError("privacy: another one is under way");
+  const Turn turn(&busy_);
+  if (!turn.taken()) return absl::AbortedError("privacy: another one is under way");
   ForgottenCounts counts;
   const auto erase = [&]() -> absl::Status {
     // First what could still become rows.
@@ -111,9 +126,7 @@ absl::StatusOr<ForgottenCounts> Privacy::Erase(const PrivacySubject& subject,
     counts.in_the_log = !deps_.store->Scrub().ok();
     return absl::OkStatus();
   };
-  const absl::Status status = erase();
-  work_mutex_.Unlock();
-  if (!status.ok()) return status;
+  VD_RETURN_IF_ERROR(erase());
   return counts;
 }
 
@@ -179,7 +192,13 @@ absl::Status Privacy::Forget(KeptTable table, const std::vector<KeptRow>& rows, 
     ForgetRecord record;
     record.table = table;
     record.only_images = only_images;
-    for (const KeptRow& row : group) record.ids.push_back(row.id);
+    for (const KeptRow& row : group) {
+      if (table == KeptTable::kEvents) {
+        record.event_ids.push_back(row.event_id);
+      } else {
+        record.ids.push_back(row.id);
+      }
+    }
     int64_t gone = static_cast<int64_t>(group.size());
     if (!dry_run) {
       VD_ASSIGN_OR_RETURN(const AppendResult result, AppendAndWait(std::move(record)));
@@ -224,35 +243,38 @@ absl::Status Privacy::EraseSpool(const PrivacySubject& subject, bool dry_run,
   const std::string plate = PlateKey(subject.plate);
   SpoolFilter filter;
   filter.edge_device_id = subject.device_id;
+  SpoolFilter found;
+  if (plate.empty()) found = filter;  // All that the list below is of.
+  const auto drop = [&]() -> absl::Status {
+    if (dry_run || (!plate.empty() && found.message_ids.empty())) return absl::OkStatus();
+    VD_ASSIGN_OR_RETURN(const uint64_t dropped, deps_.spool->Drop(found, "erased"));
+    counts->spooled += static_cast<int64_t>(dropped);
+    found.message_ids.clear();
+    return absl::OkStatus();
+  };
+  if (plate.empty()) VD_RETURN_IF_ERROR(drop());
   std::string token;
   do {
     if (stopping_.load()) return absl::CancelledError("privacy: the node is stopping");
     VD_ASSIGN_OR_RETURN(const SpoolPage page,
                         deps_.spool->List(filter, kSpoolPage, token, !plate.empty()));
     token = page.next_page_token;
-    SpoolFilter found;
-    int64_t matching = 0;
     for (const SpoolEntry& entry : page.entries) {
-      const std::string_view payload = PayloadOf(entry.envelope_json);
-      if (!plate.empty() && (payload.empty() || payload.substr(0, 13) == "{\"encrypted\":")) {
-        ++counts->unreadable;
-        continue;
-      }
-      if (!plate.empty() && !JsonNamesPlate(entry.envelope_json, plate)) continue;
+      const SpoolMatch match = MatchOf(entry, plate);
+      if (match == SpoolMatch::kUnreadable) ++counts->unreadable;
+      if (match != SpoolMatch::kYes) continue;
       if (entry.state == SpoolEntryState::kInFlight) {
         ++counts->in_flight;
-        continue;
+      } else if (dry_run) {
+        ++counts->spooled;
+      } else if (!plate.empty()) {
+        found.message_ids.push_back(entry.message_id);
       }
-      ++matching;
-      found.message_ids.push_back(entry.message_id);
     }
-    if (dry_run) counts->spooled += matching;
-    if (dry_run || found.message_ids.empty()) continue;
-    found.edge_device_id = subject.device_id;
-    VD_ASSIGN_OR_RETURN(const uint64_t dropped, deps_.spool->Drop(found, "erased"));
-    counts->spooled += static_cast<int64_t>(dropped);
+    // Each looks through the whole spool.
+    if (found.message_ids.size() >= kMaxDroppedAtOnce) VD_RETURN_IF_ERROR(drop());
   } while (!token.empty());
-  return absl::OkStatus();
+  return plate.empty() ? absl::OkStatus() : drop();
 }
 
 }  // namespace viaduct

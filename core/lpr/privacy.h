@@ -100,6 +100,7 @@ class Privacy {
 
  private:
   struct Walk;
+  class Turn;
 
   absl::Status ForEachPage(KeptQuery query, const std::function<absl::Status(KeptPage)>& each);
   absl::Status EraseTable(KeptTable table, const PrivacySubject& subject, bool dry_run,
@@ -117,14 +118,30 @@ class Privacy {
   const RetentionOptions retention_;
   const Deps deps_;
   std::atomic<bool> stopping_{false};
-  absl::Mutex work_mutex_;  // One that changes something at a time.
+  std::atomic<bool> busy_{false};  // One that changes something at a time.
   mutable absl::Mutex mutex_;
   ForgottenCounts swept_ ABSL_GUARDED_BY(mutex_);
-  // Of the thread that holds work_mutex_: events have no order by time, and are looked through once
+  // Of the thread that set busy_: events have no order by time, and are looked through once
   // a day; images of rows that have been looked at are gone.
   absl::Time events_swept_ = absl::InfinitePast();
   std::string images_after_;
   std::string file_images_after_;
+};
+
+// Whose turn it is, until the end of the scope.
+class Privacy::Turn {
+ public:
+  explicit Turn(std::atomic<bool>* busy) : busy_(busy), taken_(!busy->exchange(true)) {}
+  ~Turn() {
+    if (taken_) busy_->store(false);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  std::atomic<bool>* const busy_;
+  const bool taken_;
 };
 
 }  // namespace viaduct

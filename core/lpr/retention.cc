@@ -41,10 +41,10 @@ absl::StatusOr<ForgottenCounts> Privacy::Sweep(bool dry_run, bool* more) {
   *more = false;
   if (deps_.store == nullptr)
     return absl::FailedPreconditionError("privacy: this node has no store");
-  if (!work_mutex_.TryLock()) return absl::AbortedError("privacy: another one is under way");
+  const Turn turn(&busy_);
+  if (!turn.taken()) return absl::AbortedError("privacy: another one is under way");
   ForgottenCounts counts;
   const absl::Status status = SweepAll(dry_run, more, &counts);
-  work_mutex_.Unlock();
   if (!dry_run) {
     const absl::MutexLock lock(&mutex_);
     Add(counts, &swept_);

@@ -83,23 +83,25 @@ constexpr KeptColumn kDeviceColumns[] = {
 const std::array<KeptTableShape, 7> kShapes = {{
     {KeptTable::kDetections,
      "d.id, e.device_id, d.arrived_at, d.image_path, d.plate_images, NULL, NULL, d.id",
-     "detections d JOIN sources s ON s.id = d.source JOIN edge_devices e ON e.id = s.device",
-     "d.id", false, kDetectionColumns},
+     "detections d", "JOIN sources s ON s.id = d.source JOIN edge_devices e ON e.id = s.device",
+     "d.id", "payload", false, kDetectionColumns},
     {KeptTable::kEvents,
      "v.id, v.edge_device_id, v.created_at, v.image_path, NULL, v.detection, NULL, v.event_id",
-     "lpr_events v", "v.event_id", true, kEventColumns},
+     "lpr_events v", "", "v.event_id", "", true, kEventColumns},
     {KeptTable::kHealth, "h.id, e.device_id, h.arrived_at, NULL, NULL, NULL, NULL, h.id",
-     "health_reports h JOIN edge_devices e ON e.id = h.device", "h.id", false, kHealthColumns},
+     "health_reports h", "JOIN edge_devices e ON e.id = h.device", "h.id", "payload", false,
+     kHealthColumns},
     {KeptTable::kMessages, "m.id, e.device_id, m.arrived_at, NULL, NULL, NULL, NULL, m.id",
-     "device_messages m JOIN edge_devices e ON e.id = m.device", "m.id", false, kMessageColumns},
+     "device_messages m", "JOIN edge_devices e ON e.id = m.device", "m.id", "payload", false,
+     kMessageColumns},
     {KeptTable::kCommunication, "c.id, c.source, c.created_at, NULL, NULL, NULL, NULL, c.id",
-     "communication_logs c", "c.id", false, kCommunicationColumns},
+     "communication_logs c", "", "c.id", "", false, kCommunicationColumns},
     {KeptTable::kFileTransfers,
      "f.id, f.device_id, coalesce(f.settled_at, f.announced_at), f.path, NULL, NULL, CASE WHEN "
      "f.kind = 'file' AND f.status = 'stored' THEN f.transfer_id END, f.id",
-     "file_transfers f", "f.id", false, kFileColumns},
+     "file_transfers f", "", "f.id", "", false, kFileColumns},
     {KeptTable::kDevices, "e.id, e.device_id, e.created_at, NULL, NULL, NULL, NULL, e.id",
-     "edge_devices e", "e.id", false, kDeviceColumns},
+     "edge_devices e", "", "e.id", "", false, kDeviceColumns},
 }};
 
 // A text of its own, or a part of what is written for people.
@@ -144,6 +146,22 @@ void AppendValue(KeptType type, const KeptRowSource& row, int column, std::strin
   } else {
     AppendJsonString(text, out);
   }
+}
+
+KeptRow HeadOf(const KeptRowSource& row) {
+  KeptRow kept;
+  kept.id = row.Int(0);
+  kept.device_id = std::string(row.View(1));
+  kept.arrived_at = row.Time(2);
+  if (!row.IsNull(3)) kept.images.emplace_back(row.View(3));
+  if (!row.IsNull(4)) {
+    for (const absl::string_view path : absl::StrSplit(AbslView(row.View(4)), '\n')) {
+      if (!path.empty()) kept.images.emplace_back(path);
+    }
+  }
+  kept.detection = row.Int(5);
+  if (!row.IsNull(6)) kept.file_id = std::string(row.View(6));
+  return kept;
 }
 
 std::string JsonOf(const KeptTableShape& shape, const KeptRow& kept, const KeptRowSource& row) {
@@ -196,31 +214,31 @@ std::string KeptSelect(const KeptTableShape& shape, const KeptQuery& query) {
   for (size_t i = 0; own && i < shape.columns.size(); ++i) {
     absl::StrAppend(&sql, ", ", shape.columns[i].sql);
   }
-  absl::StrAppend(&sql, " FROM ", shape.from);
   return sql;
 }
 
-void AddKeptRow(const KeptTableShape& shape, const KeptQuery& query, const KeptRowSource& row,
-                KeptPage* page) {
-  KeptRow kept;
-  kept.id = row.Int(0);
-  kept.device_id = std::string(row.View(1));
-  kept.arrived_at = row.Time(2);
-  page->newest = kept.arrived_at;
-  if (!row.IsNull(3)) kept.images.emplace_back(row.View(3));
-  if (!row.IsNull(4)) {
-    for (const absl::string_view path : absl::StrSplit(AbslView(row.View(4)), '\n')) {
-      if (!path.empty()) kept.images.emplace_back(path);
-    }
+size_t AddKeptRow(const KeptTableShape& shape, const KeptQuery& query, const KeptRowSource& row,
+                  KeptPage* page) {
+  constexpr int kCursor = kKeptHeadColumns - 1;
+  const bool own = query.with_json || !query.plate_key.empty();
+  size_t bytes = 0;
+  for (size_t i = 0; own && i < shape.columns.size(); ++i) {
+    const KeptType type = shape.columns[i].type;
+    const bool text = type == KeptType::kText || type == KeptType::kJson;
+    if (text) bytes += row.View(kKeptHeadColumns + static_cast<int>(i)).size();
   }
-  kept.detection = row.Int(5);
-  if (!row.IsNull(6)) kept.file_id = std::string(row.View(6));
-  if (kept.arrived_at >= query.before) return;
-  if (query.with_images && kept.images.empty()) return;
-  if (!query.device_id.empty() && kept.device_id != query.device_id) return;
-  if (!query.plate_key.empty() && !NamesPlate(shape, row, query.plate_key)) return;
+  page->next =
+      shape.order_is_text ? std::string(row.View(kCursor)) : absl::StrCat(row.Int(kCursor));
+  page->newest = row.Time(2);
+  KeptRow kept = HeadOf(row);
+  if (shape.order_is_text) kept.event_id = page->next;
+  if (kept.arrived_at >= query.before) return bytes;
+  if (query.with_images && kept.images.empty()) return bytes;
+  if (!query.device_id.empty() && kept.device_id != query.device_id) return bytes;
+  if (!query.plate_key.empty() && !NamesPlate(shape, row, query.plate_key)) return bytes;
   if (query.with_json) kept.json = JsonOf(shape, kept, row);
   page->rows.push_back(std::move(kept));
+  return bytes;
 }
 
 }  // namespace viaduct

@@ -27,9 +27,11 @@ inline constexpr int kKeptHeadColumns = 8;
 
 struct KeptTableShape {
   KeptTable table;
-  const char* head;  // The columns above.
-  const char* from;
+  const char* head;   // The columns above.
+  const char* from;   // Table and alias.
+  const char* joins;  // What stands behind.
   const char* order;  // The column that orders the rows, the last one of the head.
+  const char* large;  // The one whose texts may be large, "" where none is.
   bool order_is_text;
   absl::Span<const KeptColumn> columns;
 };
@@ -46,11 +48,12 @@ class KeptRowSource {
   virtual absl::Time Time(int column) const = 0;
 };
 
-// The SELECT without its end: "... WHERE <order> > ? ORDER BY <order> LIMIT ?" is the store's.
+// The SELECT up to its FROM.
 std::string KeptSelect(const KeptTableShape& shape, const KeptQuery& query);
-// Adds the row to the page where it matches.
-void AddKeptRow(const KeptTableShape& shape, const KeptQuery& query, const KeptRowSource& row,
-                KeptPage* page);
+// Adds the row to the page where it matches, and sets where the next page begins. The size of its
+// texts.
+size_t AddKeptRow(const KeptTableShape& shape, const KeptQuery& query, const KeptRowSource& row,
+                  KeptPage* page);
 
 // True when a text of the JSON document, at any depth, is that plate.
 bool JsonNamesPlate(std::string_view json, std::string_view plate_key);

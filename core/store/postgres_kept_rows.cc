@@ -22,12 +22,27 @@ class PgRow final : public KeptRowSource {
   const int row_;
 };
 
+// All rows of an answer are in memory at once: those whose large texts would be too much together
+// are left to the next page.
+std::string SelectOf(const KeptTableShape& shape, const KeptQuery& query) {
+  const std::string rest = absl::StrCat(" WHERE ", shape.order, " > $1 ORDER BY ", shape.order,
+                                        " LIMIT ", KeptQuery::kRows);
+  const std::string select = KeptSelect(shape, query);
+  if (*shape.large == '\0') {
+    return absl::StrCat(select, " FROM ", shape.from, " ", shape.joins, rest);
+  }
+  const std::string alias(1, *shape.order);
+  const std::string size = absl::StrCat("octet_length(", alias, ".", shape.large, ")");
+  return absl::StrCat(select, " FROM (SELECT ", alias, ".*, sum(", size, ") OVER (ORDER BY ",
+                      shape.order, ") - ", size, " AS ahead FROM (SELECT * FROM ", shape.from, rest,
+                      ") ", alias, ") ", alias, " ", shape.joins, " WHERE ", alias, ".ahead < ",
+                      kMaxPageBytes, " ORDER BY ", shape.order);
+}
+
 }  // namespace
 
 absl::StatusOr<KeptPage> PgKept(PgConnection* db, const KeptQuery& query) {
   const KeptTableShape& shape = ShapeOf(query.table);
-  const std::string sql = absl::StrCat(KeptSelect(shape, query), " WHERE ", shape.order,
-                                       " > $1 ORDER BY ", shape.order, " LIMIT ", KeptQuery::kRows);
   PgParams params;
   if (shape.order_is_text) {
     params.Add(query.after);
@@ -38,14 +53,10 @@ absl::StatusOr<KeptPage> PgKept(PgConnection* db, const KeptQuery& query) {
     }
     params.Add(after);
   }
-  VD_ASSIGN_OR_RETURN(const PgResult rows, db->Run(sql, params, "cannot look through a table"));
+  VD_ASSIGN_OR_RETURN(const PgResult rows,
+                      db->Run(SelectOf(shape, query), params, "cannot look through a table"));
   KeptPage page;
   for (int i = 0; i < rows.rows(); ++i) AddKeptRow(shape, query, PgRow(&rows, i), &page);
-  if (rows.rows() < KeptQuery::kRows) return page;
-  const int last = rows.rows() - 1;
-  constexpr int kCursor = kKeptHeadColumns - 1;
-  page.next =
-      shape.order_is_text ? rows.Text(last, kCursor) : absl::StrCat(rows.Int(last, kCursor));
   return page;
 }
 

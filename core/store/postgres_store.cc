@@ -34,15 +34,6 @@ constexpr absl::Duration kHousekeepingEvery = absl::Seconds(60);
 constexpr absl::Duration kPresenceEvery = absl::Milliseconds(200);
 constexpr absl::Duration kPresenceRetry = absl::Seconds(3);
 
-PgConnection::Options ConnectionOf(const PostgresStoreOptions& options) {
-  PgConnection::Options connection;
-  connection.address = options.address;
-  connection.application_name = absl::StrCat("viaduct ", options.node_id);
-  connection.connect_timeout = options.connect_timeout;
-  connection.reply_timeout = options.write_timeout;
-  return connection;
-}
-
 PostgresReaders::Options ReadersOf(const PostgresStoreOptions& options, int max_connections) {
   PostgresReaders::Options readers;
   readers.connection = ConnectionOf(options);

@@ -37,9 +37,10 @@ PgArray Ids(const ForgetRecord& record) {
 }  // namespace
 
 absl::Status PostgresWriter::Edit(const ForgetRecord& r, Slot* slot) {
-  if (r.ids.size() > ForgetRecord::kMaxIds) {
+  const size_t count = r.ids.size() + r.event_ids.size();
+  if (count > ForgetRecord::kMaxIds) {
     return absl::InvalidArgumentError(
-        absl::StrCat("forget: too many, ", r.ids.size(), ", limit ", ForgetRecord::kMaxIds));
+        absl::StrCat("forget: too many, ", count, ", limit ", ForgetRecord::kMaxIds));
   }
   int64_t gone = 0;
   if (r.table == KeptTable::kDetections) {
@@ -91,13 +92,12 @@ absl::Status PostgresWriter::ForgetDetections(const ForgetRecord& r, int64_t* go
 }
 
 absl::Status PostgresWriter::ForgetEvents(const ForgetRecord& r, int64_t* gone) {
-  // The number alone has no index: the id is looked up by who reads, and there are few.
-  VD_ASSIGN_OR_RETURN(const PgResult rows,
-                      db_->Run("DELETE FROM lpr_events WHERE id = ANY($1) RETURNING event_id",
-                               PgParams().Add(Ids(r)), "cannot forget events"));
   PgArray ids(PgType::kText);
-  for (int i = 0; i < rows.rows(); ++i) ids.Add(rows.View(i, 0));
-  *gone = rows.rows();
+  for (const std::string& id : r.event_ids) ids.Add(std::string_view(id));
+  VD_ASSIGN_OR_RETURN(const PgResult rows,
+                      db_->Run("DELETE FROM lpr_events WHERE event_id = ANY($1)",
+                               PgParams().Add(ids), "cannot forget events"));
+  *gone = rows.affected();
   return db_->RunAll({{"DELETE FROM event_ids WHERE event_id = ANY($1)", PgParams().Add(ids),
                        "cannot forget events"},
                       {"DELETE FROM plate_places WHERE event_id = ANY($1)", PgParams().Add(ids),

@@ -185,7 +185,8 @@ struct ForgetRecord {
   static constexpr size_t kMaxIds = 200;  // So much is done at once that nobody waits for it long.
   KeptTable table = KeptTable::kDetections;
   std::vector<int64_t> ids;
-  bool only_images = false;  // Of detections: the rows stay, without images.
+  std::vector<std::string> event_ids;  // Of kEvents, in place of their numbers.
+  bool only_images = false;            // Of detections: the rows stay, without images.
 };
 
 using StoreRecord =
@@ -237,13 +238,15 @@ struct KeptRow {
   std::string device_id;
   absl::Time arrived_at;
   std::vector<std::string> images;  // Below the image folder.
+  std::string event_id;             // Of an event.
   int64_t detection = 0;            // Of an event: the one it belongs to, 0 without one.
   std::string file_id;              // Of a stored transfer that is no image: its own.
   std::string json;                 // All of it, as one JSON object; where it was asked for.
 };
 
 struct KeptQuery {
-  static constexpr int kRows = 500;  // Looked at in one call.
+  // Looked at in one call: so many, or those whose texts reach kMaxPageBytes.
+  static constexpr int kRows = 500;
   KeptTable table = KeptTable::kDetections;
   std::string after;  // KeptPage::next of the page before.
   // Only rows of that device; only rows in which a text is that plate, as PlateKey writes it; ""

@@ -23,8 +23,9 @@ class SqliteRow final : public KeptRowSource {
 
 absl::StatusOr<KeptPage> QueryKept(SqliteDb* db, const KeptQuery& query) {
   const KeptTableShape& shape = ShapeOf(query.table);
-  const std::string sql = absl::StrCat(KeptSelect(shape, query), " WHERE ", shape.order,
-                                       " > ? ORDER BY ", shape.order, " LIMIT ", KeptQuery::kRows);
+  const std::string sql =
+      absl::StrCat(KeptSelect(shape, query), " FROM ", shape.from, " ", shape.joins, " WHERE ",
+                   shape.order, " > ? ORDER BY ", shape.order, " LIMIT ", KeptQuery::kRows);
   VD_ASSIGN_OR_RETURN(SqliteStatement statement, db->Prepare(sql));
   if (shape.order_is_text) {
     statement.Bind(1, std::string_view(query.after));
@@ -36,18 +37,13 @@ absl::StatusOr<KeptPage> QueryKept(SqliteDb* db, const KeptQuery& query) {
     statement.Bind(1, after);
   }
   KeptPage page;
-  int rows = 0;
-  std::string last;
+  size_t bytes = 0;
   const SqliteRow row(&statement);
-  while (true) {
+  while (bytes < kMaxPageBytes) {
     VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot look through a table"));
     if (!more) break;
-    ++rows;
-    constexpr int kCursor = kKeptHeadColumns - 1;
-    last = shape.order_is_text ? statement.Text(kCursor) : absl::StrCat(statement.Int(kCursor));
-    AddKeptRow(shape, query, row, &page);
+    bytes += AddKeptRow(shape, query, row, &page);
   }
-  if (rows == KeptQuery::kRows) page.next = last;
   return page;
 }
 

@@ -30,9 +30,10 @@ absl::Status SqliteWriter::RunWith(const char* sql, std::string_view first, std:
 }
 
 absl::Status SqliteWriter::Apply(const ForgetRecord& r, AppendResult* result) {
-  if (r.ids.size() > ForgetRecord::kMaxIds) {
+  const size_t count = r.ids.size() + r.event_ids.size();
+  if (count > ForgetRecord::kMaxIds) {
     return absl::InvalidArgumentError(
-        absl::StrCat("forget: too many, ", r.ids.size(), ", limit ", ForgetRecord::kMaxIds));
+        absl::StrCat("forget: too many, ", count, ", limit ", ForgetRecord::kMaxIds));
   }
   int64_t gone = 0;
   absl::Status status;
@@ -143,12 +144,9 @@ absl::Status SqliteWriter::Unlink(int64_t id, int64_t source, int64_t previous) 
 }
 
 absl::Status SqliteWriter::ForgetEvents(const ForgetRecord& r, int64_t* gone) {
-  for (const int64_t id : r.ids) {
-    VD_RETURN_IF_ERROR(
-        RunWith("DELETE FROM plate_places WHERE event_id = (SELECT event_id FROM lpr_events WHERE "
-                "id = ?)",
-                {id}));
-    VD_RETURN_IF_ERROR(RunWith("DELETE FROM lpr_events WHERE id = ?", {id}));
+  for (const std::string& id : r.event_ids) {
+    VD_RETURN_IF_ERROR(RunWith("DELETE FROM plate_places WHERE event_id BETWEEN ? AND ?", id, id));
+    VD_RETURN_IF_ERROR(RunWith("DELETE FROM lpr_events WHERE event_id BETWEEN ? AND ?", id, id));
     *gone += db_->Changes();
   }
   return absl::OkStatus();

@@ -39,7 +39,13 @@ class StoreForgetTest : public StoreTest {
     ForgetRecord record;
     record.table = table;
     record.only_images = only_images;
-    for (const KeptRow& row : rows) record.ids.push_back(row.id);
+    for (const KeptRow& row : rows) {
+      if (table == KeptTable::kEvents) {
+        record.event_ids.push_back(row.event_id);
+      } else {
+        record.ids.push_back(row.id);
+      }
+    }
     const AppendResult result = AppendOne(record);
     EXPECT_TRUE(result.status.ok()) << result.status;
     EXPECT_EQ(result.id, absl::StrCat(rows.size()));
@@ -82,6 +88,72 @@ TEST_P(StoreForgetTest, LooksThroughEverythingInPages) {
   EXPECT_THAT(rows[0].json, HasSubstr(R"("payload":{"ocr_results":["1AB 2345"]})"));
   query.table = KeptTable::kEvents;
   EXPECT_THAT(All(query), SizeIs(KeptQuery::kRows / 2 + 10));
+}
+
+TEST_P(StoreForgetTest, LargeTextsMakeShortPages) {
+  for (int i = 0; i < 5; ++i) {
+    DetectionRecord record = WithPlate(absl::StrCat("m-", i), "A1");
+    record.payload_json =
+        absl::StrCat(R"({"ocr_results":["A1"],"fill":")", std::string(6u << 20, 'x'), "\"}");
+    AppendOne(record);
+  }
+  KeptQuery query;
+  query.plate_key = "A1";
+  query.with_json = true;
+  EXPECT_LT(store_->ListKept(query)->rows.size(), 5u);
+  EXPECT_THAT(All(query), SizeIs(5));
+}
+
+TEST_P(StoreForgetTest, EveryTableCanBeLookedThrough) {
+  AppendOne(WithPlate("m-1", "A1"));
+  AppendOne(HealthReport("h-1", "healthy"));
+  MessageRecord message;
+  message.message_id = "c-1";
+  message.camera_id = "CAM001";
+  message.data_type = "config";
+  message.protocol = "rest";
+  message.captured_at = message.arrived_at = clock_.Now();
+  message.key = MakeMessageKey(message.message_id, message.camera_id, message.captured_at);
+  message.payload_json = R"({"note":"A1"})";
+  AppendOne(message);
+  CommunicationRecord log;
+  log.protocol = "rest";
+  log.source = "CAM001";
+  log.error_message = "plates/0: unknown, \"WXYZ 123\"";
+  log.at = clock_.Now();
+  AppendOne(log);
+  FileTransferRecord file;
+  file.transfer_id = "0190a6f0-1234-7abc-8def-0123456789ab";
+  file.sha256 = std::string(64, 'a');
+  file.at = file.captured_at = clock_.Now();
+  file.device_id = "CAM001";
+  file.name = "log.txt";
+  AppendOne(file);
+  file.action = FileTransferRecord::Action::kSettle;
+  file.state = FileState::kStored;
+  AppendOne(file);
+  for (const KeptTable table :
+       {KeptTable::kDetections, KeptTable::kEvents, KeptTable::kHealth, KeptTable::kMessages,
+        KeptTable::kCommunication, KeptTable::kFileTransfers, KeptTable::kDevices}) {
+    KeptQuery query;
+    query.table = table;
+    query.device_id = "CAM001";
+    query.with_json = true;
+    const std::vector<KeptRow> rows = All(query);
+    ASSERT_THAT(rows, SizeIs(1)) << KeptTableName(table);
+    EXPECT_THAT(rows[0].json, HasSubstr("CAM001"));
+    EXPECT_EQ(rows[0].file_id, table == KeptTable::kFileTransfers ? file.transfer_id : "");
+    query.device_id.clear();
+    query.plate_key = table == KeptTable::kCommunication ? "WXYZ123" : "A1";
+    const bool names = table != KeptTable::kHealth && table != KeptTable::kFileTransfers &&
+                       table != KeptTable::kDevices;
+    EXPECT_THAT(All(query), SizeIs(names ? 1 : 0)) << KeptTableName(table);
+  }
+  for (const KeptTable table : {KeptTable::kEvents, KeptTable::kHealth, KeptTable::kMessages,
+                                KeptTable::kCommunication, KeptTable::kFileTransfers}) {
+    Forget(table, All(table));
+    EXPECT_THAT(All(table), IsEmpty()) << KeptTableName(table);
+  }
 }
 
 TEST_P(StoreForgetTest, FindsByDeviceAndByAge) {

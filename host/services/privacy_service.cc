@@ -55,8 +55,9 @@ std::string Told(const ForgottenCounts& counts) {
 class ExportCall final : public grpc::ServerWriteReactor<pb::PrivacyExportResponse>,
                          public std::enable_shared_from_this<ExportCall> {
  public:
-  static std::shared_ptr<ExportCall> Make() {
-    auto call = std::make_shared<ExportCall>();
+  explicit ExportCall(grpc::CallbackServerContext* context) : context_(context) {}
+  static std::shared_ptr<ExportCall> Make(grpc::CallbackServerContext* context) {
+    auto call = std::make_shared<ExportCall>(context);
     call->self_ = call;
     return call;
   }
@@ -96,12 +97,16 @@ class ExportCall final : public grpc::ServerWriteReactor<pb::PrivacyExportRespon
     }
     message_ = std::move(message);
     StartWrite(&message_);
+    const absl::Condition written(
+        +[](bool* writing) { return !*writing; }, &writing_);
     const absl::MutexLock lock(&mutex_);
-    const bool done =
-        mutex_.AwaitWithTimeout(absl::Condition(
-                                    +[](bool* writing) { return !*writing; }, &writing_),
-                                PrivacyService::kReaderPatience);
-    if (!done) return absl::DeadlineExceededError("privacy: the reader takes nothing");
+    if (!mutex_.AwaitWithTimeout(written, PrivacyService::kReaderPatience)) {
+      mutex_.Unlock();
+      context_->TryCancel();
+      mutex_.Lock();
+      mutex_.Await(written);
+      return absl::DeadlineExceededError("privacy: the reader takes nothing");
+    }
     return gone_ ? absl::CancelledError("privacy: the reader has gone") : absl::OkStatus();
   }
 
@@ -128,6 +133,7 @@ class ExportCall final : public grpc::ServerWriteReactor<pb::PrivacyExportRespon
     return absl::OkStatus();
   }
 
+  grpc::CallbackServerContext* const context_;  // Lives until OnDone.
   absl::Mutex mutex_;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool gone_ ABSL_GUARDED_BY(mutex_) = false;
@@ -144,7 +150,7 @@ grpc::Status Busy() {
 
 grpc::ServerWriteReactor<pb::PrivacyExportResponse>* PrivacyService::Export(
     grpc::CallbackServerContext* context, const pb::PrivacyExportRequest* request) {
-  const std::shared_ptr<ExportCall> call = ExportCall::Make();
+  const std::shared_ptr<ExportCall> call = ExportCall::Make(context);
   const PrivacySubject subject = Read(request->subject());
   const absl::Status good = Privacy::CheckSubject(subject);
   Audit(*deps_, deps_->peers->Describe(*context), "Privacy.Export", Shown(subject), good);

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import subprocess
 import urllib.parse
 import uuid
 
@@ -276,12 +277,43 @@ def at_rest(t):
         expect(node.stop() == 0, f"{node.name}: not 0\n{node.tail()}")
 
 
+def refuses_bad_keys(t):
+    """Without keys, and with a file that others may read or that has none, nothing starts."""
+    edge = t.edge(1, "edge-keys")
+    edge.config["spool"]["encrypt"] = True
+    edge.write_config()
+
+    def check(*words):
+        done = subprocess.run([t.build.program("viaduct-host"), *words, "--config",
+                               edge.config_path], capture_output=True, text=True, check=False,
+                              timeout=PATIENCE_S)
+        return done.returncode, done.stdout + done.stderr
+    code, text = check("--check")
+    expect(code == 78 and "encryption.keys" in text, f"no keys: {code} {text}")
+    path = write_keys(t, "edge-keys.keys", ["k1"])
+    edge.config["encryption"] = {"keys": path}
+    edge.write_config()
+    os.chmod(path, 0o644)
+    code, text = check()
+    expect(code != 0 and path in text, f"readable by others: {code} {text}")
+    os.chmod(path, 0o600)
+    with open(path, "w") as f:
+        f.write("k1 c2hvcnQ=\n")
+    code, text = check()
+    expect(code != 0 and "k1 is not base64 of 32 octets" in text, f"a short key: {code} {text}")
+    expect("c2hvcnQ" not in text, "the key is in the message")
+    write_keys(t, "edge-keys.keys", ["k1"])
+    edge.start()
+    expect(edge.stop() == 0, f"edge: not 0\n{edge.tail()}")
+
+
 def run(t):
     for road in ("rest", "websocket", "mqtt"):
         t.figure(**{f"over {road}": rotates(t, road)})
     hub_says_so(t)
     sets_aside(t)
     at_rest(t)
+    refuses_bad_keys(t)
 
 
 if __name__ == "__main__":
