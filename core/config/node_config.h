@@ -74,6 +74,7 @@ struct SpoolOptionsConfig {
   uint64_t max_messages = 0;
   uint64_t min_free_bytes = 0;
   SpoolFull when_full = SpoolFull::kRejectNew;
+  bool encrypt = false;
   // By data type; infinite where the configuration names none.
   absl::Duration detection_time_to_live = absl::InfiniteDuration();
   absl::Duration health_time_to_live = absl::InfiniteDuration();
@@ -97,8 +98,9 @@ struct PostgresOptionsConfig {
 };
 
 struct StoreOptionsConfig {
-  std::string sqlite_path;                          // Absolute.
-  std::string images;                               // Absolute folder.
+  std::string sqlite_path;  // Absolute.
+  std::string images;       // Absolute folder.
+  bool encrypt_images = false;
   std::optional<PostgresOptionsConfig> postgresql;  // Given: used in place of SQLite.
 };
 

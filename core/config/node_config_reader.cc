@@ -82,6 +82,7 @@ SpoolOptionsConfig ReadSpool(const json& section, const std::string& data_dir) {
   spool.min_free_bytes = Bytes(section, "min_free_bytes");
   spool.when_full = Text(section, "when_full") == "reject_new" ? SpoolFull::kRejectNew
                                                                : SpoolFull::kDropOldestLowPriority;
+  spool.encrypt = Flag(section, "encrypt");
   const json& live = At(section, "time_to_live");
   const absl::Duration for_ever = absl::InfiniteDuration();
   spool.detection_time_to_live = Time(live, "detection", for_ever);
@@ -95,6 +96,7 @@ StoreOptionsConfig ReadStore(const json& section, const std::string& data_dir) {
   StoreOptionsConfig store;
   store.sqlite_path = Below(data_dir, Text(At(section, "sqlite"), "path"));
   store.images = Below(data_dir, Text(section, "images"));
+  store.encrypt_images = Flag(section, "encrypt_images");
   const json& given = At(section, "postgresql");
   if (!given.is_object()) return store;
   PostgresOptionsConfig& server = store.postgresql.emplace();

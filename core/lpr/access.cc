@@ -83,11 +83,35 @@ absl::Status Application::Impl::PermitList(const CallRequest& call, std::string*
 
 // Images are in folders of their camera (ImageFolder).
 absl::Status Application::Impl::PermitImage(const CallRequest& call, std::string_view path) const {
+  if (SeesMasked(call)) {
+    return absl::PermissionDeniedError("image: not allowed, plates are masked for this role");
+  }
   const std::string folder(path.substr(0, path.find('/')));
   const Principal* const who = call.principal.get();
   if (IsDevice(who) && SafePathName(who->id) == folder) return Permit(call, who->id);
   // The folder of an id that had to be changed for the disk is not the name of a device.
   return Permit(call, SafePathName(folder) == folder ? folder : "");
+}
+
+absl::Status Application::Impl::PermitPlate(const CallRequest& call, std::string_view plate) const {
+  if (plate.empty() || !SeesMasked(call)) return absl::OkStatus();
+  return absl::PermissionDeniedError("plate: not allowed, plates are masked for this role");
+}
+
+ReplyFn Application::Impl::Masked(const CallRequest& call, ReplyFn reply) const {
+  if (!SeesMasked(call)) return reply;
+  return [reply = std::move(reply)](CallReply answer) {
+    answer.body = PlateMask::MaskJson(answer.body);
+    reply(std::move(answer));
+  };
+}
+
+void Application::Impl::Tell(const Publication& publication) const {
+  parts_.publisher->Publish(publication);
+  const std::string masked = MaskedRoom(publication.room);
+  if (!parts_.publisher->Wanted(masked)) return;
+  const std::string body = PlateMask::MaskJson(publication.body);
+  parts_.publisher->Publish(Publication{publication.event, masked, body});
 }
 
 ReplyFn Application::Impl::Audited(const CallRequest& call, std::string_view subject,
@@ -100,8 +124,7 @@ ReplyFn Application::Impl::Audited(const CallRequest& call, std::string_view sub
   record.from = absl::StrCat(call.peer.instance, " ", call.peer.address);
   return [this, record = std::move(record), reply = std::move(reply)](CallReply answer) mutable {
     record.result = answer.status < 400 ? "ok" : absl::StrCat(answer.status, " ", answer.body);
-    parts_.audit(std::move(record));
-    reply(std::move(answer));
+    parts_.audit(std::move(record), [reply, answer = std::move(answer)] { reply(answer); });
   };
 }
 

@@ -132,6 +132,33 @@ TEST_F(AccessTest, OneOfABatchIsRefusedByItself) {
   EXPECT_EQ(results[2]["status"], "stored");
 }
 
+TEST_F(AccessTest, AViewerSeesNoPlates) {
+  const auto viewer = Person(security::Role::kViewer);
+  ASSERT_EQ(As(Device("CAM001"), "POST", "/api/detection", Detection().dump()).status, 200);
+  EXPECT_THAT(As(Person(security::Role::kOperator), "GET", "/api/records").body,
+              HasSubstr("1AB2345"));
+  for (const char* path : {"/api/records", "/api/lpr/events", "/api/blacklist"}) {
+    const Reply reply = As(viewer, "GET", path);
+    EXPECT_EQ(reply.status, 200) << path;
+    EXPECT_THAT(reply.body, Not(HasSubstr("1AB2345"))) << path;
+  }
+  EXPECT_EQ(As(viewer, "GET", "/api/lpr/events", "", "http", "plate=1AB2345").status, 403);
+  EXPECT_EQ(As(viewer, "GET", "/images/CAM001/x.jpg").status, 403);
+  As(viewer, "OPEN", "", "", "socketio");
+  const Reply joined = As(viewer, "EVENT", "join_dashboard", "", "socketio");
+  EXPECT_EQ(joined.attribute("join-room"), "dashboard (masked)");
+  Json next = Detection();
+  next["timestamp"] = "2024-01-15T10:31:00.000Z";
+  ASSERT_EQ(As(Device("CAM001"), "POST", "/api/detection", next.dump()).status, 200);
+  bool told = false;
+  for (const auto& one : publisher_.Take()) {
+    if (one.room != "dashboard (masked)") continue;
+    told = told || one.event == "new_detection";
+    EXPECT_THAT(one.body.dump(), Not(HasSubstr("1AB2345")));
+  }
+  EXPECT_TRUE(told);
+}
+
 TEST_F(AccessTest, WhatChangesIsWrittenDownWithItsEnd) {
   const auto operator_ = Person(security::Role::kOperator);
   As(operator_, "POST", "/api/blacklist", R"({"license_plate":"BAD1","reason":"x"})");

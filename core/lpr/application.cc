@@ -70,6 +70,7 @@ Application::Impl::Impl(ApplicationOptions options, ApplicationParts parts)
       parts_(std::move(parts)),
       router_(Patterns()),
       permissions_(RoutePermissions()),
+      mask_(options_.mask_plates_for),
       meter_(parts_.store),
       listening_since_ns_(parts_.clock->MonotonicNanos()),
       reads_(ThreadPool::Options{"reads", options_.read_threads, options_.max_queued_reads}) {}
@@ -118,6 +119,7 @@ void Application::Impl::Handle(CallRequest request, ReplyFn reply) {
   reply = Audited(routed.call, routed.parameter, std::move(reply));
   const absl::Status permitted = PermitAction(routed.call);
   if (!permitted.ok()) return reply(Failed(permitted));
+  reply = Masked(routed.call, std::move(reply));
   // Writing goes through the store's queue, reading waits for the disk.
   if (route.kind == RouteKind::kStore && route.pattern.method == "GET") {
     return Read(route, std::move(routed), std::move(reply));
@@ -184,6 +186,8 @@ void Application::NoteElsewhere(const std::vector<CameraPresence>& changes) {
 }
 bool Application::HasRoom(std::string_view room) const { return impl_->HasRoom(room); }
 bool Application::HasAnyRoom() const { return impl_->HasAnyRoom(); }
+
+void Application::ForgetThumbnails() { impl_->ForgetThumbnails(); }
 
 void Application::OnListenerGone(std::string_view instance) { impl_->ForgetSessions(instance); }
 

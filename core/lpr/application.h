@@ -37,6 +37,7 @@ struct ApplicationOptions {
   // Calls come with the principal that a Gatekeeper has found: what docs/SECURITY.md's table does
   // not allow it is refused. False: everybody may do everything.
   bool guarded = false;
+  std::vector<std::string> mask_plates_for;       // Roles that see plates masked and no pictures.
   size_t max_query_bytes = 4096;                  // A longer query string is answered 414.
   int max_batch = 10'000;                         // Envelopes in one array.
   absl::Duration retry_after = absl::Seconds(2);  // In Retry-After of 503 and 507.
@@ -76,6 +77,8 @@ struct ApplicationParts {
   Store* store = nullptr;          // Null on a node that has none: reading is answered 501.
   ImageFolder* images = nullptr;   // Null: no images are served.
   Publisher* publisher = nullptr;  // Null: nobody is told.
+  // Makes what is encrypted readable, as Sealing::Open. Null: it stays as it is.
+  std::function<absl::Status(Arrival*)> open;
   CallHandler* control = nullptr;  // Commands to this node; null: it knows only how it is.
   std::function<std::string()> metrics_text;   // Prometheus text of GET /metrics.
   std::function<HealthReport()> health;        // GET /api/health.
@@ -83,8 +86,9 @@ struct ApplicationParts {
   std::function<int64_t()> connected_clients;  // In the statistics; null: the open sessions.
   // Whether a road leads to a device, whose end will be told. Null: none does.
   std::function<bool(std::string_view device_id)> reachable;
-  // Calls that change what is stored or how the node is; null: nobody writes them down.
-  std::function<void(security::AuditRecord)> audit;
+  // Calls that change what is stored or how the node is, before they are answered: calls `then`
+  // when that is written down. Null: nobody writes.
+  std::function<void(security::AuditRecord, std::function<void()> then)> audit;
   // A device was found silent, at this node or another, or was heard again. Must return at once.
   std::function<void(const std::string& device_id)> renew;
 };
@@ -116,6 +120,8 @@ class Application final : public CallHandler {
   // True while a session is in that room: what Publisher::Wanted asks.
   bool HasRoom(std::string_view room) const;
   bool HasAnyRoom() const;
+  // Images were removed: what was made of any is made anew.
+  void ForgetThumbnails();
   void OnListenerGone(std::string_view instance) override;
 
  private:

@@ -14,6 +14,7 @@
 #include "core/lpr/application.h"
 #include "core/lpr/communication_meter.h"
 #include "core/lpr/json_writer.h"
+#include "core/lpr/masking.h"
 #include "core/lpr/payload.h"
 #include "core/lpr/query_params.h"
 #include "core/lpr/replies.h"
@@ -41,6 +42,7 @@ struct Application::Impl {
   void PublishElsewhere(const ElsewhereMessage& message);
   bool HasRoom(std::string_view room) const { return sessions_.HasRoom(room); }
   bool HasAnyRoom() const { return sessions_.HasAnyRoom(); }
+  void ForgetThumbnails() { thumbnails_.Clear(); }
   void ForgetSessions(std::string_view instance);
   void NoteElsewhere(const std::vector<CameraPresence>& changes);
   void FindSilent();
@@ -112,7 +114,7 @@ struct Application::Impl {
   void EventJoinDashboard(CallRequest call, ReplyFn reply);
   void EventJoinHealth(CallRequest call, ReplyFn reply);
   void EventEnvelope(CallRequest call, ReplyFn reply);
-  CallReply Joined(const CallRequest& call, std::string_view room, std::string_view message);
+  CallReply Joined(const CallRequest& call, std::string_view name, std::string_view message);
   // One envelope on behalf of a session, whose camera is online from then on.
   void AcceptOne(const CallRequest& call, Arrival arrival, std::string checkpoint_id,
                  std::function<void(const AcceptResult&)> done);
@@ -161,13 +163,17 @@ struct Application::Impl {
            (parts_.publisher != nullptr && sessions_.HasAnyRoom());
   }
   bool Wanted(std::string_view room) const {
-    return parts_.publisher != nullptr && parts_.publisher->Wanted(room);
+    return parts_.publisher != nullptr &&
+           (parts_.publisher->Wanted(room) || parts_.publisher->Wanted(MaskedRoom(room)));
   }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
   void Accept(std::vector<Arrival> batch, const Sender& sender, Sink::AcceptFn done);
-  void AcceptPermitted(std::vector<Arrival> batch, const Sender& sender, Sink::AcceptFn done);
+  // Makes readable what is encrypted, and says whether its sender may say it.
+  absl::Status Admit(const Sender& sender, Arrival* arrival) const;
+  void AcceptAdmitted(std::vector<Arrival> batch, const Sender& sender, Sink::AcceptFn done);
   static Sender SenderOf(const CallRequest& call);
+  Exchange BeginExchange(const Sender& sender) const;
   void NoteExchange(const Exchange& exchange, const std::vector<AcceptResult>& results);
   void NoteRefusal(const CallRequest& call, std::string_view type, const absl::Status& status);
   void PublishAll(const Exchange& exchange, const std::vector<AcceptResult>& results);
@@ -234,6 +240,15 @@ struct Application::Impl {
   // Whose rows a list shows: those of the device asked for; a device's own where it asks for none.
   absl::Status PermitList(const CallRequest& call, std::string* device) const;
   absl::Status PermitImage(const CallRequest& call, std::string_view path) const;
+  // Somebody who is shown plates masked.
+  bool SeesMasked(const CallRequest& call) const {
+    return options_.guarded && mask_.AppliesTo(call.principal.get());
+  }
+  // What is asked for by plate would tell that it is there.
+  absl::Status PermitPlate(const CallRequest& call, std::string_view plate) const;
+  ReplyFn Masked(const CallRequest& call, ReplyFn reply) const;
+  // To the room, and masked to those of it who see it so.
+  void Tell(const Publication& publication) const;
   // `reply`, which also writes down how a call that changes something ended.
   ReplyFn Audited(const CallRequest& call, std::string_view subject, ReplyFn reply) const;
 
@@ -246,6 +261,7 @@ struct Application::Impl {
   const ApplicationParts parts_;
   const Router router_;
   const std::vector<const security::Permission*> permissions_;  // Of kRoutes.
+  const PlateMask mask_;
   CommunicationMeter meter_;
   ThumbnailCache thumbnails_;
   Sessions sessions_;

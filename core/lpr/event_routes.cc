@@ -96,6 +96,7 @@ void Application::Impl::ListEvents(RoutedRequest request, ReplyFn reply) {
     if (query.device_id.empty()) query.device_id = params.Identity();
     VD_RETURN_IF_ERROR(PermitList(request.call, &query.device_id));
     query.plate = params.Text({"plate", "license_plate"});
+    VD_RETURN_IF_ERROR(PermitPlate(request.call, query.plate));
     query.cursor = params.Text({"cursor"});
     VD_ASSIGN_OR_RETURN(query.limit, params.Int("limit", kDefaultEvents, 1, kMaxPageRows));
     VD_ASSIGN_OR_RETURN(query.from, params.Time("from", options_.zone));

@@ -36,6 +36,12 @@ FileRequest RequestOf(const Envelope& envelope, const MessageKey& key, const Pay
   return request;
 }
 
+// Images of what is encrypted, or goes on as it came, stay where they are.
+bool MayHaveImages(const Arrival& arrival) {
+  return arrival.envelope.data_type == DataType::kDetection &&
+         !arrival.envelope.metadata.encryption && !arrival.sealed.has_value();
+}
+
 // The file is there for this message and will come to the server, or has come.
 bool Carries(const Transfer& transfer, const Envelope& envelope) {
   return transfer.message_id == envelope.message_id && transfer.device == envelope.edge_device_id &&
@@ -149,7 +155,7 @@ void ImageFileSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
   for (const Arrival& arrival : batch) {
     const Envelope& envelope = arrival.envelope;
     // Base64 is longer than what it stands for: a shorter payload has no image that would leave it.
-    if (envelope.data_type != DataType::kDetection) continue;
+    if (!MayHaveImages(arrival)) continue;
     if (envelope.payload_json.size() >= options_.from_bytes) bytes += envelope.payload_json.size();
   }
   if (bytes == 0) return deps_.next->Accept(std::move(batch), std::move(done));
@@ -188,7 +194,7 @@ void ImageFileSink::Work(Batch* batch) {
   for (size_t i = 0; i < batch->arrivals.size(); ++i) {
     Arrival& arrival = batch->arrivals[i];
     Envelope& envelope = arrival.envelope;
-    const bool cut = envelope.data_type == DataType::kDetection &&
+    const bool cut = MayHaveImages(arrival) &&
                      envelope.payload_json.size() >= options_.from_bytes &&
                      (batch->by_file || HasFiles(envelope));
     if (cut) (*results)[i].status = CutImages(&envelope);

@@ -4,6 +4,7 @@
 
 #include "core/base/status_macros.h"
 #include "core/receive/announcement.h"
+#include "core/security/payload_cipher.h"
 
 namespace viaduct {
 namespace {
@@ -125,6 +126,9 @@ MessageKey KeyOf(const Envelope& envelope) {
 absl::StatusOr<IngestedMessage> IngestMessage(Arrival message, absl::Time arrived,
                                               PayloadOptions options) {
   options.keep_images = true;
+  if (message.envelope.metadata.encryption) {
+    return absl::InvalidArgumentError("payload: encrypted, and this node has no key for it");
+  }
   switch (message.envelope.data_type) {
     case DataType::kDetection:
       return Detection(std::move(message), arrived, options);
@@ -138,6 +142,7 @@ absl::StatusOr<IngestedMessage> IngestMessage(Arrival message, absl::Time arrive
 }
 
 absl::Status CheckMessage(const Envelope& envelope, const PayloadOptions& options) {
+  if (envelope.metadata.encryption) return security::PayloadCipher::CheckForm(envelope);
   if (envelope.data_type == DataType::kDetection) {
     DetectionPayload payload;
     return ReadDetection(envelope.payload_json, options, &payload);

@@ -1,4 +1,5 @@
 // The one way into the sink: every message of every protocol passes here.
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 #include "core/lpr/ingest.h"
+#include "core/lpr/partial_batch.h"
 #include "core/message/json_scanner.h"
 
 namespace viaduct {
@@ -37,51 +39,56 @@ struct Application::Impl::Exchange {
   int64_t begun_ns = 0;
   std::vector<Message> messages;
   std::vector<Envelope> copies;  // Only when somebody listens.
+
+  void Add(const Envelope& envelope) {
+    messages.push_back(
+        Message{envelope.data_type, envelope.payload_json.size(), envelope.edge_device_id});
+  }
 };
 
-void Application::Impl::Accept(std::vector<Arrival> batch, const Sender& sender,
-                               Sink::AcceptFn done) {
-  std::vector<absl::Status> permitted(batch.size());
-  bool all = true;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    permitted[i] = PermitMessage(sender, batch[i]);
-    all = all && permitted[i].ok();
+absl::Status Application::Impl::Admit(const Sender& sender, Arrival* arrival) const {
+  if (parts_.open && arrival->envelope.metadata.encryption) {
+    VD_RETURN_IF_ERROR(parts_.open(arrival));
   }
-  if (all) return AcceptPermitted(std::move(batch), sender, std::move(done));
-  auto results = std::make_shared<std::vector<AcceptResult>>(batch.size());
-  std::vector<Arrival> kept;
-  std::vector<size_t> places;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    if (permitted[i].ok()) {
-      places.push_back(i);
-      kept.push_back(std::move(batch[i]));
-    } else {
-      (*results)[i].status = permitted[i];
-    }
-  }
-  AcceptPermitted(std::move(kept), sender,
-                  [results, places = std::move(places),
-                   done = std::move(done)](std::vector<AcceptResult> accepted) {
-                    for (size_t i = 0; i < places.size(); ++i) {
-                      (*results)[places[i]] = std::move(accepted[i]);
-                    }
-                    done(std::move(*results));
-                  });
+  return PermitMessage(sender, *arrival);
 }
 
-void Application::Impl::AcceptPermitted(std::vector<Arrival> batch, const Sender& sender,
-                                        Sink::AcceptFn done) {
+// Before anybody looks at it.
+void Application::Impl::Accept(std::vector<Arrival> batch, const Sender& sender,
+                               Sink::AcceptFn done) {
+  std::vector<absl::Status> admitted(batch.size());
+  bool all = true;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    admitted[i] = Admit(sender, &batch[i]);
+    all = all && admitted[i].ok();
+  }
+  if (all) return AcceptAdmitted(std::move(batch), sender, std::move(done));
+  Exchange refused = BeginExchange(sender);
+  std::vector<AcceptResult> refusals;
+  PartialBatch parts(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (admitted[i].ok()) {
+      parts.Pass(i, std::move(batch[i]));
+      continue;
+    }
+    refused.Add(batch[i].envelope);
+    refusals.push_back(AcceptResult{admitted[i], false, "", {}});
+    parts.Refuse(i, admitted[i]);
+  }
+  NoteExchange(refused, refusals);
+  std::vector<Arrival> passed = parts.Take();
+  AcceptAdmitted(std::move(passed), sender, parts.Joined(std::move(done)));
+}
+
+void Application::Impl::AcceptAdmitted(std::vector<Arrival> batch, const Sender& sender,
+                                       Sink::AcceptFn done) {
   if (batch.empty()) return done({});
-  auto exchange = std::make_shared<Exchange>();
-  exchange->protocol = sender.protocol;
-  exchange->source = Cut(sender.source);
-  exchange->begun_ns = parts_.clock->MonotonicNanos();
+  auto exchange = std::make_shared<Exchange>(BeginExchange(sender));
   exchange->messages.reserve(batch.size());
   bool wanted = AnyWanted();
   for (const Arrival& arrival : batch) {
     const Envelope& envelope = arrival.envelope;
-    exchange->messages.push_back(Exchange::Message{envelope.data_type, envelope.payload_json.size(),
-                                                   envelope.edge_device_id});
+    exchange->Add(envelope);
     wanted = wanted || envelope.data_type == DataType::kConfig ||  // It may be a registration.
              IsSilent(envelope.edge_device_id);
   }
@@ -97,33 +104,31 @@ void Application::Impl::AcceptPermitted(std::vector<Arrival> batch, const Sender
                       });
 }
 
+Application::Impl::Exchange Application::Impl::BeginExchange(const Sender& sender) const {
+  Exchange exchange;
+  exchange.protocol = sender.protocol;
+  exchange.source = Cut(sender.source);
+  exchange.begun_ns = parts_.clock->MonotonicNanos();
+  return exchange;
+}
+
 void Application::Impl::IngestEnvelopes(std::vector<Envelope> batch, const Sender& sender,
                                         Sink::AcceptFn done) {
   ParseOptions options;
   options.limits.max_bytes = options_.max_body_bytes;
   options.naive_zone = options_.zone;
-  auto results = std::make_shared<std::vector<AcceptResult>>(batch.size());
-  std::vector<Arrival> valid;
-  std::vector<size_t> places;
-  valid.reserve(batch.size());
+  PartialBatch parts(batch.size());
   for (size_t i = 0; i < batch.size(); ++i) {
     absl::Status status = ValidateEnvelope(batch[i], options);
     if (status.ok()) status = CheckPayload(batch[i]);
     if (status.ok()) {
-      places.push_back(i);
-      valid.push_back(std::move(batch[i]));
+      parts.Pass(i, std::move(batch[i]));
     } else {
-      (*results)[i].status = absl::InvalidArgumentError(status.message());
+      parts.Refuse(i, absl::InvalidArgumentError(status.message()));
     }
   }
-  Accept(std::move(valid), sender,
-         [results, places = std::move(places),
-          done = std::move(done)](std::vector<AcceptResult> accepted) {
-           for (size_t i = 0; i < places.size(); ++i) {
-             (*results)[places[i]] = std::move(accepted[i]);
-           }
-           done(std::move(*results));
-         });
+  std::vector<Arrival> valid = parts.Take();
+  Accept(std::move(valid), sender, parts.Joined(std::move(done)));
 }
 
 // A node that only stores reads the payload anyway; one that forwards refuses here what the server
@@ -172,6 +177,11 @@ void Application::Impl::PublishAll(const Exchange& exchange,
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i].status.ok() || results[i].duplicate) continue;
     const Envelope& envelope = exchange.copies[i];
+    // There is nothing to tell of it but that its device is there.
+    if (envelope.metadata.encryption) {
+      NoteHeard(envelope.edge_device_id, "");
+      continue;
+    }
     if (envelope.data_type == DataType::kConfig) PublishRegistration(envelope);
     if (parts_.publisher == nullptr) continue;
     if (envelope.data_type == DataType::kDetection) {
@@ -199,10 +209,10 @@ void Application::Impl::PublishDetection(const Envelope& envelope, const std::st
   for (const PlateRead& plate : payload.plates) json.String(plate.text);
   json.EndArray().Field("timestamp", envelope.timestamp).EndObject();
   const std::string room = absl::StrCat("camera_", camera, "_", payload.header.checkpoint_id);
-  parts_.publisher->Publish(Publication{"new_detection", kDashboard, json.text()});
-  parts_.publisher->Publish(Publication{"lpr_event_received", kDashboard, json.text()});
-  parts_.publisher->Publish(Publication{"lpr_event_processed", kDashboard, json.text()});
-  parts_.publisher->Publish(Publication{"new_detection", room, json.text()});
+  Tell(Publication{"new_detection", kDashboard, json.text()});
+  Tell(Publication{"lpr_event_received", kDashboard, json.text()});
+  Tell(Publication{"lpr_event_processed", kDashboard, json.text()});
+  Tell(Publication{"new_detection", room, json.text()});
 }
 
 void Application::Impl::PublishHealth(const Envelope& envelope, const std::string& id) {
@@ -219,7 +229,7 @@ void Application::Impl::PublishHealth(const Envelope& envelope, const std::strin
   json.Field("status", std::string_view(payload.status));
   json.Field("message", std::string_view(payload.message));
   json.Field("timestamp", envelope.timestamp).EndObject();
-  parts_.publisher->Publish(Publication{"health_update", kHealthRoom, json.text()});
+  Tell(Publication{"health_update", kHealthRoom, json.text()});
 }
 
 void Application::Impl::PublishRegistration(const Envelope& envelope) {

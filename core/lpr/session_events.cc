@@ -231,8 +231,9 @@ void Application::Impl::EventPing(CallRequest call, ReplyFn reply) {
   reply(EventReply("pong", json.Take()));
 }
 
-CallReply Application::Impl::Joined(const CallRequest& call, std::string_view room,
+CallReply Application::Impl::Joined(const CallRequest& call, std::string_view name,
                                     std::string_view message) {
+  const std::string room = SeesMasked(call) ? MaskedRoom(name) : std::string(name);
   if (!sessions_.Join(call.peer.instance, SessionOf(call), room)) {
     return Refused(429, "rooms: too many for one session");
   }

@@ -15,6 +15,12 @@
 
 namespace viaduct {
 
+// The members of a message that encryption changes.
+struct SealedForm {
+  std::string payload_json;
+  std::string extra_json;  // Of the metadata.
+};
+
 // A message on its way into the sink.
 struct Arrival {
   // NOLINTNEXTLINE(google-explicit-constructor): an envelope is one, of which nothing was read.
@@ -26,6 +32,9 @@ struct Arrival {
   // What ReadDetection found in envelope.payload_json, its images kept, when somebody had to read
   // it before; the sink need not read it again.
   std::optional<DetectionPayload> detection;
+  // What it was before this node opened it, where it is also sent on: nobody between seals for
+  // somebody else.
+  std::optional<SealedForm> sealed;
 };
 
 struct AcceptResult {

@@ -98,6 +98,11 @@ void StoreSink::Prepare(std::vector<Arrival> arrivals, Batch* batch) const {
   batch->results.resize(arrivals.size());
   batch->items.reserve(arrivals.size());
   for (size_t i = 0; i < arrivals.size(); ++i) {
+    if (options_.passes_encrypted && arrivals[i].envelope.metadata.encryption) {
+      NoteUnreadable(arrivals[i].envelope);
+      batch->results[i].id = FormatKey(KeyOf(arrivals[i].envelope));
+      continue;
+    }
     absl::StatusOr<IngestedMessage> message =
         IngestMessage(std::move(arrivals[i]), arrived, payload);
     if (!message.ok()) {
@@ -110,6 +115,13 @@ void StoreSink::Prepare(std::vector<Arrival> arrivals, Batch* batch) const {
     item.message = std::move(*message);
     batch->items.push_back(std::move(item));
   }
+}
+
+// Told once a node's life: it is a matter of configuration, and every message would say the same.
+void StoreSink::NoteUnreadable(const Envelope& envelope) const {
+  if (unreadable_.fetch_add(1) > 0) return;
+  log_->Warning("store", "encrypted messages pass by and are not stored, this node has no key",
+                {{"message_id", envelope.message_id}, {"device", envelope.edge_device_id}});
 }
 
 void StoreSink::WriteImages(Batch* batch) {

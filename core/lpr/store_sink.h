@@ -1,6 +1,7 @@
 // The sink of a server: detections, health reports and registrations become rows and image files.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +27,9 @@ struct StoreSinkOptions {
   size_t max_message_bytes = 32u << 20;  // Of a payload.
   int image_threads = 2;           // Decode, write and sync images; started with the first image.
   size_t max_queued_images = 256;  // Batches with images that wait for them; more are refused.
+  // What is encrypted, and was not opened before, is not stored and not refused: another sink sends
+  // it on. False: it is refused.
+  bool passes_encrypted = false;
   // A file was told of, and that is durable; `known`: it was before. Any thread; must return at
   // once.
   std::function<void(const FileAnnouncement& announcement, bool known)> announced;
@@ -44,12 +48,15 @@ class StoreSink final : public Sink {
 
   void Accept(std::vector<Arrival> batch, AcceptFn done) override;
 
+  uint64_t unreadable() const { return unreadable_.load(); }  // Encrypted ones that passed by.
+
  private:
   struct Batch;
   struct Item;
   using BatchPtr = std::shared_ptr<Batch>;
 
   void Prepare(std::vector<Arrival> arrivals, Batch* batch) const;
+  void NoteUnreadable(const Envelope& envelope) const;
   void WriteImages(Batch* batch);
   absl::Status WriteItemImages(const Batch& batch, Item* item, DetectionRecord* record);
   absl::Status ClaimKey(const Batch& batch, Item* item, bool* write);
@@ -67,6 +74,7 @@ class StoreSink final : public Sink {
   ImageFolder* const images_;
   const Clock* const clock_;
   Log* const log_;
+  mutable std::atomic<uint64_t> unreadable_{0};
 
   absl::Mutex mutex_;
   int64_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;

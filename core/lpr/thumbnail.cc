@@ -303,6 +303,13 @@ void ThumbnailCache::Put(const std::string& key, std::shared_ptr<const std::stri
   }
 }
 
+void ThumbnailCache::Clear() {
+  const absl::MutexLock lock(&mutex_);
+  entries_.clear();
+  by_key_.clear();
+  bytes_ = 0;
+}
+
 size_t ThumbnailCache::bytes() const {
   const absl::MutexLock lock(&mutex_);
   return bytes_;

@@ -51,6 +51,7 @@ class ThumbnailCache {
   std::shared_ptr<const std::string> Get(const std::string& key);
   // One that is larger than the bound is not kept.
   void Put(const std::string& key, std::shared_ptr<const std::string> octets);
+  void Clear();
   size_t bytes() const;
 
  private:

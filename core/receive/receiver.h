@@ -96,6 +96,10 @@ class Receiver {
   // The announcement is durable; `known`: it was before, and the device asks how it stands. Returns
   // at once.
   void OnAnnounced(const FileAnnouncement& announcement, bool known);
+  // Of a stored one that is no image, for good. OK where there is none.
+  absl::Status RemoveKept(const std::string& transfer_id) const {
+    return files_->Remove(transfer_id);
+  }
   // Waits for what is being compared.
   void Stop();
 

@@ -40,10 +40,17 @@ bool Transform(EVP_CIPHER_CTX* context, std::string_view text, unsigned char* ou
          EVP_CipherUpdate(context, out, &size, In(text), static_cast<int>(text.size())) == 1;
 }
 
+// Looked up once: OpenSSL would do so at every use, for most of the time that a short text takes.
+const EVP_CIPHER* Aes256Gcm() {
+  static const EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  return cipher;
+}
+
 Context Begin(std::string_view key, std::string_view nonce, bool seal) {
   Context context(EVP_CIPHER_CTX_new());
-  if (context == nullptr || EVP_CipherInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, In(key),
-                                              In(nonce), seal ? 1 : 0) != 1) {
+  const EVP_CIPHER* const cipher = Aes256Gcm();
+  if (context == nullptr || cipher == nullptr ||
+      EVP_CipherInit_ex(context.get(), cipher, nullptr, In(key), In(nonce), seal ? 1 : 0) != 1) {
     return nullptr;
   }
   return context;

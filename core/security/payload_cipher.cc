@@ -96,13 +96,13 @@ absl::StatusOr<std::string> PayloadCipher::Seal(std::string_view plain, std::str
   }
   VD_ASSIGN_OR_RETURN(const std::string nonce, nonces_.Next());
   VD_ASSIGN_OR_RETURN(const std::string sealed,
-                      SealAesGcm(keys_.active_key(), nonce, bound, plain));
+                      SealAesGcm(keys_->active_key(), nonce, bound, plain));
   return absl::Base64Escape(sealed);
 }
 
 absl::StatusOr<std::string> PayloadCipher::Open(std::string_view text, std::string_view key_id,
                                                 std::string_view bound) const {
-  const std::string* key = keys_.Find(key_id);
+  const std::string* key = keys_->Find(key_id);
   if (key == nullptr) {
     return absl::NotFoundError(absl::StrCat("encryption: no key with the id ", ShownText(key_id)));
   }
@@ -114,7 +114,7 @@ absl::StatusOr<std::string> PayloadCipher::Open(std::string_view text, std::stri
 
 absl::StatusOr<std::string> PayloadCipher::OpenUnbound(std::string_view text) const {
   if (!options_.accept_unbound) return NotThat("the envelope names no key");
-  for (const std::string& id : keys_.ids()) {
+  for (const std::string& id : keys_->ids()) {
     absl::StatusOr<std::string> plain = Open(text, id, "");
     if (plain.ok()) return plain;
   }
@@ -127,13 +127,23 @@ absl::Status PayloadCipher::SealEnvelope(Envelope* envelope) {
   }
   VD_ASSIGN_OR_RETURN(const auto metadata, MembersOf(envelope->metadata.extra_json));
   VD_ASSIGN_OR_RETURN(const std::string text,
-                      Seal(envelope->payload_json, BoundOf(*envelope, keys_.active_id())));
+                      Seal(envelope->payload_json, BoundOf(*envelope, keys_->active_id())));
   std::string id;
-  AppendJsonString(keys_.active_id(), &id);
+  AppendJsonString(keys_->active_id(), &id);
   envelope->metadata.extra_json = With(metadata, kKeyMember, id);
   envelope->metadata.encryption = true;
   envelope->payload_json = absl::StrCat("{\"", AbslView(kPayloadMember), "\":\"", text, "\"}");
   return absl::OkStatus();
+}
+
+absl::Status PayloadCipher::CheckForm(const Envelope& envelope) {
+  const absl::StatusOr<std::vector<JsonMember>> payload = MembersOf(envelope.payload_json);
+  const bool good = payload.ok() && payload->size() == 1 &&
+                    payload->front().key == kPayloadMember &&
+                    payload->front().value.type == JsonType::kString;
+  if (good) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "payload: not an encrypted one, though metadata.encryption says so");
 }
 
 absl::Status PayloadCipher::OpenEnvelope(Envelope* envelope) const {

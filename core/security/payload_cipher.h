@@ -61,6 +61,9 @@ struct PayloadCipherOptions {
 class PayloadCipher {
  public:
   explicit PayloadCipher(KeyRing keys, PayloadCipherOptions options = PayloadCipherOptions())
+      : PayloadCipher(std::make_shared<const KeyRing>(std::move(keys)), options) {}
+  explicit PayloadCipher(std::shared_ptr<const KeyRing> keys,
+                         PayloadCipherOptions options = PayloadCipherOptions())
       : keys_(std::move(keys)), options_(options) {}
 
   // The text form, by the active key.
@@ -74,10 +77,13 @@ class PayloadCipher {
   // One that is not encrypted stays as it is. On an error so does every other.
   absl::Status OpenEnvelope(Envelope* envelope) const;
 
+  // INVALID_ARGUMENT where the payload of an envelope that says it is encrypted has another form.
+  static absl::Status CheckForm(const Envelope& envelope);
+
  private:
   absl::StatusOr<std::string> OpenUnbound(std::string_view text) const;
 
-  const KeyRing keys_;
+  const std::shared_ptr<const KeyRing> keys_;  // With what else the node encrypts.
   const PayloadCipherOptions options_;
   NonceSource nonces_;
 };

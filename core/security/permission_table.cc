@@ -153,6 +153,9 @@ constexpr Permission kRows[] = {
     {kRpc, "viaduct.control.v1.Spool/List", kOperator, kNever, kRead},  // Shows messages.
     {kRpc, "viaduct.control.v1.Spool/Retry", kOperator, kNever, kControl},
     {kRpc, "viaduct.control.v1.Spool/Drop", kAdmin, kNever, kEdit},  // A message is gone.
+    {kRpc, "viaduct.control.v1.Privacy/Export", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Privacy/Erase", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Privacy/Sweep", kAdmin, kNever, kManage},
     {kRpc, "viaduct.control.v1.Transfers/GetInfo", kViewer, kNever, kFiles},
     {kRpc, "viaduct.control.v1.Transfers/List", kViewer, kNever, kFiles},
     {kRpc, "viaduct.control.v1.Transfers/Get", kViewer, kNever, kFiles},

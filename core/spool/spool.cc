@@ -41,6 +41,7 @@ absl::Status Spool::Impl::Open() {
     opened = spool_internal::OpenSpoolFile(options_.path, options_.vfs, log_);
   }
   VD_RETURN_IF_ERROR(opened.status());
+  VD_RETURN_IF_ERROR(CheckKeys(opened->writer.get()));
   disk_full_ = !reserve_.Ensure();
   opened_at_ns_ = clock_->MonotonicNanos();
   spool_base_ms_ = opened->state.spool_ms;
@@ -105,6 +106,7 @@ absl::Status Spool::Impl::Append(std::vector<Envelope> envelopes, AppendDone don
     row.envelope_json = WriteEnvelope(envelope);
     row.message_id = std::move(envelope.message_id);
     row.device = std::move(envelope.edge_device_id);
+    VD_RETURN_IF_ERROR(SealRow(&row));
     group.bytes += RowBytes(row);
     group.rows.push_back(std::move(row));
   }

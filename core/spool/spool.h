@@ -18,6 +18,7 @@
 #include "core/gateway/outbox.h"
 #include "core/message/envelope.h"
 #include "core/observe/log.h"
+#include "core/security/at_rest.h"
 
 namespace viaduct {
 
@@ -55,6 +56,10 @@ struct SpoolOptions {
   int checkpoint_pages = 4'096;     // Pages of log (4 KiB each) that are worth a checkpoint.
   int64_t reserve_bytes = 1 << 20;  // Held for removing messages when the disk is full.
   std::string vfs;                  // SQLite VFS by name; empty: the system's.
+  // Reads what is encrypted in the file; null: nothing is. `encrypt`: new messages are. Outlives
+  // the spool.
+  security::RecordCipher* cipher = nullptr;
+  bool encrypt = false;
 };
 
 // What happened to a damaged file. The old file is kept.
@@ -135,7 +140,8 @@ class Spool final : public Outbox {
   using AppendDone = std::function<void(std::vector<absl::Status>)>;
 
   // Opens or makes the file; salvages a damaged one. FAILED_PRECONDITION: in use by another
-  // process, or made by a newer program. `clock` and `log` must outlive the spool.
+  // process, made by a newer program, or encrypted by a key that is not given. `clock` and `log`
+  // must outlive the spool.
   static absl::StatusOr<std::unique_ptr<Spool>> Open(SpoolOptions options, Clock* clock, Log* log);
   // Close().
   ~Spool() override;
@@ -143,8 +149,8 @@ class Spool final : public Outbox {
   // Takes valid envelopes. Never blocks on the disk. On an error nothing was taken and `done` is
   // not called: RESOURCE_EXHAUSTED when too much waits to be written, FAILED_PRECONDITION when
   // closed. Statuses given to `done`: OK when synced to disk; RESOURCE_EXHAUSTED when the spool or
-  // the disk is full, or has less free than min_free_bytes; UNAVAILABLE when the disk fails. Not
-  // de-duplicated: the receiver does that.
+  // the disk is full, or has less free than min_free_bytes; UNAVAILABLE when the disk fails, or
+  // nothing can be encrypted. Not de-duplicated: the receiver does that.
   absl::Status Append(std::vector<Envelope> envelopes, AppendDone done);
 
   size_t Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) override;

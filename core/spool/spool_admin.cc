@@ -135,7 +135,7 @@ absl::Status Spool::Impl::ScanWaiting(const SpoolFilter& filter, int64_t* key, s
     SpoolEntry entry = EntryFrom(stored.row, stored.bytes);
     entry.attempts = stored.attempt.attempts;
     entry.last_error = Printable(stored.attempt.error);
-    if (with_envelope) entry.envelope_json = Printable(stored.row.envelope_json);
+    if (with_envelope) entry.envelope_json = OpenedText(stored.row, &entry.last_error);
     {
       absl::MutexLock lock(&mutex_);
       const OutEntry* out = index_.Find(stored.row.key);
@@ -162,7 +162,7 @@ absl::Status Spool::Impl::ScanDead(const SpoolFilter& filter, int64_t* key, size
     entry.state = SpoolEntryState::kRejected;
     entry.last_error =
         stored.intact ? Printable(stored.dead.reason) : "damaged: checksum does not match";
-    if (with_envelope) entry.envelope_json = Printable(stored.dead.row.envelope_json);
+    if (with_envelope) entry.envelope_json = OpenedText(stored.dead.row, &entry.last_error);
     if (Matches(filter, entry)) Add(std::move(entry), page);
     return !IsFull(*page, page_size) && *budget > 0;
   };

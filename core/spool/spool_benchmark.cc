@@ -1,5 +1,5 @@
 // How fast the spool accepts, hands out and opens. Prints one JSON object. Class C: an answer means
-// synced to disk. Usage: spool_benchmark [folder] [messages] [backlog]
+// synced to disk. Usage: spool_benchmark [folder] [messages] [backlog] [encrypt]
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/spool/spool_test_support.h"
 
@@ -127,6 +128,11 @@ int Main(int argc, char** argv) {
   NullLog log;
   SpoolOptions options;
   options.path = base + "/bench.db";
+  const bool encrypt = argc > 4 && std::string(argv[4]) == "encrypt";
+  const std::string key = absl::StrCat("k1 ", absl::Base64Escape(std::string(32, 'k')));
+  security::RecordCipher cipher(*security::KeyRing::Parse(key), "spool");
+  options.cipher = encrypt ? &cipher : nullptr;
+  options.encrypt = encrypt;
   const double syncs = SyncsPerSecond(base + "/sync.tmp");
   std::unique_ptr<Spool> spool = MustOpen(options, &clock, &log);
   const size_t bytes = WriteEnvelope(Group(0, 1)[0]).size();
@@ -150,10 +156,11 @@ int Main(int argc, char** argv) {
   const double first_ms = (Now() - open_start) * 1e3;
   const long after_kib = Resident();
   std::printf(
-      "{\"durability\":\"C\",\"fdatasync_per_s\":%.0f,\"envelope_bytes\":%zu,"
+      "{\"durability\":\"C\",\"encrypted\":%s,\"fdatasync_per_s\":%.0f,\"envelope_bytes\":%zu,"
       "\"accept_single_us\":%.0f,\"accept_per_s\":%.0f,\"drain_per_s\":%.0f,"
       "\"backlog\":%zu,\"open_ms\":%.1f,\"first_batch_ms\":%.1f,\"open_rss_kib\":%ld}\n",
-      syncs, bytes, single_us, accepted, drained, total, open_ms, first_ms, after_kib - before_kib);
+      encrypt ? "true" : "false", syncs, bytes, single_us, accepted, drained, total, open_ms,
+      first_ms, after_kib - before_kib);
   return 0;
 }
 

@@ -20,13 +20,28 @@ constexpr int64_t kRereadNs = 1'000 * kNanosPerMilli;
 
 size_t Spool::Impl::Claim(const ClaimLimits& limits, std::vector<OutboxMessage>* out) {
   const size_t before = out->size();
+  bool set_aside = false;
+  do {  // Who gets nothing takes it that nothing is there.
+    ClaimOnce(limits, out);
+    set_aside = OpenClaimed(before, out);
+  } while (set_aside && out->size() == before);
+  bool wake = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    wake = !queue_.removals.empty();  // Expired or damaged ones.
+  }
+  if (wake) waker_.Wake();
+  return out->size() - before;
+}
+
+void Spool::Impl::ClaimOnce(const ClaimLimits& limits, std::vector<OutboxMessage>* out) {
   Claiming claiming;
   claiming.left = limits;
   claiming.live_ms = SpoolNowMs() - absl::ToInt64Milliseconds(options_.live_age);
   claiming.out = out;
   {
     absl::MutexLock lock(&mutex_);
-    if (closing_) return 0;
+    if (closing_) return;
     index_.MoveDue(clock_->MonotonicNanos());
   }
   for (int c = 0; c < kClasses; ++c) {
@@ -36,13 +51,6 @@ size_t Spool::Impl::Claim(const ClaimLimits& limits, std::vector<OutboxMessage>*
     ClaimHeld(c, &claiming);
     ClaimUnread(c, &claiming);
   }
-  bool wake = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    wake = !queue_.removals.empty();  // Expired or damaged ones.
-  }
-  if (wake) waker_.Wake();
-  return out->size() - before;
 }
 
 // Sets the deadline; false when it has passed.

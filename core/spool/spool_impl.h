@@ -1,7 +1,7 @@
 // The inside of Spool. Internal to core/spool; split over spool.cc (what callers do),
 // spool_claim.cc (what the dispatcher takes), spool_writer.cc (the thread and its transactions),
-// spool_care.cc (full disk, damage, expiry, checkpoints) and spool_admin.cc (looking and throwing
-// away).
+// spool_care.cc (full disk, damage, expiry, checkpoints), spool_sealing.cc (encryption of what lies
+// in the file) and spool_admin.cc (looking and throwing away).
 #pragma once
 
 #include <atomic>
@@ -119,6 +119,7 @@ class Spool::Impl {
   };
 
   // spool_claim.cc
+  void ClaimOnce(const ClaimLimits& limits, std::vector<OutboxMessage>* out);
   void ClaimDue(int klass, bool live, Claiming* claiming);
   void ClaimReady(int klass, Claiming* claiming);
   void ClaimHeld(int klass, Claiming* claiming);
@@ -140,6 +141,12 @@ class Spool::Impl {
   int64_t TimeToLiveMs(DataType type) const;
   bool Ordered(DataType type) const;
   LoadedMessage Load(SpoolRow row) const;
+
+  // spool_sealing.cc
+  absl::Status CheckKeys(SpoolDatabase* database) const;
+  absl::Status SealRow(SpoolRow* row) const;
+  bool OpenClaimed(size_t first, std::vector<OutboxMessage>* out);
+  std::string OpenedText(const SpoolRow& row, std::string* error) const;
 
   // spool_writer.cc
   void Run();

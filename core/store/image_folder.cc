@@ -22,41 +22,26 @@
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/store/image_paths.h"
 
 namespace viaduct {
+
+using image_paths::DiskError;
+using image_paths::IsImagePath;
+using image_paths::IsPlain;
+using image_paths::kMaxNameBytes;
+using image_paths::kMaxPathBytes;
+using image_paths::SyncFolder;
+
 namespace {
 
-constexpr size_t kMaxNameBytes = 100;
 constexpr size_t kKeptNameBytes = 72;  // Of a name that is too long, before its digest.
 constexpr size_t kDigestBytes = 8;
-constexpr size_t kMaxPathBytes = 1024;
-constexpr size_t kPathParts = 6;
 constexpr const char* kIncoming = ".incoming";
 constexpr std::string_view kTransfers = "files";  // In the place of the checkpoint.
 constexpr absl::string_view kIntent = ".intent";
 constexpr absl::string_view kTemporary = ".tmp";
 constexpr absl::string_view kExtensions[] = {".jpg", ".png", ".webp"};
-
-absl::Status DiskError(std::string_view what, const std::string& path) {
-  const int error = errno;
-  const std::string text =
-      absl::StrCat("images: ", AbslView(what), " ", path, ", ", std::strerror(error));
-  return error == ENOSPC || error == EDQUOT ? absl::ResourceExhaustedError(text)
-                                            : absl::UnavailableError(text);
-}
-
-bool IsPlain(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-' || c == '.';
-}
-
-absl::Status SyncFolder(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return DiskError("cannot open", path);
-  const absl::Status status = fsync(fd) == 0 ? absl::OkStatus() : DiskError("cannot sync", path);
-  close(fd);
-  return status;
-}
 
 absl::Status WriteSynced(const std::string& path, std::string_view bytes) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
@@ -71,11 +56,6 @@ absl::Status WriteSynced(const std::string& path, std::string_view bytes) {
   if (status.ok() && fdatasync(fd) != 0) status = DiskError("cannot sync", path);
   close(fd);
   return status;
-}
-
-bool IsSafePart(std::string_view part) {
-  if (part.empty() || part.size() > 2 * kMaxNameBytes || part.front() == '.') return false;
-  return std::all_of(part.begin(), part.end(), [](char c) { return IsPlain(c) || c == '='; });
 }
 
 std::string PlateName(std::string_view id, size_t n, absl::string_view extension) {
@@ -198,7 +178,9 @@ absl::StatusOr<ImagePaths> ImageFolder::Place(const DetectionImages& images,
     const std::string temporary = Incoming(absl::StrCat(id, "_", moves.size(), kTemporary));
     moves.emplace_back(temporary, absl::StrCat(folder, "/", name));
     VD_CRASH_POINT("store.image.write");
-    return WriteSynced(temporary, image.bytes);
+    if (!options_.encrypt) return WriteSynced(temporary, image.bytes);
+    VD_ASSIGN_OR_RETURN(const std::string sealed, AsStored(image.bytes, name));
+    return WriteSynced(temporary, sealed);
   };
   if (images.annotated != nullptr) {
     const absl::string_view extension = AbslView(images.annotated->extension);
@@ -255,17 +237,36 @@ absl::StatusOr<std::string> ImageFolder::Take(const ArrivedImage& image) {
   const std::string folder = path.substr(0, path.rfind('/'));
   VD_RETURN_IF_ERROR(EnsureFolder(folder));
   VD_CRASH_POINT("store.file.take");
-  const std::string target = absl::StrCat(options_.root, "/", path);
-  if (rename(image.file.c_str(), target.c_str()) != 0) {
-    const absl::Status status = DiskError("cannot rename to", target);
-    const absl::MutexLock lock(&mutex_);
-    known_folders_.erase(folder);
-    return status;
-  }
+  VD_RETURN_IF_ERROR(MoveIn(image.file, bytes, path));
   VD_CRASH_POINT("store.file.renamed");
   VD_RETURN_IF_ERROR(SyncFolder(absl::StrCat(options_.root, "/", folder)));
   VD_CRASH_POINT("store.file.synced");
   return path;
+}
+
+// `bytes` are those of `file`, which goes to `path` below the root as it is or encrypted.
+absl::Status ImageFolder::MoveIn(const std::string& file, std::string_view bytes,
+                                 const std::string& path) {
+  std::string from = file;
+  const size_t slash = path.rfind('/');
+  if (options_.encrypt) {
+    const std::string name = path.substr(slash + 1);
+    VD_ASSIGN_OR_RETURN(const std::string sealed, AsStored(bytes, name));
+    from = Incoming(name + std::string(kTemporary));
+    const absl::Status written = WriteSynced(from, sealed);
+    if (!written.ok()) unlink(from.c_str());
+    VD_RETURN_IF_ERROR(written);
+  }
+  const std::string target = absl::StrCat(options_.root, "/", path);
+  if (rename(from.c_str(), target.c_str()) != 0) {
+    const absl::Status status = DiskError("cannot rename to", target);
+    if (options_.encrypt) unlink(from.c_str());
+    const absl::MutexLock lock(&mutex_);
+    known_folders_.erase(path.substr(0, slash));
+    return status;
+  }
+  if (options_.encrypt) unlink(file.c_str());
+  return absl::OkStatus();
 }
 
 absl::Status ImageFolder::RemoveTaken(const ArrivedImage& image) const {
@@ -350,12 +351,7 @@ absl::StatusOr<ImageFile> ImageFolder::OpenFile(std::string_view path) const {
                                             absl::Utf8SafeCHexEscape(AbslView(path.substr(0, 100))),
                                             "\""));
   };
-  if (path.size() > kMaxPathBytes || ImageContentType(path).empty()) return not_found();
-  const std::vector<absl::string_view> parts = absl::StrSplit(AbslView(path), '/');
-  if (parts.size() != kPathParts) return not_found();
-  for (const absl::string_view part : parts) {
-    if (!IsSafePart(StdView(part))) return not_found();
-  }
+  if (!IsImagePath(path)) return not_found();
   ImageFile file;
   file.path = absl::StrCat(options_.root, "/", AbslView(path));
   file.descriptor = std::make_unique<Descriptor>(
@@ -367,28 +363,16 @@ absl::StatusOr<ImageFile> ImageFolder::OpenFile(std::string_view path) const {
   }
   struct stat info {};
   if (fstat(file.descriptor->get(), &info) != 0 || !S_ISREG(info.st_mode) ||
-      static_cast<size_t>(info.st_size) > options_.max_image_bytes) {
+      static_cast<size_t>(info.st_size) >
+          security::FileCipher::SealedBytes(options_.max_image_bytes)) {
     return not_found();
   }
   file.size = static_cast<uint64_t>(info.st_size);
+  VD_RETURN_IF_ERROR(OpenSealed(path.substr(path.rfind('/') + 1), &file));
+  if (file.size > options_.max_image_bytes) return not_found();
   file.tag = absl::StrCat(absl::Hex(info.st_ino), "-", absl::Hex(info.st_mtim.tv_sec), "-",
                           absl::Hex(info.st_mtim.tv_nsec), "-", absl::Hex(file.size));
   return file;
-}
-
-absl::StatusOr<std::string> ImageFolder::ReadPart(const ImageFile& file, uint64_t from,
-                                                  uint64_t size) {
-  std::string bytes(size, '\0');
-  size_t at = 0;
-  while (at < bytes.size()) {
-    const ssize_t got = pread(file.descriptor->get(), bytes.data() + at, bytes.size() - at,
-                              static_cast<off_t>(from + at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return DiskError("cannot read", file.path);
-    if (got == 0) return absl::UnavailableError(absl::StrCat("images: cut short, ", file.path));
-    at += static_cast<size_t>(got);
-  }
-  return bytes;
 }
 
 absl::StatusOr<std::string> ImageFolder::Read(std::string_view path) const {

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "core/base/descriptor.h"
 #include "core/observe/log.h"
+#include "core/security/at_rest.h"
 #include "core/store/image_data.h"
 #include "core/store/message_key.h"
 
@@ -27,6 +28,9 @@ struct ImageFolderOptions {
   std::string root;                    // Created when missing.
   size_t max_image_bytes = 16u << 20;  // Decoded; larger ones are refused.
   size_t max_plates = 64;              // Plate images of one detection.
+  // Reads what is encrypted; null: nothing is. `encrypt`: new files are.
+  std::shared_ptr<const security::FileCipher> cipher;
+  bool encrypt = false;
 };
 
 struct DetectionImages {
@@ -55,7 +59,8 @@ struct ArrivedImage {
 struct ImageFile {
   std::string path;  // Of the disk.
   std::unique_ptr<Descriptor> descriptor;
-  uint64_t size = 0;
+  uint64_t size = 0;                                   // Of the image, be it encrypted or not.
+  std::shared_ptr<const security::SealedFile> sealed;  // Null: it is plain.
   std::string tag;  // Another file under the same name has another one.
 };
 
@@ -84,14 +89,19 @@ class ImageFolder {
   // Whatever Take has made of it; OK where there is nothing.
   absl::Status RemoveTaken(const ArrivedImage& image) const;
 
+  // For good, before the rows that name them go; what is not there is looked past. Their folders
+  // go, too, where they are empty then. The number of files that went.
+  absl::StatusOr<int64_t> Remove(const std::vector<std::string>& paths);
+
   // Removes what a crash left between the first byte and the commit. `committed` answers whether
   // the detection's row exists.
   absl::Status CleanUp(const std::function<absl::StatusOr<bool>(const MessageKey&)>& committed);
 
   // `path` is below the root, as Write gave it. NOT_FOUND for everything that is not a plain image
-  // file inside the root, whatever it is.
+  // file inside the root, whatever it is. FAILED_PRECONDITION: encrypted, and there is no key for
+  // it.
   absl::StatusOr<ImageFile> OpenFile(std::string_view path) const;
-  // `size` bytes from `from`, which the file has.
+  // `size` bytes from `from`, which the file has. DATA_LOSS: an encrypted one was changed.
   static absl::StatusOr<std::string> ReadPart(const ImageFile& file, uint64_t from, uint64_t size);
   // All of one file.
   absl::StatusOr<std::string> Read(std::string_view path) const;
@@ -106,7 +116,14 @@ class ImageFolder {
   std::string IntentPath(std::string_view id) const;
   bool IsKnown(const std::string& folder);
   absl::Status EnsureFolder(const std::string& folder);
+  absl::StatusOr<std::string> AsStored(std::string_view bytes, std::string_view name) const;
+  absl::Status MoveIn(const std::string& file, std::string_view bytes, const std::string& path);
+  // As they lie on the disk.
+  static absl::StatusOr<std::string> ReadOctets(const ImageFile& file, uint64_t from,
+                                                uint64_t size);
+  absl::Status OpenSealed(std::string_view name, ImageFile* file) const;
   absl::StatusOr<ImagePaths> Place(const DetectionImages& images, const std::string& id);
+  void RemoveEmpty(const std::string& folder);
   void RemoveFiles(const ImagePaths& paths) const;
   void RemoveAnyFiles(const std::string& folder, const std::string& id) const;
   absl::Status CleanUpEntry(

@@ -1,4 +1,4 @@
-// What no store can run with.
+// What no store can run with, and what its connections are made with.
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/store/postgres_store.h"
@@ -16,6 +16,15 @@ absl::Status CheckPostgresOptions(const PostgresStoreOptions& options) {
   return absl::InvalidArgumentError(absl::StrCat(
       "store: node_lease, expected at least ", absl::FormatDuration(least), " with a heartbeat of ",
       absl::FormatDuration(options.heartbeat), ", got ", absl::FormatDuration(options.node_lease)));
+}
+
+PgConnection::Options ConnectionOf(const PostgresStoreOptions& options) {
+  PgConnection::Options connection;
+  connection.address = options.address;
+  connection.application_name = absl::StrCat("viaduct ", options.node_id);
+  connection.connect_timeout = options.connect_timeout;
+  connection.reply_timeout = options.write_timeout;
+  return connection;
 }
 
 }  // namespace viaduct

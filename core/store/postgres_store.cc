@@ -34,15 +34,6 @@ constexpr absl::Duration kHousekeepingEvery = absl::Seconds(60);
 constexpr absl::Duration kPresenceEvery = absl::Milliseconds(200);
 constexpr absl::Duration kPresenceRetry = absl::Seconds(3);
 
-PgConnection::Options ConnectionOf(const PostgresStoreOptions& options) {
-  PgConnection::Options connection;
-  connection.address = options.address;
-  connection.application_name = absl::StrCat("viaduct ", options.node_id);
-  connection.connect_timeout = options.connect_timeout;
-  connection.reply_timeout = options.write_timeout;
-  return connection;
-}
-
 PostgresReaders::Options ReadersOf(const PostgresStoreOptions& options, int max_connections) {
   PostgresReaders::Options readers;
   readers.connection = ConnectionOf(options);
@@ -77,6 +68,9 @@ class PostgresStore final : public Store {
   absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
       const FileTransfersQuery& query) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
+  absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) override;
+  // PostgreSQL vacuums by itself.
+  absl::Status Scrub() override { return absl::OkStatus(); }
   void NotePresence(const CameraPresence& change) override;
   StoreHealth Health() const override;
   std::unique_ptr<StoreWatch> WatchOthers(StoreObserver observer) override;
@@ -442,6 +436,10 @@ absl::StatusOr<EventRow> PostgresStore::GetEvent(std::string_view event_id) {
 absl::StatusOr<CommunicationPage> PostgresStore::ListCommunication(
     const CommunicationQuery& query) {
   return Read([&](PgConnection* db) { return PgCommunication(db, query); });
+}
+
+absl::StatusOr<KeptPage> PostgresStore::ListKept(const KeptQuery& query) {
+  return Read([&](PgConnection* db) { return PgKept(db, query); });
 }
 
 absl::StatusOr<BlacklistPage> PostgresStore::ListBlacklist(int limit, std::string_view cursor) {

@@ -41,6 +41,8 @@ inline constexpr int kMinLeaseBeats = 4;
 
 // INVALID_ARGUMENT names the option and its bound.
 absl::Status CheckPostgresOptions(const PostgresStoreOptions& options);
+// Of the one that writes.
+PgConnection::Options ConnectionOf(const PostgresStoreOptions& options);
 
 // Connects and brings the schema up to date. A database that cannot be reached is no error: the
 // store refuses with UNAVAILABLE, says so in Health(), and goes on by itself when the database is

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/numbers.h"
 #include "absl/time/civil_time.h"
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
@@ -32,7 +33,8 @@ bool IsEdit(const StoreRecord& record) {
   return std::holds_alternative<DeviceRecord>(record) ||
          std::holds_alternative<EventRecord>(record) ||
          std::holds_alternative<BlacklistRecord>(record) ||
-         std::holds_alternative<FileTransferRecord>(record);
+         std::holds_alternative<FileTransferRecord>(record) ||
+         std::holds_alternative<ForgetRecord>(record);
 }
 
 // Groups that join detections and files see each other's rows: who settles a file waits for those
@@ -184,6 +186,8 @@ absl::Status PostgresWriter::WriteRange(Slots slots) {
       VD_RETURN_IF_ERROR(Edit(*listed, slot));
     } else if (const auto* file = std::get_if<FileTransferRecord>(slot->record)) {
       VD_RETURN_IF_ERROR(Edit(*file, slot));
+    } else if (const auto* forget = std::get_if<ForgetRecord>(slot->record)) {
+      VD_RETURN_IF_ERROR(Edit(*forget, slot));
     } else {
       VD_RETURN_IF_ERROR(Edit(std::get<EventRecord>(*slot->record), slot));
     }
@@ -235,6 +239,11 @@ PostgresWriter::Effects PostgresWriter::Sum(Slots slots) {
       ++effects.communication;
     } else if (const auto* listed = std::get_if<BlacklistRecord>(slot.record)) {
       effects.counters["blacklist"] += listed->action == BlacklistRecord::Action::kAdd ? 1 : -1;
+    } else if (const auto* forget = std::get_if<ForgetRecord>(slot.record)) {
+      int64_t gone = 0;
+      const bool counts = absl::SimpleAtoi(slot.result->id, &gone) && !forget->only_images;
+      if (counts && forget->table == KeptTable::kDetections) effects.counters["detections"] -= gone;
+      if (counts && forget->table == KeptTable::kHealth) effects.counters["health_reports"] -= gone;
     }
   }
   return effects;

@@ -106,6 +106,12 @@ class PostgresWriter {
   absl::Status UpdateEvent(const EventRecord& record, AppendResult* result);
   absl::Status DeleteEvent(const EventRecord& record, AppendResult* result);
 
+  // postgres_writer_forget.cc
+  absl::Status Edit(const ForgetRecord& record, Slot* slot);
+  absl::Status ForgetDetections(const ForgetRecord& record, int64_t* gone);
+  absl::Status ForgetEvents(const ForgetRecord& record, int64_t* gone);
+  absl::Status ForgetDevices(const ForgetRecord& record, int64_t* gone);
+
   // postgres_writer_files.cc
   absl::Status Edit(const FileTransferRecord& record, Slot* slot);
   absl::Status Announce(const FileTransferRecord& record, AppendResult* result);

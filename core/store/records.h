@@ -165,9 +165,33 @@ struct FileTransferRecord {
 };
 std::string_view FileKindName(FileTransferRecord::Kind kind);
 
+// The tables whose rows are forgotten one day.
+enum class KeptTable : uint8_t {
+  kDetections,  // With the events, places and files of each.
+  kEvents,
+  kHealth,
+  kMessages,
+  kCommunication,
+  kFileTransfers,
+  kDevices,
+};
+// As the tables are called, but for kEvents: "events".
+std::string_view KeptTableName(KeptTable table);
+
+// Rows that go for good, by their numbers; those that are not there any more are looked past. The
+// files that they name must be gone before. A device stays that still has something. How many rows
+// of the table went is the result's id.
+struct ForgetRecord {
+  static constexpr size_t kMaxIds = 200;  // So much is done at once that nobody waits for it long.
+  KeptTable table = KeptTable::kDetections;
+  std::vector<int64_t> ids;
+  std::vector<std::string> event_ids;  // Of kEvents, in place of their numbers.
+  bool only_images = false;            // Of detections: the rows stay, without images.
+};
+
 using StoreRecord =
     std::variant<DetectionRecord, HealthRecord, DeviceRecord, EventRecord, CommunicationRecord,
-                 MessageRecord, BlacklistRecord, FileTransferRecord>;
+                 MessageRecord, BlacklistRecord, FileTransferRecord, ForgetRecord>;
 
 // A plate of a new detection that is on the blacklist.
 struct PlateAlert {
@@ -206,6 +230,38 @@ struct CameraPresence {
   // remembered.
   bool announced = false;
   absl::Time at;  // Of the change; by then it was silent where it is not online.
+};
+
+// A row of a KeptTable, as whoever looks through all of them sees it.
+struct KeptRow {
+  int64_t id = 0;
+  std::string device_id;
+  absl::Time arrived_at;
+  std::vector<std::string> images;  // Below the image folder.
+  std::string event_id;             // Of an event.
+  int64_t detection = 0;            // Of an event: the one it belongs to, 0 without one.
+  std::string file_id;              // Of a stored transfer that is no image: its own.
+  std::string json;                 // All of it, as one JSON object; where it was asked for.
+};
+
+struct KeptQuery {
+  // Looked at in one call: so many, or those whose texts reach kMaxPageBytes.
+  static constexpr int kRows = 500;
+  KeptTable table = KeptTable::kDetections;
+  std::string after;  // KeptPage::next of the page before.
+  // Only rows of that device; only rows in which a text is that plate, as PlateKey writes it; ""
+  // any.
+  std::string device_id;
+  std::string plate_key;
+  absl::Time before = absl::InfiniteFuture();  // Only what arrived before.
+  bool with_images = false;                    // Only rows that name images.
+  bool with_json = false;
+};
+
+struct KeptPage {
+  std::vector<KeptRow> rows;                 // Those that match, of the rows that were looked at.
+  std::string next;                          // "" at the end.
+  absl::Time newest = absl::InfinitePast();  // Arrival of the last one that was looked at.
 };
 
 struct StoreStatistics {

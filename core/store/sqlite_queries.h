@@ -30,6 +30,7 @@ absl::StatusOr<BlacklistPage> QueryBlacklist(SqliteDb* db, int limit, std::strin
 absl::StatusOr<FileTransferRow> QueryFileTransfer(SqliteDb* db, std::string_view transfer_id);
 absl::StatusOr<std::vector<FileTransferRow>> QueryFileTransfers(SqliteDb* db,
                                                                 const FileTransfersQuery& query);
+absl::StatusOr<KeptPage> QueryKept(SqliteDb* db, const KeptQuery& query);
 absl::StatusOr<bool> QueryHasDetection(SqliteDb* db, const MessageKey& key);
 
 }  // namespace viaduct

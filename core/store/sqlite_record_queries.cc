@@ -147,10 +147,14 @@ absl::Status ReadByLists(SqliteDb* db, const MatchingSources& matching, int64_t 
     if (source.newest != 0) heads.push(source.newest);
   }
   *complete = false;
+  // What stood below all that is there was forgotten for its age: there a list ends.
+  VD_ASSIGN_OR_RETURN(const int64_t oldest,
+                      db->QueryInt("SELECT coalesce(min(id), 0) FROM detections"));
   int steps = 0;
   while (!heads.empty() && !rows->full()) {
     const int64_t id = heads.top();
     heads.pop();
+    if (id < oldest) continue;
     const bool wanted = id < before;
     if (!wanted && ++steps > kMaxSkippedRows) return absl::OkStatus();
     SqliteStatement* const statement = wanted ? &row : &skip;

@@ -86,6 +86,8 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
       const FileTransfersQuery& query) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
+  absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) override;
+  absl::Status Scrub() override;
   StoreHealth Health() const override;
 
  private:
@@ -160,7 +162,7 @@ absl::Status SqliteStore::OpenWriter() {
   VD_ASSIGN_OR_RETURN(const int64_t version, MigrateSchema(db_.get(), clock_->Now()));
   VD_RETURN_IF_ERROR(
       db_->Exec("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=0;"
-                "PRAGMA journal_size_limit=67108864"));
+                "PRAGMA journal_size_limit=67108864;PRAGMA secure_delete=ON"));
   sqlite3_wal_hook(
       db_->handle(),
       [](void* pages, sqlite3*, const char*, int count) {
@@ -393,6 +395,22 @@ absl::StatusOr<std::vector<FileTransferRow>> SqliteStore::ListFileTransfers(
     const FileTransfersQuery& query) {
   VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
   return QueryFileTransfers(lease.db(), query);
+}
+
+absl::StatusOr<KeptPage> SqliteStore::ListKept(const KeptQuery& query) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryKept(lease.db(), query);
+}
+
+// What was deleted is overwritten at once in the pages, which still stand as they were before in
+// the log: it is brought into the file and emptied.
+absl::Status SqliteStore::Scrub() {
+  SqliteDb::Options open;
+  VD_ASSIGN_OR_RETURN(const std::unique_ptr<SqliteDb> db,
+                      SqliteDb::Open(options_.path, open, clock_));
+  VD_ASSIGN_OR_RETURN(const int64_t busy, db->QueryInt("PRAGMA wal_checkpoint(TRUNCATE)"));
+  if (busy == 0) return absl::OkStatus();
+  return absl::UnavailableError("store: somebody reads, its log still holds what was deleted");
 }
 
 absl::StatusOr<bool> SqliteStore::HasDetection(const MessageKey& key) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,6 +92,7 @@ class SqliteWriter {
   absl::Status Apply(const MessageRecord& record, AppendResult* result);
   absl::Status Apply(const BlacklistRecord& record, AppendResult* result);
   absl::Status Apply(const FileTransferRecord& record, AppendResult* result);
+  absl::Status Apply(const ForgetRecord& record, AppendResult* result);
 
   absl::Status InsertEvents(const DetectionRecord& record, std::string_view detection_id,
                             int64_t detection);
@@ -108,6 +110,16 @@ class SqliteWriter {
   absl::Status JoinPlate(const StoredFile& file, std::string_view detection_id, int64_t detection);
   absl::StatusOr<std::string> EventOfPlate(std::string_view detection_id, int64_t place);
   absl::Status NotePlace(std::string_view event_id, size_t place);
+
+  // sqlite_writer_forget.cc
+  absl::Status ForgetDetections(const ForgetRecord& record, int64_t* gone);
+  absl::Status ForgetDetection(int64_t id, bool only_images, bool* found);
+  absl::Status Unlink(int64_t id, int64_t source, int64_t previous);
+  absl::Status ForgetEvents(const ForgetRecord& record, int64_t* gone);
+  absl::Status ForgetDevices(const ForgetRecord& record, int64_t* gone);
+  absl::Status ForgetRows(const ForgetRecord& record, int64_t* gone);
+  absl::Status RunWith(const char* sql, std::initializer_list<int64_t> values);
+  absl::Status RunWith(const char* sql, std::string_view first, std::string_view past);
 
   // The pointer is good until the next call.
   absl::StatusOr<Source*> FindSource(std::string_view camera, std::string_view checkpoint,

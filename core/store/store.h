@@ -93,6 +93,12 @@ class Store {
   // True when a detection with this key is committed.
   virtual absl::StatusOr<bool> HasDetection(const MessageKey& key) = 0;
 
+  // Looks at so many rows, in an order that stays; all pages together are the whole table.
+  virtual absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) = 0;
+  // Takes what ForgetRecord removed out of the files, as far as that is the store's to do:
+  // UNAVAILABLE where somebody reads just now, and it is there for a while.
+  virtual absl::Status Scrub() = 0;
+
   virtual StoreHealth Health() const = 0;
 
   // The other nodes of the same database hear of it as soon as it can be written. Returns at once.

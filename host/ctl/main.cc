@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
   viaduct::ctl::AddStatsCommands(&app, &session);
   viaduct::ctl::AddSpoolCommands(&app, &session);
   viaduct::ctl::AddTransferCommands(&app, &session);
+  viaduct::ctl::AddPrivacyCommands(&app, &session);
   viaduct::ctl::AddLogCommands(&app, &session);
   viaduct::ctl::AddGatewayCommands(&app, &session);
   viaduct::ctl::AddFleetCommands(&app, &session);

@@ -111,6 +111,7 @@ void AddConfigCommands(CLI::App* app, Session* session);
 void AddStatsCommands(CLI::App* app, Session* session);
 void AddSpoolCommands(CLI::App* app, Session* session);
 void AddTransferCommands(CLI::App* app, Session* session);
+void AddPrivacyCommands(CLI::App* app, Session* session);
 void AddLogCommands(CLI::App* app, Session* session);
 void AddGatewayCommands(CLI::App* app, Session* session);
 void AddAuthCommands(CLI::App* app, Session* session);

@@ -41,6 +41,7 @@ ConfigReport ConfigControl::Validate(std::string_view yaml, std::string_view fil
   return deps_.validator->Validate(yaml, file, [this](const NodeConfig& config) {
     std::vector<Objection> objections = ObjectToMove(config, data_dir_);
     if (objections.empty()) objections = ObjectToStore(config);
+    if (objections.empty()) objections = ObjectToKeys(config, /*reads=*/true);
     if (objections.empty()) objections = ObjectToFeeds(config, *deps_.plugins);
     if (objections.empty()) objections = AskThrough(deps_.instances)(config);
     return objections;

@@ -16,6 +16,7 @@ struct ControlPools {
   static constexpr int kReaders = 4;
   static constexpr int kCommands = 4;
   static constexpr int kDrains = 2;  // One more may wait.
+  static constexpr size_t kMaxPrivacy = 4;
   static constexpr size_t kMaxReads = 64;
   static constexpr size_t kMaxChanges = 16;
   static constexpr size_t kMaxCommands = 32;
@@ -27,13 +28,14 @@ struct ControlPools {
   ThreadPool commands{{"commands", kCommands, kMaxCommands}};  // Wait for instances and plugins.
   ThreadPool drains{{"drains", kDrains, 1}};                   // Take as long as a caller likes.
   ThreadPool auth{{"auth", kAuth, kMaxAuth}};                  // Passwords and the audit.
+  ThreadPool privacy{{"privacy", 1, kMaxPrivacy}};             // Looks through all that is stored.
   ThreadPool keeper{{"keeper"}};  // What the node must do by itself, see ConfigControl.
 
   // Returns the number of threads that did not come back within `limit`.
   int Stop(absl::Duration limit) {
     const absl::Time deadline = absl::Now() + limit;
     int abandoned = 0;
-    for (ThreadPool* pool : {&reads, &changes, &commands, &drains, &auth, &keeper}) {
+    for (ThreadPool* pool : {&reads, &changes, &commands, &drains, &auth, &privacy, &keeper}) {
       abandoned += pool->Stop(std::max(deadline - absl::Now(), absl::ZeroDuration()));
     }
     return abandoned;

@@ -55,6 +55,8 @@ absl::StatusOr<CheckedFile> CheckConfigFile(const std::string& path) {
       ConfigValidator(&schemas, &environment)
           .Validate(checked.text, path, [ask = AskThrough(&none)](const NodeConfig& config) {
             std::vector<Objection> objections = ObjectToStore(config);
+            // Who checks a file need not be who may read the keys.
+            if (objections.empty()) objections = ObjectToKeys(config, /*reads=*/false);
             return objections.empty() ? ask(config) : objections;
           });
   checked.findings = std::move(report.findings);
@@ -101,7 +103,8 @@ ConfigReport Foundation::Check(const std::string& text, const std::string& name)
   FindPlugins(PeekSurroundings(text, environment));
   return validator->Validate(text, name, [this](const NodeConfig& config) {
     std::vector<Objection> objections = ObjectToMove(config, data_dir->path());
-    return objections.empty() ? ObjectToStore(config) : objections;
+    if (objections.empty()) objections = ObjectToStore(config);
+    return objections.empty() ? ObjectToKeys(config, /*reads=*/true) : objections;
   });
 }
 

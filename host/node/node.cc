@@ -9,7 +9,10 @@
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/config/encryption_options.h"
 #include "core/config/incoming_options.h"
+#include "core/config/privacy_options.h"
+#include "core/lpr/privacy.h"
 #include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/config_source.h"
@@ -90,26 +93,55 @@ absl::Status Node::OpenAccess() {
 
 absl::Status Node::OpenStorage() {
   const NodeConfig& config = foundation_->config;
-  Log* log = foundation_->log.get();
+  VD_RETURN_IF_ERROR(OpenKeys());
   if (config.node.sink_uplink) {
-    VD_ASSIGN_OR_RETURN(spool_, Spool::Open(MakeSpoolOptions(config), &foundation_->clock, log));
+    SpoolOptions options = MakeSpoolOptions(config);
+    options.cipher = spool_cipher_.get();
+    VD_ASSIGN_OR_RETURN(
+        spool_, Spool::Open(std::move(options), &foundation_->clock, foundation_->log.get()));
     uplink_sink_ = std::make_unique<UplinkSink>(spool_.get());
+    if (sealing_ != nullptr) {
+      seal_sink_ = std::make_unique<SealSink>(sealing_.get(), uplink_sink_.get());
+    }
   }
   VD_RETURN_IF_ERROR(OpenTransfers());
-  if (config.node.sink_store) {
-    VD_ASSIGN_OR_RETURN(store_, OpenStore(config, &foundation_->clock, log));
-    VD_RETURN_IF_ERROR(OpenImages());
-    StoreSinkOptions sink;
-    sink.naive_zone = config.node.timezone;
-    if (config.limits.max_message_bytes > 0) {
-      sink.max_message_bytes = config.limits.max_message_bytes;
-    }
-    sink.announced = [this](const FileAnnouncement& announcement, bool known) {
-      OnFileAnnounced(announcement, known);
-    };
-    store_sink_ =
-        std::make_unique<StoreSink>(sink, store_.get(), images_.get(), &foundation_->clock, log);
+  return config.node.sink_store ? OpenStore() : absl::OkStatus();
+}
+
+absl::Status Node::OpenKeys() {
+  const NodeConfig& config = foundation_->config;
+  const std::optional<EncryptionOptionsConfig> encryption = ReadEncryptionOptions(config);
+  if (!encryption.has_value()) return absl::OkStatus();
+  VD_ASSIGN_OR_RETURN(security::KeyRing keys, security::KeyRing::Load(encryption->keys));
+  keys_ = std::make_shared<const security::KeyRing>(std::move(keys));
+  spool_cipher_ = std::make_unique<security::RecordCipher>(*keys_, "spool");
+  SealingOptions options;
+  options.seal = encryption->seal;
+  options.accept_unbound = encryption->accept_unbound;
+  options.forwards = config.node.sink_uplink;
+  if (config.limits.max_message_bytes > 0) {
+    options.max_message_bytes = config.limits.max_message_bytes;
   }
+  sealing_ = std::make_unique<Sealing>(options, keys_);
+  return absl::OkStatus();
+}
+
+absl::Status Node::OpenStore() {
+  const NodeConfig& config = foundation_->config;
+  Log* log = foundation_->log.get();
+  VD_ASSIGN_OR_RETURN(store_, viaduct::OpenStore(config, &foundation_->clock, log));
+  VD_RETURN_IF_ERROR(OpenImages());
+  StoreSinkOptions sink;
+  sink.naive_zone = config.node.timezone;
+  sink.passes_encrypted = config.node.sink_uplink;
+  if (config.limits.max_message_bytes > 0) {
+    sink.max_message_bytes = config.limits.max_message_bytes;
+  }
+  sink.announced = [this](const FileAnnouncement& announcement, bool known) {
+    OnFileAnnounced(announcement, known);
+  };
+  store_sink_ =
+      std::make_unique<StoreSink>(sink, store_.get(), images_.get(), &foundation_->clock, log);
   return absl::OkStatus();
 }
 
@@ -134,6 +166,7 @@ absl::Status Node::BuildApplication() {
   if (config.limits.max_message_bytes > 0) options.max_body_bytes = config.limits.max_message_bytes;
   options.forwards = uplink_sink_ != nullptr;
   options.guarded = access_->guarded();
+  options.mask_plates_for = ReadPrivacyOptions(config).mask_plates_for;
   ApplicationParts parts;
   parts.clock = &foundation_->clock;
   parts.log = foundation_->log.get();
@@ -144,9 +177,14 @@ absl::Status Node::BuildApplication() {
       [this](std::string_view room) { return application_->HasRoom(room); },
       foundation_->log.get());
   parts.publisher = subscribers_.get();
+  // Who has no store sends it on as it is.
+  if (sealing_ != nullptr && store_ != nullptr) {
+    parts.open = [this](Arrival* arrival) { return sealing_->Open(arrival); };
+  }
   parts.control = &commands_;
-  parts.audit = [this](security::AuditRecord record) {
-    access_->audit()->Append(std::move(record));
+  parts.audit = [this](security::AuditRecord record, std::function<void()> then) {
+    access_->audit()->AppendThen(
+        std::move(record), [then = std::move(then)](const absl::Status& /*kept*/) { then(); });
   };
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
@@ -204,7 +242,9 @@ void Node::BuildInstances() {
   Gatekeeper* const gatekeeper = access_->Guard(fleet_calls_.get());
   if (gatekeeper != nullptr) {
     deps.calls = gatekeeper;
-    gate_of_calls_ = std::make_unique<GuardedGate>(&peers_, gatekeeper, &foundation_->clock);
+    gate_of_calls_ =
+        std::make_unique<GuardedGate>(&peers_, gatekeeper, &foundation_->clock,
+                                      PlateMask(ReadPrivacyOptions(config).mask_plates_for));
   } else {
     gate_of_calls_ = std::make_unique<rpc::OpenGate>(&peers_);
   }
@@ -296,6 +336,8 @@ void Node::BuildServices() {
   if (spool_ != nullptr) deps_.spool_at_open = spool_->Info();
   deps_.dispatcher = dispatcher_.get();
   deps_.transfers = transfers_.get();
+  deps_.privacy = privacy_.get();
+  deps_.privacy_pool = &pools_.privacy;
   deps_.vision = vision_.get();
   if (ReadIncomingOptions(foundation_->config).has_value()) {
     deps_.incoming = [this] { return receiver_ != nullptr ? receiver_->Info() : ReceiverInfo(); };
@@ -318,10 +360,12 @@ absl::Status Node::StartControl() {
   if (control.tcp.has_value()) {
     VD_ASSIGN_OR_RETURN(control_certificates_, ControlCertificates::Load(*control.tcp));
   }
+  BuildPrivacy();
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
       &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
       dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get(),
-      control_certificates_.get(), &foundation_->clock});
+      control_certificates_.get(), &foundation_->clock, sealing_.get(), store_sink_.get(),
+      privacy_.get()});
   BuildAlerts();
   BuildServices();
   GrpcServer::Options options;

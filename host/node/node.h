@@ -18,12 +18,14 @@
 #include "core/lpr/fleet.h"
 #include "core/lpr/fleet_calls.h"
 #include "core/lpr/image_file_sink.h"
+#include "core/lpr/sealing.h"
 #include "core/lpr/store_sink.h"
 #include "core/lpr/uplink_sink.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
 #include "core/receive/receiver.h"
+#include "core/security/at_rest.h"
 #include "core/spool/spool.h"
 #include "core/store/store.h"
 #include "core/transfer/transfers.h"
@@ -47,6 +49,7 @@ class FileAnswers;
 class GrpcServer;
 class MessageFeed;
 class FeedSink;
+class Privacy;
 class NodeMonitor;
 class AlertMonitor;
 class Vision;
@@ -89,6 +92,8 @@ class Node {
 
   absl::Status OpenAccess();
   absl::Status OpenStorage();
+  absl::Status OpenKeys();
+  absl::Status OpenStore();
   absl::Status BuildApplication();
   // `publisher` may be null.
   void FollowOtherNodes(Publisher* publisher);
@@ -114,6 +119,8 @@ class Node {
   void SyncFileRoads();
   void AnnounceFile(const Transfer& transfer, std::function<void(absl::Status)> told);
   void CareForTransfers();
+  void BuildPrivacy();
+  void ArmSweep(absl::Duration after);
   NodeActions MakeActions();
   control::v1::NodeInfo Info() const;
   NodeActions::Drained Drain(absl::Duration limit);
@@ -138,6 +145,9 @@ class Node {
   rpc::Peers peers_;
   std::unique_ptr<Access> access_;
   std::unique_ptr<rpc::Gate> gate_of_calls_;
+  std::shared_ptr<const security::KeyRing> keys_;  // Null without a section "encryption".
+  std::unique_ptr<Sealing> sealing_;               // Null likewise, as the next one.
+  std::unique_ptr<security::RecordCipher> spool_cipher_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<ImageFolder> images_;
   std::unique_ptr<Transfers> transfers_;  // Null as the spool.
@@ -147,6 +157,7 @@ class Node {
   std::unique_ptr<Store> store_;
   std::unique_ptr<StoreWatch> others_;  // Tells application_ and feed_ of other nodes' messages.
   std::unique_ptr<UplinkSink> uplink_sink_;
+  std::unique_ptr<SealSink> seal_sink_;  // Before it; null without sealing_ and without a spool.
   std::unique_ptr<ImageFileSink> image_file_sink_;  // Before it; null as the spool.
   std::unique_ptr<StoreSink> store_sink_;
   std::unique_ptr<FanOutSink> fan_out_;
@@ -159,6 +170,7 @@ class Node {
   NodeCommands commands_;
   std::unique_ptr<Application> application_;
   std::unique_ptr<FleetCalls> fleet_calls_;
+  std::unique_ptr<Privacy> privacy_;
   std::unique_ptr<Instances> instances_;
   std::unique_ptr<Vision> vision_;
   std::unique_ptr<Dispatcher> dispatcher_;

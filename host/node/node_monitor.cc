@@ -72,6 +72,7 @@ NodeMonitor::NodeMonitor(Deps deps)
     certificate_expiry_ = AddGauge(deps_.metrics, "viaduct_control_certificate_expiry_seconds",
                                    "Seconds until the certificate of control.tcp expires.");
   }
+  AddProtectionMetrics();
   if (deps_.store != nullptr) {
     store_queued_ = AddGauge(deps_.metrics, "viaduct_store_queued_records",
                              "Records accepted and not yet committed.");
@@ -98,6 +99,7 @@ void NodeMonitor::Look() {
   if (deps_.transfers != nullptr) LookAtTransfers();
   if (deps_.receiver != nullptr) LookAtReceiver();
   if (deps_.certificates != nullptr) LookAtCertificates();
+  LookAtProtection();
   vision_.Look(*deps_.vision);
   Arm();
 }

@@ -13,6 +13,9 @@
 #include "core/base/executor_timer_queue.h"
 #include "core/gateway/dispatcher.h"
 #include "core/lpr/image_file_sink.h"
+#include "core/lpr/privacy.h"
+#include "core/lpr/sealing.h"
+#include "core/lpr/store_sink.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
 #include "core/plugin/instances.h"
@@ -47,6 +50,9 @@ class NodeMonitor {
     const Vision* vision = nullptr;
     ControlCertificates* certificates = nullptr;  // May be null.
     const Clock* clock = nullptr;
+    const Sealing* sealing = nullptr;       // May be null.
+    const StoreSink* store_sink = nullptr;  // Null as the store.
+    const Privacy* privacy = nullptr;
   };
 
   explicit NodeMonitor(Deps deps);
@@ -63,6 +69,8 @@ class NodeMonitor {
   void AddTransferMetrics();
   void LookAtTransfers();
   void AddReceiverMetrics();
+  void AddProtectionMetrics();
+  void LookAtProtection();
   void LookAtReceiver();
   void LookAtCertificates();
 
@@ -94,6 +102,14 @@ class NodeMonitor {
   MetricNumber incoming_unannounced_ = 0;
   MetricNumber incoming_over_quota_ = 0;
   MetricNumber certificate_expiry_ = 0;
+  // A total of this process, as it was seen last.
+  struct Seen {
+    MetricNumber number = 0;
+    uint64_t seen = 0;
+  };
+  void CountUp(uint64_t now, Seen* total);
+  std::array<Seen, 5> sealing_totals_{};  // Sealed, opened, refused, passed, unreadable.
+  std::array<Seen, 2> privacy_totals_{};  // Rows, images.
   MetricNumber store_queued_ = 0;
   MetricNumber store_bytes_ = 0;
   MetricNumber store_up_ = 0;

@@ -35,6 +35,10 @@ absl::Status Node::OpenImages() {
   Log* log = foundation_->log.get();
   ImageFolderOptions folder;
   folder.root = foundation_->config.store.images;
+  if (keys_ != nullptr) {
+    folder.cipher = std::make_shared<const security::FileCipher>(*keys_, "images");
+    folder.encrypt = foundation_->config.store.encrypt_images;
+  }
   VD_ASSIGN_OR_RETURN(images_, ImageFolder::Open(folder, log));
   const absl::Status cleaned =
       images_->CleanUp([this](const MessageKey& key) -> absl::StatusOr<bool> {

@@ -14,6 +14,7 @@
 #include "host/services/logs_service.h"
 #include "host/services/node_service.h"
 #include "host/services/plugins_service.h"
+#include "host/services/privacy_service.h"
 #include "host/services/spool_service.h"
 #include "host/services/stats_service.h"
 #include "host/services/transfers_service.h"
@@ -33,13 +34,14 @@ struct NodeServices {
         stats(deps),
         spool(deps),
         transfers(deps),
+        privacy(deps),
         logs(deps),
         auth(deps),
         fleet(deps, devices, store, std::move(told)) {}
 
   std::vector<grpc::Service*> All() {
     return {&gateway, &node,      &plugins, &instances, &config, &stats,
-            &spool,   &transfers, &logs,    &auth,      &fleet};
+            &spool,   &transfers, &privacy, &logs,      &auth,   &fleet};
   }
 
   EnvelopeReader reader;
@@ -51,6 +53,7 @@ struct NodeServices {
   StatsService stats;
   SpoolService spool;
   TransfersService transfers;
+  PrivacyService privacy;
   LogsService logs;
   AuthService auth;
   FleetService fleet;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/lpr/privacy.h"
 #include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/file_answers.h"
@@ -50,6 +51,7 @@ size_t Node::Stop(absl::Duration limit) {
   if (gate_ != nullptr) gate_->Close();
   if (dispatcher_ != nullptr) dispatcher_->Stop(limit);
   if (transfers_ != nullptr) transfers_->Stop();
+  if (privacy_ != nullptr) privacy_->Stop();
   if (instances_ != nullptr) instances_->SetLinksChanged(nullptr);
   if (vision_ != nullptr) vision_->Stop();
   if (roads_ != nullptr) roads_->Clear();
@@ -94,6 +96,7 @@ size_t Node::Stop(absl::Duration limit) {
   store_sink_.reset();
   receiver_.reset();
   fleet_calls_.reset();
+  privacy_.reset();
   application_.reset();
   store_.reset();
   services_.reset();  // It was told of devices until here.

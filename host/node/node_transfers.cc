@@ -30,6 +30,7 @@ absl::Status Node::OpenTransfers() {
   ImageFileSink::Deps images;
   images.transfers = transfers_.get();
   images.next = uplink_sink_.get();
+  if (seal_sink_ != nullptr) images.next = seal_sink_.get();
   images.log = foundation_->log.get();
   images.network = [this] {
     const TransferCounts counts = transfers_->Counts();

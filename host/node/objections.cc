@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "core/config/encryption_options.h"
 #include "core/config/vision_options.h"
+#include "core/security/key_ring.h"
 #include "host/node/storage.h"
 #include "viaduct/abi/frame.h"
 
@@ -82,6 +85,21 @@ std::vector<Objection> ObjectToFeeds(const NodeConfig& config, const PluginRegis
       check(feeds[i].infer[k], VD_INFER_1, absl::StrCat(feed, "/infer/", k));
     }
   }
+  return objections;
+}
+
+std::vector<Objection> ObjectToKeys(const NodeConfig& config, bool reads) {
+  const std::optional<EncryptionOptionsConfig> encryption = ReadEncryptionOptions(config);
+  std::vector<Objection> objections;
+  const auto need_keys = [&](bool wanted, const char* pointer) {
+    if (!wanted || encryption.has_value()) return;
+    objections.push_back({"", pointer, "there are no keys, encryption.keys names none"});
+  };
+  need_keys(config.spool.encrypt, "/spool/encrypt");
+  need_keys(config.store.encrypt_images, "/store/encrypt_images");
+  if (!encryption.has_value() || !reads) return objections;
+  const absl::Status keys = security::KeyRing::Load(encryption->keys).status();
+  if (!keys.ok()) objections.push_back({"", "/encryption/keys", std::string(keys.message())});
   return objections;
 }
 

@@ -24,6 +24,9 @@ std::vector<Objection> ObjectToMove(const NodeConfig& config, const std::string&
 // An address of the database that libpq would not understand, or that has the password in the open.
 std::vector<Objection> ObjectToStore(const NodeConfig& config);
 
+// Encryption without keys; `reads`: and keys that this process, which is the node, cannot read.
+std::vector<Objection> ObjectToKeys(const NodeConfig& config, bool reads);
+
 // Feeds whose source or inference is an instance of a plugin that does no such thing.
 std::vector<Objection> ObjectToFeeds(const NodeConfig& config, const PluginRegistry& plugins);
 

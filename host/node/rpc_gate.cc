@@ -17,6 +17,7 @@ namespace viaduct {
 namespace {
 
 constexpr absl::string_view kBearer = "bearer ";
+constexpr std::string_view kSubscribe = "viaduct.gateway.v1.Gateway/Subscribe";
 
 absl::string_view Text(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -68,7 +69,11 @@ std::optional<grpc::Status> GuardedGate::Refuse(const grpc::ServerContextBase& c
   if (!caller.ok()) return rpc::ToGrpc(caller.status());
   const security::Permission* const row = security::FindPermission(security::Surface::kRpc, method);
   if (row == nullptr) return rpc::ToGrpc(absl::PermissionDeniedError("not allowed: no such row"));
-  const absl::Status allowed = security::CheckAction(caller->get(), *row, clock_->Now());
+  absl::Status allowed = security::CheckAction(caller->get(), *row, clock_->Now());
+  if (allowed.ok() && method == kSubscribe && mask_.AppliesTo(caller->get())) {
+    allowed =
+        absl::PermissionDeniedError("Subscribe: not allowed, plates are masked for this role");
+  }
   if (allowed.ok()) return std::nullopt;
   return rpc::ToGrpc(allowed);
 }

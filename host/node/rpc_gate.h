@@ -3,9 +3,11 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/base/clock.h"
 #include "core/lpr/gatekeeper.h"
+#include "core/lpr/masking.h"
 #include "host/rpc/gate.h"
 
 namespace viaduct {
@@ -16,8 +18,8 @@ namespace viaduct {
 class GuardedGate final : public rpc::Gate {
  public:
   // All outlive it.
-  GuardedGate(const rpc::Peers* peers, Gatekeeper* gatekeeper, const Clock* clock)
-      : peers_(peers), gatekeeper_(gatekeeper), clock_(clock) {}
+  GuardedGate(const rpc::Peers* peers, Gatekeeper* gatekeeper, const Clock* clock, PlateMask mask)
+      : peers_(peers), gatekeeper_(gatekeeper), clock_(clock), mask_(std::move(mask)) {}
 
   std::optional<grpc::Status> Refuse(const grpc::ServerContextBase& context,
                                      std::string_view method) override;
@@ -32,6 +34,7 @@ class GuardedGate final : public rpc::Gate {
   const rpc::Peers* const peers_;
   Gatekeeper* const gatekeeper_;
   const Clock* const clock_;
+  const PlateMask mask_;  // Whom it applies to sees no messages, which have plates in them.
 };
 
 }  // namespace viaduct

@@ -31,6 +31,7 @@
 
 namespace viaduct {
 
+class Privacy;
 class Vision;
 
 // The node as a whole, for the Node service.
@@ -46,11 +47,12 @@ struct NodeActions {
 
 struct ServiceDeps {
   const Clock* clock = nullptr;
-  Executor* executor = nullptr;  // For what is soon done; the others for what may take long:
-  Executor* changes = nullptr;   // changes of the configuration,
-  Executor* commands = nullptr;  // what waits for an instance or a plugin,
-  Executor* drains = nullptr;    // what takes as long as its caller allows,
-  Executor* auth = nullptr;      // and passwords that are hashed, audits that are read.
+  Executor* executor = nullptr;      // For what is soon done; the others for what may take long:
+  Executor* changes = nullptr;       // changes of the configuration,
+  Executor* commands = nullptr;      // what waits for an instance or a plugin,
+  Executor* drains = nullptr;        // what takes as long as its caller allows,
+  Executor* auth = nullptr;          // passwords that are hashed, audits that are read,
+  Executor* privacy_pool = nullptr;  // and what looks through all that is stored, one at a time.
   TimerQueue* timers = nullptr;
   rpc::Gate* gate = nullptr;
   security::AuditLog* audit = nullptr;
@@ -67,6 +69,7 @@ struct ServiceDeps {
   Dispatcher* dispatcher = nullptr;  // Null as the spool.
   Transfers* transfers = nullptr;    // Null as the spool.
   Vision* vision = nullptr;
+  Privacy* privacy = nullptr;
   // Files that devices have sent; null where none are taken in.
   std::function<ReceiverInfo()> incoming;
   NodeActions node;

@@ -145,6 +145,11 @@ const char* FlatPath(FlatKind kind) {
   return "/api/cameras/register";
 }
 
+bool IsEncrypted(std::string_view payload) {
+  const std::vector<Member> members = MembersOf(payload);
+  return members.size() == 1 && members.front().name == "encrypted";
+}
+
 bool IsRegistration(std::string_view payload) {
   return Find(MembersOf(payload), "type") == "\"camera_register\"";
 }

@@ -21,6 +21,9 @@ struct FlatFacts {
 // Where a server of the older kind takes it.
 const char* FlatPath(FlatKind kind);
 
+// True for a payload that only its server can read.
+bool IsEncrypted(std::string_view payload);
+
 // True for the payload of a configuration message that registers a camera.
 bool IsRegistration(std::string_view payload);
 

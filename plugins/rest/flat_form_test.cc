@@ -42,6 +42,8 @@ TEST(FlatForm, KnowsARegistrationByItsType) {
   EXPECT_TRUE(IsRegistration(R"({"a":{"type":"x"},"type":"camera_register"})"));
   EXPECT_FALSE(IsRegistration(R"({"a":{"type":"camera_register"}})"));
   EXPECT_FALSE(IsRegistration("{}"));
+  EXPECT_TRUE(IsEncrypted(R"({"encrypted":"AAAA"})"));
+  EXPECT_FALSE(IsEncrypted(R"({"encrypted":"AAAA","text":"x"})"));
   EXPECT_STREQ(FlatPath(FlatKind::kRegistration), "/api/cameras/register");
 }
 

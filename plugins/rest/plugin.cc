@@ -181,6 +181,11 @@ class ClientRole {
       delivery.body = std::string(sdk::Text(message.envelope));
       return client_.Take(std::move(delivery));
     }
+    if (IsEncrypted(sdk::Text(message.payload))) {
+      host_.Complete(sdk::Reject(message.token, sdk::Code::kUnimplemented,
+                                 "flat: an encrypted payload has no flat form"));
+      return true;
+    }
     FlatFacts facts;
     if (!KindOf(message, &facts.kind)) {
       host_.Complete(sdk::Reject(message.token, sdk::Code::kUnimplemented,

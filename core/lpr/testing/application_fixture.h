@@ -156,9 +156,12 @@ class ApplicationTest : public ::testing::Test {
     parts.store = store;
     parts.images = store == nullptr ? nullptr : images_.get();
     parts.publisher = &publisher_;
-    parts.audit = [this](security::AuditRecord record) {
-      absl::MutexLock lock(&audit_mutex_);
-      audited_.push_back(std::move(record));
+    parts.audit = [this](security::AuditRecord record, const std::function<void()>& then) {
+      {
+        absl::MutexLock lock(&audit_mutex_);
+        audited_.push_back(std::move(record));
+      }
+      then();
     };
     parts.metrics_text = [] { return std::string("viaduct_up 1\n"); };
     parts.connected_clients = [] { return int64_t{3}; };
@@ -170,6 +173,7 @@ class ApplicationTest : public ::testing::Test {
     options.zone = absl::FixedTimeZone(7 * 3600);
     options.max_body_bytes = 1 << 20;
     options.guarded = guarded_;
+    options.mask_plates_for = {"viewer"};
     application_ = std::make_unique<Application>(options, parts);
   }
 

@@ -49,6 +49,10 @@ class WrappedStore : public Store {
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override {
     return store_->HasDetection(key);
   }
+  absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) override {
+    return store_->ListKept(query);
+  }
+  absl::Status Scrub() override { return store_->Scrub(); }
   void NotePresence(const CameraPresence& change) override { store_->NotePresence(change); }
   StoreHealth Health() const override { return store_->Health(); }
 
