@@ -19,7 +19,7 @@ import urllib.parse
 import uuid
 
 import common_path  # noqa: F401
-from harness import ROOT, Failure, main, wait_for
+from harness import ROOT, Failure, main, wait_for, wait_for_all
 from ssh_server import SshServer
 from websocket_nodes import add_listener, use_road
 
@@ -151,8 +151,8 @@ def await_stored(site, sender, env=None):
             site.server.start()
         info = json.loads(site.transfers("info").stdout)["transfers"]
         expect(int(info.get("failed", 0)) == 0, site.transfers("list", "--state", "failed").stdout)
-        return int(info.get("done", 0)) == files
-    wait_for(done, PATIENCE_S, f"the edge to hear that {files} files are stored", 0.1)
+        return int(info.get("done", 0))
+    wait_for_all(done, files, PATIENCE_S, "files that the edge hears are stored", 0.1)
     wait_for(lambda: site.server.total_detections() == len(sender.images), PATIENCE_S, "detections")
 
 

@@ -19,11 +19,12 @@ import time
 import urllib.parse
 
 from postgres import Postgres
-from processes import (LONG_LIMIT_S, ROOT, SHORT_LIMIT_S, SLOW, Build, CannotRun, Failure, Load,
-                       Node, Relay, die_with_parent, free_port, monotonic, say, wait_for)
+from processes import (LONG_LIMIT_S, ROOT, SHORT_LIMIT_S, Build, CannotRun, Failure, Load,
+                       Node, Relay, die_with_parent, free_port, monotonic, say, wait_for, wait_for_all)
 
 __all__ = ["ROOT", "Build", "CannotRun", "Failure", "Load", "Node", "Relay", "Trial",
-           "die_with_parent", "free_port", "main", "monotonic", "run_trial", "say", "wait_for"]
+           "die_with_parent", "free_port", "main", "monotonic", "run_trial", "say", "wait_for",
+           "wait_for_all"]
 
 
 class Trial:
@@ -164,19 +165,9 @@ class Trial:
         return ids
 
     def await_stored(self, server, seconds=60, lost=0):
-        """Waits until the server's own API counts as many detections as are owed; as long as that
-        takes, unless nothing more arrives for `seconds`: a busy machine is slow, and loses nothing.
-        """
+        """Waits until the server's own API counts as many detections as are owed."""
         owed = len(self.obligations()) - lost
-        most = -2  # -1: the server does not answer.
-        while (stored := server.total_detections()) < owed:
-            if stored > most:
-                most = stored
-                patience = monotonic() + seconds * SLOW
-            elif monotonic() > patience:
-                raise Failure(f"waited {seconds} s for more of {owed} detections on {server.name} "
-                              f"(has {stored})")
-            time.sleep(0.05)
+        wait_for_all(server.total_detections, owed, seconds, f"detections on {server.name}")
         return owed
 
     def read_rest(self, server, source="rest"):

@@ -75,6 +75,19 @@ def free_port():
     raise CannotRun("no free port")
 
 
+def wait_for_all(count, goal, seconds, what, interval=0.05):
+    """Until count() reaches the goal; as long as that takes, unless nothing more comes for `seconds`:
+    a busy machine is slow, and loses nothing."""
+    most = -2  # -1: it cannot be counted now.
+    while (now := count()) < goal:
+        if now > most:
+            most = now
+            patience = monotonic() + seconds * SLOW
+        elif monotonic() > patience:
+            raise Failure(f"waited {seconds} s for more of {goal} {what} (there are {now})")
+        time.sleep(interval)
+
+
 def wait_for(check, seconds, what, interval=0.01):
     """Looks until check() is true; what it returned, or Failure after the deadline."""
     end = monotonic() + seconds * SLOW
