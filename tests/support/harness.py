@@ -19,7 +19,7 @@ import time
 import urllib.parse
 
 from postgres import Postgres
-from processes import (LONG_LIMIT_S, ROOT, SHORT_LIMIT_S, Build, CannotRun, Failure, Load,
+from processes import (LONG_LIMIT_S, ROOT, SHORT_LIMIT_S, SLOW, Build, CannotRun, Failure, Load,
                        Node, Relay, die_with_parent, free_port, monotonic, say, wait_for, wait_for_all)
 
 __all__ = ["ROOT", "Build", "CannotRun", "Failure", "Load", "Node", "Relay", "Trial",
