@@ -96,9 +96,10 @@ ControlCertificates::Stamps ControlCertificates::Stamp() const {
 }
 
 void ControlCertificates::Look(absl::Time now) {
+  const Stamps stamps = Stamp();
   {
     absl::MutexLock lock(&mutex_);
-    if (kept_out_.empty() && Stamp() == stamps_) return;
+    if (kept_out_.empty() && stamps == stamps_) return;
   }
   // What was kept out is read again even with the same stamps: clocks of files are coarse.
   const absl::Status status = Read(now, /*at_start=*/false);

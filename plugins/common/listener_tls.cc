@@ -25,9 +25,10 @@ absl::Status ListenerTls::Load(absl::Time now) {
 }
 
 ListenerTls::Seen ListenerTls::Look(absl::Time now) {
+  const Stamps stamps = Stamp();
   {
     absl::MutexLock lock(&mutex_);
-    if (kept_out_.empty() && Stamp() == stamps_) return Seen::kSame;
+    if (kept_out_.empty() && stamps == stamps_) return Seen::kSame;
   }
   // What was kept out is read again even with the same stamps: clocks of files are coarse.
   const absl::Status status = Load(now);

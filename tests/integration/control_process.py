@@ -219,7 +219,18 @@ def metrics_are_those_of_the_documents(t):
             "config": {"role": role, "broker_url": f"127.0.0.1:{free_port()}",
                        "client_id": "NODE1"}})
         node.write_config()
-    add_listener(server)
+    make_certificates(t.folder)
+    pair = {"certificate": os.path.join(t.folder, "node.pem"),
+            "key": os.path.join(t.folder, "node.key")}
+    server.config["control"] = {"tcp": {"listen": f"127.0.0.1:{free_port()}", **pair,
+                                        "client_ca": os.path.join(t.folder, "ca.pem")}}
+    server.config["instances"][0]["config"].update(pair)
+    add_listener(server, **pair)
+    # What is asked is plain.
+    server.config["instances"].append({"name": "plain", "plugin": "rest", "config": {
+        "role": "server", "listen": f"127.0.0.1:{server.http_port}"}})
+    server.config["instances"][0]["config"]["listen"] = f"127.0.0.1:{free_port()}"
+    server.write_config()
     for node in (server, edge):
         node.start()
         if node is edge:  # Links are looked at once a second.

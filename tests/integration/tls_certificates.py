@@ -292,6 +292,33 @@ def refuses_to_start(t, ours):
     expect(server.stop() == 0, f"server: not 0\n{server.tail()}")
 
 
+def post_as(port, context, camera):
+    """The status of a detection of that camera."""
+    connection = http.client.HTTPSConnection("localhost", port, context=context,
+                                             timeout=PATIENCE_S)
+    with contextlib.closing(connection):
+        connection.request("POST", "/api/detection", detection(camera),
+                           {"Content-Type": "application/json"})
+        return connection.getresponse().status
+
+
+def certificates_are_credentials(t, ours):
+    """Where a node asks who calls, a device is whom its certificate names."""
+    server = t.server("asking", auth={"certificates": {"devices": True}})
+    pair = dict(zip(("certificate", "key"), ours.sign("asking")))
+    ports = [add_listener(server, plugin, **pair, client_ca=ours.pem,
+                          client_certificate="optional") for plugin in ("rest", "websocket")]
+    server.start()
+    device = context_of(ours, ours.sign("device", names=("URI:urn:viaduct:device:CAM001",)))
+    nobody = context_of(ours, ours.sign("nobody", names=("DNS:cam1.site.example",)))
+    for port in ports:
+        got = [post_as(port, context, camera) for context, camera in (
+            (device, "CAM001"), (device, "CAM002"), (nobody, "CAM001"),
+            (context_of(ours), "CAM001"))]
+        expect(got == [200, 403, 401, 401], f"at {port}: {got}")
+    expect(server.stop() == 0, f"server: not 0\n{server.tail()}")
+
+
 def control_over_tcp(t, ours, stranger):
     pair = ours.sign("control")
     port = free_port()
@@ -336,6 +363,7 @@ def run(t):
     for part in (lambda: roads_refuse_bad_servers(t, ours, stranger),
                  lambda: listeners_refuse_bad_clients(t, ours, stranger),
                  lambda: refuses_to_start(t, ours),
+                 lambda: certificates_are_credentials(t, ours),
                  lambda: renewals(t, ours),
                  lambda: control_over_tcp(t, ours, stranger)):
         begin = time.monotonic()

@@ -49,7 +49,7 @@ class Authority:
         write(self.pem, self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def _build(self, name, key, names, begin, end, issuer, is_authority=False):
-        now = datetime.datetime.utcnow()
+        now = datetime.datetime.now(datetime.timezone.utc)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (x509.CertificateBuilder()
                    .subject_name(subject)
