@@ -36,17 +36,17 @@ KeptQuery QueryOf(KeptTable table, const PrivacySubject& subject) {
   return query;
 }
 
-enum class SpoolMatch : uint8_t { kNo, kYes, kUnreadable };
+enum class SpoolMatch : uint8_t { kOther, kNamed, kUnreadable };
 
 // `plate` "": of a device, which the list was of.
 SpoolMatch MatchOf(const SpoolEntry& entry, const std::string& plate) {
-  if (plate.empty()) return SpoolMatch::kYes;
+  if (plate.empty()) return SpoolMatch::kNamed;
   const std::string_view payload = PayloadOf(entry.envelope_json);
   constexpr std::string_view kEncrypted = "{\"encrypted\":";
   if (payload.empty() || payload.substr(0, kEncrypted.size()) == kEncrypted) {
     return SpoolMatch::kUnreadable;
   }
-  return JsonNamesPlate(entry.envelope_json, plate) ? SpoolMatch::kYes : SpoolMatch::kNo;
+  return JsonNamesPlate(entry.envelope_json, plate) ? SpoolMatch::kNamed : SpoolMatch::kOther;
 }
 
 bool NamesPlates(KeptTable table) { return table != KeptTable::kDevices; }
@@ -262,7 +262,7 @@ absl::Status Privacy::EraseSpool(const PrivacySubject& subject, bool dry_run,
     for (const SpoolEntry& entry : page.entries) {
       const SpoolMatch match = MatchOf(entry, plate);
       if (match == SpoolMatch::kUnreadable) ++counts->unreadable;
-      if (match != SpoolMatch::kYes) continue;
+      if (match != SpoolMatch::kNamed) continue;
       if (entry.state == SpoolEntryState::kInFlight) {
         ++counts->in_flight;
       } else if (dry_run) {
