@@ -311,7 +311,8 @@ def service_of(t, port, sshd):
     path = os.path.join(t.folder, "service.yaml")
     with open(os.path.join(UNITS, "node.yaml")) as f, open(path, "w") as g:
         g.write(f.read().replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
-        for instance in ({"name": "sftp", "plugin": "sftp", "config": pinned(sshd, sshd.client_config(**key))},
+        for instance in ({"name": "sftp", "plugin": "sftp",
+                          "config": pinned(sshd, sshd.client_config(**key))},
                          {"name": "rsync", "plugin": "rsync",
                           "config": pinned(sshd, sshd.rsync_config(**key))},
                          film_reader("/var/lib/viaduct/film.mjpeg")):
@@ -346,8 +347,11 @@ def whole_unit_runs(t):
     expect("CAM001" in systemd.shell(f"{ctl} node info"), "viaductctl as root, with its defaults")
     expect("CAM001" in systemd.shell(f"setpriv --reuid viaduct --clear-groups {ctl} node info"),
            "viaductctl as the node's user")
-    systemd.shell(f"""curl -sf -H 'content-type: application/json' http://127.0.0.1:{port}/api/detection \
--d '{{"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1", "timestamp": "2024-01-15T10:30:00.000Z"}}'""")
+    detection = {"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1",
+                 "timestamp": "2024-01-15T10:30:00.000Z"}
+    systemd.shell(f"curl -sf -H 'content-type: application/json' -d '{json.dumps(detection)}' "
+                  f"http://127.0.0.1:{port}/api/detection")
+
     def ask(*words):
         return json.loads(systemd.shell(f"{ctl} --json {' '.join(words)}"))
     files_arrive(t, ask, sshd)
