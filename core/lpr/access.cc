@@ -108,6 +108,7 @@ ReplyFn Application::Impl::Masked(const CallRequest& call, ReplyFn reply) const 
 
 void Application::Impl::Tell(const Publication& publication) const {
   parts_.publisher->Publish(publication);
+  if (!masks()) return;
   const std::string masked = MaskedRoom(publication.room);
   if (!parts_.publisher->Wanted(masked)) return;
   const std::string body = PlateMask::MaskJson(publication.body);

@@ -164,7 +164,8 @@ struct Application::Impl {
   }
   bool Wanted(std::string_view room) const {
     return parts_.publisher != nullptr &&
-           (parts_.publisher->Wanted(room) || parts_.publisher->Wanted(MaskedRoom(room)));
+           (parts_.publisher->Wanted(room) ||
+            (masks() && parts_.publisher->Wanted(MaskedRoom(room))));
   }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
@@ -240,6 +241,7 @@ struct Application::Impl {
   // Whose rows a list shows: those of the device asked for; a device's own where it asks for none.
   absl::Status PermitList(const CallRequest& call, std::string* device) const;
   absl::Status PermitImage(const CallRequest& call, std::string_view path) const;
+  bool masks() const { return options_.guarded && !options_.mask_plates_for.empty(); }
   // Somebody who is shown plates masked.
   bool SeesMasked(const CallRequest& call) const {
     return options_.guarded && mask_.AppliesTo(call.principal.get());

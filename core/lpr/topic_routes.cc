@@ -211,7 +211,8 @@ void Application::Impl::RefuseTopic(const TopicMessage& message, const std::stri
   // A payload that is refused whole: who is not told so of each message of it repeats them for
   // ever.
   if (message_id.empty()) ids = NamedTexts(body, "message_id", kMaxRefusedIds);
-  const bool array = message_id.empty() && !ids.empty() && IsArray(body);
+  // Several have an answer each, also where nothing around them says that they are an array.
+  const bool array = ids.size() > 1 || (message_id.empty() && !ids.empty() && IsArray(body));
   if (ids.empty()) ids.emplace_back();
   if (message.kind != TopicKind::kData) {
     return AnswerTopic(message, ids.front(), refused, std::move(reply));

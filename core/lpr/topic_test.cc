@@ -207,6 +207,17 @@ TEST_F(TopicTest, BadPayloadsAreAnsweredAndNotAskedForAgain) {
   EXPECT_EQ(PublishText("some/other/topic", "{}").status, 404);
 }
 
+// Found by fuzz_topics: the answers stood beside each other, which is no JSON.
+TEST_F(TopicTest, SeveralMessagesWithoutAnArrayAroundThemAreAnsweredAsOne) {
+  const Reply reply =
+      PublishText("lpr/data/edge/CAM001", R"({"message_id": "m1"}, {"message_id": "m2"})");
+  const Json answers = Json::parse(reply.body);
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0]["message_id"], "m1");
+  EXPECT_EQ(answers[1]["message_id"], "m2");
+  EXPECT_EQ(BodyFor(reply, "lpr/data/error"), answers);
+}
+
 // A sender that is not told which messages were refused sends them again for ever.
 TEST_F(TopicTest, EachMessageOfARefusedPayloadIsNamed) {
   const auto id_and_word = [](const Json& ack) {

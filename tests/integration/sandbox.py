@@ -6,6 +6,7 @@ by sftp and by rsync over ssh, a camera program, calls of the control plane, a c
 configuration, drain and stop. Then a systemd of the trial's own runs the unit as it is installed.
 """
 
+import json
 import os
 import re
 import shutil
@@ -164,6 +165,13 @@ def server_of(t, broker):
     return server, port
 
 
+def pinned(sshd, config):
+    """By its fingerprint: for rsync a program in the node's own TMPDIR compares it."""
+    _, shown = run_tool("ssh-keygen", "-lf", sshd.path("host.pub"))
+    del config["known_hosts"]
+    return {**config, "host_key": [shown.split()[1]]}
+
+
 def edge_of(t, server, sockets, broker, sshd, film):
     edge = t.edge(server.http_port)
     edge.config["instances"] += [
@@ -172,14 +180,17 @@ def edge_of(t, server, sockets, broker, sshd, film):
         {"name": "mqtt", "plugin": "mqtt",
          "config": {"role": "client", "broker_url": f"127.0.0.1:{broker.port}",
                     "client_id": "CAM001"}},
-        {"name": "sftp", "plugin": "sftp", "config": sshd.client_config()},
-        {"name": "rsync", "plugin": "rsync", "config": sshd.rsync_config()},
-        {"name": "film", "plugin": "hailo_lpr",
-         "config": {"source": "video", "path": film, "pace": "fast", "camera_id": "CAM001",
-                    "checkpoint_id": "film", "recorded_at": "2024-01-15T10:30:00Z"}}]
-    edge.config["transfers"] = {"roots": [os.path.join(t.folder, "files")]}
+        {"name": "sftp", "plugin": "sftp", "config": pinned(sshd, sshd.client_config())},
+        {"name": "rsync", "plugin": "rsync", "config": pinned(sshd, sshd.rsync_config())},
+        film_reader(film)]
     edge.write_config()
     return edge
+
+
+def film_reader(path):
+    return {"name": "film", "plugin": "hailo_lpr",
+            "config": {"source": "video", "path": path, "pace": "fast", "camera_id": "CAM001",
+                       "checkpoint_id": "film", "recorded_at": "2024-01-15T10:30:00Z"}}
 
 
 def film_of(t):
@@ -210,32 +221,29 @@ def messages_arrive(server, edge, minute):
             edge.ctl("instances", "start", name)
 
 
-def files_arrive(t, edge, sshd):
+def files_arrive(t, ask, sshd):
+    """`ask` is viaductctl of the edge."""
     for name, size, priority in (("sftp", 150_000, "high"), ("rsync", 3_000_000, "normal")):
-        path = os.path.join(t.folder, "files", f"{name}.bin")
+        path = os.path.join(t.folder, f"{t.random.getrandbits(32)}-{name}.bin")
         with open(path, "wb") as f:
             f.write(t.random.randbytes(size))
-        give(path)
-        for other in {"sftp", "rsync"} - {name}:
-            edge.ctl("instances", "stop", other)
-        sent = edge.ctl("transfers", "send", path, "--take", "copy", "--name", f"{name}.bin",
-                        "--priority", priority)
+        other = "rsync" if name == "sftp" else "sftp"
+        ask("instances", "stop", other)
+        sent = ask("transfers", "send", "--stream", path, "--priority", priority)
         transfer = sent["receipt"]["transfer_id"]
-        wait_for(lambda t=transfer: edge.ctl("transfers", "show", t)["transfer"]["state"] ==
+        wait_for(lambda: ask("transfers", "show", transfer)["transfer"]["state"] ==
                  "TRANSFER_STATE_DONE", PATIENCE_S, f"a file by {name}", interval=0.1)
-        with open(path, "rb") as f, \
-                open(os.path.join(sshd.incoming, "CAM001", f"{name}.bin"), "rb") as g:
+        arrived = os.path.join(sshd.incoming, "CAM001", os.path.basename(path))
+        with open(path, "rb") as f, open(arrived, "rb") as g:
             expect(f.read() == g.read(), f"the file by {name} is another one")
-        for other in {"sftp", "rsync"} - {name}:
-            edge.ctl("instances", "start", other)
+        ask("instances", "start", other)
 
 
-def film_ends(edge):
-    def seen():
-        reply = edge.get("/metrics").body.decode()
-        found = re.search(r'viaduct_hailo_lpr_pictures_total\{[^}]*\} (\d+)', reply)
-        return found and int(found.group(1)) >= PICTURES
-    wait_for(seen, PATIENCE_S, f"{PICTURES} pictures of the film", interval=0.2)
+def film_ends(ask):
+    def ended():
+        film = ask("instances", "get", "film")["instance"]
+        return f"has ended after {PICTURES} pictures" in film.get("reason", "")
+    wait_for(ended, PATIENCE_S, f"{PICTURES} pictures of the film", interval=0.2)
 
 
 def control_works(t, node):
@@ -255,8 +263,7 @@ def control_works(t, node):
 
 def node_runs(t):
     temporary = os.path.join(t.folder, "tmp")
-    for folder in (temporary, os.path.join(t.folder, "files")):
-        os.mkdir(folder)
+    os.mkdir(temporary)
     broker = Broker(t).start()
     sshd = SshServer(t).start()
     give(temporary, sshd.path("user"))
@@ -267,8 +274,8 @@ def node_runs(t):
     for node in (server, edge):
         is_bound(node)
     messages_arrive(server, edge, 30)
-    files_arrive(t, edge, sshd)
-    film_ends(edge)
+    files_arrive(t, edge.ctl, sshd)
+    film_ends(edge.ctl)
     for node in (server, edge):
         control_works(t, node)
     messages_arrive(server, edge, 31)
@@ -283,24 +290,34 @@ def node_runs(t):
 
 # --- the whole unit -----------------------------------------------------------------------------
 
-def service_of(t, port):
-    """A systemd with the unit, its user, its example of a configuration, and a secret."""
+def service_of(t, port, sshd):
+    """A systemd with the unit, its user, its example of a configuration with roads for files and a
+    film, and its secrets."""
     with open(UNIT) as f:
         unit = f.read().replace("/usr/bin/viaduct-host", t.build.program("viaduct-host"))
-    with open(os.path.join(UNITS, "node.yaml")) as f:
-        config = f.read().replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     log = os.path.join(t.folder, "service.log")
-    secrets = re.findall(r"^#LoadCredential=(\w+):(\S+)", unit, re.MULTILINE)
-    expect(secrets, "the unit shows no LoadCredential=")
     drop_in = f"[Service]\nStandardOutput=append:{log}\nStandardError=append:{log}\n"
     prepare = [f"systemd-sysusers {UNITS}/viaduct.sysusers",
-               f"systemd-tmpfiles --create {UNITS}/viaduct.tmpfiles"]
+               f"systemd-tmpfiles --create {UNITS}/viaduct.tmpfiles",
+               "install -d -m 700 -o viaduct -g viaduct /var/lib/viaduct",
+               f"install -m 600 -o viaduct {sshd.path('user')} /var/lib/viaduct/key",
+               f"install -m 644 {film_of(t)} /var/lib/viaduct/film.mjpeg"]
+    secrets = re.findall(r"^#LoadCredential=(\w+):(\S+)", unit, re.MULTILINE)
+    expect(secrets, "the unit shows no LoadCredential=")
     for name, path in secrets:
         drop_in += f"LoadCredential={name}:{path}\n"
         prepare.append(f"install -m 600 <(echo a-secret-{name}) {path}")
+    key = {"key_file": "/var/lib/viaduct/key"}
     path = os.path.join(t.folder, "service.yaml")
-    with open(path, "w") as f:
-        f.write(config + f"\nplugins: {{path: [{t.build.plugins}]}}\n")
+    with open(os.path.join(UNITS, "node.yaml")) as f, open(path, "w") as g:
+        g.write(f.read().replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+        for instance in ({"name": "sftp", "plugin": "sftp",
+                          "config": pinned(sshd, sshd.client_config(**key))},
+                         {"name": "rsync", "plugin": "rsync",
+                          "config": pinned(sshd, sshd.rsync_config(**key))},
+                         film_reader("/var/lib/viaduct/film.mjpeg")):
+            g.write(f"  - {json.dumps(instance)}\n")
+        g.write(f"plugins: {{path: [{t.build.plugins}]}}\n")
     prepare.append(f"install -m 640 -g viaduct {path} /etc/viaduct/node.yaml")
     return OwnSystemd(t, {"viaduct.service": unit, "viaduct.service.d/test.conf": drop_in},
                       "\n".join(prepare) + "\n"), log
@@ -308,7 +325,8 @@ def service_of(t, port):
 
 def whole_unit_runs(t):
     port = free_port()
-    systemd, log = service_of(t, port)
+    sshd = SshServer(t, name="sshd-of-service").start()
+    systemd, log = service_of(t, port, sshd)
     systemd.start()
     systemd.run("systemctl", "start", "viaduct")  # Returns when the node has said that it is ready.
     with open(log, errors="replace") as f:
@@ -329,13 +347,20 @@ def whole_unit_runs(t):
     expect("CAM001" in systemd.shell(f"{ctl} node info"), "viaductctl as root, with its defaults")
     expect("CAM001" in systemd.shell(f"setpriv --reuid viaduct --clear-groups {ctl} node info"),
            "viaductctl as the node's user")
-    systemd.shell(f"""curl -sf -H 'content-type: application/json' http://127.0.0.1:{port}/api/detection \
--d '{{"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1", "timestamp": "2024-01-15T10:30:00.000Z"}}'""")
+    detection = {"type": "detection_result", "camera_id": "CAM001", "checkpoint_id": "CP1",
+                 "timestamp": "2024-01-15T10:30:00.000Z"}
+    systemd.shell(f"curl -sf -H 'content-type: application/json' -d '{json.dumps(detection)}' "
+                  f"http://127.0.0.1:{port}/api/detection")
+
+    def ask(*words):
+        return json.loads(systemd.shell(f"{ctl} --json {' '.join(words)}"))
+    files_arrive(t, ask, sshd)
+    film_ends(ask)
     systemd.shell("systemctl reload viaduct")
     systemd.run("systemctl", "kill", "--signal=KILL", "viaduct")
     wait_for(lambda: systemd.show("viaduct", "NRestarts") == "1" and
              systemd.show("viaduct", "ActiveState") == "active", PATIENCE_S, "a restart")
-    expect('"messages": "1"' in systemd.shell(f"{ctl} --json spool info"), "the detection is gone")
+    expect(int(ask("spool", "info")["spool"]["messages"]) > 0, "the detection is gone")
     systemd.shell("systemctl stop viaduct")
     expect(systemd.show("viaduct", "Result") == "success", f"stopped: {systemd.tail()}")
 

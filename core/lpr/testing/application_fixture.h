@@ -173,7 +173,7 @@ class ApplicationTest : public ::testing::Test {
     options.zone = absl::FixedTimeZone(7 * 3600);
     options.max_body_bytes = 1 << 20;
     options.guarded = guarded_;
-    options.mask_plates_for = {"viewer"};
+    if (guarded_) options.mask_plates_for = {"viewer"};
     application_ = std::make_unique<Application>(options, parts);
   }
 
