@@ -27,7 +27,8 @@ bool IsLoopbackAddress(std::string_view listen) {
 
 void CheckListeners(const ConfigNode& root, Findings* findings) {
   const ConfigNode* const list = root.Find("instances");
-  if (list == nullptr || root.Find("auth") != nullptr) return;
+  const ConfigNode* const auth = root.Find("auth");
+  if (list == nullptr || (auth != nullptr && auth->is_map())) return;
   for (size_t i = 0; i < list->items.size(); ++i) {
     const ConfigNode& item = list->items[i];
     const ConfigNode* const config = item.Find("config");

@@ -142,10 +142,12 @@ const SectionRow* FindRow(std::string_view key) {
   return nullptr;
 }
 
-// "auth: none" in so many words.
+// "auth: none" in so many words; "auth:" with nothing behind it asks whoever calls.
 void ExpandAuth(ConfigNode* root) {
   for (ConfigMember& member : root->members) {
-    if (member.key != "auth" || !member.value.is_scalar() || member.value.text != "none") continue;
+    if (member.key != "auth") continue;
+    if (member.value.is_null()) member.value.kind = ConfigNode::Kind::kMap;
+    if (!member.value.is_scalar() || member.value.text != "none") continue;
     ConfigNode mode = std::exchange(member.value, ConfigNode());
     member.value.kind = ConfigNode::Kind::kMap;
     member.value.line = mode.line;

@@ -395,6 +395,26 @@ TEST_F(ValidateTest, ThePathOfAFileMayHaveVariables) {
               ElementsAre("1 /rest/api_key bad_reference"));
 }
 
+TEST_F(ValidateTest, AListenerForOthersNeedsAWordAboutWhoMayCall) {
+  constexpr char kListener[] =
+      "instances: [{name: web, plugin: rest, config: {listen: \"0.0.0.0:8000\", api_key: \"${KEY}\"}}]\n";
+  const auto codes = [&](const std::string& auth) {
+    const ConfigReport report = Validate(kListener + auth);
+    std::string found;
+    for (const Finding& finding : report.findings) {
+      if (finding.severity == FindingSeverity::kError) found += finding.code + " ";
+    }
+    return found;
+  };
+  EXPECT_THAT(codes(""), HasSubstr("open_to_all"));
+  EXPECT_THAT(codes("auth: none\n"), Not(HasSubstr("open_to_all")));
+  EXPECT_THAT(codes("auth: {}\n"), Not(HasSubstr("open_to_all")));
+  // Nothing behind it means what the empty section means.
+  const ConfigReport bare = Validate("auth:\n");
+  ASSERT_TRUE(bare.ok());
+  EXPECT_THAT(bare.config->sections_json, HasSubstr("\"mode\":\"required\""));
+}
+
 TEST_F(ValidateTest, AReferenceThatLeadsNowhereIsOneMistake) {
   const ConfigReport report = Validate(R"(rest:
   api_key: ${MISSING}

@@ -29,10 +29,16 @@ bool IsDevice(const Principal* principal) {
   return principal != nullptr && principal->role == security::Role::kDevice;
 }
 
+constexpr std::string_view kRemovesPlate = "DELETE /api/blacklist/{license_plate}";
+// Of people; what devices hand over is no change of theirs.
+constexpr std::string_view kCreatesEvent = "POST /api/lpr/events";
+constexpr std::string_view kRegisters = "POST /api/cameras/register";
+
 bool Changes(const Permission& permission) {
   using security::Scope;
   return permission.scope == Scope::kEdit || permission.scope == Scope::kControl ||
-         permission.scope == Scope::kManage;
+         permission.scope == Scope::kManage || permission.action == kCreatesEvent ||
+         permission.action == kRegisters;
 }
 
 }  // namespace
@@ -93,6 +99,15 @@ absl::Status Application::Impl::PermitImage(const CallRequest& call, std::string
   return Permit(call, SafePathName(folder) == folder ? folder : "");
 }
 
+absl::Status Application::Impl::PermitCommand(const CallRequest& call,
+                                              std::string_view command) const {
+  if (!options_.guarded) return absl::OkStatus();
+  const Permission* const row =
+      security::FindPermission(security::Surface::kCommand, command);
+  if (row == nullptr) return absl::OkStatus();  // There is no such command, and it is told so.
+  return security::CheckAllowed(call.principal.get(), *row, "", parts_.clock->Now());
+}
+
 absl::Status Application::Impl::PermitPlate(const CallRequest& call, std::string_view plate) const {
   if (plate.empty() || !SeesMasked(call)) return absl::OkStatus();
   return absl::PermissionDeniedError("plate: not allowed, plates are masked for this role");
@@ -106,22 +121,14 @@ ReplyFn Application::Impl::Masked(const CallRequest& call, ReplyFn reply) const 
   };
 }
 
-void Application::Impl::Tell(const Publication& publication) const {
-  parts_.publisher->Publish(publication);
-  if (!masks()) return;
-  const std::string masked = MaskedRoom(publication.room);
-  if (!parts_.publisher->Wanted(masked)) return;
-  const std::string body = PlateMask::MaskJson(publication.body);
-  parts_.publisher->Publish(Publication{publication.event, masked, body});
-}
-
 ReplyFn Application::Impl::Audited(const CallRequest& call, std::string_view subject,
                                    ReplyFn reply) const {
   if (!parts_.audit || call.permission == nullptr || !Changes(*call.permission)) return reply;
   security::AuditRecord record;
   record.who = call.principal != nullptr ? call.principal->Describe() : "nobody";
   record.what = std::string(call.permission->action);
-  record.subject = std::string(subject);
+  // A plate is nobody's business who only reads the audit.
+  record.subject = call.permission->action == kRemovesPlate ? MaskPlate(subject) : std::string(subject);
   record.from = absl::StrCat(call.peer.instance, " ", call.peer.address);
   return [this, record = std::move(record), reply = std::move(reply)](CallReply answer) mutable {
     record.result = answer.status < 400 ? "ok" : absl::StrCat(answer.status, " ", answer.body);

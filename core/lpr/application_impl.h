@@ -163,9 +163,7 @@ struct Application::Impl {
            (parts_.publisher != nullptr && sessions_.HasAnyRoom());
   }
   bool Wanted(std::string_view room) const {
-    return parts_.publisher != nullptr &&
-           (parts_.publisher->Wanted(room) ||
-            (masks() && parts_.publisher->Wanted(MaskedRoom(room))));
+    return parts_.publisher != nullptr && parts_.publisher->Wanted(room);
   }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
@@ -241,16 +239,18 @@ struct Application::Impl {
   // Whose rows a list shows: those of the device asked for; a device's own where it asks for none.
   absl::Status PermitList(const CallRequest& call, std::string* device) const;
   absl::Status PermitImage(const CallRequest& call, std::string_view path) const;
-  bool masks() const { return options_.guarded && !options_.mask_plates_for.empty(); }
   // Somebody who is shown plates masked.
   bool SeesMasked(const CallRequest& call) const {
     return options_.guarded && mask_.AppliesTo(call.principal.get());
   }
+  std::string RoomFor(const CallRequest& call, std::string_view room) const {
+    return SeesMasked(call) ? MaskedRoom(room) : std::string(room);
+  }
+  // A command to this node: the row of that command.
+  absl::Status PermitCommand(const CallRequest& call, std::string_view command) const;
   // What is asked for by plate would tell that it is there.
   absl::Status PermitPlate(const CallRequest& call, std::string_view plate) const;
   ReplyFn Masked(const CallRequest& call, ReplyFn reply) const;
-  // To the room, and masked to those of it who see it so.
-  void Tell(const Publication& publication) const;
   // `reply`, which also writes down how a call that changes something ended.
   ReplyFn Audited(const CallRequest& call, std::string_view subject, ReplyFn reply) const;
 

@@ -58,12 +58,15 @@ void Application::Impl::AddToBlacklist(RoutedRequest request, ReplyFn reply) {
     record.reason = reason.value_or("");
     return absl::OkStatus();
   };
-  const absl::Status status = read();
+  absl::Status status = read();
+  if (status.ok()) status = PermitPlate(request.call, record.license_plate);
   if (!status.ok()) return reply(Failed(status));
   WriteBlacklist(std::move(record), std::move(reply));
 }
 
 void Application::Impl::RemoveFromBlacklist(RoutedRequest request, ReplyFn reply) {
+  const absl::Status permitted = PermitPlate(request.call, request.parameter);
+  if (!permitted.ok()) return reply(Failed(permitted));
   BlacklistRecord record;
   record.action = BlacklistRecord::Action::kRemove;
   record.license_plate = std::move(request.parameter);

@@ -169,6 +169,10 @@ void Application::Impl::CreateEvent(RoutedRequest request, ReplyFn reply) {
     status = absl::InvalidArgumentError("Missing required field: edge_device_id");
   }
   if (status.ok()) status = Permit(request.call, *record.device_id);
+  // A picture of another device would be shown and erased as this one's.
+  if (status.ok() && !record.image_path.value_or("").empty()) {
+    status = PermitImage(request.call, *record.image_path);
+  }
   if (!status.ok()) return reply(Failed(status));
   WriteEvent(std::move(record), std::move(reply));
 }

@@ -212,6 +212,8 @@ void FleetCalls::NoteCamera(const CallRequest& request) {
   if (!parts_.fleet->roads().DeviceOf(request.peer.instance, session).empty()) return;
   const absl::StatusOr<Introduction> camera = ReadIntroduction(request.body);
   if (!camera.ok() || !Permit(request, kCameraRegister, camera->device_id).ok()) return;
+  // From then on its orders come into this session.
+  if (!Permit(request, kRegister, camera->device_id).ok()) return;
   OpenSession(request, *camera, /*is_node=*/false);
 }
 

@@ -76,6 +76,10 @@ void Gatekeeper::Handle(CallRequest request, ReplyFn reply) {
     request.principal = BrokerOf(request);
     return parts_.next->Handle(std::move(request), std::move(reply));
   }
+  if (request.of_plugin) {
+    request.principal = security::NodeItself();
+    return parts_.next->Handle(std::move(request), std::move(reply));
+  }
   absl::Duration retry_after;
   if (!security::Authenticator::TakesLong(request.peer)) {
     absl::StatusOr<PrincipalPtr> principal = Identify(request.peer, &retry_after);

@@ -213,6 +213,16 @@ TEST_F(GatekeeperTest, BelievesTheBrokersThatItIsToldTo) {
   EXPECT_EQ(behind_.last.principal, nullptr);
 }
 
+TEST_F(GatekeeperTest, BelievesWhatAPluginSaysItself) {
+  CallRequest request = Request({}, "hailo_lpr", "POST");
+  EXPECT_EQ(Ask(request).status, 200);
+  EXPECT_EQ(behind_.last.principal, nullptr);
+  request.of_plugin = true;
+  EXPECT_EQ(Ask(request).status, 200);
+  ASSERT_NE(behind_.last.principal, nullptr);
+  EXPECT_EQ(behind_.last.principal->role, security::Role::kAdmin);
+}
+
 TEST_F(GatekeeperTest, AMethodOfHttpIsNotTheBrokers) {
   CallRequest request = Request({}, "http", "PUBLISH");
   request.peer.instance = "topics";

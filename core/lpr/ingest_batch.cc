@@ -47,10 +47,18 @@ struct Application::Impl::Exchange {
 };
 
 absl::Status Application::Impl::Admit(const Sender& sender, Arrival* arrival) const {
-  if (parts_.open && arrival->envelope.metadata.encryption) {
-    VD_RETURN_IF_ERROR(parts_.open(arrival));
+  if (!parts_.open || !arrival->envelope.metadata.encryption) return PermitMessage(sender, *arrival);
+  VD_RETURN_IF_ERROR(parts_.open(arrival));
+  VD_RETURN_IF_ERROR(PermitMessage(sender, *arrival));
+  // Who let it pass on the way could not see whose it says it is.
+  PayloadHeader header;
+  const bool read = ReadHeader(arrival->envelope.payload_json, payload_options(), &header).ok();
+  if (!options_.guarded || !read || header.camera_id.empty() ||
+      header.camera_id == arrival->envelope.edge_device_id) {
+    return absl::OkStatus();
   }
-  return PermitMessage(sender, *arrival);
+  return absl::PermissionDeniedError(
+      "payload: encrypted, and its camera_id is not the edge_device_id of its envelope");
 }
 
 // Before anybody looks at it.
@@ -208,11 +216,11 @@ void Application::Impl::PublishDetection(const Envelope& envelope, const std::st
   json.Key("ocr_results").BeginArray();
   for (const PlateRead& plate : payload.plates) json.String(plate.text);
   json.EndArray().Field("timestamp", envelope.timestamp).EndObject();
-  const std::string room = absl::StrCat("camera_", camera, "_", payload.header.checkpoint_id);
-  Tell(Publication{"new_detection", kDashboard, json.text()});
-  Tell(Publication{"lpr_event_received", kDashboard, json.text()});
-  Tell(Publication{"lpr_event_processed", kDashboard, json.text()});
-  Tell(Publication{"new_detection", room, json.text()});
+  const std::string room = CameraRoom(camera, payload.header.checkpoint_id);
+  parts_.publisher->Publish(Publication{"new_detection", kDashboard, json.text()});
+  parts_.publisher->Publish(Publication{"lpr_event_received", kDashboard, json.text()});
+  parts_.publisher->Publish(Publication{"lpr_event_processed", kDashboard, json.text()});
+  parts_.publisher->Publish(Publication{"new_detection", room, json.text()});
 }
 
 void Application::Impl::PublishHealth(const Envelope& envelope, const std::string& id) {
@@ -229,7 +237,7 @@ void Application::Impl::PublishHealth(const Envelope& envelope, const std::strin
   json.Field("status", std::string_view(payload.status));
   json.Field("message", std::string_view(payload.message));
   json.Field("timestamp", envelope.timestamp).EndObject();
-  Tell(Publication{"health_update", kHealthRoom, json.text()});
+  parts_.publisher->Publish(Publication{"health_update", kHealthRoom, json.text()});
 }
 
 void Application::Impl::PublishRegistration(const Envelope& envelope) {

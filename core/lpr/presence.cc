@@ -18,7 +18,7 @@ void Application::Impl::PublishStatus(std::string_view camera_id, std::string_vi
   JsonWriter json;
   json.BeginObject().Field("camera_id", camera_id).Field("checkpoint_id", checkpoint_id);
   json.Field("status", status).Field("timestamp", parts_.clock->Now()).EndObject();
-  Tell(Publication{"camera_status", kDashboard, json.text()});
+  parts_.publisher->Publish(Publication{"camera_status", kDashboard, json.text()});
 }
 
 // Its last session anywhere has ended.

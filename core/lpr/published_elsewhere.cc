@@ -58,7 +58,7 @@ void Application::Impl::PublishAlerts(const Envelope& envelope, const std::strin
     json.Field("detection_id", std::string_view(id));
     json.Field("reason", std::string_view(alert.reason));
     json.Field("timestamp", envelope.timestamp).EndObject();
-    Tell(Publication{"blacklist_alert", kDashboard, json.text()});
+    parts_.publisher->Publish(Publication{"blacklist_alert", kDashboard, json.text()});
   }
 }
 

@@ -141,7 +141,7 @@ void Application::Impl::EventRegister(CallRequest call, ReplyFn reply) {
   const std::string camera = envelope->edge_device_id;
   const absl::Status permitted = Permit(call, camera);
   if (!permitted.ok()) return reply(Refused(permitted));
-  const std::string room = absl::StrCat("camera_", camera, "_", checkpoint);
+  const std::string room = RoomFor(call, CameraRoom(camera, checkpoint));
   const bool production = Attribute(call, "path") == kProductionPath;
   const bool joined = sessions_.Join(call.peer.instance, SessionOf(call), room);
   AcceptOne(
@@ -233,7 +233,7 @@ void Application::Impl::EventPing(CallRequest call, ReplyFn reply) {
 
 CallReply Application::Impl::Joined(const CallRequest& call, std::string_view name,
                                     std::string_view message) {
-  const std::string room = SeesMasked(call) ? MaskedRoom(name) : std::string(name);
+  const std::string room = RoomFor(call, name);
   if (!sessions_.Join(call.peer.instance, SessionOf(call), room)) {
     return Refused(429, "rooms: too many for one session");
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "core/base/string_view.h"
 
 namespace viaduct {
@@ -16,6 +18,12 @@ bool Release(absl::flat_hash_map<std::string, size_t>* counts, const std::string
 }
 
 }  // namespace
+
+std::string CameraRoom(std::string_view camera_id, std::string_view checkpoint_id) {
+  const std::string camera =
+      absl::StrReplaceAll(AbslView(camera_id), {{"%", "%25"}, {"_", "%5F"}});
+  return absl::StrCat("camera_", camera, "_", AbslView(checkpoint_id));
+}
 
 void Sessions::Open(std::string_view instance, std::string_view session) {
   absl::MutexLock lock(&mutex_);

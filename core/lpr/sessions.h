@@ -24,6 +24,10 @@ struct SessionCamera {
   bool elsewhere = false;                    // It has a session at another node.
 };
 
+// Of the events of one camera, "camera_<camera>_<checkpoint>". '_' in the first is escaped, so that
+// "CAM" at "1_A" is not "CAM_1" at "A".
+std::string CameraRoom(std::string_view camera_id, std::string_view checkpoint_id);
+
 // A session is named by its listener and the listener's name for it. What it is told of a session
 // that is not open (its end came first) is forgotten at once. Thread-safe.
 class Sessions {

@@ -86,6 +86,11 @@ void Application::Impl::TopicControl(CallRequest request, ReplyFn reply) {
     NoteRefusal(request, "control", read);
     return answer(ErrorReply(400, StdView(read.message())));
   }
+  const absl::Status permitted = PermitCommand(request, command.name);
+  if (!permitted.ok()) {
+    NoteRefusal(request, "control", permitted);
+    return answer(Failed(permitted));
+  }
   // A broker had kept it: what it says may have been undone on purpose since.
   const absl::Time now = parts_.clock->Now();
   if (now > command.expires + kClockSkew) return answer(Expired(command, now));

@@ -259,6 +259,12 @@ bool Application::Impl::TakeFileStatus(CallRequest* call, ReplyFn* reply) {
       header.type != kFileStatusCommand) {
     return false;
   }
+  const absl::Status permitted = PermitCommand(*call, kFileStatusCommand);
+  if (!permitted.ok()) {
+    NoteRefusal(*call, "control", permitted);
+    (*reply)(JsonReply(200, ""));  // Nobody waits for an answer to it.
+    return true;
+  }
   if (parts_.control == nullptr) {
     (*reply)(JsonReply(200, ""));
     return true;

@@ -35,6 +35,7 @@ struct CallRequest {
   Peer peer;
   // Who it is, when somebody has looked at the credentials; null: nobody known.
   std::shared_ptr<const security::Principal> principal;
+  bool of_plugin = false;  // What the plugin says itself, no peer of it: it named none.
   // The row of what it asks for, when its route is known.
   const security::Permission* permission = nullptr;
 };

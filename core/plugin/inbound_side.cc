@@ -133,6 +133,8 @@ bool InboundSide::SubmitOne(uint32_t lane, const vd_inbound& message) {
   request.peer.instance = owner_->name();
   request.peer.address = reader.Text(message.peer);
   request.peer.credentials = reader.List(message.credentials, message.credential_count);
+  const bool own = request.peer.address.empty() || request.peer.address == owner_->name();
+  request.of_plugin = own && request.peer.credentials.empty();
   uint64_t ticket = 0;
   const int32_t admitted = Admit(&submits_, owner_->limits().max_submits, message.token,
                                  request.body.size(), lane, &ticket);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/config/members.h"
 #include "host/node/objections.h"
 
 namespace viaduct {
@@ -27,6 +28,7 @@ std::vector<Finding> WarningsOf(const ConfigReport& report) {
 void ConfigControl::Begin(NodeConfig running) {
   absl::MutexLock lock(&mutex_);
   data_dir_ = running.node.data_dir;
+  auth_mode_ = members::Text(members::SectionOf(running, "auth"), "mode");
   started_with_ = running;
   running_ = std::move(running);
 }
@@ -40,6 +42,7 @@ ConfigReport ConfigControl::Validate(std::string_view yaml, std::string_view fil
   deps_.plugins->Scan();
   return deps_.validator->Validate(yaml, file, [this](const NodeConfig& config) {
     std::vector<Objection> objections = ObjectToMove(config, data_dir_);
+    if (objections.empty()) objections = ObjectToOpenListeners(config, auth_mode_);
     if (objections.empty()) objections = ObjectToStore(config);
     if (objections.empty()) objections = ObjectToKeys(config, /*reads=*/true);
     if (objections.empty()) objections = ObjectToFeeds(config, *deps_.plugins);

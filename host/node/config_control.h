@@ -138,6 +138,7 @@ class ConfigControl {
 
   const Deps deps_;
   std::string data_dir_;  // Set by Begin.
+  std::string auth_mode_;  // Of this process: it changes with a restart alone.
   ChangedFn changed_;
   Reminder rollback_;
   Reminder good_;

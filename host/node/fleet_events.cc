@@ -81,6 +81,7 @@ void FleetEvents::LookAtCommunication() {
   CallRequest request;
   request.method = "GET";
   request.path = "/api/communication/stats";
+  request.principal = security::NodeItself();
   std::string body;
   parts_.calls->Handle(std::move(request), [&body](CallReply reply) {
     if (reply.status == 200) body = std::move(reply.body);

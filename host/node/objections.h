@@ -27,6 +27,10 @@ std::vector<Objection> ObjectToStore(const NodeConfig& config);
 // Encryption without keys; `reads`: and keys that this process, which is the node, cannot read.
 std::vector<Objection> ObjectToKeys(const NodeConfig& config, bool reads);
 
+// Listeners for other machines on a node that asks nobody until its next start: the section "auth"
+// that `config` brings is not in force before. `mode`: auth.mode of this process, "" without it.
+std::vector<Objection> ObjectToOpenListeners(const NodeConfig& config, const std::string& mode);
+
 // Feeds whose source or inference is an instance of a plugin that does no such thing.
 std::vector<Objection> ObjectToFeeds(const NodeConfig& config, const PluginRegistry& plugins);
 

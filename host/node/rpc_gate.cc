@@ -2,6 +2,8 @@
 
 #include <grpc/grpc_security_constants.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -17,7 +19,10 @@ namespace viaduct {
 namespace {
 
 constexpr absl::string_view kBearer = "bearer ";
-constexpr std::string_view kSubscribe = "viaduct.gateway.v1.Gateway/Subscribe";
+// What shows messages, and with them plates.
+constexpr std::array<std::string_view, 4> kShowPlates = {
+    "viaduct.gateway.v1.Gateway/Subscribe", "viaduct.gateway.v1.Gateway/Infer",
+    "viaduct.control.v1.Spool/List", "viaduct.control.v1.Logs/Tail"};
 
 absl::string_view Text(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -70,9 +75,11 @@ std::optional<grpc::Status> GuardedGate::Refuse(const grpc::ServerContextBase& c
   const security::Permission* const row = security::FindPermission(security::Surface::kRpc, method);
   if (row == nullptr) return rpc::ToGrpc(absl::PermissionDeniedError("not allowed: no such row"));
   absl::Status allowed = security::CheckAction(caller->get(), *row, clock_->Now());
-  if (allowed.ok() && method == kSubscribe && mask_.AppliesTo(caller->get())) {
-    allowed =
-        absl::PermissionDeniedError("Subscribe: not allowed, plates are masked for this role");
+  const bool shows =
+      std::find(kShowPlates.begin(), kShowPlates.end(), method) != kShowPlates.end();
+  if (allowed.ok() && shows && mask_.AppliesTo(caller->get())) {
+    allowed = absl::PermissionDeniedError(
+        absl::StrCat(AbslView(method), ": not allowed, plates are masked for this role"));
   }
   if (allowed.ok()) return std::nullopt;
   return rpc::ToGrpc(allowed);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
+#include "core/lpr/masking.h"
 
 namespace viaduct {
 
@@ -63,10 +64,18 @@ bool Subscribers::Wanted(std::string_view room) const {
     absl::MutexLock lock(&mutex_);
     if (listeners_.empty()) return false;
   }
-  return has_room_(room);
+  return has_room_(room) || has_room_(MaskedRoom(room));
 }
 
 void Subscribers::Publish(const Publication& publication) {
+  PublishTo(publication);
+  const std::string masked = MaskedRoom(publication.room);
+  if (!has_room_(masked)) return;
+  const std::string body = PlateMask::MaskJson(publication.body);
+  PublishTo(Publication{publication.event, masked, body});
+}
+
+void Subscribers::PublishTo(const Publication& publication) {
   const auto event = std::make_shared<const Event>(
       Event{std::string(publication.event), absl::StrCat("room:", AbslView(publication.room)),
             std::string(publication.body)});

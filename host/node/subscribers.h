@@ -20,7 +20,8 @@
 namespace viaduct {
 
 // An event lives in memory only and goes to whoever is there: what a listener does not take in time
-// is dropped for that listener alone and counted. Thread-safe.
+// is dropped for that listener alone and counted. Whoever of a room sees plates masked is in its
+// MaskedRoom and gets it so. Thread-safe.
 class Subscribers final : public Publisher {
  public:
   static constexpr size_t kMaxQueuedEvents = 8192;  // Of one listener.
@@ -51,6 +52,7 @@ class Subscribers final : public Publisher {
   struct Listener;
   using ListenerPtr = std::shared_ptr<Listener>;
 
+  void PublishTo(const Publication& publication);
   void Enqueue(const ListenerPtr& listener, const EventPtr& event);
   void Wake(const ListenerPtr& listener);
   void Flush(const ListenerPtr& listener);

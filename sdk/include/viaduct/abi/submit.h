@@ -20,7 +20,8 @@ typedef struct vd_inbound {
   uint64_t token;      /* the plugin's name for it; unique per instance while in flight */
   vd_str route;        /* topic, event or path it came in by: tells its form to the application */
   vd_bytes content;    /* as received: an envelope or one of the flat forms */
-  vd_str peer;         /* address of the peer, "192.0.2.7:51234", "mqtt:<client id>" */
+  vd_str peer;         /* address of the peer, "192.0.2.7:51234", "mqtt:<client id>"; empty, or the
+                          instance's own name: the plugin says it itself, and is believed */
   const vd_attr *attributes; /* properties of the message (QoS, retain, content type) */
   uint64_t attribute_count;
   const vd_attr *credentials; /* found on the message or its session: {"api_key", "..."} */
