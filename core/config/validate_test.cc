@@ -397,7 +397,8 @@ TEST_F(ValidateTest, ThePathOfAFileMayHaveVariables) {
 
 TEST_F(ValidateTest, AListenerForOthersNeedsAWordAboutWhoMayCall) {
   constexpr char kListener[] =
-      "instances: [{name: web, plugin: rest, config: {listen: \"0.0.0.0:8000\", api_key: \"${KEY}\"}}]\n";
+      "instances: [{name: web, plugin: rest, config: {listen: \"0.0.0.0:8000\", api_key: "
+      "\"${KEY}\"}}]\n";
   const auto codes = [&](const std::string& auth) {
     const ConfigReport report = Validate(kListener + auth);
     std::string found;

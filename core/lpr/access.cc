@@ -102,8 +102,7 @@ absl::Status Application::Impl::PermitImage(const CallRequest& call, std::string
 absl::Status Application::Impl::PermitCommand(const CallRequest& call,
                                               std::string_view command) const {
   if (!options_.guarded) return absl::OkStatus();
-  const Permission* const row =
-      security::FindPermission(security::Surface::kCommand, command);
+  const Permission* const row = security::FindPermission(security::Surface::kCommand, command);
   if (row == nullptr) return absl::OkStatus();  // There is no such command, and it is told so.
   return security::CheckAllowed(call.principal.get(), *row, "", parts_.clock->Now());
 }
@@ -128,7 +127,8 @@ ReplyFn Application::Impl::Audited(const CallRequest& call, std::string_view sub
   record.who = call.principal != nullptr ? call.principal->Describe() : "nobody";
   record.what = std::string(call.permission->action);
   // A plate is nobody's business who only reads the audit.
-  record.subject = call.permission->action == kRemovesPlate ? MaskPlate(subject) : std::string(subject);
+  record.subject =
+      call.permission->action == kRemovesPlate ? MaskPlate(subject) : std::string(subject);
   record.from = absl::StrCat(call.peer.instance, " ", call.peer.address);
   return [this, record = std::move(record), reply = std::move(reply)](CallReply answer) mutable {
     record.result = answer.status < 400 ? "ok" : absl::StrCat(answer.status, " ", answer.body);

@@ -47,7 +47,8 @@ struct Application::Impl::Exchange {
 };
 
 absl::Status Application::Impl::Admit(const Sender& sender, Arrival* arrival) const {
-  if (!parts_.open || !arrival->envelope.metadata.encryption) return PermitMessage(sender, *arrival);
+  if (!parts_.open || !arrival->envelope.metadata.encryption)
+    return PermitMessage(sender, *arrival);
   VD_RETURN_IF_ERROR(parts_.open(arrival));
   VD_RETURN_IF_ERROR(PermitMessage(sender, *arrival));
   // Who let it pass on the way could not see whose it says it is.

@@ -20,8 +20,7 @@ bool Release(absl::flat_hash_map<std::string, size_t>* counts, const std::string
 }  // namespace
 
 std::string CameraRoom(std::string_view camera_id, std::string_view checkpoint_id) {
-  const std::string camera =
-      absl::StrReplaceAll(AbslView(camera_id), {{"%", "%25"}, {"_", "%5F"}});
+  const std::string camera = absl::StrReplaceAll(AbslView(camera_id), {{"%", "%25"}, {"_", "%5F"}});
   return absl::StrCat("camera_", camera, "_", AbslView(checkpoint_id));
 }
 

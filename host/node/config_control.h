@@ -137,7 +137,7 @@ class ConfigControl {
   void Tell(uint64_t number, Change change);
 
   const Deps deps_;
-  std::string data_dir_;  // Set by Begin.
+  std::string data_dir_;   // Set by Begin.
   std::string auth_mode_;  // Of this process: it changes with a restart alone.
   ChangedFn changed_;
   Reminder rollback_;

@@ -75,8 +75,7 @@ std::optional<grpc::Status> GuardedGate::Refuse(const grpc::ServerContextBase& c
   const security::Permission* const row = security::FindPermission(security::Surface::kRpc, method);
   if (row == nullptr) return rpc::ToGrpc(absl::PermissionDeniedError("not allowed: no such row"));
   absl::Status allowed = security::CheckAction(caller->get(), *row, clock_->Now());
-  const bool shows =
-      std::find(kShowPlates.begin(), kShowPlates.end(), method) != kShowPlates.end();
+  const bool shows = std::find(kShowPlates.begin(), kShowPlates.end(), method) != kShowPlates.end();
   if (allowed.ok() && shows && mask_.AppliesTo(caller->get())) {
     allowed = absl::PermissionDeniedError(
         absl::StrCat(AbslView(method), ": not allowed, plates are masked for this role"));
