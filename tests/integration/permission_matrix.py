@@ -178,9 +178,9 @@ def event_answer(port, credential, event, body):
     try:
         client.connect(f"http://127.0.0.1:{port}", transports=["websocket"], headers=headers)
         client.emit(event, body, callback=lambda *said: answer.append(json.dumps(said)))
-        # What ends while it begins leaves `connected` as it was.
-        wait_for(lambda: answer or client.eio.state != "connected", PATIENCE_S,
-                 f"an answer to {event}")
+        # The library waits for its own writer before it says that it was closed.
+        wait_for(lambda: answer or client.eio.state != "connected" or
+                 any("credentials: " in said for said in heard), PATIENCE_S, f"an answer to {event}")
     except (socketio.exceptions.ConnectionError, socketio.exceptions.BadNamespaceError):
         pass  # Closed before it could be said.
     finally:
