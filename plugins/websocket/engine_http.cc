@@ -1,5 +1,6 @@
 #include "plugins/websocket/engine_http.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -33,6 +34,21 @@ std::string EngineParameter(const std::string& query, std::string_view name) {
     }
   }
   return "";
+}
+
+bool IsOfForeignPage(const HttpRequest& request) {
+  absl::string_view origin;
+  absl::string_view host;
+  bool password = false;
+  for (const auto& [name, value] : request.headers) {
+    if (name == "origin") origin = value;
+    if (name == "host") host = value;
+    if (name == "authorization") password = absl::StartsWithIgnoreCase(value, "basic ");
+  }
+  if (origin.empty() || (!password && request.certificate == nullptr)) return false;
+  const size_t scheme = origin.find("://");
+  return scheme == absl::string_view::npos ||
+         !absl::EqualsIgnoreCase(origin.substr(scheme + 3), host);
 }
 
 }  // namespace viaduct::websocket

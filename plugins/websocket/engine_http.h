@@ -19,4 +19,9 @@ HttpReply BadVersion();
 // plain.
 std::string EngineParameter(const std::string& query, std::string_view name);
 
+// A page of another site uses what the browser adds by itself, a certificate or a remembered
+// password: RFC 6455 section 10.2. What a script must know to say it, a key or a token, is no such
+// thing.
+bool IsOfForeignPage(const HttpRequest& request);
+
 }  // namespace viaduct::websocket

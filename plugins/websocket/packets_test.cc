@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "plugins/websocket/engine_http.h"
 #include "plugins/websocket/engine_packet.h"
 #include "plugins/websocket/socketio_packet.h"
 
@@ -9,6 +10,20 @@ namespace viaduct::websocket {
 namespace {
 
 using ::testing::ElementsAre;
+
+TEST(EngineHttp, APageOfAnotherSiteUsesNoRememberedPassword) {
+  HttpRequest request;
+  request.headers = {{"host", "hub.lan:8765"}, {"origin", "https://evil.example"}};
+  EXPECT_FALSE(IsOfForeignPage(request));
+  request.headers.emplace_back("authorization", "Bearer x");
+  EXPECT_FALSE(IsOfForeignPage(request));
+  request.headers.back().second = "Basic YTpi";
+  EXPECT_TRUE(IsOfForeignPage(request));
+  request.headers[1].second = "null";
+  EXPECT_TRUE(IsOfForeignPage(request));
+  request.headers[1].second = "https://HUB.lan:8765";
+  EXPECT_FALSE(IsOfForeignPage(request));
+}
 
 TEST(EnginePayload, ComesBackAsItWasWritten) {
   std::string body;

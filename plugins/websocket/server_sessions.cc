@@ -67,6 +67,11 @@ void Server::Impl::OnKnownSession(const ConnectionPtr& connection, const HttpReq
 
 SessionPtr Server::Impl::MakeSession(Session::Kind kind, const ConnectionPtr& connection,
                                      const HttpRequest& request) {
+  if (IsOfForeignPage(request)) {
+    ++stats_.refused;
+    connection->Answer(Problem(403, "origin: a page of another site"));
+    return nullptr;
+  }
   // Long-polling sessions hold no connection, so they are counted themselves.
   std::string sid = NewSessionId();
   if (sid.empty() || sessions_.size() >= static_cast<size_t>(max_connections_)) {
