@@ -17,6 +17,7 @@
 #include "core/lpr/masking.h"
 #include "core/lpr/payload.h"
 #include "core/lpr/query_params.h"
+#include "core/lpr/refusal_tally.h"
 #include "core/lpr/replies.h"
 #include "core/lpr/router.h"
 #include "core/lpr/sessions.h"
@@ -163,9 +164,8 @@ struct Application::Impl {
            (parts_.publisher != nullptr && sessions_.HasAnyRoom());
   }
   bool Wanted(std::string_view room) const {
-    return parts_.publisher != nullptr &&
-           (parts_.publisher->Wanted(room) ||
-            (masks() && parts_.publisher->Wanted(MaskedRoom(room))));
+    return parts_.publisher != nullptr && (parts_.publisher->Wanted(room) ||
+                                           (masks() && parts_.publisher->Wanted(MaskedRoom(room))));
   }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
@@ -252,7 +252,7 @@ struct Application::Impl {
   // To the room, and masked to those of it who see it so.
   void Tell(const Publication& publication) const;
   // `reply`, which also writes down how a call that changes something ended.
-  ReplyFn Audited(const CallRequest& call, std::string_view subject, ReplyFn reply) const;
+  ReplyFn Audited(const CallRequest& call, std::string_view subject, ReplyFn reply);
 
   std::string Host(const CallRequest& call) const;
   CallReply Failed(const absl::Status& status) const {
@@ -267,6 +267,7 @@ struct Application::Impl {
   CommunicationMeter meter_;
   ThumbnailCache thumbnails_;
   Sessions sessions_;
+  RefusalTally refusals_;
   absl::Mutex presence_mutex_;  // Orders what the store is told of a camera.
   absl::Mutex silence_mutex_;
   bool telling_ ABSL_GUARDED_BY(silence_mutex_) = false;        // The store has not answered yet.
