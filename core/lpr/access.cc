@@ -2,11 +2,13 @@
 // knows, which is whose data it is about.
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/message/json_scanner.h"
 #include "core/security/permissions.h"
 #include "core/store/image_folder.h"
 
@@ -15,6 +17,8 @@ namespace {
 
 using security::Permission;
 using security::Principal;
+
+constexpr size_t kMaxShownResultBytes = 128;  // Of what the caller was told, in the audit.
 
 // Nothing that has no row is reached; if something is, it is nobody's.
 absl::Status NoSuchRow() { return absl::PermissionDeniedError("not allowed: no such permission"); }
@@ -121,7 +125,7 @@ ReplyFn Application::Impl::Masked(const CallRequest& call, ReplyFn reply) const 
 }
 
 ReplyFn Application::Impl::Audited(const CallRequest& call, std::string_view subject,
-                                   ReplyFn reply) const {
+                                   ReplyFn reply) {
   if (!parts_.audit || call.permission == nullptr || !Changes(*call.permission)) return reply;
   security::AuditRecord record;
   record.who = call.principal != nullptr ? call.principal->Describe() : "nobody";
@@ -130,9 +134,23 @@ ReplyFn Application::Impl::Audited(const CallRequest& call, std::string_view sub
   record.subject =
       call.permission->action == kRemovesPlate ? MaskPlate(subject) : std::string(subject);
   record.from = absl::StrCat(call.peer.instance, " ", call.peer.address);
-  return [this, record = std::move(record), reply = std::move(reply)](CallReply answer) mutable {
-    record.result = answer.status < 400 ? "ok" : absl::StrCat(answer.status, " ", answer.body);
-    parts_.audit(std::move(record), [reply, answer = std::move(answer)] { reply(answer); });
+  std::string listener = call.principal != nullptr ? "" : call.peer.instance;
+  return [this, record = std::move(record), listener = std::move(listener),
+          reply = std::move(reply)](CallReply answer) mutable {
+    record.result = "ok";
+    if (answer.status >= 400) {
+      record.result =
+          absl::StrCat(answer.status, " ", AbslView(CutText(answer.body, kMaxShownResultBytes)));
+    }
+    std::vector<security::AuditRecord> records;
+    if (answer.status != 401 && answer.status != 403) {
+      records.push_back(std::move(record));
+    } else {
+      records = refusals_.Note(record, listener, parts_.clock->MonotonicNanos());
+    }
+    if (records.empty()) return reply(std::move(answer));
+    for (size_t i = 1; i < records.size(); ++i) parts_.audit(std::move(records[i]), [] {});
+    parts_.audit(std::move(records[0]), [reply, answer = std::move(answer)] { reply(answer); });
   };
 }
 

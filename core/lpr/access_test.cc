@@ -189,5 +189,21 @@ TEST_F(AccessTest, WhatChangesIsWrittenDownWithItsEnd) {
   EXPECT_THAT(audited_[1].result, HasSubstr("403"));
 }
 
+TEST_F(AccessTest, AFloodOfRefusalsIsCountedNotWrittenDown) {
+  for (int i = 0; i < 500; ++i) As(nullptr, "DELETE", "/api/blacklist/x");
+  const auto viewer = Person(security::Role::kViewer);
+  for (int i = 0; i < 500; ++i) As(viewer, "DELETE", "/api/blacklist/x");
+  application_.reset();
+  absl::MutexLock lock(&audit_mutex_);
+  ASSERT_EQ(audited_.size(), 13u);  // One of nobody, ten of somebody, and the numbers of the rest.
+  std::string numbers;
+  for (const auto& record : audited_) {
+    EXPECT_LE(record.result.size(), 140u);
+    if (record.what == "refused calls") numbers += record.result + ";";
+  }
+  EXPECT_THAT(numbers, HasSubstr("490 more were refused"));
+  EXPECT_THAT(numbers, HasSubstr("499 more were refused"));
+}
+
 }  // namespace
 }  // namespace viaduct

@@ -78,6 +78,9 @@ Application::Impl::Impl(ApplicationOptions options, ApplicationParts parts)
 Application::Impl::~Impl() {
   reads_.Stop();
   AwaitLook();
+  if (parts_.audit) {
+    for (security::AuditRecord& rest : refusals_.Rest()) parts_.audit(std::move(rest), [] {});
+  }
   meter_.Flush([] {});
 }
 

@@ -17,6 +17,7 @@
 #include "core/lpr/masking.h"
 #include "core/lpr/payload.h"
 #include "core/lpr/query_params.h"
+#include "core/lpr/refusal_tally.h"
 #include "core/lpr/replies.h"
 #include "core/lpr/router.h"
 #include "core/lpr/sessions.h"
@@ -163,7 +164,12 @@ struct Application::Impl {
            (parts_.publisher != nullptr && sessions_.HasAnyRoom());
   }
   bool Wanted(std::string_view room) const {
+<<<<<<< HEAD
     return parts_.publisher != nullptr && parts_.publisher->Wanted(room);
+=======
+    return parts_.publisher != nullptr && (parts_.publisher->Wanted(room) ||
+                                           (masks() && parts_.publisher->Wanted(MaskedRoom(room))));
+>>>>>>> s17menda
   }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
@@ -252,7 +258,7 @@ struct Application::Impl {
   absl::Status PermitPlate(const CallRequest& call, std::string_view plate) const;
   ReplyFn Masked(const CallRequest& call, ReplyFn reply) const;
   // `reply`, which also writes down how a call that changes something ended.
-  ReplyFn Audited(const CallRequest& call, std::string_view subject, ReplyFn reply) const;
+  ReplyFn Audited(const CallRequest& call, std::string_view subject, ReplyFn reply);
 
   std::string Host(const CallRequest& call) const;
   CallReply Failed(const absl::Status& status) const {
@@ -267,6 +273,7 @@ struct Application::Impl {
   CommunicationMeter meter_;
   ThumbnailCache thumbnails_;
   Sessions sessions_;
+  RefusalTally refusals_;
   absl::Mutex presence_mutex_;  // Orders what the store is told of a camera.
   absl::Mutex silence_mutex_;
   bool telling_ ABSL_GUARDED_BY(silence_mutex_) = false;        // The store has not answered yet.

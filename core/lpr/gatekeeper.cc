@@ -14,12 +14,23 @@ namespace viaduct {
 namespace {
 
 constexpr std::string_view kOpen = "OPEN";        // Method of the beginning of a session,
+constexpr std::string_view kClose = "CLOSE";      // of its end,
 constexpr std::string_view kByTopic = "PUBLISH";  // of what comes through a broker.
 
 // Methods that the plugin of a listener or road makes up itself; their peers have no part in them.
 bool IsOfPlugin(const CallRequest& request) {
   if (request.protocol == "http") return false;
-  return request.method == "CLOSE" || request.method == "COMMAND" || request.method == "UP";
+  return request.method == kClose || request.method == "COMMAND" || request.method == "UP";
+}
+
+bool IsOfBroker(const CallRequest& request) {
+  return request.protocol != "http" && request.method == kByTopic;
+}
+
+absl::Status Stopping() { return absl::UnavailableError("the node is stopping"); }
+
+absl::Status TooManyWait() {
+  return absl::ResourceExhaustedError("credentials: too many wait to be checked");
 }
 
 // In the words of the protocol, as everybody further in answers.
@@ -32,10 +43,10 @@ CallReply Refusal(const CallRequest& request, const absl::Status& why, absl::Dur
     JsonWriter json;
     json.BeginObject().Field("status", "error").Field("message", StdView(why.message()));
     json.EndObject();
-    reply = JsonReply(401, json.Take());
+    reply = JsonReply(HttpStatusOf(why), json.Take());
   } else {
     const std::string body = MessageBody(StdView(why.message()));
-    reply = EventReply("error", body, 401);
+    reply = EventReply("error", body, HttpStatusOf(why));
     AlsoEmit("lpr_event_error", body, &reply);
   }
   // A session that cannot say whose it is is none.
@@ -66,34 +77,110 @@ Gatekeeper::Gatekeeper(Parts parts)
       salt_(security::RandomOctets(security::kSecretBytes).value_or("")),
       passwords_(ThreadPool::Options{"passwords", kPasswordThreads, kMaxWaitingPasswords}) {}
 
+int Gatekeeper::Stop(absl::Duration limit) {
+  stopped_.store(true);
+  return passwords_.Stop(limit);
+}
+
+// A session that is passed on after this is ended at once, see WorkOff.
 void Gatekeeper::OnListenerGone(std::string_view instance) {
+  {
+    absl::MutexLock lock(&mutex_);
+    auto line = lines_.lower_bound({std::string(instance), ""});
+    while (line != lines_.end() && line->first.first == instance) {
+      line->second->gone = true;
+      line = lines_.erase(line);
+    }
+  }
   parts_.next->OnListenerGone(instance);
 }
 
 void Gatekeeper::Handle(CallRequest request, ReplyFn reply) {
-  if (IsOfPlugin(request)) return parts_.next->Handle(std::move(request), std::move(reply));
-  if (request.method == kByTopic && request.protocol != "http") {
+  Waiting call{std::move(request), std::move(reply)};
+  const std::string session(IsSessionProtocol(call.request.protocol) ? SessionOf(call.request)
+                                                                     : std::string_view());
+  const SessionKey key(call.request.peer.instance, session);
+  if (!session.empty() && Follow(key, &call)) return;
+  const bool waits = !IsOfPlugin(call.request) && !IsOfBroker(call.request) &&
+                     security::Authenticator::TakesLong(call.request.peer) &&
+                     Remembered(call.request.peer) == nullptr;
+  if (!waits) return Answer(std::move(call));
+  Queue(key, std::move(call));
+}
+
+// True: the password of this session is being checked, and the call stands behind that.
+bool Gatekeeper::Follow(const SessionKey& key, Waiting* call) {
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto line = lines_.find(key);
+    if (line == lines_.end()) return false;
+    std::deque<Waiting>& calls = line->second->calls;
+    if (calls.size() < kMaxWaitingOfSession || IsOfPlugin(call->request)) {
+      calls.push_back(std::move(*call));
+      return true;
+    }
+  }
+  call->reply(Refusal(call->request, TooManyWait(), absl::Seconds(1)));
+  return true;
+}
+
+void Gatekeeper::Queue(const SessionKey& key, Waiting call) {
+  const LinePtr line = std::make_shared<Line>();
+  auto first = std::make_shared<Waiting>(std::move(call));
+  bool queued = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    queued = passwords_.Submit([this, key, line, first] { WorkOff(key, line, std::move(*first)); });
+    if (queued && !key.second.empty()) lines_[key] = line;
+  }
+  if (queued) return;
+  const absl::Status why = stopped_.load() ? Stopping() : TooManyWait();
+  first->reply(Refusal(first->request, why, absl::Seconds(1)));
+}
+
+void Gatekeeper::WorkOff(const SessionKey& key, const LinePtr& line, Waiting call) {
+  CallRequest end;  // What a listener that is gone does not say any more.
+  end.protocol = call.request.protocol;
+  end.method = kClose;
+  end.attributes = call.request.attributes;
+  end.peer.instance = call.request.peer.instance;
+  Answer(std::move(call));
+  while (NextOf(key, line, &call)) Answer(std::move(call));
+  bool gone = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    gone = line->gone;
+  }
+  if (gone && !stopped_.load()) parts_.next->Handle(std::move(end), [](const CallReply&) {});
+}
+
+bool Gatekeeper::NextOf(const SessionKey& key, const LinePtr& line, Waiting* call) {
+  absl::MutexLock lock(&mutex_);
+  if (!line->calls.empty()) {
+    *call = std::move(line->calls.front());
+    line->calls.pop_front();
+    return true;
+  }
+  const auto known = lines_.find(key);
+  if (known != lines_.end() && known->second == line) lines_.erase(known);
+  return false;
+}
+
+void Gatekeeper::Answer(Waiting call) {
+  CallRequest& request = call.request;
+  if (stopped_.load()) return call.reply(Refusal(request, Stopping(), absl::Seconds(1)));
+  if (IsOfPlugin(request)) return parts_.next->Handle(std::move(request), std::move(call.reply));
+  if (IsOfBroker(request)) {
     request.principal = BrokerOf(request);
-    return parts_.next->Handle(std::move(request), std::move(reply));
+    return parts_.next->Handle(std::move(request), std::move(call.reply));
   }
   if (request.of_plugin) {
     request.principal = security::NodeItself();
     return parts_.next->Handle(std::move(request), std::move(reply));
   }
   absl::Duration retry_after;
-  if (!security::Authenticator::TakesLong(request.peer)) {
-    absl::StatusOr<PrincipalPtr> principal = Identify(request.peer, &retry_after);
-    return PassOn(std::move(request), std::move(principal), retry_after, reply);
-  }
-  auto call = std::make_shared<CallRequest>(std::move(request));
-  const bool queued = passwords_.Submit([this, call, reply] {
-    absl::Duration wait;
-    absl::StatusOr<PrincipalPtr> principal = Identify(call->peer, &wait);
-    PassOn(std::move(*call), std::move(principal), wait, reply);
-  });
-  if (queued) return;
-  reply(Refusal(*call, absl::ResourceExhaustedError("credentials: too many wait to be checked"),
-                absl::Seconds(1)));
+  absl::StatusOr<PrincipalPtr> principal = Identify(request.peer, &retry_after);
+  PassOn(std::move(request), std::move(principal), retry_after, call.reply);
 }
 
 void Gatekeeper::PassOn(CallRequest request, absl::StatusOr<PrincipalPtr> principal,
@@ -147,18 +234,26 @@ PrincipalPtr Gatekeeper::Recognise(const Peer& peer) const {
   return std::make_shared<security::Principal>(*std::move(found.principal));
 }
 
+std::string Gatekeeper::RememberedAs(const Peer& peer) const {
+  std::string said = absl::StrCat(salt_, parts_.users != nullptr ? parts_.users->changes() : 0);
+  for (const auto& [name, value] : peer.credentials) {
+    absl::StrAppend(&said, ";", name.size(), ":", name, value.size(), ":", value);
+  }
+  return said;
+}
+
+PrincipalPtr Gatekeeper::Remembered(const Peer& peer) {
+  const auto known = remembered_.Find(RememberedAs(peer), parts_.clock->Now());
+  if (!known.has_value()) return nullptr;
+  return std::make_shared<security::Principal>(known->principal);
+}
+
 absl::StatusOr<PrincipalPtr> Gatekeeper::CheckPassword(const Peer& peer,
                                                        absl::Duration* retry_after) {
-  const uint64_t changes = parts_.users != nullptr ? parts_.users->changes() : 0;
-  std::string said = absl::StrCat(salt_, changes, ";");
-  for (const auto& [name, value] : peer.credentials) {
-    absl::StrAppend(&said, name.size(), ":", name, value.size(), ":", value);
-  }
-  const absl::Time now = parts_.clock->Now();
-  if (const auto known = remembered_.Find(said, now)) {
-    return std::make_shared<security::Principal>(known->principal);
-  }
+  if (PrincipalPtr known = Remembered(peer)) return known;
+  const std::string said = RememberedAs(peer);  // Before the check: users may change meanwhile.
   absl::StatusOr<PrincipalPtr> principal = Check(peer, retry_after);
+  const absl::Time now = parts_.clock->Now();
   if (principal.ok()) {
     remembered_.Keep(said, {**principal, now - kRemembered, now + kRemembered});
   }

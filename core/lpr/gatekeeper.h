@@ -3,14 +3,20 @@
 // further in, where it is known what they want.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
@@ -42,6 +48,8 @@ class Gatekeeper final : public CallHandler {
   // Checks of passwords, which take long: one more than UserStore allows at once is refused there.
   static constexpr int kPasswordThreads = security::UserStore::kMaxChecksAtOnce;
   static constexpr size_t kMaxWaitingPasswords = 64;
+  // Calls of one session that wait until its password has been checked; its end always may.
+  static constexpr size_t kMaxWaitingOfSession = 256;
   // A password that was right is remembered that long, as a digest, unless some user changes
   // meanwhile: its owner sends it with every request.
   static constexpr absl::Duration kRemembered = absl::Minutes(1);
@@ -60,6 +68,7 @@ class Gatekeeper final : public CallHandler {
 
   explicit Gatekeeper(Parts parts);
 
+  // Those of one session go on in the order in which they came.
   void Handle(CallRequest request, ReplyFn reply) override;
   void OnListenerGone(std::string_view instance) override;
 
@@ -69,7 +78,30 @@ class Gatekeeper final : public CallHandler {
   // Who somebody is that Identify has let in; nothing is counted. Null: nobody.
   PrincipalPtr Recognise(const Peer& peer) const;
 
+  // From now on calls are answered with UNAVAILABLE, also those that wait, and `next` may go. Once
+  // the listeners have stopped. Returns the number of threads that were left behind.
+  int Stop(absl::Duration limit);
+
  private:
+  struct Waiting {
+    CallRequest request;
+    ReplyFn reply;
+  };
+  // What a session has said since the check of its password began.
+  struct Line {
+    std::deque<Waiting> calls;
+    bool gone = false;  // Its listener is.
+  };
+  using LinePtr = std::shared_ptr<Line>;
+  using SessionKey = std::pair<std::string, std::string>;  // Of the listener, and its own.
+
+  bool Follow(const SessionKey& key, Waiting* call);
+  void Queue(const SessionKey& key, Waiting call);
+  void WorkOff(const SessionKey& key, const LinePtr& line, Waiting call);
+  void Answer(Waiting call);
+  bool NextOf(const SessionKey& key, const LinePtr& line, Waiting* call);
+  std::string RememberedAs(const Peer& peer) const;
+  PrincipalPtr Remembered(const Peer& peer);
   PrincipalPtr BrokerOf(const CallRequest& request) const;
   absl::StatusOr<PrincipalPtr> CheckPassword(const Peer& peer, absl::Duration* retry_after);
   absl::StatusOr<PrincipalPtr> Check(const Peer& peer, absl::Duration* retry_after);
@@ -82,6 +114,10 @@ class Gatekeeper final : public CallHandler {
   const MetricNumber too_often_;
   const std::string salt_;  // Of the digests, so that they are of no use elsewhere.
   security::TokenCache remembered_{kMaxRemembered};
+  std::atomic<bool> stopped_{false};
+  absl::Mutex mutex_;
+  // Sessions whose password is being checked.
+  std::map<SessionKey, LinePtr> lines_ ABSL_GUARDED_BY(mutex_);
   ThreadPool passwords_;  // Last: its threads use the rest.
 };
 

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -28,12 +31,14 @@ class Behind final : public CallHandler {
  public:
   void Handle(CallRequest request, ReplyFn reply) override {
     last = std::move(request);
+    methods.push_back(last.method);
     ++calls;
     reply(CallReply());
   }
   void OnListenerGone(std::string_view instance) override { gone = std::string(instance); }
 
   CallRequest last;
+  std::vector<std::string> methods;
   int calls = 0;
   std::string gone;
 };
@@ -186,6 +191,44 @@ TEST_F(GatekeeperTest, PasswordsAreCheckedElsewhereAndRememberedUntilTheyChange)
   ASSERT_TRUE(users_->Change(anna).ok());
   EXPECT_EQ(Ask(Request(right)).status, 401);
   EXPECT_EQ(Ask(Request({{"basic", Basic("anna", "another password")}})).status, 401);
+}
+
+TEST_F(GatekeeperTest, CallsOfASessionStayInOrderBehindItsPassword) {
+  const Attributes right = {{"basic", Basic("anna", kPassword)}};
+  const auto made = [](const std::string& method, Attributes credentials) {
+    CallRequest request = Request(std::move(credentials), "socketio", method);
+    request.attributes = {{"session", "s1"}};
+    return request;
+  };
+  std::vector<std::string> wanted = {"OPEN"};
+  std::atomic<int> answered{0};
+  gate_->Handle(made("OPEN", right), [&](const CallReply&) { ++answered; });
+  for (int i = 0; i < 20; ++i) {
+    gate_->Handle(made("EVENT", right), [&](const CallReply&) { ++answered; });
+    wanted.emplace_back("EVENT");
+  }
+  wanted.emplace_back("CLOSE");
+  EXPECT_EQ(Ask(made("CLOSE", {})).status, 200);
+  EXPECT_EQ(answered, 21);
+  EXPECT_EQ(behind_.methods, wanted);
+}
+
+TEST_F(GatekeeperTest, TheEndOfASessionWaitsForItsBeginning) {
+  CallRequest open = Request({{"basic", Basic("anna", kPassword)}}, "socketio", "OPEN");
+  open.attributes = {{"session", "s1"}};
+  gate_->Handle(std::move(open), [](const CallReply&) {});
+  CallRequest close = Request({}, "socketio", "CLOSE");
+  close.attributes = {{"session", "s1"}};
+  EXPECT_EQ(Ask(std::move(close)).status, 200);
+  EXPECT_EQ(behind_.methods, (std::vector<std::string>{"OPEN", "CLOSE"}));
+}
+
+TEST_F(GatekeeperTest, NothingIsPassedOnAfterTheStop) {
+  EXPECT_EQ(gate_->Stop(kPatience), 0);
+  EXPECT_EQ(Ask(Request({})).status, 503);
+  EXPECT_EQ(Ask(Request({{"basic", Basic("anna", kPassword)}})).status, 503);
+  EXPECT_EQ(Ask(Request({{"api_key", key_}}, "websocket", "OPEN")).status, 503);
+  EXPECT_EQ(behind_.calls, 0);
 }
 
 TEST_F(GatekeeperTest, WhoComesTooOftenWaits) {

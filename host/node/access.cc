@@ -205,6 +205,10 @@ Gatekeeper* Access::Guard(CallHandler* next) {
   return gatekeeper_.get();
 }
 
+int Access::StopGuard(absl::Duration limit) {
+  return gatekeeper_ != nullptr ? gatekeeper_->Stop(limit) : 0;
+}
+
 void Access::TellHealth(const NodeConfig& config) {
   const std::vector<std::string> open =
       guarded() ? std::vector<std::string>() : OpenListeners(config);

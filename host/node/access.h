@@ -46,6 +46,8 @@ class Access {
 
   // What the listeners call instead of `next`, which outlives it. Null where nobody is asked.
   Gatekeeper* Guard(CallHandler* next);
+  // Ends what Guard began, before `next` goes: Gatekeeper::Stop.
+  int StopGuard(absl::Duration limit);
 
   // In the health: that nobody is asked, and others than this machine reach it.
   void TellHealth(const NodeConfig& config);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/lpr/json_writer.h"
+#include "core/security/principal.h"
 #include "host/node/alert_json.h"
 
 namespace viaduct {
