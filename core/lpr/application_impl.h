@@ -164,12 +164,7 @@ struct Application::Impl {
            (parts_.publisher != nullptr && sessions_.HasAnyRoom());
   }
   bool Wanted(std::string_view room) const {
-<<<<<<< HEAD
     return parts_.publisher != nullptr && parts_.publisher->Wanted(room);
-=======
-    return parts_.publisher != nullptr && (parts_.publisher->Wanted(room) ||
-                                           (masks() && parts_.publisher->Wanted(MaskedRoom(room))));
->>>>>>> s17menda
   }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
