@@ -110,6 +110,7 @@ class Privacy {
   absl::Status EraseListed(const std::string& plate_key, ForgottenCounts* counts);
   absl::Status Forget(KeptTable table, const std::vector<KeptRow>& rows, bool only_images,
                       bool dry_run, ForgottenCounts* counts);
+  void LeaveToOthers(std::vector<KeptRow>* files) const;
   absl::Status RemoveFiles(const std::vector<KeptRow>& rows, bool dry_run, ForgottenCounts* counts);
   absl::StatusOr<AppendResult> AppendAndWait(StoreRecord record);
   absl::Status SweepTable(Walk walk, bool dry_run, bool* more, ForgottenCounts* counts);
