@@ -176,7 +176,7 @@ void Gatekeeper::Answer(Waiting call) {
   }
   if (request.of_plugin) {
     request.principal = security::NodeItself();
-    return parts_.next->Handle(std::move(request), std::move(reply));
+    return parts_.next->Handle(std::move(request), std::move(call.reply));
   }
   absl::Duration retry_after;
   absl::StatusOr<PrincipalPtr> principal = Identify(request.peer, &retry_after);
