@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
@@ -25,6 +26,11 @@ bool IsOfPlugin(const CallRequest& request) {
 
 bool IsOfBroker(const CallRequest& request) {
   return request.protocol != "http" && request.method == kByTopic;
+}
+
+// The node's own socket: its file lets in two users, who would lock out each other only.
+bool IsOwnSocket(const Peer& peer) {
+  return peer.instance.empty() && absl::StartsWith(peer.address, "unix:");
 }
 
 absl::Status Stopping() { return absl::UnavailableError("the node is stopping"); }
@@ -234,12 +240,16 @@ PrincipalPtr Gatekeeper::Recognise(const Peer& peer) const {
   return std::make_shared<security::Principal>(*std::move(found.principal));
 }
 
-std::string Gatekeeper::RememberedAs(const Peer& peer) const {
-  std::string said = absl::StrCat(salt_, parts_.users != nullptr ? parts_.users->changes() : 0);
+std::string Gatekeeper::Said(const Peer& peer) const {
+  std::string said = salt_;
   for (const auto& [name, value] : peer.credentials) {
     absl::StrAppend(&said, ";", name.size(), ":", name, value.size(), ":", value);
   }
   return said;
+}
+
+std::string Gatekeeper::RememberedAs(const Peer& peer) const {
+  return absl::StrCat(Said(peer), ";", parts_.users != nullptr ? parts_.users->changes() : 0);
 }
 
 PrincipalPtr Gatekeeper::Remembered(const Peer& peer) {
@@ -261,35 +271,54 @@ absl::StatusOr<PrincipalPtr> Gatekeeper::CheckPassword(const Peer& peer,
 }
 
 absl::StatusOr<PrincipalPtr> Gatekeeper::Check(const Peer& peer, absl::Duration* retry_after) {
-  const absl::Status attempt = parts_.limiter->AdmitAttempt(peer.address, retry_after);
-  if (!attempt.ok()) {
-    parts_.metrics->Increase(too_often_);
-    return attempt;
+  const std::string said = Said(peer);
+  const absl::Time now = parts_.clock->Now();
+  const auto trusted = trusted_.Find(said, now);
+  if (!trusted.has_value() && !IsOwnSocket(peer)) {
+    const absl::Status attempt = parts_.limiter->AdmitAttempt(peer.address, retry_after);
+    if (!attempt.ok()) {
+      parts_.metrics->Increase(too_often_);
+      return attempt;
+    }
   }
   security::Authentication found = parts_.authenticator->Authenticate(peer);
   if (found.principal.ok()) {
-    return std::make_shared<security::Principal>(*std::move(found.principal));
+    auto principal = std::make_shared<const security::Principal>(*std::move(found.principal));
+    // Not at every request, but before it ends for whoever comes regularly.
+    if (!trusted.has_value() || trusted->until - now < kTrusted / 2) {
+      trusted_.Keep(said, {*principal, now - kTrusted, now + kTrusted});
+    }
+    return principal;
   }
   *retry_after = absl::Seconds(1);
-  if (!absl::IsUnauthenticated(found.principal.status())) return found.principal.status();
+  if (absl::IsUnauthenticated(found.principal.status())) {
+    trusted_.Forget(said);
+    NoteFailure(peer, found.why);
+  }
+  return found.principal.status();
+}
+
+void Gatekeeper::NoteFailure(const Peer& peer, const std::string& why) {
   parts_.metrics->Increase(not_accepted_);
-  parts_.limiter->NoteFailure(peer.address);
+  if (!IsOwnSocket(peer)) parts_.limiter->NoteFailure(peer.address);
   security::AuditRecord record;
   record.who = "nobody";
   record.what = "login";
   record.subject = peer.instance;
   record.from = peer.address;
-  record.result = found.why;
+  record.result = why;
   parts_.audit->Append(std::move(record));
-  return found.principal.status();
 }
 
 absl::Status Gatekeeper::Admit(const Peer& peer, const PrincipalPtr& principal,
                                absl::Duration* retry_after) {
   security::Comer comer;
-  comer.address = peer.address;
-  if (principal != nullptr) {
-    comer.credential = principal->proof_id;
+  std::string identity;
+  if (principal == nullptr) {
+    comer.address = peer.address;  // Whoever is known is not slowed down by its neighbours.
+  } else {
+    identity = security::IdentityKey(*principal);
+    comer.credential = identity;
     if (principal->role == security::Role::kDevice) comer.device = principal->id;
   }
   const absl::Status admitted = parts_.limiter->Admit(comer, 1, retry_after);

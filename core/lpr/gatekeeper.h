@@ -54,6 +54,10 @@ class Gatekeeper final : public CallHandler {
   // meanwhile: its owner sends it with every request.
   static constexpr absl::Duration kRemembered = absl::Minutes(1);
   static constexpr size_t kMaxRemembered = 1'024;
+  // Credentials that were right are looked at for that long although others at their address guess:
+  // whoever guesses must not lock out those behind the same address.
+  static constexpr absl::Duration kTrusted = absl::Minutes(10);
+  static constexpr size_t kMaxTrusted = 16'384;
 
   struct Parts {  // All outlive it.
     const Clock* clock = nullptr;
@@ -100,11 +104,13 @@ class Gatekeeper final : public CallHandler {
   void WorkOff(const SessionKey& key, const LinePtr& line, Waiting call);
   void Answer(Waiting call);
   bool NextOf(const SessionKey& key, const LinePtr& line, Waiting* call);
+  std::string Said(const Peer& peer) const;
   std::string RememberedAs(const Peer& peer) const;
   PrincipalPtr Remembered(const Peer& peer);
   PrincipalPtr BrokerOf(const CallRequest& request) const;
   absl::StatusOr<PrincipalPtr> CheckPassword(const Peer& peer, absl::Duration* retry_after);
   absl::StatusOr<PrincipalPtr> Check(const Peer& peer, absl::Duration* retry_after);
+  void NoteFailure(const Peer& peer, const std::string& why);
   absl::Status Admit(const Peer& peer, const PrincipalPtr& principal, absl::Duration* retry_after);
   void PassOn(CallRequest request, absl::StatusOr<PrincipalPtr> principal,
               absl::Duration retry_after, const ReplyFn& reply);
@@ -114,6 +120,7 @@ class Gatekeeper final : public CallHandler {
   const MetricNumber too_often_;
   const std::string salt_;  // Of the digests, so that they are of no use elsewhere.
   security::TokenCache remembered_{kMaxRemembered};
+  security::TokenCache trusted_{kMaxTrusted};
   std::atomic<bool> stopped_{false};
   absl::Mutex mutex_;
   // Sessions whose password is being checked.

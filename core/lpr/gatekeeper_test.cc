@@ -153,6 +153,40 @@ TEST_F(GatekeeperTest, LooksAtNoMoreAfterTooManyFailures) {
   EXPECT_EQ(Ask(std::move(elsewhere)).status, 200);
 }
 
+TEST_F(GatekeeperTest, WhoGuessesDoesNotLockOutItsNeighbours) {
+  EXPECT_EQ(Ask(Request({{"api_key", key_}})).status, 200);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask(Request({{"api_key", "wrong"}})).status, 401);
+  EXPECT_EQ(Ask(Request({{"api_key", "wrong"}})).status, 429);
+  for (int i = 0; i < 4; ++i) {  // For as long as it comes, not only once.
+    clock_.Advance(Gatekeeper::kTrusted * 3 / 4);
+    for (int n = 0; n < 3; ++n) Ask(Request({{"api_key", "wrong"}}));
+    EXPECT_EQ(Ask(Request({{"api_key", key_}})).status, 200) << i;
+  }
+  ASSERT_TRUE(keys_->Revoke(keys_->List().front().key_id).ok());
+  EXPECT_EQ(Ask(Request({{"api_key", key_}})).status, 401);
+  EXPECT_EQ(Ask(Request({{"api_key", key_}})).status, 429);  // A guess like any other.
+}
+
+TEST_F(GatekeeperTest, TheNodesOwnSocketIsNeverLocked) {
+  absl::Duration wait;
+  Peer own = {"", "unix:uid 0", {{"api_key", "wrong"}}};
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(absl::IsUnauthenticated(gate_->Identify(own, &wait).status())) << i;
+  }
+  own.credentials = {{"api_key", key_}};
+  EXPECT_TRUE(gate_->Identify(own, &wait).ok());
+}
+
+TEST_F(GatekeeperTest, AnAddressPaysForNobodyAndForFailures) {
+  MakeGate(security::RateLimits{{}, {}, {0.001, 15}, {0.001, 100}});
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(Ask(Request({{"api_key", key_}})).status, 200) << i;
+  EXPECT_EQ(Ask(Request({})).status, 200);
+  EXPECT_EQ(Ask(Request({{"api_key", "wrong"}})).status, 401);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Ask(Request({})).status, 200) << i;
+  EXPECT_EQ(Ask(Request({})).status, 429);
+  EXPECT_EQ(Ask(Request({{"api_key", key_}})).status, 200);
+}
+
 TEST_F(GatekeeperTest, AnswersInTheWordsOfTheProtocol) {
   const CallReply event = Ask(Request({{"bearer", "x"}}, "socketio", "EVENT"));
   EXPECT_EQ(event.status, 401);

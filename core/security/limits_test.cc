@@ -159,6 +159,37 @@ TEST_F(RateLimiterTest, FailuresOfAnAddressAreSlowedDown) {
   EXPECT_TRUE(limiter_->AdmitAttempt("192.0.2.1:2", &retry_after_).ok());
 }
 
+TEST(IdentityKeyTest, IsWhoItIsAndByWhat) {
+  Principal anna;
+  anna.id = "anna";
+  anna.proof = Proof::kToken;
+  anna.proof_id = "k1";
+  Principal bert = anna;
+  bert.id = "bert";
+  EXPECT_NE(IdentityKey(anna), IdentityKey(bert));  // Tokens share the kid.
+  Principal tool = anna;
+  tool.kind = PrincipalKind::kTool;
+  EXPECT_NE(IdentityKey(anna), IdentityKey(tool));
+  anna.proof = bert.proof = Proof::kPassword;
+  anna.proof_id = bert.proof_id = "";
+  EXPECT_NE(IdentityKey(anna), IdentityKey(bert));
+  Principal longer = anna;
+  longer.id = std::string(kMaxPrincipalIdBytes, 'a');
+  longer.proof_id = "1";
+  Principal other = longer;
+  other.proof_id = "2";
+  EXPECT_NE(IdentityKey(longer), IdentityKey(other));
+}
+
+TEST_F(RateLimiterTest, AFailureCostsAnAddressManyCalls) {
+  RateLimits limits;
+  limits.address = {0.1, 11};
+  Make(limits);
+  limiter_->NoteFailure("192.0.2.1:1");
+  EXPECT_TRUE(Admit("", "", "192.0.2.1:1").ok());
+  EXPECT_FALSE(Admit("", "", "192.0.2.1:1").ok());
+}
+
 TEST_F(RateLimiterTest, ManyThreadsGetNoMoreThanThereIs) {
   RateLimits limits;
   limits.address = {1, 1000};

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/sha256.h"
 #include "core/base/string_view.h"
 #include "core/message/json_scanner.h"
 #include "core/security/secret_octets.h"
@@ -47,6 +48,12 @@ std::string AddressKey(std::string_view peer_address) {
     return out.data();
   }
   return "net " + HexOf(std::string_view(text, kIpv6NetworkBytes));
+}
+
+std::string IdentityKey(const Principal& principal) {
+  return Sha256(absl::StrCat(static_cast<int>(principal.kind), " ", principal.id.size(), ":",
+                             principal.id, " ", static_cast<int>(principal.proof), " ",
+                             principal.proof_id));
 }
 
 RateLimiter::RateLimiter(const RateLimits& limits, const Clock* clock)
@@ -92,8 +99,10 @@ absl::Status RateLimiter::AdmitAttempt(std::string_view address, absl::Duration*
 
 void RateLimiter::NoteFailure(std::string_view address) {
   const std::string name = AddressKey(address);
+  const int64_t now_ns = clock_->MonotonicNanos();
   absl::MutexLock lock(&mutex_);
-  tables_[kFailure].Take(name, 1, clock_->MonotonicNanos());
+  tables_[kFailure].Take(name, 1, now_ns);
+  tables_[kAddress].Take(name, kFailureCost, now_ns);
 }
 
 uint64_t RateLimiter::refused() const {

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/security/bucket_table.h"
+#include "core/security/principal.h"
 
 namespace viaduct::security {
 
@@ -27,9 +28,13 @@ struct RateLimits {
 // Who comes; "" is not counted.
 struct Comer {
   std::string_view device;
-  std::string_view credential;  // Principal::proof_id.
+  std::string_view credential;  // IdentityKey
   std::string_view address;     // Peer::address, as it comes.
 };
+
+// What a bucket of an identity is named by: who it is together with by what it shows that. A kid
+// alone is of many, and passwords have none.
+std::string IdentityKey(const Principal& principal);
 
 // What a bucket of an address is named by: without the port; of IPv6 the first 64 bits, because
 // whoever has one address there has all of them. What is no address is taken as it is, cut.
@@ -38,6 +43,10 @@ std::string AddressKey(std::string_view peer_address);
 // Thread-safe.
 class RateLimiter {
  public:
+  // What credentials that were not accepted cost their address, beside the failure: as many calls
+  // of nobody.
+  static constexpr double kFailureCost = 10;
+
   RateLimiter(const RateLimits& limits, const Clock* clock);
 
   // OK, and every bucket has paid; or RESOURCE_EXHAUSTED naming which was empty, and none has. Then

@@ -24,13 +24,25 @@ std::optional<VerifiedToken> TokenCache::Find(std::string_view token, absl::Time
 void TokenCache::Keep(std::string_view token, VerifiedToken verified) {
   std::string digest = Sha256(token);
   absl::MutexLock lock(&mutex_);
-  if (entries_.find(digest) != entries_.end()) return;  // Two verified it at once.
+  if (const auto known = entries_.find(digest); known != entries_.end()) {
+    known->second.verified = std::move(verified);
+    return;
+  }
   if (entries_.size() >= max_tokens_) {
     entries_.erase(used_.back());
     used_.pop_back();
   }
   used_.push_front(digest);
   entries_[std::move(digest)] = {std::move(verified), used_.begin()};
+}
+
+void TokenCache::Forget(std::string_view token) {
+  const std::string digest = Sha256(token);
+  absl::MutexLock lock(&mutex_);
+  const auto found = entries_.find(digest);
+  if (found == entries_.end()) return;
+  used_.erase(found->second.place);
+  entries_.erase(found);
 }
 
 size_t TokenCache::size() const {

@@ -1,5 +1,5 @@
-// Tokens whose signature has been verified: a device sends the same one with every request, and to
-// verify it costs hundreds of microseconds.
+// Tokens whose signature has been verified, or other credentials that were right: a device sends
+// the same one with every request, and to verify it costs hundreds of microseconds.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,9 @@ class TokenCache {
 
   // Nothing where it is not known, or does not hold at `now`: then it is forgotten.
   std::optional<VerifiedToken> Find(std::string_view token, absl::Time now);
+  // What was known of it is replaced.
   void Keep(std::string_view token, VerifiedToken verified);
+  void Forget(std::string_view token);
   size_t size() const;
 
  private:
