@@ -146,7 +146,9 @@ absl::StatusOr<ForgottenCounts> Privacy::Erase(const PrivacySubject& subject,
 
 absl::Status Privacy::EraseTable(KeptTable table, const PrivacySubject& subject, bool dry_run,
                                  ForgottenCounts* counts) {
-  return ForEachPage(QueryOf(table, subject), [&](const KeptPage& page) {
+  KeptQuery query = QueryOf(table, subject);
+  query.own_images = true;
+  return ForEachPage(std::move(query), [&](const KeptPage& page) {
     return Forget(table, page.rows, {dry_run}, counts);
   });
 }
@@ -165,10 +167,15 @@ absl::Status Privacy::EraseEvents(const PrivacySubject& subject, bool dry_run,
       const bool known = !detections.empty() && detections.back().id == row.detection;
       if (dry_run || known) continue;  // In a dry run its detection was counted before.
       KeptQuery of;
+      of.own_images = true;
       if (row.detection > 1) of.after = absl::StrCat(row.detection - 1);
       VD_ASSIGN_OR_RETURN(KeptPage found, deps_.store->ListKept(of));
       const bool there = !found.rows.empty() && found.rows.front().id == row.detection;
-      there ? detections.push_back(std::move(found.rows.front())) : alone.push_back(std::move(row));
+      if (there) {
+        detections.push_back(std::move(found.rows.front()));
+      } else if (!deps_.store->Shared()) {  // Else another node has its images, and is asked, too.
+        alone.push_back(std::move(row));
+      }
     }
     VD_RETURN_IF_ERROR(Forget(KeptTable::kDetections, detections, {dry_run}, counts));
     return Forget(KeptTable::kEvents, alone, {dry_run}, counts);
@@ -196,6 +203,18 @@ absl::Status Privacy::RemoveFiles(const std::vector<KeptRow>& rows, const Forget
   return absl::OkStatus();
 }
 
+// Files whose images are in the folder of another node of the same database.
+void Privacy::LeaveToOthers(std::vector<KeptRow>* files) const {
+  if (!deps_.store->Shared() || deps_.images == nullptr) return;
+  files->erase(
+      std::remove_if(files->begin(), files->end(),
+                     [this](const KeptRow& row) {
+                       return !row.images.empty() &&
+                              absl::IsNotFound(deps_.images->OpenFile(row.images.front()).status());
+                     }),
+      files->end());
+}
+
 // One by one: what cannot be removed keeps its row, and does not keep the others.
 void Privacy::PassWhatStays(const ForgetHow& how, std::vector<KeptRow>* rows,
                             ForgottenCounts* counts) {
@@ -219,6 +238,7 @@ absl::Status Privacy::Forget(KeptTable table, const std::vector<KeptRow>& rows,
     const size_t end = std::min(rows.size(), at + ForgetRecord::kMaxIds);
     std::vector<KeptRow> group(rows.begin() + static_cast<std::ptrdiff_t>(at),
                                rows.begin() + static_cast<std::ptrdiff_t>(end));
+    if (table == KeptTable::kFileTransfers) LeaveToOthers(&group);
     const absl::Status gone_files = RemoveFiles(group, how, counts);
     if (!gone_files.ok() && !how.passes) return gone_files;
     if (!gone_files.ok()) PassWhatStays(how, &group, counts);

@@ -125,6 +125,7 @@ class Privacy {
   void PassWhatStays(const ForgetHow& how, std::vector<KeptRow>* rows, ForgottenCounts* counts);
   absl::Status RemoveFiles(const std::vector<KeptRow>& rows, const ForgetHow& how,
                            ForgottenCounts* counts);
+  void LeaveToOthers(std::vector<KeptRow>* files) const;
   absl::StatusOr<AppendResult> AppendAndWait(StoreRecord record);
   absl::Status SweepTable(Walk walk, bool dry_run, bool* more, ForgottenCounts* counts);
   absl::Duration ClockOffset() const;

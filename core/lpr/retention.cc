@@ -77,6 +77,7 @@ absl::Status Privacy::SweepAll(bool dry_run, bool* more, ForgottenCounts* counts
   const auto sweep = [&](KeptTable table, absl::Duration kept, Walk walk) -> absl::Status {
     if (kept == absl::InfiniteDuration()) return absl::OkStatus();
     walk.query.table = table;
+    walk.query.own_images = true;
     walk.query.before = now - kept;
     return SweepTable(std::move(walk), dry_run, more, counts);
   };

@@ -22,11 +22,20 @@ class PgRow final : public KeptRowSource {
   const int row_;
 };
 
+constexpr char kOwnImages[] =
+    " AND (d.image_path IS NULL AND d.plate_images IS NULL OR d.writer = (SELECT id FROM writers "
+    "WHERE node_id = $2))";
+
+bool OnlyOwn(const KeptQuery& query) {
+  return query.own_images && query.table == KeptTable::kDetections;
+}
+
 // All rows of an answer are in memory at once: those whose large texts would be too much together
 // are left to the next page.
 std::string SelectOf(const KeptTableShape& shape, const KeptQuery& query) {
-  const std::string rest = absl::StrCat(" WHERE ", shape.order, " > $1 ORDER BY ", shape.order,
-                                        " LIMIT ", KeptQuery::kRows);
+  const std::string rest =
+      absl::StrCat(" WHERE ", shape.order, " > $1", OnlyOwn(query) ? kOwnImages : "", " ORDER BY ",
+                   shape.order, " LIMIT ", KeptQuery::kRows);
   const std::string select = KeptSelect(shape, query, "string_agg");
   if (*shape.large == '\0') {
     return absl::StrCat(select, " FROM ", shape.from, " ", shape.joins, rest);
@@ -41,7 +50,8 @@ std::string SelectOf(const KeptTableShape& shape, const KeptQuery& query) {
 
 }  // namespace
 
-absl::StatusOr<KeptPage> PgKept(PgConnection* db, const KeptQuery& query) {
+absl::StatusOr<KeptPage> PgKept(PgConnection* db, const KeptQuery& query,
+                                const std::string& node_id) {
   const KeptTableShape& shape = ShapeOf(query.table);
   PgParams params;
   if (shape.order_is_text) {
@@ -53,6 +63,7 @@ absl::StatusOr<KeptPage> PgKept(PgConnection* db, const KeptQuery& query) {
     }
     params.Add(after);
   }
+  if (OnlyOwn(query)) params.Add(node_id);
   VD_ASSIGN_OR_RETURN(const PgResult rows,
                       db->Run(SelectOf(shape, query), params, "cannot look through a table"));
   KeptPage page;

@@ -30,7 +30,8 @@ absl::StatusOr<BlacklistPage> PgBlacklist(PgConnection* db, int limit, std::stri
 absl::StatusOr<FileTransferRow> PgFileTransfer(PgConnection* db, std::string_view transfer_id);
 absl::StatusOr<std::vector<FileTransferRow>> PgFileTransfers(PgConnection* db,
                                                              const FileTransfersQuery& query);
-absl::StatusOr<KeptPage> PgKept(PgConnection* db, const KeptQuery& query);
+absl::StatusOr<KeptPage> PgKept(PgConnection* db, const KeptQuery& query,
+                                const std::string& node_id);
 absl::StatusOr<bool> PgHasDetection(PgConnection* db, const MessageKey& key);
 
 // Which plates of some detections are on the blacklist. Thread-compatible.

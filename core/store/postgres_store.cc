@@ -69,6 +69,7 @@ class PostgresStore final : public Store {
       const FileTransfersQuery& query) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
   absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) override;
+  bool Shared() const override { return true; }
   // PostgreSQL vacuums by itself.
   absl::Status Scrub() override { return absl::OkStatus(); }
   void NotePresence(const CameraPresence& change) override;
@@ -439,7 +440,7 @@ absl::StatusOr<CommunicationPage> PostgresStore::ListCommunication(
 }
 
 absl::StatusOr<KeptPage> PostgresStore::ListKept(const KeptQuery& query) {
-  return Read([&](PgConnection* db) { return PgKept(db, query); });
+  return Read([&](PgConnection* db) { return PgKept(db, query, options_.node_id); });
 }
 
 absl::StatusOr<BlacklistPage> PostgresStore::ListBlacklist(int limit, std::string_view cursor) {

@@ -255,6 +255,9 @@ struct KeptQuery {
   std::string plate_key;
   absl::Time before = absl::InfiniteFuture();  // Only what arrived before.
   bool with_images = false;                    // Only rows that name images.
+  // Where nodes share the database: of detections with images only those that this node took in,
+  // whose files it has.
+  bool own_images = false;
   bool with_json = false;
 };
 

@@ -95,6 +95,8 @@ class Store {
 
   // Looks at so many rows, in an order that stays; all pages together are the whole table.
   virtual absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) = 0;
+  // Other nodes may use the same database; each has the images that it took in.
+  virtual bool Shared() const { return false; }
   // Takes what ForgetRecord removed out of the files, as far as that is the store's to do:
   // UNAVAILABLE where somebody reads just now, and it is there for a while.
   virtual absl::Status Scrub() = 0;

@@ -276,6 +276,43 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, StoreForgetTest, ::testing::Values(&Make<Sqlite
 INSTANTIATE_TEST_SUITE_P(Postgres, StoreForgetTest, ::testing::Values(&Make<PostgresBackend>),
                          [](const auto&) { return "Postgres"; });
 
+TEST(PostgresForgetTest, EachNodeForgetsTheImagesThatItHas) {
+  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  FakeClock clock;
+  NullLog log;
+  const auto open = [&](const std::string& node) {
+    PostgresStoreOptions options;
+    options.address = address;
+    options.node_id = node;
+    return std::move(*OpenPostgresStore(options, &clock, &log));
+  };
+  const std::unique_ptr<Store> one = open("one");
+  const std::unique_ptr<Store> two = open("two");
+  const auto put = [&clock](Store* store, const std::string& id, const std::string& image) {
+    DetectionRecord r;
+    r.message_id = id;
+    r.camera_id = "CAM001";
+    r.captured_at = r.arrived_at = clock.Now();
+    r.key = MakeMessageKey(id, r.camera_id, r.captured_at);
+    r.image_path = image;
+    std::vector<StoreRecord> records;
+    records.emplace_back(std::move(r));
+    absl::Notification done;
+    store->Append(std::move(records), [&done](const auto&) { done.Notify(); });
+    ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
+  };
+  put(one.get(), "m-1", "a/1.jpg");
+  put(two.get(), "m-2", "a/2.jpg");
+  put(two.get(), "m-3", "");
+  KeptQuery query;
+  EXPECT_THAT(one->ListKept(query)->rows, SizeIs(3));
+  query.own_images = true;
+  EXPECT_THAT(one->ListKept(query)->rows, SizeIs(2));
+  query.with_images = true;
+  EXPECT_THAT(one->ListKept(query)->rows, SizeIs(1));
+  EXPECT_TRUE(one->Shared());
+}
+
 TEST(KeptRowsTest, FindsAPlateInAnyTextOfADocument) {
   EXPECT_TRUE(JsonNamesPlate(R"({"a":[{"b":"1ab-23 45"}]})", "1AB2345"));
   EXPECT_TRUE(JsonNamesPlate(R"({"1AB2345":1})", "1AB2345"));

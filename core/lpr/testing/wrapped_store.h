@@ -52,6 +52,7 @@ class WrappedStore : public Store {
   absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) override {
     return store_->ListKept(query);
   }
+  bool Shared() const override { return store_->Shared(); }
   absl::Status Scrub() override { return store_->Scrub(); }
   void NotePresence(const CameraPresence& change) override { store_->NotePresence(change); }
   StoreHealth Health() const override { return store_->Health(); }
