@@ -23,12 +23,13 @@ class PlateMask {
   // Null: nobody has been authenticated, and nothing is masked.
   bool AppliesTo(const security::Principal* principal) const;
 
-  // A reply or event: any JSON document. Masked are the texts of members that hold plates
-  // (license_plate, plate, plate_number, text, original_plate, ocr_results, plates, candidates,
-  // ...) at any depth, and every other text in which one of these plates stands. Members that hold
-  // images or their paths become null, lists of them empty; the images themselves are refused by
-  // who serves them, since a whole picture shows the plate, too. What is no JSON stays as it is: it
-  // has no plates.
+  // A reply or event: any JSON document. Masked are the texts and numbers below members that hold
+  // plates (license_plate, plate, plate_number, text, original_plate, ocr_results, plates,
+  // candidates, ...), and every other text in which one of these plates stands. Members that hold
+  // images or their paths become null, lists of them empty, and so does what is too long for a
+  // text; the images themselves are refused by who serves them, since a whole picture shows the
+  // plate, too. What cannot be looked through, also what is no JSON, is not shown: a document that
+  // says so stands in its place.
   static std::string MaskJson(std::string_view json);
 
  private:

@@ -68,10 +68,58 @@ TEST(PlateMaskTest, RecordsEventsAndAlerts) {
 }
 
 TEST(PlateMaskTest, WhatHasNoPlatesStaysAsItIs) {
-  for (const char* text :
-       {R"({"success":true,"total":3,"list":[1,2.50,null]})", "not json", "[]"}) {
+  for (const char* text : {R"({"success":true,"total":3,"list":[1,2.50,null]})", "", "[]",
+                           R"({"next_cursor":"1AB2345abc","size":640})"}) {
     EXPECT_EQ(PlateMask::MaskJson(text), text);
   }
+}
+
+constexpr char kRefused[] = R"({"success":false,"message":"masked: cannot be shown"})";
+
+TEST(PlateMaskTest, WhatCannotBeLookedThroughIsNotShown) {
+  EXPECT_EQ(PlateMask::MaskJson("not json 1AB2345"), kRefused);
+  const auto nested = [](int depth) {
+    return std::string(depth, '[') + R"({"plate":"1AB2345"})" + std::string(depth, ']');
+  };
+  EXPECT_EQ(PlateMask::MaskJson(nested(300)), kRefused);
+  EXPECT_THAT(PlateMask::MaskJson(nested(100)), HasSubstr(R"({"plate":"1******"})"));
+  // More than any message may have: a page of them.
+  const std::string large = R"({"plate":"1AB2345","list":[)" + std::string(33u << 20, ' ') + "]}";
+  EXPECT_EQ(PlateMask::MaskJson(large), R"({"plate":"1******","list":[]})");
+}
+
+TEST(PlateMaskTest, NumbersAndWhatStandsDeeperInAPlate) {
+  const std::string masked = PlateMask::MaskJson(
+      R"({"plate":{"value":"ABC","read":{"as":1234567},"box":[640,480]},"plate_number":9876,)"
+      R"("plates":{"7ZZ7777":0.5},"other":[1234567,12],"license_plate":"4567","total":3})");
+  EXPECT_EQ(masked, R"({"plate":{"value":"A**","read":{"as":"1******"},"box":[640,480]},)"
+                    R"("plate_number":"9***","plates":{"7******":"0.*"},"other":["1******",12],)"
+                    R"("license_plate":"4***","total":3})");
+}
+
+TEST(PlateMaskTest, PicturesUnderAnyName) {
+  const std::string picture(2'000, 'A');
+  const Json document = {{"snap", picture},
+                         {"small", "data:image/png;base64,AAAA"},
+                         {"note", "long " + picture},
+                         {"next_cursor", "1AB2345"},
+                         {"plate", "1AB2345"}};
+  const Json out = Json::parse(PlateMask::MaskJson(document.dump()));
+  EXPECT_EQ(out["snap"], nullptr);
+  EXPECT_EQ(out["small"], nullptr);
+  EXPECT_EQ(out["note"], document["note"]);
+  EXPECT_EQ(out["next_cursor"], "1AB2345");
+}
+
+TEST(PlateMaskTest, ManyPlatesCostNoMoreThanTheirNumber) {
+  Json document = {{"plates", Json::array()}, {"list", Json::array()}};
+  for (int i = 0; i < 50'000; ++i) {
+    document["plates"].push_back("P" + std::to_string(1'000'000 + i));
+    document["list"].push_back("seen at the gate " + std::to_string(i));
+  }
+  EXPECT_THAT(PlateMask::MaskJson(document.dump()), Not(HasSubstr("P1000000")));
+  for (int i = 0; i < 20'000; ++i) document["plates"].push_back("Q" + std::to_string(1'000 + i));
+  EXPECT_EQ(PlateMask::MaskJson(document.dump()), kRefused);
 }
 
 }  // namespace

@@ -6,10 +6,12 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/payload.h"
+#include "core/message/envelope.h"
 #include "core/store/kept_rows.h"
 #include "core/store/plate_key.h"
 
@@ -17,6 +19,7 @@ namespace viaduct {
 namespace {
 
 constexpr size_t kMaxDeviceBytes = 128;
+constexpr size_t kMinPlateLetters = 3;  // Shorter ones are in too much that is none.
 constexpr size_t kSpoolPage = 200;
 constexpr size_t kMaxDroppedAtOnce = 1'000;
 constexpr absl::Duration kStorePatience = absl::Seconds(60);  // For the answer to one group.
@@ -39,14 +42,24 @@ KeptQuery QueryOf(KeptTable table, const PrivacySubject& subject) {
 enum class SpoolMatch : uint8_t { kOther, kNamed, kUnreadable };
 
 // `plate` "": of a device, which the list was of.
-SpoolMatch MatchOf(const SpoolEntry& entry, const std::string& plate) {
+SpoolMatch MatchOf(const SpoolEntry& entry, const std::string& plate, const Privacy::OpenFn& open) {
   if (plate.empty()) return SpoolMatch::kNamed;
-  const std::string_view payload = PayloadOf(entry.envelope_json);
-  constexpr std::string_view kEncrypted = "{\"encrypted\":";
-  if (payload.empty() || payload.substr(0, kEncrypted.size()) == kEncrypted) {
+  ParseOptions options;
+  options.limits.max_bytes = entry.envelope_json.size();
+  absl::StatusOr<Envelope> envelope = ParseEnvelope(entry.envelope_json, options);
+  if (!envelope.ok()) return SpoolMatch::kUnreadable;
+  if (envelope->metadata.encryption && (!open || !open(&*envelope).ok())) {
     return SpoolMatch::kUnreadable;
   }
-  return JsonNamesPlate(entry.envelope_json, plate) ? SpoolMatch::kNamed : SpoolMatch::kOther;
+  const bool named = JsonNamesPlate(envelope->payload_json, plate) ||
+                     JsonNamesPlate(envelope->metadata.extra_json, plate);
+  return named ? SpoolMatch::kNamed : SpoolMatch::kOther;
+}
+
+size_t Letters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 bool NamesPlates(KeptTable table) { return table != KeptTable::kDevices; }
@@ -54,7 +67,7 @@ bool NamesPlates(KeptTable table) { return table != KeptTable::kDevices; }
 }  // namespace
 
 Privacy::Privacy(RetentionOptions retention, Deps deps)
-    : retention_(retention), deps_(std::move(deps)) {}
+    : retention_(retention), deps_(std::move(deps)), clock_offset_(ClockOffset()) {}
 
 absl::Status Privacy::CheckSubject(const PrivacySubject& subject) {
   if (subject.plate.empty() == subject.device_id.empty()) {
@@ -64,8 +77,9 @@ absl::Status Privacy::CheckSubject(const PrivacySubject& subject) {
     return absl::InvalidArgumentError("device_id: too long");
   }
   if (subject.plate.size() > kMaxPlateBytes) return absl::InvalidArgumentError("plate: too long");
-  if (!subject.plate.empty() && PlateKey(subject.plate).empty()) {
-    return absl::InvalidArgumentError("plate: nothing but blanks and hyphens");
+  if (!subject.plate.empty() && Letters(PlateKey(subject.plate)) < kMinPlateLetters) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plate: too short, at least ", kMinPlateLetters, " letters and digits"));
   }
   return absl::OkStatus();
 }
@@ -135,7 +149,7 @@ absl::Status Privacy::EraseTable(KeptTable table, const PrivacySubject& subject,
   KeptQuery query = QueryOf(table, subject);
   query.own_images = true;
   return ForEachPage(std::move(query), [&](const KeptPage& page) {
-    return Forget(table, page.rows, /*only_images=*/false, dry_run, counts);
+    return Forget(table, page.rows, {dry_run}, counts);
   });
 }
 
@@ -163,23 +177,24 @@ absl::Status Privacy::EraseEvents(const PrivacySubject& subject, bool dry_run,
         alone.push_back(std::move(row));
       }
     }
-    VD_RETURN_IF_ERROR(
-        Forget(KeptTable::kDetections, detections, /*only_images=*/false, dry_run, counts));
-    return Forget(KeptTable::kEvents, alone, /*only_images=*/false, dry_run, counts);
+    VD_RETURN_IF_ERROR(Forget(KeptTable::kDetections, detections, {dry_run}, counts));
+    return Forget(KeptTable::kEvents, alone, {dry_run}, counts);
   });
 }
 
-absl::Status Privacy::RemoveFiles(const std::vector<KeptRow>& rows, bool dry_run,
+absl::Status Privacy::RemoveFiles(const std::vector<KeptRow>& rows, const ForgetHow& how,
                                   ForgottenCounts* counts) {
   std::vector<std::string> images;
   for (const KeptRow& row : rows) {
     images.insert(images.end(), row.images.begin(), row.images.end());
-    if (row.file_id.empty()) continue;
-    ++counts->files;
-    if (!dry_run && deps_.remove_file) VD_RETURN_IF_ERROR(deps_.remove_file(row.file_id));
+    for (const absl::string_view id : absl::StrSplit(row.file_id, '\n', absl::SkipEmpty())) {
+      if (how.only_images) break;
+      if (!how.dry_run && deps_.remove_file) VD_RETURN_IF_ERROR(deps_.remove_file(std::string(id)));
+      ++counts->files;
+    }
   }
   if (deps_.images == nullptr) return absl::OkStatus();
-  if (dry_run) {
+  if (how.dry_run) {
     counts->images += static_cast<int64_t>(images.size());
     return absl::OkStatus();
   }
@@ -200,19 +215,37 @@ void Privacy::LeaveToOthers(std::vector<KeptRow>* files) const {
       files->end());
 }
 
-absl::Status Privacy::Forget(KeptTable table, const std::vector<KeptRow>& rows, bool only_images,
-                             bool dry_run, ForgottenCounts* counts) {
+// One by one: what cannot be removed keeps its row, and does not keep the others.
+void Privacy::PassWhatStays(const ForgetHow& how, std::vector<KeptRow>* rows,
+                            ForgottenCounts* counts) {
+  std::vector<KeptRow> removed;
+  absl::Status why;
+  for (KeptRow& row : *rows) {
+    const absl::Status status = RemoveFiles({row}, how, counts);
+    why.Update(status);
+    if (status.ok()) removed.push_back(std::move(row));
+  }
+  deps_.log->Warning(
+      "privacy", "files that are too old cannot be removed, their rows stay",
+      {{"rows", absl::StrCat(rows->size() - removed.size())}, {"reason", StdView(why.message())}});
+  *rows = std::move(removed);
+}
+
+absl::Status Privacy::Forget(KeptTable table, const std::vector<KeptRow>& rows,
+                             const ForgetHow& how, ForgottenCounts* counts) {
   for (size_t at = 0; at < rows.size(); at += ForgetRecord::kMaxIds) {
     if (stopping_.load()) return absl::CancelledError("privacy: the node is stopping");
     const size_t end = std::min(rows.size(), at + ForgetRecord::kMaxIds);
     std::vector<KeptRow> group(rows.begin() + static_cast<std::ptrdiff_t>(at),
                                rows.begin() + static_cast<std::ptrdiff_t>(end));
     if (table == KeptTable::kFileTransfers) LeaveToOthers(&group);
+    const absl::Status gone_files = RemoveFiles(group, how, counts);
+    if (!gone_files.ok() && !how.passes) return gone_files;
+    if (!gone_files.ok()) PassWhatStays(how, &group, counts);
     if (group.empty()) continue;
-    VD_RETURN_IF_ERROR(RemoveFiles(group, dry_run, counts));
     ForgetRecord record;
     record.table = table;
-    record.only_images = only_images;
+    record.only_images = how.only_images;
     for (const KeptRow& row : group) {
       if (table == KeptTable::kEvents) {
         record.event_ids.push_back(row.event_id);
@@ -221,11 +254,11 @@ absl::Status Privacy::Forget(KeptTable table, const std::vector<KeptRow>& rows, 
       }
     }
     int64_t gone = static_cast<int64_t>(group.size());
-    if (!dry_run) {
+    if (!how.dry_run) {
       VD_ASSIGN_OR_RETURN(const AppendResult result, AppendAndWait(std::move(record)));
       if (!absl::SimpleAtoi(result.id, &gone)) gone = 0;
     }
-    if (!only_images) RowsOf(table, counts) += gone;
+    if (!how.only_images) RowsOf(table, counts) += gone;
   }
   return absl::OkStatus();
 }
@@ -267,10 +300,10 @@ absl::Status Privacy::EraseSpool(const PrivacySubject& subject, bool dry_run,
   SpoolFilter found;
   if (plate.empty()) found = filter;  // All that the list below is of.
   const auto drop = [&]() -> absl::Status {
-    if (dry_run || (!plate.empty() && found.message_ids.empty())) return absl::OkStatus();
+    if (dry_run || (!plate.empty() && found.keys.empty())) return absl::OkStatus();
     VD_ASSIGN_OR_RETURN(const uint64_t dropped, deps_.spool->Drop(found, "erased"));
     counts->spooled += static_cast<int64_t>(dropped);
-    found.message_ids.clear();
+    found.keys.clear();
     return absl::OkStatus();
   };
   if (plate.empty()) VD_RETURN_IF_ERROR(drop());
@@ -281,7 +314,7 @@ absl::Status Privacy::EraseSpool(const PrivacySubject& subject, bool dry_run,
                         deps_.spool->List(filter, kSpoolPage, token, !plate.empty()));
     token = page.next_page_token;
     for (const SpoolEntry& entry : page.entries) {
-      const SpoolMatch match = MatchOf(entry, plate);
+      const SpoolMatch match = MatchOf(entry, plate, deps_.open);
       if (match == SpoolMatch::kUnreadable) ++counts->unreadable;
       if (match != SpoolMatch::kNamed) continue;
       if (entry.state == SpoolEntryState::kInFlight) {
@@ -289,11 +322,11 @@ absl::Status Privacy::EraseSpool(const PrivacySubject& subject, bool dry_run,
       } else if (dry_run) {
         ++counts->spooled;
       } else if (!plate.empty()) {
-        found.message_ids.push_back(entry.message_id);
+        found.keys.push_back(entry.key);
       }
     }
     // Each looks through the whole spool.
-    if (found.message_ids.size() >= kMaxDroppedAtOnce) VD_RETURN_IF_ERROR(drop());
+    if (found.keys.size() >= kMaxDroppedAtOnce) VD_RETURN_IF_ERROR(drop());
   } while (!token.empty());
   return plate.empty() ? absl::OkStatus() : drop();
 }

@@ -37,7 +37,7 @@ struct ForgottenCounts {
   int64_t files = 0;                        // That came by themselves and are no images.
   int64_t spooled = 0;                      // Messages that waited, with dead letters.
   int64_t in_flight = 0;                    // Messages that are on their way just now: they stay.
-  int64_t unreadable = 0;   // Messages that may name the plate: encrypted for somebody else.
+  int64_t unreadable = 0;   // Messages that may name the plate: there is no key for them.
   bool listed = false;      // It was on the blacklist, and is not any more.
   bool in_the_log = false;  // Of the database, for a while.
 };
@@ -57,6 +57,11 @@ struct RetentionOptions {
 class Privacy {
  public:
   static constexpr int kSweepPages = 100;  // Looked at in one Sweep of one table.
+  // A wall clock that is set ahead by more is not believed for as long.
+  static constexpr absl::Duration kMaxClockJump = absl::Hours(24);
+
+  // Makes a payload that is encrypted what it was, where this node has the key.
+  using OpenFn = std::function<absl::Status(Envelope* envelope)>;
 
   // All outlive it. Null: the node has none.
   struct Deps {
@@ -65,6 +70,7 @@ class Privacy {
     Store* store = nullptr;
     ImageFolder* images = nullptr;
     Spool* spool = nullptr;
+    OpenFn open;
     // A file that a device sent and that is no image; OK where there is none.
     std::function<absl::Status(const std::string& transfer_id)> remove_file;
     std::function<void()> forget_thumbnails;
@@ -76,7 +82,7 @@ class Privacy {
 
   explicit Privacy(RetentionOptions retention, Deps deps);
 
-  // INVALID_ARGUMENT: not exactly one, or too long.
+  // INVALID_ARGUMENT: not exactly one, too long, or a plate of less than three letters.
   static absl::Status CheckSubject(const PrivacySubject& subject);
 
   // Every row, with its JSON; `each` says when to stop.
@@ -89,8 +95,9 @@ class Privacy {
   // another one is under way.
   absl::StatusOr<ForgottenCounts> Erase(const PrivacySubject& subject, EraseOptions options);
 
-  // Removes what is too old, a part of it; *more: there is. Counted in swept() unless it is a dry
-  // run, which looks at all of it.
+  // FAILED_PRECONDITION: the wall clock was set ahead by more than kMaxClockJump, less than that
+  // long ago. Removes what is too old, a part of it; *more: there is. Counted in swept() unless it
+  // is a dry run, which looks at all of it.
   absl::StatusOr<ForgottenCounts> Sweep(bool dry_run, bool* more);
   bool has_retention() const;
   ForgottenCounts swept() const;  // Since the node was started.
@@ -100,6 +107,11 @@ class Privacy {
 
  private:
   struct Walk;
+  struct ForgetHow {
+    bool dry_run = false;
+    bool only_images = false;  // The rows stay.
+    bool passes = false;       // A row whose files stay is left; else that is the error.
+  };
   class Turn;
 
   absl::Status ForEachPage(KeptQuery query, const std::function<absl::Status(KeptPage)>& each);
@@ -108,12 +120,16 @@ class Privacy {
   absl::Status EraseEvents(const PrivacySubject& subject, bool dry_run, ForgottenCounts* counts);
   absl::Status EraseSpool(const PrivacySubject& subject, bool dry_run, ForgottenCounts* counts);
   absl::Status EraseListed(const std::string& plate_key, ForgottenCounts* counts);
-  absl::Status Forget(KeptTable table, const std::vector<KeptRow>& rows, bool only_images,
-                      bool dry_run, ForgottenCounts* counts);
+  absl::Status Forget(KeptTable table, const std::vector<KeptRow>& rows, const ForgetHow& how,
+                      ForgottenCounts* counts);
+  void PassWhatStays(const ForgetHow& how, std::vector<KeptRow>* rows, ForgottenCounts* counts);
+  absl::Status RemoveFiles(const std::vector<KeptRow>& rows, const ForgetHow& how,
+                           ForgottenCounts* counts);
   void LeaveToOthers(std::vector<KeptRow>* files) const;
-  absl::Status RemoveFiles(const std::vector<KeptRow>& rows, bool dry_run, ForgottenCounts* counts);
   absl::StatusOr<AppendResult> AppendAndWait(StoreRecord record);
   absl::Status SweepTable(Walk walk, bool dry_run, bool* more, ForgottenCounts* counts);
+  absl::Duration ClockOffset() const;
+  absl::Status TrustClock();
   absl::Status SweepAll(bool dry_run, bool* more, ForgottenCounts* counts);
 
   const RetentionOptions retention_;
@@ -124,6 +140,8 @@ class Privacy {
   ForgottenCounts swept_ ABSL_GUARDED_BY(mutex_);
   // Of the thread that set busy_: events have no order by time, and are looked through once
   // a day; images of rows that have been looked at are gone.
+  absl::Duration clock_offset_;   // Of the wall clock to the time that passed.
+  int64_t clock_doubted_ns_ = 0;  // Monotonic: until then the wall clock is not believed.
   absl::Time events_swept_ = absl::InfinitePast();
   std::string images_after_;
   std::string file_images_after_;

@@ -8,6 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "core/lpr/sealing.h"
 #include "core/lpr/testing/application_fixture.h"
 #include "core/spool/spool_test_support.h"
 
@@ -27,13 +28,14 @@ class PrivacyTest : public ApplicationTest {
   void SetUp() override { Make(RetentionOptions()); }
   void TearDown() override { privacy_.reset(); }
 
-  void Make(RetentionOptions retention, Spool* spool = nullptr) {
+  void Make(RetentionOptions retention, Spool* spool = nullptr, Privacy::OpenFn open = nullptr) {
     Privacy::Deps deps;
     deps.clock = &clock_;
     deps.log = &log_;
     deps.store = store_.get();
     deps.images = images_.get();
     deps.spool = spool;
+    deps.open = std::move(open);
     privacy_ = std::make_unique<Privacy>(retention, std::move(deps));
   }
   void Detect(const std::string& id, const std::string& plate,
@@ -70,6 +72,9 @@ TEST_F(PrivacyTest, AsksForOneSubject) {
   EXPECT_FALSE(Privacy::CheckSubject({"", ""}).ok());
   EXPECT_FALSE(Privacy::CheckSubject({"A", "B"}).ok());
   EXPECT_FALSE(Privacy::CheckSubject({" - ", ""}).ok());
+  EXPECT_FALSE(Privacy::CheckSubject({"1-A", ""}).ok()) << "too much else is that";
+  EXPECT_FALSE(Privacy::CheckSubject({"กข", ""}).ok());
+  EXPECT_TRUE(Privacy::CheckSubject({"กข1", ""}).ok());
   EXPECT_TRUE(Privacy::CheckSubject({"1AB 2345", ""}).ok());
   EXPECT_FALSE(privacy_->Erase({"", ""}, {}).ok());
 }
@@ -149,13 +154,47 @@ TEST_F(PrivacyTest, ErasesWhatWaits) {
   };
   put("w-1", R"({"ocr_results":["1AB 2345"]})");
   put("w-2", R"({"ocr_results":["OTHER1"]})");
-  put("w-3", R"({"encrypted":"AAAA"})");
+  Envelope sealed = TestEnvelope("w-3");
+  sealed.payload_json = R"({"encrypted":"AAAA"})";
+  sealed.metadata.encryption = true;
+  ASSERT_TRUE(AppendOne(spool.get(), sealed).ok());
   ForgottenCounts counts = privacy_->Erase({"1AB2345", ""}, {}).value();
   EXPECT_EQ(counts.spooled, 1);
   EXPECT_EQ(counts.unreadable, 1);
   EXPECT_EQ(spool->Info().messages, 2u);
   EXPECT_EQ(privacy_->Erase({"", "CAM001"}, {})->spooled, 2);
   EXPECT_EQ(spool->Info().messages, 0u);
+  Make(RetentionOptions());
+}
+
+TEST_F(PrivacyTest, ErasesOfTheSpoolOnlyWhatNamesThePlateAndOpensWhatItCan) {
+  SpoolOptions options;
+  options.path = folder_.path() + "/spool.db";
+  auto spool = Spool::Open(options, &clock_, &log_).value();
+  const std::string line = absl::StrCat("k1 ", absl::Base64Escape(std::string(32, 'k')));
+  auto keys = std::make_shared<const security::KeyRing>(std::move(*security::KeyRing::Parse(line)));
+  const Sealing sealing({}, keys);
+  security::PayloadCipher cipher(keys);
+  Make(RetentionOptions(), spool.get(), [&](Envelope* it) { return sealing.Peek(it); });
+  const auto put = [&](const std::string& device, const std::string& plate, bool seal) {
+    Envelope envelope = TestEnvelope("same");
+    envelope.edge_device_id = device;
+    envelope.payload_json = absl::StrCat(R"({"ocr_results":[")", plate, R"("]})");
+    if (seal) ASSERT_TRUE(cipher.SealEnvelope(&envelope).ok());
+    ASSERT_TRUE(AppendOne(spool.get(), envelope).ok());
+  };
+  put("CAM001", "1AB2345", false);
+  put("CAM002", "OTHER1", false);
+  put("CAM003", "1AB2345", true);
+  put("CAM004", "OTHER1", true);
+  const ForgottenCounts counts = privacy_->Erase({"1AB2345", ""}, {}).value();
+  EXPECT_EQ(counts.spooled, 2);
+  EXPECT_EQ(counts.unreadable, 0);
+  std::vector<std::string> left;
+  for (const SpoolEntry& entry : spool->List({}, 10, "", false)->entries) {
+    left.push_back(entry.edge_device_id);
+  }
+  EXPECT_THAT(left, testing::ElementsAre("CAM002", "CAM004"));
   Make(RetentionOptions());
 }
 
@@ -196,6 +235,54 @@ TEST_F(PrivacyTest, ForgetsWhatIsTooOld) {
   EXPECT_EQ(Files(), 0) << "31 and 60 days are too old for the other's images, too";
   EXPECT_EQ(Get("/api/records").json()["total_count"], 1);
   EXPECT_EQ(privacy_->swept().images, 4);
+}
+
+TEST_F(PrivacyTest, AnEventByHandTakesNoImageOfSomebodyElse) {
+  Detect("m-1", "A1234", "CAM002");
+  const std::string image = FirstRecord()["annotated_image"];
+  ASSERT_EQ(Post("/api/lpr/events", Json{{"event_id", "by-hand"},
+                                         {"edge_device_id", "CAM001"},
+                                         {"license_plate", "HAND1"},
+                                         {"image_path", image}})
+                    .status /
+                100,
+            2);
+  EXPECT_THAT(Exported({"HAND1", ""}), testing::ElementsAre(HasSubstr("\"images\":[]")));
+  EXPECT_EQ(privacy_->Erase({"HAND1", ""}, {})->images, 0);
+  EXPECT_EQ(Files(), 2);
+}
+
+TEST_F(PrivacyTest, ForgetsNothingByAClockThatWasSetAhead) {
+  RetentionOptions retention;
+  retention.detections = absl::Hours(24 * 90);
+  Make(retention);
+  Detect("m-1", "A1234");
+  clock_.JumpWall(absl::Hours(24 * 365));
+  bool more = false;
+  EXPECT_TRUE(absl::IsFailedPrecondition(privacy_->Sweep(false, &more).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(privacy_->Sweep(false, &more).status()));
+  clock_.JumpWall(-absl::Hours(24 * 365));
+  EXPECT_EQ(Rows(*privacy_->Sweep(false, &more), KeptTable::kDetections), 0);
+  clock_.JumpWall(absl::Hours(24 * 365));
+  EXPECT_FALSE(privacy_->Sweep(false, &more).ok());
+  clock_.Advance(absl::Hours(24));
+  EXPECT_EQ(Rows(*privacy_->Sweep(false, &more), KeptTable::kDetections), 1) << "it was right";
+}
+
+TEST_F(PrivacyTest, WhatCannotBeRemovedKeepsItsRowAlone) {
+  RetentionOptions retention;
+  retention.detections = absl::Hours(24 * 90);
+  Make(retention);
+  Detect("m-1", "A1234");
+  const std::string image =
+      folder_.path() + "/images/" + FirstRecord()["annotated_image"].get<std::string>();
+  Detect("m-2", "B1234");
+  fs::remove(image);
+  fs::create_directory(image);  // Not removed by unlink, whoever asks.
+  clock_.Advance(absl::Hours(24 * 91));
+  bool more = false;
+  EXPECT_EQ(Rows(*privacy_->Sweep(false, &more), KeptTable::kDetections), 1);
+  EXPECT_EQ(Get("/api/records").json()["total_count"], 1);
 }
 
 }  // namespace

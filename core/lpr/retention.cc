@@ -43,6 +43,7 @@ absl::StatusOr<ForgottenCounts> Privacy::Sweep(bool dry_run, bool* more) {
     return absl::FailedPreconditionError("privacy: this node has no store");
   const Turn turn(&busy_);
   if (!turn.taken()) return absl::AbortedError("privacy: another one is under way");
+  if (!dry_run) VD_RETURN_IF_ERROR(TrustClock());
   ForgottenCounts counts;
   const absl::Status status = SweepAll(dry_run, more, &counts);
   if (!dry_run) {
@@ -51,6 +52,24 @@ absl::StatusOr<ForgottenCounts> Privacy::Sweep(bool dry_run, bool* more) {
   }
   if (!status.ok()) return status;
   return counts;
+}
+
+absl::Duration Privacy::ClockOffset() const {
+  return deps_.clock->Now() - absl::UnixEpoch() - absl::Nanoseconds(deps_.clock->MonotonicNanos());
+}
+
+// What is too old by a clock that is wrong cannot be brought back. One that was right after all, a
+// box that has no clock of its own, is believed a day later; one that is set back at once.
+absl::Status Privacy::TrustClock() {
+  const int64_t now_ns = deps_.clock->MonotonicNanos();
+  const absl::Duration ahead = ClockOffset() - clock_offset_;
+  if (ahead > kMaxClockJump) clock_doubted_ns_ = now_ns + absl::ToInt64Nanoseconds(kMaxClockJump);
+  if (ahead < -kMaxClockJump) clock_doubted_ns_ = 0;
+  if (ahead > kMaxClockJump || ahead < -kMaxClockJump) clock_offset_ += ahead;
+  if (now_ns >= clock_doubted_ns_) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "privacy: the clock was set ahead by more than a day, nothing is removed for its age until a "
+      "day later");
 }
 
 absl::Status Privacy::SweepAll(bool dry_run, bool* more, ForgottenCounts* counts) {
@@ -102,8 +121,10 @@ absl::Status Privacy::SweepTable(Walk walk, bool dry_run, bool* more, ForgottenC
       }
       old.push_back(std::move(row));
     }
-    VD_RETURN_IF_ERROR(Forget(walk.query.table, old, walk.only_images, dry_run, counts));
-    const bool past = ordered && page.newest >= walk.query.before;
+    VD_RETURN_IF_ERROR(
+        Forget(walk.query.table, old, {dry_run, walk.only_images, /*passes=*/true}, counts));
+    // One that arrived while the clock was wrong stands among others that are old.
+    const bool past = ordered && page.newest >= walk.query.before && page.rows.empty();
     if (walk.after != nullptr && !past && !page.next.empty()) *walk.after = page.next;
     if (past || page.next.empty()) return absl::OkStatus();
     walk.query.after = page.next;

@@ -128,6 +128,7 @@ class Receiver {
   absl::Status Keep(const FileAnnouncement& announcement, const IncomingEntry& entry,
                     const std::string& path);
   absl::Status Refuse(const FileAnnouncement& announcement, const absl::Status& why, bool is_there);
+  absl::Status Drop(const FileAnnouncement& announcement, const absl::Status& why);
   AppendResult Settle(const FileAnnouncement& announcement, FileState state,
                       const std::string& path, std::string_view detail);
   void RemoveSource(const IncomingEntry& entry);

@@ -81,8 +81,7 @@ absl::Status Receiver::Keep(const FileAnnouncement& announcement, const Incoming
   VD_CRASH_POINT("receive.taken");
   const AppendResult settled = Settle(announcement, FileState::kStored, path, "");
   VD_CRASH_POINT("receive.settled");
-  // It was announced anew meanwhile, perhaps as something else.
-  if (absl::IsNotFound(settled.status)) return absl::AbortedError(settled.status.message());
+  if (absl::IsNotFound(settled.status)) return Drop(announcement, settled.status);
   VD_RETURN_IF_ERROR(settled.status);
   // Another one may have the name next; its transfer looks for it there.
   if (arrivals_->WaitingFor(entry.name) <= 1) RemoveSource(entry);
@@ -93,6 +92,18 @@ absl::Status Receiver::Keep(const FileAnnouncement& announcement, const Incoming
   }
   Answer(announcement, FileState::kStored, "");
   return absl::OkStatus();
+}
+
+// It was announced anew meanwhile, perhaps as something else; or forgotten, and what was taken in
+// of it must not stay then.
+absl::Status Receiver::Drop(const FileAnnouncement& announcement, const absl::Status& why) {
+  const absl::Status known = deps_.store->GetFileTransfer(announcement.transfer_id).status();
+  if (known.ok()) return absl::AbortedError(why.message());
+  if (!absl::IsNotFound(known)) return known;
+  VD_RETURN_IF_ERROR(announcement.kind == FileKind::kFile
+                         ? files_->Remove(announcement.transfer_id)
+                         : deps_.images->RemoveTaken(ImageOf(announcement, *staging_)));
+  return absl::DataLossError("forgotten: nobody waits for this file any more");
 }
 
 absl::Status Receiver::Refuse(const FileAnnouncement& announcement, const absl::Status& why,
@@ -110,7 +121,7 @@ absl::Status Receiver::Refuse(const FileAnnouncement& announcement, const absl::
   VD_CRASH_POINT("receive.refused");
   const std::string detail(CutText(StdView(why.message()), kMaxDetailBytes));
   const AppendResult settled = Settle(announcement, FileState::kFailed, "", detail);
-  if (absl::IsNotFound(settled.status)) return absl::AbortedError(settled.status.message());
+  if (absl::IsNotFound(settled.status)) return Drop(announcement, settled.status);
   VD_RETURN_IF_ERROR(settled.status);
   if (settled.duplicate) return absl::OkStatus();  // It had been stored.
   {

@@ -120,6 +120,7 @@ struct SpoolEntry {
 
 // Everything that is set must match.
 struct SpoolFilter {
+  std::vector<int64_t> keys;  // Of the entries; several devices may use the same message id.
   std::vector<std::string> message_ids;
   std::string edge_device_id;
   absl::StatusOr<DataType> data_type = absl::NotFoundError("any");

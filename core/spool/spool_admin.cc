@@ -30,11 +30,14 @@ std::string Printable(const std::string& text) {
   return IsValidUtf8(text) ? text : absl::CHexEscape(text);
 }
 
+template <typename T>
+bool AnyOrOneOf(const std::vector<T>& wanted, const T& value) {
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), value) != wanted.end();
+}
+
 bool Matches(const SpoolFilter& filter, const SpoolEntry& entry) {
-  if (!filter.message_ids.empty() && std::find(filter.message_ids.begin(), filter.message_ids.end(),
-                                               entry.message_id) == filter.message_ids.end()) {
-    return false;
-  }
+  if (!AnyOrOneOf(filter.keys, entry.key)) return false;
+  if (!AnyOrOneOf(filter.message_ids, entry.message_id)) return false;
   if (!filter.edge_device_id.empty() && filter.edge_device_id != entry.edge_device_id) return false;
   if (filter.data_type.ok() && *filter.data_type != entry.data_type) return false;
   if (filter.priority.ok() && *filter.priority != entry.priority) return false;

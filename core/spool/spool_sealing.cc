@@ -52,34 +52,37 @@ absl::Status Spool::Impl::SealRow(SpoolRow* row) const {
   return absl::OkStatus();
 }
 
-// The ends of every class and of the dead letters, where a key that was taken away too early shows.
+// The ends of every class and of the dead letters, where a key shows that was taken away too early,
+// or whose id was given to another one.
 // What lies between is found when it is claimed.
 absl::Status Spool::Impl::CheckKeys(SpoolDatabase* database) const {
   absl::Status status;
-  const auto look = [&](const SpoolRow& row) {
+  const auto look = [&](const SpoolRow& row, bool opens) {
     const std::string& text = row.envelope_json;
     if (!RecordCipher::IsSealed(text)) return;
-    if (options_.cipher != nullptr && options_.cipher->HasKeyOf(text)) return;
-    status.Update(absl::FailedPreconditionError(
-        absl::StrCat("spool: messages are encrypted by the key ",
-                     ShownText(RecordCipher::KeyIdOf(text)), ", which this node does not have")));
+    const bool known = options_.cipher != nullptr && options_.cipher->HasKeyOf(text);
+    if (known && (!opens || options_.cipher->Open(text, BoundOf(row)).ok())) return;
+    status.Update(absl::FailedPreconditionError(absl::StrCat(
+        "spool: messages are encrypted by the key ", ShownText(RecordCipher::KeyIdOf(text)),
+        known ? ", and this node has another one of that id" : ", which this node does not have")));
   };
   for (int c = 0; c < kClasses; ++c) {
     VD_RETURN_IF_ERROR(database->ReadRows({FirstKey(c), LastKey(c), 1}, [&](const auto& stored) {
-      look(stored.row);
+      look(stored.row, /*opens=*/stored.intact);
       return true;
     }));
   }
+  // What is here did not open once already, may be; it waits for its key.
   VD_RETURN_IF_ERROR(
       database->ReadDead({0, LastKey(kClasses - 1), 1}, [&](const StoredDeadRow& stored) {
-        look(stored.dead.row);
+        look(stored.dead.row, /*opens=*/false);
         return true;
       }));
   return status;
 }
 
-// What does not open is set aside: without its key to be tried again when that is there, changed in
-// the file as damaged. True: something was.
+// What does not open is set aside to be tried again when its key is there. It is no damage: the
+// checksum of the row was right. True: something was.
 bool Spool::Impl::OpenClaimed(size_t first, std::vector<OutboxMessage>* out) {
   size_t kept = first;
   for (size_t i = first; i < out->size(); ++i) {
@@ -89,10 +92,7 @@ bool Spool::Impl::OpenClaimed(size_t first, std::vector<OutboxMessage>* out) {
           OpenStored(options_.cipher, message.envelope_json, BoundOf(message));
       if (!opened.ok()) {
         absl::MutexLock lock(&mutex_);
-        LeaveLocked(
-            message.key,
-            absl::IsNotFound(opened.status()) ? RemovalKind::kRejected : RemovalKind::kDamaged,
-            std::string(opened.status().message()));
+        LeaveLocked(message.key, RemovalKind::kRejected, std::string(opened.status().message()));
         continue;
       }
       message.envelope_json = *std::move(opened);

@@ -32,6 +32,11 @@ class SpoolSealingTest : public testing::Test {
     spool_.reset();
     cipher_ = ids.empty() ? nullptr : std::make_unique<security::RecordCipher>(Keys(ids), "spool");
   }
+  void UseOther(const std::string& id) {
+    spool_.reset();
+    const std::string line = absl::StrCat(id, " ", absl::Base64Escape(std::string(32, '!')));
+    cipher_ = std::make_unique<security::RecordCipher>(*security::KeyRing::Parse(line), "spool");
+  }
   absl::Status Open(bool encrypt) {
     spool_.reset();
     SpoolOptions options;
@@ -119,6 +124,39 @@ TEST_F(SpoolSealingTest, DoesNotOpenWithoutTheKey) {
   Use({"k2", "k1"});
   ASSERT_TRUE(Open(true).ok());
   EXPECT_THAT(Ids(ClaimAll(spool_.get())), ElementsAre("m1"));
+}
+
+TEST_F(SpoolSealingTest, DoesNotOpenWithAnotherKeyOfTheSameId) {
+  Use({"k1"});
+  ASSERT_TRUE(Open(true).ok());
+  Put("m1");
+  UseOther("k1");
+  const absl::Status refused = Open(true);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("another one of that id"));
+  Use({"k1"});
+  ASSERT_TRUE(Open(true).ok());
+  EXPECT_THAT(Ids(ClaimAll(spool_.get())), ElementsAre("m1"));
+}
+
+TEST_F(SpoolSealingTest, SetsAsideWhatAnotherKeyOfTheSameIdDoesNotOpen) {
+  // Behind a plain one of the same priority it is not seen at the start.
+  Use({"k1"});
+  ASSERT_TRUE(Open(false).ok());
+  Put("plain");
+  ASSERT_TRUE(Open(true).ok());
+  Put("sealed");
+  UseOther("k1");
+  ASSERT_TRUE(Open(true).ok());
+  EXPECT_THAT(Ids(ClaimAll(spool_.get())), ElementsAre("plain"));
+  ASSERT_TRUE(WaitFor([&] { return spool_->Info().rejected == 1; }));
+  EXPECT_EQ(spool_->Info().damages_total, 0u);
+  Use({"k1"});
+  ASSERT_TRUE(Open(true).ok());
+  SpoolFilter dead;
+  dead.state = SpoolEntryState::kRejected;
+  EXPECT_EQ(spool_->RetryDeadLetters(dead).value(), 1u);
+  EXPECT_THAT(Ids(ClaimAll(spool_.get())), testing::Contains("sealed"));
 }
 
 TEST_F(SpoolSealingTest, SetsAsideWhatItHasNoKeyForUntilItHas) {

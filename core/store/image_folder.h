@@ -99,7 +99,7 @@ class ImageFolder {
 
   // `path` is below the root, as Write gave it. NOT_FOUND for everything that is not a plain image
   // file inside the root, whatever it is. FAILED_PRECONDITION: encrypted, and there is no key for
-  // it.
+  // it. DATA_LOSS: encrypted, and cut off.
   absl::StatusOr<ImageFile> OpenFile(std::string_view path) const;
   // `size` bytes from `from`, which the file has. DATA_LOSS: an encrypted one was changed.
   static absl::StatusOr<std::string> ReadPart(const ImageFile& file, uint64_t from, uint64_t size);

@@ -41,6 +41,11 @@ absl::Status ImageFolder::OpenSealed(std::string_view name, ImageFile* file) con
     return absl::FailedPreconditionError(absl::StrCat("images: ", sealed.status().message()));
   }
   VD_RETURN_IF_ERROR(sealed.status());
+  // One that was cut off shows only there.
+  const uint64_t last = (*sealed)->pieces - 1;
+  const auto [place, length] = (*sealed)->PlaceOf(last);
+  VD_ASSIGN_OR_RETURN(const std::string octets, ReadOctets(*file, place, length));
+  VD_RETURN_IF_ERROR((*sealed)->OpenPiece(last, octets).status());
   file->sealed = *sealed;
   file->size = file->sealed->plain_bytes;
   return absl::OkStatus();
@@ -98,15 +103,16 @@ absl::StatusOr<int64_t> ImageFolder::Remove(const std::vector<std::string>& path
   return removed;
 }
 
-// Upwards as far as nothing else is there. Who writes there just now makes them again at its next
-// try.
+// Upwards as far as nothing else is there. Forgotten before: who makes it anew meanwhile makes it
+// durable, too. Who writes there just now does so at its next try.
 void ImageFolder::RemoveEmpty(const std::string& folder) {
   std::string below = folder;
-  while (!below.empty() && rmdir(absl::StrCat(options_.root, "/", below).c_str()) == 0) {
+  while (!below.empty()) {
     {
       const absl::MutexLock lock(&mutex_);
       known_folders_.erase(below);
     }
+    if (rmdir(absl::StrCat(options_.root, "/", below).c_str()) != 0) return;
     const size_t slash = below.rfind('/');
     below.resize(slash == std::string::npos ? 0 : slash);
   }

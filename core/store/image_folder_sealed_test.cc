@@ -112,6 +112,16 @@ TEST_F(SealedImagesTest, SaysThatOneWasChanged) {
   EXPECT_EQ(folder_->Read(path).status().code(), absl::StatusCode::kDataLoss) << "under its name";
 }
 
+TEST_F(SealedImagesTest, SaysThatOneWasCutOffBeforeAnyOfItIsRead) {
+  Open(Cipher({"k1"}), true);
+  const std::string path = Write("m-1", Jpeg(200'000));
+  const std::string file = root_.path() + "/" + path;
+  // To the octet behind a piece: what is left is a whole one after the other.
+  const size_t header = OnDisk(path).size() - Jpeg(200'000).size() - 4 * 16;
+  fs::resize_file(file, header + 2 * (65'536 + 16));
+  EXPECT_EQ(folder_->OpenFile(path).status().code(), absl::StatusCode::kDataLoss);
+}
+
 TEST_F(SealedImagesTest, TakesAnArrivedFile) {
   Open(Cipher({"k1"}), true);
   ArrivedImage image;

@@ -13,7 +13,9 @@
 
 namespace viaduct {
 
-enum class KeptType : uint8_t { kText, kJson, kInt, kReal, kTime };
+// A plate is looked for in plates and JSON as a whole, in prose also as a part of it; never in
+// other texts: ids, digests and names may look like one.
+enum class KeptType : uint8_t { kText, kPlate, kProse, kJson, kInt, kReal, kTime };
 
 struct KeptColumn {
   const char* name;  // In the JSON.
@@ -22,8 +24,8 @@ struct KeptColumn {
 };
 
 // Columns of the SELECT of every table before those of its own: number, device, arrival, image,
-// images one a line, detection, file id, and what KeptPage::next is made of.
-inline constexpr int kKeptHeadColumns = 8;
+// images one a line, detection, file ids one a line, waiting, and what KeptPage::next is made of.
+inline constexpr int kKeptHeadColumns = 9;
 
 struct KeptTableShape {
   KeptTable table;
@@ -48,14 +50,15 @@ class KeptRowSource {
   virtual absl::Time Time(int column) const = 0;
 };
 
-// The SELECT up to its FROM.
-std::string KeptSelect(const KeptTableShape& shape, const KeptQuery& query);
+// The SELECT up to its FROM. `lines`: the function of the store that joins texts.
+std::string KeptSelect(const KeptTableShape& shape, const KeptQuery& query, std::string_view lines);
 // Adds the row to the page where it matches, and sets where the next page begins. The size of its
 // texts.
 size_t AddKeptRow(const KeptTableShape& shape, const KeptQuery& query, const KeptRowSource& row,
                   KeptPage* page);
 
-// True when a text of the JSON document, at any depth, is that plate.
+// True when a text of the JSON document, at any depth, is that plate, or a number in a member that
+// holds plates. Texts of members that hold ids or names are none.
 bool JsonNamesPlate(std::string_view json, std::string_view plate_key);
 
 }  // namespace viaduct

@@ -36,7 +36,7 @@ std::string SelectOf(const KeptTableShape& shape, const KeptQuery& query) {
   const std::string rest =
       absl::StrCat(" WHERE ", shape.order, " > $1", OnlyOwn(query) ? kOwnImages : "", " ORDER BY ",
                    shape.order, " LIMIT ", KeptQuery::kRows);
-  const std::string select = KeptSelect(shape, query);
+  const std::string select = KeptSelect(shape, query, "string_agg");
   if (*shape.large == '\0') {
     return absl::StrCat(select, " FROM ", shape.from, " ", shape.joins, rest);
   }

@@ -240,7 +240,7 @@ struct KeptRow {
   std::vector<std::string> images;  // Below the image folder.
   std::string event_id;             // Of an event.
   int64_t detection = 0;            // Of an event: the one it belongs to, 0 without one.
-  std::string file_id;              // Of a stored transfer that is no image: its own.
+  std::string file_id;              // Of stored transfers that are no images, one a line.
   std::string json;                 // All of it, as one JSON object; where it was asked for.
 };
 

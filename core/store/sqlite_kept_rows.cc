@@ -23,9 +23,9 @@ class SqliteRow final : public KeptRowSource {
 
 absl::StatusOr<KeptPage> QueryKept(SqliteDb* db, const KeptQuery& query) {
   const KeptTableShape& shape = ShapeOf(query.table);
-  const std::string sql =
-      absl::StrCat(KeptSelect(shape, query), " FROM ", shape.from, " ", shape.joins, " WHERE ",
-                   shape.order, " > ? ORDER BY ", shape.order, " LIMIT ", KeptQuery::kRows);
+  const std::string sql = absl::StrCat(KeptSelect(shape, query, "group_concat"), " FROM ",
+                                       shape.from, " ", shape.joins, " WHERE ", shape.order,
+                                       " > ? ORDER BY ", shape.order, " LIMIT ", KeptQuery::kRows);
   VD_ASSIGN_OR_RETURN(SqliteStatement statement, db->Prepare(sql));
   if (shape.order_is_text) {
     statement.Bind(1, std::string_view(query.after));

@@ -255,6 +255,17 @@ TEST_P(StoreForgetTest, ADeviceGoesWhenNothingOfItIsLeft) {
   EXPECT_THAT(Listed("CAM001"), ElementsAre("m-2"));
 }
 
+TEST_P(StoreForgetTest, OnlyProseMayHaveAPlateAsAPartOfIt) {
+  AppendOne(WithPlate("1AB2345", "OTHER1", "X1AB2345"));
+  AppendOne(HealthReport("h-1AB2345", "healthy"));
+  KeptQuery query;
+  query.plate_key = "1AB2345";
+  for (const KeptTable table : {KeptTable::kDetections, KeptTable::kEvents, KeptTable::kHealth}) {
+    query.table = table;
+    EXPECT_THAT(All(query), IsEmpty()) << KeptTableName(table);
+  }
+}
+
 template <typename T>
 std::unique_ptr<Backend> Make() {
   return std::make_unique<T>();
@@ -309,6 +320,12 @@ TEST(KeptRowsTest, FindsAPlateInAnyTextOfADocument) {
   EXPECT_FALSE(JsonNamesPlate(R"({"id":"x1AB2345"})", "1AB2345")) << "a part of something else";
   EXPECT_FALSE(JsonNamesPlate(R"({"open":"1AB2345)", "1AB2345"));
   EXPECT_FALSE(JsonNamesPlate("", "1AB2345"));
+  EXPECT_TRUE(JsonNamesPlate(R"({"plate_number": 4567})", "4567"));
+  EXPECT_TRUE(JsonNamesPlate(R"({"ocr_results":[1,4567]})", "4567"));
+  EXPECT_TRUE(JsonNamesPlate("4567 {\"plate\":4567}", "4567"));
+  EXPECT_FALSE(JsonNamesPlate(R"({"width":4567})", "4567")) << "a number of something else";
+  EXPECT_FALSE(JsonNamesPlate(R"({"camera_id":"CAM001","message_id" : "CAM001"})", "CAM001"));
+  EXPECT_FALSE(JsonNamesPlate(R"({"type":"detection_result"})", "DETECTION_RESULT"));
 }
 
 // Erased text must not be found in the files, whoever looks past the store.

@@ -29,6 +29,9 @@ void Node::BuildPrivacy() {
   deps.store = store_.get();
   deps.images = images_.get();
   deps.spool = spool_.get();
+  if (sealing_ != nullptr) {
+    deps.open = [this](Envelope* envelope) { return sealing_->Peek(envelope); };
+  }
   deps.forget_thumbnails = [this] { application_->ForgetThumbnails(); };
   if (receiver_ != nullptr) {
     deps.remove_file = [this](const std::string& id) { return receiver_->RemoveKept(id); };

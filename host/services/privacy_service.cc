@@ -183,11 +183,12 @@ grpc::ServerUnaryReactor* PrivacyService::Erase(grpc::CallbackServerContext* con
   const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(
       deps_->privacy_pool, context, [this, author, subject, options, response]() -> grpc::Status {
+        const std::string shown = absl::StrCat(Shown(subject), options.dry_run ? ", dry run" : "");
+        // Whoever takes the node down meanwhile leaves no trace otherwise.
+        Audit(*deps_, author, "Privacy.Erase", absl::StrCat(shown, ": begins"), absl::OkStatus());
         const absl::StatusOr<ForgottenCounts> counts = deps_->privacy->Erase(subject, options);
         const std::string told = counts.ok() ? absl::StrCat(": ", Told(*counts)) : "";
-        Audit(*deps_, author, "Privacy.Erase",
-              absl::StrCat(Shown(subject), options.dry_run ? ", dry run" : "", told),
-              counts.status());
+        Audit(*deps_, author, "Privacy.Erase", absl::StrCat(shown, told), counts.status());
         if (!counts.ok()) return rpc::ToGrpc(counts.status());
         *response->mutable_counts() = ToProto(*counts);
         return grpc::Status::OK;

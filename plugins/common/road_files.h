@@ -19,15 +19,16 @@ class RoadFiles {
   explicit RoadFiles(const TlsRoadOptions& options)
       : paths_({options.ca_file, options.certificate, options.key}), stamps_(Stamp()) {}
 
-  // Since it was made, or since the last time that this was true. Looks every now and then only.
+  // Since it was made or adopted. Looks every now and then only.
   bool Changed(int64_t now_ns) {
     if (now_ns < next_look_ns_) return false;
     next_look_ns_ = now_ns + kLookIntervalNs;
-    std::vector<FileStamp> now = Stamp();
-    if (now == stamps_) return false;
-    stamps_ = std::move(now);
-    return true;
+    seen_ = Stamp();
+    return seen_ != stamps_;
   }
+  // What was seen to be changed is in use now. Without, the next look says it again: files are
+  // written one after the other, and a certificate without its key is none.
+  void Adopt() { stamps_ = seen_; }
 
  private:
   std::vector<FileStamp> Stamp() const {
@@ -40,6 +41,7 @@ class RoadFiles {
 
   const std::vector<std::string> paths_;
   std::vector<FileStamp> stamps_;
+  std::vector<FileStamp> seen_;
   int64_t next_look_ns_ = 0;
 };
 

@@ -192,6 +192,9 @@ TEST_F(TlsFilesTest, ARoadNoticesRenewedFilesEveryNowAndThen) {
   EXPECT_FALSE(files.Changed(now + 1)) << "not yet";
   now += RoadFiles::kLookIntervalNs;
   EXPECT_TRUE(files.Changed(now));
+  now += RoadFiles::kLookIntervalNs;
+  EXPECT_TRUE(files.Changed(now)) << "they could not be used";
+  files.Adopt();
   EXPECT_FALSE(files.Changed(now + RoadFiles::kLookIntervalNs));
 }
 

@@ -154,7 +154,7 @@ class HttpClient::Connection {
       exchange.problem = httplib::to_string(httplib::Error::Canceled);
       return exchange;
     }
-    if (files_.Changed(MonotonicNs())) static_cast<void>(Open().ok());
+    if (files_.Changed(MonotonicNs()) && Open().ok()) files_.Adopt();
     ApplyTimeouts();
     request.path = path;
     for (const auto& [name, value] : headers_) request.set_header(name, value);
