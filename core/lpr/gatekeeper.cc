@@ -66,6 +66,9 @@ CallReply Refusal(const CallRequest& request, const absl::Status& why, absl::Dur
   return reply;
 }
 
+constexpr char kCredentials[] = "credentials";
+constexpr char kRate[] = "rate";
+
 MetricNumber AddRefusals(Metrics* metrics, const char* reason) {
   MetricSpec spec;
   spec.name = "viaduct_auth_refusals_total";
@@ -76,10 +79,15 @@ MetricNumber AddRefusals(Metrics* metrics, const char* reason) {
 
 }  // namespace
 
+void Gatekeeper::AddMetrics(Metrics* metrics) {
+  AddRefusals(metrics, kCredentials);
+  AddRefusals(metrics, kRate);
+}
+
 Gatekeeper::Gatekeeper(Parts parts)
     : parts_(std::move(parts)),
-      not_accepted_(AddRefusals(parts_.metrics, "credentials")),
-      too_often_(AddRefusals(parts_.metrics, "rate")),
+      not_accepted_(AddRefusals(parts_.metrics, kCredentials)),
+      too_often_(AddRefusals(parts_.metrics, kRate)),
       salt_(security::RandomOctets(security::kSecretBytes).value_or("")),
       passwords_(ThreadPool::Options{"passwords", kPasswordThreads, kMaxWaitingPasswords}) {}
 

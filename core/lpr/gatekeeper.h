@@ -71,6 +71,8 @@ class Gatekeeper final : public CallHandler {
   };
 
   explicit Gatekeeper(Parts parts);
+  // Shows what it counts also where nobody is asked, and nothing is counted.
+  static void AddMetrics(Metrics* metrics);
 
   // Those of one session go on in the order in which they came.
   void Handle(CallRequest request, ReplyFn reply) override;

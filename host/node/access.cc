@@ -142,6 +142,7 @@ absl::StatusOr<std::unique_ptr<Access>> Access::Open(const NodeConfig& config, c
   if (!audit.ok()) return Named("audit", audit);
   const absl::Status auth = access->OpenAuth(config);
   if (!auth.ok()) return Named("auth", auth);
+  Gatekeeper::AddMetrics(deps.metrics);
   access->TellHealth(config);
   if (access->guarded()) access->KeepLastUse();
   return access;

@@ -3,6 +3,7 @@
 codes. Each check stands alone on a node of its own.
 """
 
+import base64
 import json
 import os
 import re
@@ -213,6 +214,10 @@ def metrics_are_those_of_the_documents(t):
     server.config["incoming"] = {"folder": os.path.join(t.folder, "metrics-incoming")}
     # No instance for pictures is needed for their metrics.
     edge.config["vision"] = {"feeds": [{"source": "broker", "infer": ["broker"]}]}
+    keys = os.path.join(t.folder, "payload.keys")
+    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(f"k1 {base64.b64encode(os.urandom(32)).decode()}\n")
+    edge.config["encryption"] = {"keys": keys, "seal": True}
     for node, role in ((server, "server"), (edge, "client")):
         node.config["instances"].append({  # Its broker is not there; its metrics are.
             "name": "broker", "plugin": "mqtt",
