@@ -156,8 +156,10 @@ std::string Application::Impl::Host(const CallRequest& call) const {
   return "localhost";
 }
 
+bool IsPlainSession(std::string_view listener_protocol) { return listener_protocol == "websocket"; }
+
 bool IsSessionProtocol(std::string_view listener_protocol) {
-  return listener_protocol == "socketio" || listener_protocol == "websocket";
+  return listener_protocol == "socketio" || IsPlainSession(listener_protocol);
 }
 
 std::string_view EnvelopeProtocol(std::string_view listener_protocol) {

@@ -280,6 +280,8 @@ struct Application::Impl {
 
 // True for those whose peers stay: their calls are events of sessions, not requests.
 bool IsSessionProtocol(std::string_view listener_protocol);
+// Of those the ones that know no events: their messages are answered by messages.
+bool IsPlainSession(std::string_view listener_protocol);
 
 // "rest" for "http", "websocket" for "socketio": the names that envelopes use.
 std::string_view EnvelopeProtocol(std::string_view listener_protocol);

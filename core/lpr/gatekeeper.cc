@@ -45,7 +45,7 @@ CallReply Refusal(const CallRequest& request, const absl::Status& why, absl::Dur
   CallReply reply;
   if (!IsSessionProtocol(request.protocol)) {
     reply = StatusReply(why, retry_after);
-  } else if (request.protocol == "websocket") {
+  } else if (IsPlainSession(request.protocol)) {
     JsonWriter json;
     json.BeginObject().Field("status", "error").Field("message", StdView(why.message()));
     json.EndObject();

@@ -79,18 +79,6 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(Foundation* foundation, Option
   return node;
 }
 
-absl::Status Node::OpenAccess() {
-  Access::Deps deps;
-  deps.clock = &foundation_->clock;
-  deps.log = foundation_->log.get();
-  deps.health = &health_;
-  deps.metrics = &metrics_;
-  deps.timers = &timers_;
-  deps.writes = &pools_.keeper;
-  VD_ASSIGN_OR_RETURN(access_, Access::Open(foundation_->config, deps));
-  return absl::OkStatus();
-}
-
 absl::Status Node::OpenStorage() {
   const NodeConfig& config = foundation_->config;
   VD_RETURN_IF_ERROR(OpenKeys());
@@ -106,24 +94,6 @@ absl::Status Node::OpenStorage() {
   }
   VD_RETURN_IF_ERROR(OpenTransfers());
   return config.node.sink_store ? OpenStore() : absl::OkStatus();
-}
-
-absl::Status Node::OpenKeys() {
-  const NodeConfig& config = foundation_->config;
-  const std::optional<EncryptionOptionsConfig> encryption = ReadEncryptionOptions(config);
-  if (!encryption.has_value()) return absl::OkStatus();
-  VD_ASSIGN_OR_RETURN(security::KeyRing keys, security::KeyRing::Load(encryption->keys));
-  keys_ = std::make_shared<const security::KeyRing>(std::move(keys));
-  spool_cipher_ = std::make_unique<security::RecordCipher>(*keys_, "spool");
-  SealingOptions options;
-  options.seal = encryption->seal;
-  options.accept_unbound = encryption->accept_unbound;
-  options.forwards = config.node.sink_uplink;
-  if (config.limits.max_message_bytes > 0) {
-    options.max_message_bytes = config.limits.max_message_bytes;
-  }
-  sealing_ = std::make_unique<Sealing>(options, keys_);
-  return absl::OkStatus();
 }
 
 absl::Status Node::OpenStore() {
