@@ -9,7 +9,6 @@
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
-#include "core/config/encryption_options.h"
 #include "core/config/incoming_options.h"
 #include "core/config/privacy_options.h"
 #include "core/lpr/privacy.h"
