@@ -15,6 +15,7 @@ constexpr size_t kMaxViolations = 100;
 constexpr size_t kMaxDescriptionBytes = 256;
 constexpr size_t kMaxDetailsBytes = 6u << 10;
 constexpr size_t kMaxMessageBytes = 1u << 10;
+constexpr int kRetryDelaySeconds = 1;
 
 std::string Shorten(std::string text, size_t limit) {
   if (text.size() <= limit) return text;
@@ -39,7 +40,7 @@ grpc::Status Finish(const google::rpc::Status& details) {
 
 }  // namespace
 
-grpc::Status ToGrpc(const absl::Status& status, absl::Duration retry_after) {
+grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
@@ -47,8 +48,7 @@ grpc::Status ToGrpc(const absl::Status& status, absl::Duration retry_after) {
   AddErrorInfo(status, &details);
   if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) {
     google::rpc::RetryInfo retry;
-    retry.mutable_retry_delay()->set_seconds(
-        absl::ToInt64Seconds(absl::Ceil(retry_after, absl::Seconds(1))));
+    retry.mutable_retry_delay()->set_seconds(kRetryDelaySeconds);
     details.add_details()->PackFrom(retry);
   }
   return Finish(details);
