@@ -125,7 +125,9 @@ absl::Status Privacy::SweepTable(Walk walk, bool dry_run, bool* more, ForgottenC
         Forget(walk.query.table, old, {dry_run, walk.only_images, /*passes=*/true}, counts));
     // One that arrived while the clock was wrong stands among others that are old.
     const bool past = ordered && page.newest >= walk.query.before && page.rows.empty();
-    if (walk.after != nullptr && !past && !page.next.empty()) *walk.after = page.next;
+    // Nothing is stepped over for good that was too young this time.
+    const bool all_old = !ordered || page.newest < walk.query.before;
+    if (walk.after != nullptr && all_old && !page.next.empty()) *walk.after = page.next;
     if (past || page.next.empty()) return absl::OkStatus();
     walk.query.after = page.next;
   }
