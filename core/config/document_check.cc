@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "core/config/json_view.h"
 #include "core/config/node_config_reader.h"
+#include "core/config/open_listeners.h"
 #include "core/config/redact.h"
 #include "core/config/references.h"
 #include "core/config/schema_value.h"
@@ -65,6 +66,8 @@ ConfigReport DocumentCheck::Run(std::string_view text, std::string_view filename
   CheckAlerts();
   CheckFeeds();
   CheckInstances();
+  CheckListeners(root_, &findings_);
+  CheckBrokers();
   report.redacted_yaml = RedactYaml(text, as_written, root_);
   if (findings_.errors() == 0) report.config = Build();
   if (report.ok() && ask) {
@@ -240,6 +243,17 @@ void DocumentCheck::CheckFeeds() {
       if (name.empty()) continue;
       CheckInstanceName(item.line, item.column, name, absl::StrCat(parent, "/infer/", k));
     }
+  }
+}
+
+void DocumentCheck::CheckBrokers() {
+  const ConfigNode* auth = root_.Find("auth");
+  const ConfigNode* brokers = auth == nullptr ? nullptr : auth->Find("brokers");
+  for (size_t i = 0; brokers != nullptr && i < brokers->items.size(); ++i) {
+    const ConfigNode* instance = brokers->items[i].Find("instance");
+    if (TextOf(instance).empty()) continue;
+    CheckInstanceName(instance->line, instance->column, instance->text,
+                      absl::StrCat("/auth/brokers/", i, "/instance"));
   }
 }
 

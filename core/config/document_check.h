@@ -41,6 +41,7 @@ class DocumentCheck {
   void CheckTimezone();
   void CheckLogLevels();
   void CheckRetry();
+  void CheckBrokers();
   void CheckAlerts();
   void CheckFeeds();
   // Complains where no instance has that name.

@@ -142,9 +142,22 @@ const SectionRow* FindRow(std::string_view key) {
   return nullptr;
 }
 
+// "auth: none" in so many words.
+void ExpandAuth(ConfigNode* root) {
+  for (ConfigMember& member : root->members) {
+    if (member.key != "auth" || !member.value.is_scalar() || member.value.text != "none") continue;
+    ConfigNode mode = std::exchange(member.value, ConfigNode());
+    member.value.kind = ConfigNode::Kind::kMap;
+    member.value.line = mode.line;
+    member.value.column = mode.column;
+    member.value.Member("mode") = std::move(mode);
+  }
+}
+
 }  // namespace
 
 void ExpandShortForm(ConfigNode* root, Findings* findings) {
+  ExpandAuth(root);
   std::vector<ConfigMember> sections;
   std::vector<ConfigMember> others;
   for (ConfigMember& member : root->members) {

@@ -59,10 +59,17 @@ std::vector<RoutePattern> Application::Impl::Patterns() {
   return patterns;
 }
 
+std::vector<const security::Permission*> Application::Impl::RoutePermissions() {
+  std::vector<const security::Permission*> permissions;
+  for (const Route& route : kRoutes) permissions.push_back(PermissionOf(route));
+  return permissions;
+}
+
 Application::Impl::Impl(ApplicationOptions options, ApplicationParts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       router_(Patterns()),
+      permissions_(RoutePermissions()),
       meter_(parts_.store),
       listening_since_ns_(parts_.clock->MonotonicNanos()),
       reads_(ThreadPool::Options{"reads", options_.read_threads, options_.max_queued_reads}) {}
@@ -107,6 +114,10 @@ void Application::Impl::Handle(CallRequest request, ReplyFn reply) {
     return reply(ErrorReply(501, "this node has no store, ask the server it sends to"));
   }
   RoutedRequest routed{std::move(request), std::move(match.parameter)};
+  routed.call.permission = permissions_[match.index];
+  reply = Audited(routed.call, routed.parameter, std::move(reply));
+  const absl::Status permitted = PermitAction(routed.call);
+  if (!permitted.ok()) return reply(Failed(permitted));
   // Writing goes through the store's queue, reading waits for the disk.
   if (route.kind == RouteKind::kStore && route.pattern.method == "GET") {
     return Read(route, std::move(routed), std::move(reply));
@@ -159,9 +170,9 @@ void Application::Handle(CallRequest request, ReplyFn reply) {
   impl_->Handle(std::move(request), std::move(reply));
 }
 
-void Application::IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
-                                  std::string_view source, Sink::AcceptFn done) {
-  impl_->IngestEnvelopes(std::move(batch), protocol, source, std::move(done));
+void Application::IngestEnvelopes(std::vector<Envelope> batch, const Sender& sender,
+                                  Sink::AcceptFn done) {
+  impl_->IngestEnvelopes(std::move(batch), sender, std::move(done));
 }
 
 void Application::PublishElsewhere(const ElsewhereMessage& message) {

@@ -13,11 +13,14 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/lpr/publisher.h"
+#include "core/lpr/sender.h"
 #include "core/lpr/sink.h"
 #include "core/message/envelope.h"
 #include "core/message/exchange.h"
 #include "core/observe/log.h"
 #include "core/receive/receiver.h"
+#include "core/security/audit_chain.h"
+#include "core/security/permissions.h"
 #include "core/store/image_folder.h"
 #include "core/store/store.h"
 
@@ -31,6 +34,9 @@ struct ApplicationOptions {
   // The sink passes messages on: what the next node would refuse is refused here, while the sender
   // is there to be told. False where the store, which reads everything, is the only sink.
   bool forwards = true;
+  // Calls come with the principal that a Gatekeeper has found: what docs/SECURITY.md's table does
+  // not allow it is refused. False: everybody may do everything.
+  bool guarded = false;
   size_t max_query_bytes = 4096;                  // A longer query string is answered 414.
   int max_batch = 10'000;                         // Envelopes in one array.
   absl::Duration retry_after = absl::Seconds(2);  // In Retry-After of 503 and 507.
@@ -77,6 +83,8 @@ struct ApplicationParts {
   std::function<int64_t()> connected_clients;  // In the statistics; null: the open sessions.
   // Whether a road leads to a device, whose end will be told. Null: none does.
   std::function<bool(std::string_view device_id)> reachable;
+  // Calls that change what is stored or how the node is; null: nobody writes them down.
+  std::function<void(security::AuditRecord)> audit;
   // A device was found silent, at this node or another, or was heard again. Must return at once.
   std::function<void(const std::string& device_id)> renew;
 };
@@ -94,9 +102,8 @@ class Application final : public CallHandler {
   void Handle(CallRequest request, ReplyFn reply) override;
 
   // The same ingest for whoever has envelopes already (gRPC, viaduct.submit/1): valid or not, each
-  // is checked. `source` is shown in the communication log, `protocol` too.
-  void IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
-                       std::string_view source, Sink::AcceptFn done);
+  // is checked.
+  void IngestEnvelopes(std::vector<Envelope> batch, const Sender& sender, Sink::AcceptFn done);
 
   // Tells this node's subscribers of a message that another node of the same database has stored.
   void PublishElsewhere(const ElsewhereMessage& message);

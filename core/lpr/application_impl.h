@@ -37,8 +37,7 @@ struct Application::Impl {
   ~Impl();
 
   void Handle(CallRequest request, ReplyFn reply);
-  void IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
-                       std::string_view source, Sink::AcceptFn done);
+  void IngestEnvelopes(std::vector<Envelope> batch, const Sender& sender, Sink::AcceptFn done);
   void PublishElsewhere(const ElsewhereMessage& message);
   bool HasRoom(std::string_view room) const { return sessions_.HasRoom(room); }
   bool HasAnyRoom() const { return sessions_.HasAnyRoom(); }
@@ -60,6 +59,8 @@ struct Application::Impl {
   };
   static const Route kRoutes[];
   static std::vector<RoutePattern> Patterns();
+  static std::vector<const security::Permission*> RoutePermissions();
+  static const security::Permission* PermissionOf(const Route& route);
 
   size_t MaxBodyBytes(const Route& route) const;
   size_t MaxFlatBytes() const;
@@ -164,8 +165,9 @@ struct Application::Impl {
   }
 
   // ingest.cc's counterpart for whole batches: ingest_batch.cc
-  void Accept(std::vector<Arrival> batch, std::string_view protocol, std::string_view source,
-              Sink::AcceptFn done);
+  void Accept(std::vector<Arrival> batch, const Sender& sender, Sink::AcceptFn done);
+  void AcceptPermitted(std::vector<Arrival> batch, const Sender& sender, Sink::AcceptFn done);
+  static Sender SenderOf(const CallRequest& call);
   void NoteExchange(const Exchange& exchange, const std::vector<AcceptResult>& results);
   void NoteRefusal(const CallRequest& call, std::string_view type, const absl::Status& status);
   void PublishAll(const Exchange& exchange, const std::vector<AcceptResult>& results);
@@ -221,6 +223,20 @@ struct Application::Impl {
   void GetCommunicationStats(RoutedRequest request, ReplyFn reply);
   void GetCommunicationLogs(RoutedRequest request, ReplyFn reply);
 
+  // access.cc: what a guarded application allows; OK where it is not guarded.
+  //
+  // Whether the caller may ask for this at all. What a device may do with its own needs one of the
+  // others as well, once it is known whose it is.
+  absl::Status PermitAction(const CallRequest& call) const;
+  // `subject_device`: whom it is about.
+  absl::Status Permit(const CallRequest& call, std::string_view subject_device) const;
+  absl::Status PermitMessage(const Sender& sender, const Arrival& arrival) const;
+  // Whose rows a list shows: those of the device asked for; a device's own where it asks for none.
+  absl::Status PermitList(const CallRequest& call, std::string* device) const;
+  absl::Status PermitImage(const CallRequest& call, std::string_view path) const;
+  // `reply`, which also writes down how a call that changes something ended.
+  ReplyFn Audited(const CallRequest& call, std::string_view subject, ReplyFn reply) const;
+
   std::string Host(const CallRequest& call) const;
   CallReply Failed(const absl::Status& status) const {
     return StatusReply(status, options_.retry_after);
@@ -229,6 +245,7 @@ struct Application::Impl {
   const ApplicationOptions options_;
   const ApplicationParts parts_;
   const Router router_;
+  const std::vector<const security::Permission*> permissions_;  // Of kRoutes.
   CommunicationMeter meter_;
   ThumbnailCache thumbnails_;
   Sessions sessions_;

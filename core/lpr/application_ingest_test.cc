@@ -469,11 +469,11 @@ TEST_F(ApplicationTest, IngestsEnvelopesFromOtherRoads) {
   bad.message_id = "";
   absl::Notification done;
   std::vector<AcceptResult> results;
-  application_->IngestEnvelopes({good, bad, good}, "mqtt", "mqtt:edge-1",
-                                [&](std::vector<AcceptResult> accepted) {
-                                  results = std::move(accepted);
-                                  done.Notify();
-                                });
+  const Sender sender{"mqtt", "mqtt:edge-1", nullptr, nullptr};
+  application_->IngestEnvelopes({good, bad, good}, sender, [&](std::vector<AcceptResult> accepted) {
+    results = std::move(accepted);
+    done.Notify();
+  });
   ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
   ASSERT_THAT(results, SizeIs(3));
   EXPECT_TRUE(results[0].status.ok()) << results[0].status;

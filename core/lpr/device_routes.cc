@@ -70,6 +70,8 @@ void Application::Impl::ListDevices(RoutedRequest request, ReplyFn reply) {
 }
 
 void Application::Impl::GetDevice(RoutedRequest request, ReplyFn reply) {
+  const absl::Status permitted = Permit(request.call, request.parameter);
+  if (!permitted.ok()) return reply(Failed(permitted));
   const absl::StatusOr<DeviceRow> device = parts_.store->GetDevice(request.parameter);
   if (!device.ok()) return reply(Failed(device.status()));
   JsonWriter json;

@@ -94,6 +94,7 @@ void Application::Impl::ListEvents(RoutedRequest request, ReplyFn reply) {
     VD_ASSIGN_OR_RETURN(const QueryParams params, QueryParams::Parse(request.call.query));
     query.device_id = params.Text({"device"});
     if (query.device_id.empty()) query.device_id = params.Identity();
+    VD_RETURN_IF_ERROR(PermitList(request.call, &query.device_id));
     query.plate = params.Text({"plate", "license_plate"});
     query.cursor = params.Text({"cursor"});
     VD_ASSIGN_OR_RETURN(query.limit, params.Int("limit", kDefaultEvents, 1, kMaxPageRows));
@@ -126,6 +127,11 @@ void Application::Impl::ListEvents(RoutedRequest request, ReplyFn reply) {
 void Application::Impl::GetEvent(RoutedRequest request, ReplyFn reply) {
   const absl::StatusOr<EventRow> event = parts_.store->GetEvent(request.parameter);
   if (!event.ok()) return reply(Failed(event.status()));
+  // Another device's is not there, so that nobody finds out which ids are.
+  if (!Permit(request.call, event->device_id).ok()) {
+    return reply(Failed(
+        absl::NotFoundError(absl::StrCat("event: unknown, ", ShownText(request.parameter)))));
+  }
   JsonWriter json;
   json.BeginObject().Field("success", true).Key("event");
   WriteEventJson(*event, &json);
@@ -161,6 +167,7 @@ void Application::Impl::CreateEvent(RoutedRequest request, ReplyFn reply) {
   if (status.ok() && !record.device_id.has_value()) {
     status = absl::InvalidArgumentError("Missing required field: edge_device_id");
   }
+  if (status.ok()) status = Permit(request.call, *record.device_id);
   if (!status.ok()) return reply(Failed(status));
   WriteEvent(std::move(record), std::move(reply));
 }

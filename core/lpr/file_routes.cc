@@ -54,6 +54,7 @@ void Application::Impl::ListFileTransfers(RoutedRequest request, ReplyFn reply) 
     VD_ASSIGN_OR_RETURN(const QueryParams params, QueryParams::Parse(request.call.query));
     query.device_id = params.Text({"device"});
     if (query.device_id.empty()) query.device_id = params.Identity();
+    VD_RETURN_IF_ERROR(PermitList(request.call, &query.device_id));
     VD_RETURN_IF_ERROR(ReadState(params.Text({"status"}), &query.state));
     VD_RETURN_IF_ERROR(ReadCursor(params.Text({"cursor"}), &query.after));
     VD_ASSIGN_OR_RETURN(query.limit, params.Int("limit", kDefaultFiles, 1, kMaxPageRows));

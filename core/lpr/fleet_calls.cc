@@ -23,6 +23,7 @@ constexpr std::string_view kPublish = "PUBLISH";
 constexpr std::string_view kRegister = "node_register";
 constexpr std::string_view kRegistered = "node_registered";
 constexpr std::string_view kResponse = "control_response";
+constexpr std::string_view kCameraRegister = "camera_register";
 constexpr absl::string_view kSystemStatus = "system/status/";
 constexpr absl::string_view kSystemControl = "system/control/";
 constexpr absl::string_view kCameraTopics = "lprserver/cameras/";
@@ -102,6 +103,13 @@ void FleetCalls::Handle(CallRequest request, ReplyFn reply) {
   parts_.application->Handle(std::move(request), std::move(reply));
 }
 
+absl::Status FleetCalls::Permit(const CallRequest& request, std::string_view event,
+                                std::string_view device) const {
+  if (!parts_.guarded) return absl::OkStatus();
+  return security::CheckAllowed(request.principal.get(), security::Surface::kEvent, event, device,
+                                parts_.clock->Now());
+}
+
 // ---- sessions
 
 // COMMAND comes from a road, whose peer is the server; the rest from a listener.
@@ -111,7 +119,7 @@ void FleetCalls::HandleSession(CallRequest request, ReplyFn reply) {
     return Register(request, std::move(reply));
   }
   if (request.method == "MESSAGE" && HandleMessage(request, &reply)) return;
-  if (request.method == "EVENT" && request.path == "camera_register") NoteCamera(request);
+  if (request.method == "EVENT" && request.path == kCameraRegister) NoteCamera(request);
   const bool closes = request.method == "CLOSE";
   const CallRequest closed = closes ? request : CallRequest();
   parts_.application->Handle(std::move(request), std::move(reply));
@@ -126,7 +134,11 @@ bool FleetCalls::HandleMessage(const CallRequest& request, ReplyFn* reply) {
     return true;
   }
   if (type != kResponse) return false;
-  parts_.fleet->TakeAnswer(request.peer.instance, SessionIn(request), request.body);
+  const std::string session = SessionIn(request);
+  const std::string device = parts_.fleet->roads().DeviceOf(request.peer.instance, session);
+  if (Permit(request, kResponse, device).ok()) {
+    parts_.fleet->TakeAnswer(request.peer.instance, session, request.body);
+  }
   (*reply)(CallReply());  // An answer is not answered.
   return true;
 }
@@ -167,6 +179,8 @@ void FleetCalls::Register(const CallRequest& request, ReplyFn reply) {
   if (!node.ok()) {
     return reply(RegisterReply(plain, "", node.status(), parts_.clock->Now()));
   }
+  const absl::Status permitted = Permit(request, kRegister, node->device_id);
+  if (!permitted.ok()) return reply(RegisterReply(plain, "", permitted, parts_.clock->Now()));
   if (!OpenSession(request, *node, /*is_node=*/true)) {
     const absl::Status full = absl::UnavailableError("fleet: too many devices are connected");
     return reply(RegisterReply(plain, "", full, parts_.clock->Now()));
@@ -197,7 +211,8 @@ void FleetCalls::NoteCamera(const CallRequest& request) {
   const std::string session = SessionIn(request);
   if (!parts_.fleet->roads().DeviceOf(request.peer.instance, session).empty()) return;
   const absl::StatusOr<Introduction> camera = ReadIntroduction(request.body);
-  if (camera.ok()) OpenSession(request, *camera, /*is_node=*/false);
+  if (!camera.ok() || !Permit(request, kCameraRegister, camera->device_id).ok()) return;
+  OpenSession(request, *camera, /*is_node=*/false);
 }
 
 void FleetCalls::CloseSession(const CallRequest& request) {
@@ -326,6 +341,7 @@ CallReply FleetCalls::Introduce() const {
 void FleetCalls::RunCommand(CallRequest request, ReplyFn reply) {
   request.method = std::string(kPublish);
   request.path = absl::StrCat(kSystemControl, parts_.node_id);
+  request.principal = security::OwnServer();
   parts_.application->Handle(std::move(request), [reply = std::move(reply)](CallReply answer) {
     answer.attributes.clear();
     reply(std::move(answer));

@@ -41,6 +41,7 @@ class FleetCalls final : public CallHandler {
     // What this node tells its own server.
     std::string node_id;
     DeviceFacts facts;
+    bool guarded = false;  // As the application's.
   };
 
   explicit FleetCalls(Parts parts) : parts_(std::move(parts)) {}
@@ -67,6 +68,8 @@ class FleetCalls final : public CallHandler {
   using Key = std::pair<std::string, std::string>;  // Listener; session.
 
   static absl::StatusOr<Introduction> ReadIntroduction(std::string_view body);
+  absl::Status Permit(const CallRequest& request, std::string_view event,
+                      std::string_view device) const;
   void HandleSession(CallRequest request, ReplyFn reply);
   bool HandleMessage(const CallRequest& request, ReplyFn* reply);
   void Register(const CallRequest& request, ReplyFn reply);

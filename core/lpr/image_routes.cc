@@ -103,6 +103,8 @@ absl::StatusOr<std::shared_ptr<const std::string>> Application::Impl::Thumbnail(
 
 void Application::Impl::GetImage(RoutedRequest request, ReplyFn reply) {
   if (parts_.images == nullptr) return reply(ErrorReply(404, "this node keeps no images"));
+  const absl::Status permitted = PermitImage(request.call, request.parameter);
+  if (!permitted.ok()) return reply(Failed(permitted));
   const absl::StatusOr<ImageFile> file = parts_.images->OpenFile(request.parameter);
   if (!file.ok()) return reply(Failed(file.status()));
   const absl::StatusOr<int> width = WantedWidth(request.call);

@@ -21,6 +21,11 @@ std::string Cut(std::string_view text) { return std::string(CutText(text, kMaxLo
 
 }  // namespace
 
+Sender Application::Impl::SenderOf(const CallRequest& call) {
+  return {std::string(EnvelopeProtocol(call.protocol)), call.peer.address, call.principal,
+          call.permission};
+}
+
 struct Application::Impl::Exchange {
   struct Message {
     DataType type = DataType::kDetection;
@@ -34,12 +39,42 @@ struct Application::Impl::Exchange {
   std::vector<Envelope> copies;  // Only when somebody listens.
 };
 
-void Application::Impl::Accept(std::vector<Arrival> batch, std::string_view protocol,
-                               std::string_view source, Sink::AcceptFn done) {
+void Application::Impl::Accept(std::vector<Arrival> batch, const Sender& sender,
+                               Sink::AcceptFn done) {
+  std::vector<absl::Status> permitted(batch.size());
+  bool all = true;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    permitted[i] = PermitMessage(sender, batch[i]);
+    all = all && permitted[i].ok();
+  }
+  if (all) return AcceptPermitted(std::move(batch), sender, std::move(done));
+  auto results = std::make_shared<std::vector<AcceptResult>>(batch.size());
+  std::vector<Arrival> kept;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (permitted[i].ok()) {
+      places.push_back(i);
+      kept.push_back(std::move(batch[i]));
+    } else {
+      (*results)[i].status = permitted[i];
+    }
+  }
+  AcceptPermitted(std::move(kept), sender,
+                  [results, places = std::move(places),
+                   done = std::move(done)](std::vector<AcceptResult> accepted) {
+                    for (size_t i = 0; i < places.size(); ++i) {
+                      (*results)[places[i]] = std::move(accepted[i]);
+                    }
+                    done(std::move(*results));
+                  });
+}
+
+void Application::Impl::AcceptPermitted(std::vector<Arrival> batch, const Sender& sender,
+                                        Sink::AcceptFn done) {
   if (batch.empty()) return done({});
   auto exchange = std::make_shared<Exchange>();
-  exchange->protocol = std::string(protocol);
-  exchange->source = Cut(source);
+  exchange->protocol = sender.protocol;
+  exchange->source = Cut(sender.source);
   exchange->begun_ns = parts_.clock->MonotonicNanos();
   exchange->messages.reserve(batch.size());
   bool wanted = AnyWanted();
@@ -62,8 +97,8 @@ void Application::Impl::Accept(std::vector<Arrival> batch, std::string_view prot
                       });
 }
 
-void Application::Impl::IngestEnvelopes(std::vector<Envelope> batch, std::string_view protocol,
-                                        std::string_view source, Sink::AcceptFn done) {
+void Application::Impl::IngestEnvelopes(std::vector<Envelope> batch, const Sender& sender,
+                                        Sink::AcceptFn done) {
   ParseOptions options;
   options.limits.max_bytes = options_.max_body_bytes;
   options.naive_zone = options_.zone;
@@ -81,7 +116,7 @@ void Application::Impl::IngestEnvelopes(std::vector<Envelope> batch, std::string
       (*results)[i].status = absl::InvalidArgumentError(status.message());
     }
   }
-  Accept(std::move(valid), protocol, source,
+  Accept(std::move(valid), sender,
          [results, places = std::move(places),
           done = std::move(done)](std::vector<AcceptResult> accepted) {
            for (size_t i = 0; i < places.size(); ++i) {

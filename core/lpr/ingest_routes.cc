@@ -106,7 +106,7 @@ void Application::Impl::AnswerFlat(const CallRequest& call, Arrival arrival,
                                    ReplyFn reply) {
   std::vector<Arrival> batch;
   batch.push_back(std::move(arrival));
-  Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
+  Accept(std::move(batch), SenderOf(call),
          [this, message, id_name, reply = std::move(reply)](std::vector<AcceptResult> results) {
            const AcceptResult& result = results.front();
            if (!result.status.ok()) return reply(Failed(result.status));
@@ -228,7 +228,7 @@ void Application::Impl::PostRegistration(RoutedRequest request, ReplyFn reply) {
   const std::string camera = envelope->edge_device_id;
   std::vector<Arrival> batch;
   batch.push_back(*std::move(envelope));
-  Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
+  Accept(std::move(batch), SenderOf(call),
          [this, camera, checkpoint, reply = std::move(reply)](std::vector<AcceptResult> results) {
            if (!results.front().status.ok()) return reply(Failed(results.front().status));
            JsonWriter json;
@@ -270,7 +270,7 @@ void Application::Impl::PostEnvelopes(RoutedRequest request, ReplyFn reply) {
       (*results)[i].status = absl::InvalidArgumentError(status.message());
     }
   }
-  Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
+  Accept(std::move(batch), SenderOf(call),
          [this, ids, results, places = std::move(places),
           reply = std::move(reply)](std::vector<AcceptResult> accepted) {
            for (size_t i = 0; i < places.size(); ++i) {

@@ -177,6 +177,8 @@ void Application::Impl::GetRecords(RoutedRequest request, ReplyFn reply) {
   RecordsQuery query;
   query.limit = *limit;
   query.camera_id = params->Identity();
+  const absl::Status permitted = PermitList(request.call, &query.camera_id);
+  if (!permitted.ok()) return reply(Failed(permitted));
   query.checkpoint_id = params->Text({"checkpoint_id"});
   query.cursor = params->Text({"cursor"});
   const absl::StatusOr<RecordsPage> page = parts_.store->ListRecords(query);

@@ -58,6 +58,10 @@ int HttpStatusOf(const absl::Status& status) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kOutOfRange:
       return 400;
+    case absl::StatusCode::kUnauthenticated:
+      return 401;
+    case absl::StatusCode::kPermissionDenied:
+      return 403;
     case absl::StatusCode::kNotFound:
       return 404;
     case absl::StatusCode::kAlreadyExists:
@@ -78,11 +82,17 @@ int HttpStatusOf(const absl::Status& status) {
 
 CallReply StatusReply(const absl::Status& status, absl::Duration retry_after) {
   CallReply reply = ErrorReply(HttpStatusOf(status), StdView(status.message()));
-  if (reply.status == 503 || reply.status == 507) {
-    const int64_t seconds = std::max<int64_t>(1, absl::ToInt64Seconds(retry_after));
-    reply.attributes.emplace_back("retry-after", absl::StrCat(seconds));
+  if (reply.status == 503 || reply.status == 507) AddRetryAfter(retry_after, &reply);
+  if (reply.status == 401) {
+    reply.attributes.emplace_back("www-authenticate", "Bearer, Basic realm=\"viaduct\"");
   }
   return reply;
+}
+
+void AddRetryAfter(absl::Duration wait, CallReply* reply) {
+  const int64_t seconds =
+      std::max<int64_t>(1, absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))));
+  reply->attributes.emplace_back("retry-after", absl::StrCat(seconds));
 }
 
 bool IsTransient(const absl::Status& status) {

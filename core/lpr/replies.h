@@ -21,8 +21,9 @@ CallReply ErrorReply(int status, std::string_view message);
 // the error has one ("at byte 17: ...").
 CallReply MalformedReply(const absl::Status& status);
 
-// The HTTP status of a code and, for "try again later", Retry-After.
+// The HTTP status of a code and, for "try again later", Retry-After; for 401 WWW-Authenticate.
 CallReply StatusReply(const absl::Status& status, absl::Duration retry_after);
+void AddRetryAfter(absl::Duration wait, CallReply* reply);  // In whole seconds, at least one.
 int HttpStatusOf(const absl::Status& status);
 
 // What became of one envelope, in the words of docs/API.md: "stored", "duplicate", "retry",

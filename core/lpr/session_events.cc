@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kDashboard = "dashboard";
 constexpr std::string_view kHealthRoom = "health_monitoring";
 constexpr size_t kMaxShownEventBytes = 64;
+constexpr std::string_view kPlainMessage = "(plain message)";
 // The older production server's clients live below this path and know other answers too.
 constexpr std::string_view kProductionPath = "/ws/";
 
@@ -59,7 +60,7 @@ std::string MessageBody(std::string_view message) {
 }
 
 struct Application::Impl::EventRoute {
-  std::string_view event;
+  std::string_view event;  // Its row of permissions, too.
   void (Impl::*handler)(CallRequest call, ReplyFn reply);
 };
 
@@ -86,7 +87,10 @@ void Application::Impl::HandleSession(CallRequest call, ReplyFn reply) {
     NoteOffline(sessions_.Close(call.peer.instance, session));
     return reply(CallReply());
   }
-  if (call.method == "MESSAGE") return HandleRaw(std::move(call), std::move(reply));
+  if (call.method == "MESSAGE") {
+    call.permission = security::FindPermission(security::Surface::kEvent, kPlainMessage);
+    return HandleRaw(std::move(call), std::move(reply));
+  }
   HandleEvent(std::move(call), std::move(reply));
 }
 
@@ -98,7 +102,12 @@ void Application::Impl::HandleEvent(CallRequest call, ReplyFn reply) {
         Refused(413, absl::StrCat("body: too large, ", call.body.size(), " bytes, limit ", limit)));
   }
   for (const EventRoute& route : kEventRoutes) {
-    if (route.event == call.path) return (this->*route.handler)(std::move(call), std::move(reply));
+    if (route.event != call.path) continue;
+    call.permission = security::FindPermission(security::Surface::kEvent, route.event);
+    reply = Audited(call, SessionOf(call), std::move(reply));
+    const absl::Status permitted = PermitAction(call);
+    if (!permitted.ok()) return reply(Refused(permitted));
+    return (this->*route.handler)(std::move(call), std::move(reply));
   }
   reply(Refused(404, absl::StrCat("no such event, ", ShownText(call.path, kMaxShownEventBytes))));
 }
@@ -110,7 +119,7 @@ void Application::Impl::AcceptOne(const CallRequest& call, Arrival arrival,
                        absl::InfinitePast()};
   std::vector<Arrival> batch;
   batch.push_back(std::move(arrival));
-  Accept(std::move(batch), EnvelopeProtocol(call.protocol), call.peer.address,
+  Accept(std::move(batch), SenderOf(call),
          [this, instance = call.peer.instance, session = std::string(SessionOf(call)),
           camera = std::move(camera),
           done = std::move(done)](std::vector<AcceptResult> results) mutable {
@@ -130,6 +139,8 @@ void Application::Impl::EventRegister(CallRequest call, ReplyFn reply) {
     return reply(Refused(envelope.status()));
   }
   const std::string camera = envelope->edge_device_id;
+  const absl::Status permitted = Permit(call, camera);
+  if (!permitted.ok()) return reply(Refused(permitted));
   const std::string room = absl::StrCat("camera_", camera, "_", checkpoint);
   const bool production = Attribute(call, "path") == kProductionPath;
   const bool joined = sessions_.Join(call.peer.instance, SessionOf(call), room);

@@ -103,9 +103,10 @@ void Application::Impl::TopicControl(CallRequest request, ReplyFn reply) {
   answer(ErrorReply(501, absl::StrCat("command: not known here, ", ShownText(command.name))));
 }
 
-// What this node answers to anybody who asks for it by path.
+// What this node answers to anybody who asks for it by path; who may give the command may know.
 void Application::Impl::AskSelf(std::string path, ReplyFn reply) {
   CallRequest request;
+  request.principal = security::NodeItself();
   request.method = "GET";
   request.path = std::move(path);
   Handle(std::move(request), std::move(reply));

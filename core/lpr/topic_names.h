@@ -21,6 +21,7 @@ struct TopicMatch {
   TopicKind kind = TopicKind::kNone;
   std::string_view device;    // In the topic; "" where it names none. A slice of the topic.
   bool acknowledged = false;  // Answered on the topic itself with "/ack" or "/response" behind it.
+  std::string_view action;    // In core/security's table.
 };
 
 TopicMatch MatchTopic(std::string_view topic);

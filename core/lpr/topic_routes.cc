@@ -162,6 +162,7 @@ void Application::Impl::HandleTopic(CallRequest request, ReplyFn reply) {
                        match.acknowledged};
   CallRequest& call = message.call;
   if (match.kind == TopicKind::kNone) return reply(ErrorReply(404, "no such topic"));
+  call.permission = security::FindPermission(security::Surface::kTopic, match.action);
   // How a retained message is taken away.
   if (call.body.empty()) return reply(JsonReply(200, ""));
   const size_t max_bytes =
@@ -181,6 +182,12 @@ void Application::Impl::HandleTopic(CallRequest request, ReplyFn reply) {
                          std::move(reply));
     }
   }
+  // What no device may, and what names its device in the topic; of the rest each message is asked
+  // about by itself.
+  const absl::Status permitted = message.device.empty() || match.kind == TopicKind::kControl
+                                     ? PermitAction(call)
+                                     : Permit(call, message.device);
+  if (!permitted.ok()) return RefuseTopic(message, "", permitted, std::move(reply));
   if (match.kind == TopicKind::kFile && TakeFileStatus(&call, &reply)) return;
   switch (match.kind) {
     case TopicKind::kData:
@@ -326,7 +333,7 @@ void Application::Impl::TopicEnvelopes(TopicMessage message, bool array, ParsedE
     places.push_back(i);
     batch.push_back(std::move(*item.envelope));
   }
-  Accept(std::move(batch), EnvelopeProtocol(message.call.protocol), message.call.peer.address,
+  Accept(std::move(batch), SenderOf(message.call),
          [this, results, array, places = std::move(places), device = message.device,
           reply = std::move(reply)](std::vector<AcceptResult> accepted) {
            for (size_t i = 0; i < places.size(); ++i) {
@@ -397,9 +404,8 @@ void Application::Impl::TopicFlat(TopicMessage message, ReplyFn reply) {
   if (!checked.ok()) return RefuseTopic(message, message_id, checked, std::move(reply));
   std::vector<Arrival> batch;
   batch.push_back(std::move(envelope));
-  const std::string protocol(EnvelopeProtocol(message.call.protocol));
-  const std::string source = message.call.peer.address;
-  Accept(std::move(batch), protocol, source,
+  const Sender sender = SenderOf(message.call);
+  Accept(std::move(batch), sender,
          [this, message_id, message = std::move(message),
           reply = std::move(reply)](std::vector<AcceptResult> results) {
            const AcceptResult& result = results.front();

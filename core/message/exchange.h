@@ -10,6 +10,11 @@
 
 namespace viaduct {
 
+namespace security {
+struct Permission;
+struct Principal;
+}  // namespace security
+
 using Attributes = std::vector<std::pair<std::string, std::string>>;  // Names in lower case.
 
 // Where a request came from. Credentials are what the plugin found; the host decides what they
@@ -28,6 +33,10 @@ struct CallRequest {
   Attributes attributes;  // Headers or their like.
   std::string body;
   Peer peer;
+  // Who it is, when somebody has looked at the credentials; null: nobody known.
+  std::shared_ptr<const security::Principal> principal;
+  // The row of what it asks for, when its route is known.
+  const security::Permission* permission = nullptr;
 };
 
 struct CallReply {

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/message/json_scanner.h"
 
@@ -36,14 +39,18 @@ bool RankSuffices(Role role, Least least) {
 std::string_view SurfaceName(Surface surface) { return kSurfaces[static_cast<size_t>(surface)]; }
 
 const Permission* FindPermission(Surface surface, std::string_view action) {
-  for (const Permission& row : Permissions()) {
-    if (row.surface == surface && row.action == action) return &row;
-  }
-  return nullptr;
+  using Index = absl::flat_hash_map<std::pair<Surface, std::string_view>, const Permission*>;
+  static const Index* const index = [] {
+    auto* const made = new Index();
+    for (const Permission& row : Permissions())
+      made->emplace(std::pair(row.surface, row.action), &row);
+    return made;
+  }();
+  const auto found = index->find(std::pair(surface, action));
+  return found == index->end() ? nullptr : found->second;
 }
 
-absl::Status CheckAllowed(const Principal* principal, const Permission& permission,
-                          std::string_view subject_device, absl::Time now) {
+absl::Status CheckAction(const Principal* principal, const Permission& permission, absl::Time now) {
   if (permission.least == Least::kAnybody) return absl::OkStatus();
   if (principal == nullptr) return absl::UnauthenticatedError("credentials: missing");
   if (principal->expires <= now) return absl::UnauthenticatedError("credentials: expired");
@@ -58,10 +65,19 @@ absl::Status CheckAllowed(const Principal* principal, const Permission& permissi
     if (RankSuffices(principal->role, permission.least)) return absl::OkStatus();
     return denied("a higher one may");
   }
-  if (permission.device == ForDevice::kAny) return absl::OkStatus();
   if (permission.device == ForDevice::kNever) return denied("no device may");
-  if (principal->SpeaksFor(subject_device)) return absl::OkStatus();
-  return denied(absl::StrCat("it does not speak for ", ShownText(subject_device)));
+  return absl::OkStatus();
+}
+
+absl::Status CheckAllowed(const Principal* principal, const Permission& permission,
+                          std::string_view subject_device, absl::Time now) {
+  VD_RETURN_IF_ERROR(CheckAction(principal, permission, now));
+  const bool its_own = principal != nullptr && principal->role == Role::kDevice &&
+                       permission.device == ForDevice::kItsOwn &&
+                       permission.least != Least::kAnybody;
+  if (!its_own || principal->SpeaksFor(subject_device)) return absl::OkStatus();
+  return Denied(permission.action, *principal,
+                absl::StrCat("it does not speak for ", ShownText(subject_device)));
 }
 
 absl::Status CheckAllowed(const Principal* principal, Surface surface, std::string_view action,

@@ -63,6 +63,10 @@ absl::Status CheckAllowed(const Principal* principal, Surface surface, std::stri
 absl::Status CheckAllowed(const Principal* principal, const Permission& permission,
                           std::string_view subject_device, absl::Time now);
 
+// Where it is not known yet whom it is about: what a device may do with its own is allowed, and
+// must be asked again with the subject.
+absl::Status CheckAction(const Principal* principal, const Permission& permission, absl::Time now);
+
 // The same without the reason.
 inline bool Allowed(const Principal* principal, Surface surface, std::string_view action,
                     std::string_view subject_device, absl::Time now) {

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kKinds = {"device", "user", "tool", "local peer"};
 constexpr std::array<std::string_view, 4> kRoles = {"device", "viewer", "operator", "admin"};
-constexpr std::array<std::string_view, 5> kProofs = {"api key", "token", "password", "certificate",
-                                                     "unix peer"};
+constexpr std::array<std::string_view, 7> kProofs = {
+    "api key", "token", "password", "certificate", "unix peer", "broker", "in house"};
 constexpr std::array<std::string_view, kScopeCount> kScopes = {"ingest", "read",    "files",
                                                                "edit",   "control", "manage"};
 
@@ -28,6 +28,15 @@ bool Fits(std::string_view pattern, std::string_view device) {
   if (pattern.empty() || pattern.back() != '*') return pattern == device;
   pattern.remove_suffix(1);
   return device.substr(0, pattern.size()) == pattern;
+}
+
+std::shared_ptr<const Principal> InHouse(std::string id) {
+  auto principal = std::make_shared<Principal>();
+  principal->kind = PrincipalKind::kTool;
+  principal->id = std::move(id);
+  principal->role = Role::kAdmin;
+  principal->proof = Proof::kInHouse;
+  return principal;
 }
 
 }  // namespace
@@ -89,6 +98,16 @@ std::string Principal::Describe() const {
       absl::StrCat(AbslView(PrincipalKindName(kind)), " ", id, " (", AbslView(ProofName(proof)));
   if (!proof_id.empty()) absl::StrAppend(&out, " ", proof_id);
   return out + ")";
+}
+
+std::shared_ptr<const Principal> NodeItself() {
+  static const auto* const principal = new auto(InHouse("this node"));
+  return *principal;
+}
+
+std::shared_ptr<const Principal> OwnServer() {
+  static const auto* const principal = new auto(InHouse("own server"));
+  return *principal;
 }
 
 absl::Status CheckPrincipal(const Principal& principal) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,15 @@ enum class PrincipalKind : uint8_t { kDevice, kUser, kTool, kLocalPeer };
 // A device is beside the order of the others: it sees and sends what is its own, nothing else.
 enum class Role : uint8_t { kDevice, kViewer, kOperator, kAdmin };
 
-enum class Proof : uint8_t { kApiKey, kToken, kPassword, kCertificate, kUnixPeer };
+enum class Proof : uint8_t {
+  kApiKey,
+  kToken,
+  kPassword,
+  kCertificate,
+  kUnixPeer,
+  kBroker,   // A broker that the configuration trusts has looked.
+  kInHouse,  // A part of the node.
+};
 
 // Parts of what a role may do. A credential can be narrower than its role, never wider.
 enum class Scope : uint8_t {
@@ -77,6 +86,11 @@ struct Principal {
   // "device CAM001 (api key 3k2j...)": for logs and the audit, never a secret.
   std::string Describe() const;
 };
+
+// The node where it asks itself, and the server at the other end of a road of its own, which may
+// command it: role admin. Never null.
+std::shared_ptr<const Principal> NodeItself();
+std::shared_ptr<const Principal> OwnServer();
 
 // An id is 1 to 128 octets of UTF-8 without control characters; patterns are bounded likewise.
 absl::Status CheckPrincipal(const Principal& principal);

@@ -140,6 +140,7 @@ absl::Status UserStore::Write(const Entry& entry) {
   VD_RETURN_IF_ERROR(transaction.Commit());
   absl::MutexLock lock(&mutex_);
   entries_[user.name] = entry;
+  changes_.fetch_add(1, std::memory_order_release);
   return absl::OkStatus();
 }
 
@@ -181,6 +182,7 @@ absl::Status UserStore::Remove(std::string_view name) {
   VD_RETURN_IF_ERROR(transaction.Commit());
   absl::MutexLock lock(&mutex_);
   entries_.erase(entry.record.name);
+  changes_.fetch_add(1, std::memory_order_release);
   return absl::OkStatus();
 }
 

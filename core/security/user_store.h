@@ -3,6 +3,7 @@
 // for many checks at once, too: their number is bounded.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -56,6 +57,9 @@ class UserStore {
   absl::Status SetDisabled(std::string_view name, bool disabled);  // NOT_FOUND
   absl::Status Remove(std::string_view name);                      // NOT_FOUND
   std::vector<UserRecord> List() const;                            // By name.
+  // Counts what the three above have changed, so that whoever remembers a check knows that it is
+  // old.
+  uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
   // Takes as long as PasswordCost says, for a name that is unknown or disabled as well: not on a
   // thread that others wait for. UNAUTHENTICATED in the same words for every reason; `why` is for
@@ -85,6 +89,7 @@ class UserStore {
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   int checks_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<uint64_t> changes_{0};
 };
 
 }  // namespace viaduct::security

@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options) {
   if (server->socket_ != nullptr) {
     server->socket_->Start([raw = server->server_.get(),
                             peers = options.peers](const ControlSocket::Accepted& accepted) {
-      peers->Add(accepted.descriptor, accepted.uid, accepted.pid);
+      peers->Add(accepted.descriptor, {accepted.uid, accepted.pid});
       grpc::AddInsecureChannelFromFd(raw, accepted.descriptor);
     });
   }

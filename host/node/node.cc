@@ -21,6 +21,7 @@
 #include "host/node/node_monitor.h"
 #include "host/node/node_services.h"
 #include "host/node/objections.h"
+#include "host/node/rpc_gate.h"
 #include "host/node/storage.h"
 #include "host/node/webhook.h"
 #include "host/rpc/convert.h"
@@ -65,12 +66,25 @@ Node::~Node() { Stop(absl::ZeroDuration()); }
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Start(Foundation* foundation, Options options) {
   std::unique_ptr<Node> node(new Node(foundation, std::move(options)));
+  VD_RETURN_IF_ERROR(node->OpenAccess());
   VD_RETURN_IF_ERROR(node->OpenStorage());
   VD_RETURN_IF_ERROR(node->BuildApplication());
   VD_RETURN_IF_ERROR(node->StartReceiver());
   VD_RETURN_IF_ERROR(node->StartControl());
   VD_RETURN_IF_ERROR(node->StartInstances());
   return node;
+}
+
+absl::Status Node::OpenAccess() {
+  Access::Deps deps;
+  deps.clock = &foundation_->clock;
+  deps.log = foundation_->log.get();
+  deps.health = &health_;
+  deps.metrics = &metrics_;
+  deps.timers = &timers_;
+  deps.writes = &pools_.keeper;
+  VD_ASSIGN_OR_RETURN(access_, Access::Open(foundation_->config, deps));
+  return absl::OkStatus();
 }
 
 absl::Status Node::OpenStorage() {
@@ -118,6 +132,7 @@ absl::Status Node::BuildApplication() {
   options.zone = config.node.timezone;
   if (config.limits.max_message_bytes > 0) options.max_body_bytes = config.limits.max_message_bytes;
   options.forwards = uplink_sink_ != nullptr;
+  options.guarded = access_->guarded();
   ApplicationParts parts;
   parts.clock = &foundation_->clock;
   parts.log = foundation_->log.get();
@@ -129,6 +144,9 @@ absl::Status Node::BuildApplication() {
       foundation_->log.get());
   parts.publisher = subscribers_.get();
   parts.control = &commands_;
+  parts.audit = [this](security::AuditRecord record) {
+    access_->audit()->Append(std::move(record));
+  };
   parts.metrics_text = [this] { return metrics_.ExpositionText(); };
   parts.health = [this] { return ReportOf(health_); };
   if (ReadIncomingOptions(config).has_value()) {
@@ -182,6 +200,13 @@ void Node::BuildInstances() {
   deps.metrics = &metrics_;
   deps.health = &health_;
   deps.calls = fleet_calls_.get();
+  Gatekeeper* const gatekeeper = access_->Guard(fleet_calls_.get());
+  if (gatekeeper != nullptr) {
+    deps.calls = gatekeeper;
+    gate_of_calls_ = std::make_unique<GuardedGate>(&peers_, gatekeeper, &foundation_->clock);
+  } else {
+    gate_of_calls_ = std::make_unique<rpc::OpenGate>(&peers_);
+  }
   InstancesOptions instances;
   if (config.limits.start_timeout > absl::ZeroDuration()) {
     instances.limits.start_timeout = config.limits.start_timeout;
@@ -237,6 +262,7 @@ void Node::BuildConfigControl() {
     hub_->PublishRevision(rpc::ToProto(revision));
     if (change == ConfigControl::Change::kNoted) return;
     SyncRoads();  // Their order or traits may be others.
+    access_->TellHealth(config_->running());
     SyncFeeds();
     hub_->PublishEvent(change == ConfigControl::Change::kRolledBack
                            ? pb::EVENT_KIND_CONFIG_ROLLED_BACK
@@ -252,7 +278,8 @@ void Node::BuildServices() {
   deps_.commands = &pools_.commands;
   deps_.drains = &pools_.drains;
   deps_.timers = &timers_;
-  deps_.peers = &peers_;
+  deps_.gate = gate_of_calls_.get();
+  deps_.audit = access_->audit();
   deps_.hub = hub_.get();
   deps_.instances = instances_.get();
   deps_.plugins = foundation_->plugins.get();
@@ -272,8 +299,8 @@ void Node::BuildServices() {
   deps_.node = MakeActions();
   services_ = std::make_unique<NodeServices>(
       &deps_, foundation_->config.node.id,
-      [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
-        application_->IngestEnvelopes(std::move(batch), "grpc", "gateway.v1", std::move(done));
+      [this](std::vector<Envelope> batch, const Sender& sender, Sink::AcceptFn done) {
+        application_->IngestEnvelopes(std::move(batch), sender, std::move(done));
       },
       feed_.get(), fleet_.get(), store_.get(),
       [this](const pb::FleetNode& node) { fleet_events_->OnNode(node); });

@@ -27,6 +27,7 @@
 #include "core/spool/spool.h"
 #include "core/store/store.h"
 #include "core/transfer/transfers.h"
+#include "host/node/access.h"
 #include "host/node/config_control.h"
 #include "host/node/control_pools.h"
 #include "host/node/fleet_events.h"
@@ -85,6 +86,7 @@ class Node {
  private:
   Node(Foundation* foundation, Options options);
 
+  absl::Status OpenAccess();
   absl::Status OpenStorage();
   absl::Status BuildApplication();
   // `publisher` may be null.
@@ -133,6 +135,8 @@ class Node {
   TimerQueue timers_;
   ControlPools pools_;
   rpc::Peers peers_;
+  std::unique_ptr<Access> access_;
+  std::unique_ptr<rpc::Gate> gate_of_calls_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<ImageFolder> images_;
   std::unique_ptr<Transfers> transfers_;  // Null as the spool.

@@ -23,6 +23,7 @@ void Node::BuildFleet() {
   parts.application = application_.get();
   parts.node_id = foundation_->config.node.id;
   parts.facts = {HostFactsNow().hostname(), NodeVersion()};
+  parts.guarded = access_->guarded();
   fleet_calls_ = std::make_unique<FleetCalls>(std::move(parts));
 }
 

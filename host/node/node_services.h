@@ -21,10 +21,10 @@ namespace viaduct {
 
 // Thread-safe.
 struct NodeServices {
-  NodeServices(const ServiceDeps* deps, const std::string& node_id, IngestFn ingest,
-               MessageFeed* feed, Fleet* devices, Store* store, FleetService::ToldFn told)
+  NodeServices(const ServiceDeps* deps, const std::string& node_id, SendFn send, MessageFeed* feed,
+               Fleet* devices, Store* store, FleetService::ToldFn told)
       : reader(node_id, deps->clock),
-        gateway(std::move(ingest), &reader, feed, deps->transfers, deps->vision),
+        gateway(deps->gate, std::move(send), &reader, feed, deps->transfers, deps->vision),
         node(deps),
         plugins(deps),
         instances(deps),

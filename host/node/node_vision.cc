@@ -23,7 +23,11 @@ void Node::BuildVision() {
     return names;
   };
   deps.ingest = [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
-    application_->IngestEnvelopes(std::move(batch), "vision", "feeds", std::move(done));
+    Sender sender;
+    sender.protocol = "vision";
+    sender.source = "feeds";
+    sender.own_part = true;
+    application_->IngestEnvelopes(std::move(batch), sender, std::move(done));
   };
   if (foundation_->config.limits.max_message_bytes > 0) {
     deps.max_message_bytes = foundation_->config.limits.max_message_bytes;

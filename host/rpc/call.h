@@ -37,4 +37,18 @@ grpc::ServerUnaryReactor* RunOn(Executor* executor, grpc::CallbackServerContext*
   return reactor;
 }
 
+// Streams that only carry an error.
+template <typename Request>
+class RejectedRead final : public grpc::ServerReadReactor<Request> {
+ public:
+  explicit RejectedRead(grpc::Status status) { this->Finish(std::move(status)); }
+  void OnDone() override { delete this; }
+};
+template <typename Request, typename Response>
+class RejectedBidi final : public grpc::ServerBidiReactor<Request, Response> {
+ public:
+  explicit RejectedBidi(grpc::Status status) { this->Finish(std::move(status)); }
+  void OnDone() override { delete this; }
+};
+
 }  // namespace viaduct::rpc

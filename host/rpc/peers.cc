@@ -7,9 +7,22 @@
 
 namespace viaduct::rpc {
 
-void Peers::Add(int descriptor, uid_t uid, pid_t pid) {
+void Peers::Add(int descriptor, UnixPeer peer) {
   absl::MutexLock lock(&mutex_);
-  by_descriptor_[descriptor] = absl::StrCat("uid ", uid, " (pid ", pid, ")");
+  by_descriptor_[descriptor] = peer;
+}
+
+// Connections that were accepted by the node itself are named by their descriptor.
+std::optional<UnixPeer> Peers::OnSocket(const grpc::ServerContextBase& context) const {
+  const std::string peer = context.peer();
+  absl::string_view number = peer;
+  int descriptor = -1;
+  if (!absl::ConsumePrefix(&number, "fd:") || !absl::SimpleAtoi(number, &descriptor)) {
+    return std::nullopt;
+  }
+  absl::MutexLock lock(&mutex_);
+  const auto found = by_descriptor_.find(descriptor);
+  return found == by_descriptor_.end() ? std::nullopt : std::optional(found->second);
 }
 
 std::string Peers::Describe(const grpc::ServerContextBase& context) const {
@@ -21,16 +34,9 @@ std::string Peers::Describe(const grpc::ServerContextBase& context) const {
                           absl::string_view(identity.front().data(), identity.front().size()));
     }
   }
-  const std::string peer = context.peer();
-  absl::string_view number = peer;
-  int descriptor = -1;
-  // Connections that were accepted by the node itself are named by their descriptor.
-  if (absl::ConsumePrefix(&number, "fd:") && absl::SimpleAtoi(number, &descriptor)) {
-    absl::MutexLock lock(&mutex_);
-    auto found = by_descriptor_.find(descriptor);
-    if (found != by_descriptor_.end()) return found->second;
-  }
-  return peer;
+  const std::optional<UnixPeer> process = OnSocket(context);
+  if (!process.has_value()) return context.peer();
+  return absl::StrCat("uid ", process->uid, " (pid ", process->pid, ")");
 }
 
 }  // namespace viaduct::rpc

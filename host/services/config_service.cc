@@ -41,6 +41,9 @@ void AddEffects(const std::vector<Effect>& effects, Effects* out) {
 grpc::ServerUnaryReactor* ConfigService::Get(grpc::CallbackServerContext* context,
                                              const pb::ConfigGetRequest* request,
                                              pb::ConfigGetResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Get")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   const auto which = request->which_case();
   if (which == pb::ConfigGetRequest::kVersion &&
       (request->version() <= pb::CONFIG_VERSION_UNSPECIFIED ||
@@ -66,6 +69,9 @@ grpc::ServerUnaryReactor* ConfigService::Get(grpc::CallbackServerContext* contex
 grpc::ServerUnaryReactor* ConfigService::GetSchema(grpc::CallbackServerContext* context,
                                                    const pb::ConfigGetSchemaRequest* request,
                                                    pb::ConfigGetSchemaResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/GetSchema")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (request->plugin().empty()) {
     response->set_json_schema(std::string(NodeSchemaText()));
     return rpc::Answer(context, grpc::Status::OK);
@@ -85,6 +91,9 @@ grpc::ServerUnaryReactor* ConfigService::GetSchema(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* ConfigService::Validate(grpc::CallbackServerContext* context,
                                                   const pb::ConfigValidateRequest* request,
                                                   pb::ConfigValidateResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Validate")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   return rpc::RunOn(deps_->commands, context, [this, request, response] {
     ConfigReport report = deps_->config->Validate(request->yaml());
     response->set_valid(report.ok());
@@ -96,6 +105,9 @@ grpc::ServerUnaryReactor* ConfigService::Validate(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* ConfigService::Plan(grpc::CallbackServerContext* context,
                                               const pb::ConfigPlanRequest* request,
                                               pb::ConfigPlanResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Plan")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   return rpc::RunOn(deps_->commands, context, [this, request, response] {
     ConfigControl::Planned planned = deps_->config->Plan(request->yaml());
     response->set_base_revision(planned.base_revision);
@@ -109,6 +121,9 @@ grpc::ServerUnaryReactor* ConfigService::Plan(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* ConfigService::Apply(grpc::CallbackServerContext* context,
                                                const pb::ConfigApplyRequest* request,
                                                pb::ConfigApplyResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Apply")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   rpc::Violations violations;
   RevisionStore::Proposal proposal;
   proposal.confirm_within = rpc::ReadDuration(
@@ -120,7 +135,7 @@ grpc::ServerUnaryReactor* ConfigService::Apply(grpc::CallbackServerContext* cont
   proposal.yaml = request->yaml();
   proposal.request_id = request->request_id();
   proposal.comment = request->comment();
-  proposal.author = deps_->peers->Describe(*context);
+  proposal.author = deps_->gate->Describe(*context);
   if (request->has_if_revision()) proposal.if_revision = request->if_revision();
   return rpc::RunOn(deps_->changes, context, [this, proposal = std::move(proposal), response] {
     auto outcome = deps_->config->Apply(proposal);
@@ -136,7 +151,10 @@ grpc::ServerUnaryReactor* ConfigService::Apply(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* ConfigService::Confirm(grpc::CallbackServerContext* context,
                                                  const pb::ConfigConfirmRequest* request,
                                                  pb::ConfigConfirmResponse* response) {
-  const std::string author = deps_->peers->Describe(*context);
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Confirm")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->changes, context, [this, author, request, response] {
     auto revision = deps_->config->Confirm(request->revision());
     Audit(*deps_, author, "Config.Confirm", absl::StrCat(request->revision()), revision.status());
@@ -149,7 +167,10 @@ grpc::ServerUnaryReactor* ConfigService::Confirm(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* ConfigService::Cancel(grpc::CallbackServerContext* context,
                                                 const pb::ConfigCancelRequest* request,
                                                 pb::ConfigCancelResponse* response) {
-  const std::string author = deps_->peers->Describe(*context);
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Cancel")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->changes, context, [this, author, request, response] {
     auto revision = deps_->config->Cancel(request->revision(), author);
     Audit(*deps_, author, "Config.Cancel", absl::StrCat(request->revision()), revision.status());
@@ -162,9 +183,12 @@ grpc::ServerUnaryReactor* ConfigService::Cancel(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* ConfigService::Rollback(grpc::CallbackServerContext* context,
                                                   const pb::ConfigRollbackRequest* request,
                                                   pb::ConfigRollbackResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Rollback")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   RevisionStore::Proposal proposal;
   proposal.request_id = request->request_id();
-  proposal.author = deps_->peers->Describe(*context);
+  proposal.author = deps_->gate->Describe(*context);
   if (request->has_if_revision()) proposal.if_revision = request->if_revision();
   return rpc::RunOn(deps_->changes, context,
                     [this, request, proposal = std::move(proposal), response] {
@@ -181,6 +205,9 @@ grpc::ServerUnaryReactor* ConfigService::Rollback(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* ConfigService::ListRevisions(
     grpc::CallbackServerContext* context, const pb::ConfigListRevisionsRequest* request,
     pb::ConfigListRevisionsResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/ListRevisions")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (request->limit() > kMaxRevisions) {
     rpc::Violations violations;
     violations.Add("limit", absl::StrCat("at most ", kMaxRevisions, ", got ", request->limit()));
@@ -196,7 +223,10 @@ grpc::ServerUnaryReactor* ConfigService::ListRevisions(
 }
 
 grpc::ServerWriteReactor<pb::ConfigWatchResponse>* ConfigService::Watch(
-    grpc::CallbackServerContext* /*context*/, const pb::ConfigWatchRequest* request) {
+    grpc::CallbackServerContext* context, const pb::ConfigWatchRequest* request) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Watch")) {
+    return rpc::RejectWatch<pb::ConfigWatchResponse>(*std::move(refused));
+  }
   return deps_->hub->WatchConfig(
       [this, from = request->from_revision()]() -> absl::StatusOr<std::vector<pb::Revision>> {
         std::vector<Revision> kept = deps_->config->ListRevisions(RevisionStore::kMaxRevisions);

@@ -13,6 +13,15 @@ void Audit(const ServiceDeps& deps, const std::string& author, std::string_view 
                                         {"author", author},
                                         {"result", result},
                                         {"reason", StdView(status.message())}});
+  if (deps.audit != nullptr) {
+    security::AuditRecord record;
+    record.who = author;
+    record.what = std::string(method);
+    record.subject = std::string(subject);
+    record.from = "control plane";
+    record.result = status.ok() ? "ok" : status.ToString();
+    deps.audit->Append(std::move(record));
+  }
   deps.hub->PublishEvent(control::v1::EVENT_KIND_AUDIT, subject,
                          absl::StrCat(AbslView(method), " by ", author, ": ", result));
 }

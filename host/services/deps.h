@@ -19,11 +19,12 @@
 #include "core/plugin/instances.h"
 #include "core/plugin/registry.h"
 #include "core/receive/receiver.h"
+#include "core/security/audit_log.h"
 #include "core/spool/spool.h"
 #include "core/transfer/transfers.h"
 #include "host/node/config_control.h"
 #include "host/node/state_hub.h"
-#include "host/rpc/peers.h"
+#include "host/rpc/gate.h"
 #include "viaduct/control/v1/node.pb.h"
 
 namespace viaduct {
@@ -48,7 +49,8 @@ struct ServiceDeps {
   Executor* commands = nullptr;  // what waits for an instance or a plugin,
   Executor* drains = nullptr;    // and what takes as long as its caller allows.
   TimerQueue* timers = nullptr;
-  const rpc::Peers* peers = nullptr;
+  rpc::Gate* gate = nullptr;
+  security::AuditLog* audit = nullptr;
   StateHub* hub = nullptr;
   Instances* instances = nullptr;
   PluginRegistry* plugins = nullptr;

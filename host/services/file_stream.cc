@@ -4,7 +4,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/security/permissions.h"
 #include "host/rpc/convert.h"
 #include "host/rpc/status.h"
 #include "host/services/envelope_convert.h"
@@ -68,8 +71,9 @@ grpc::Status FileError(const absl::Status& status, const char* method) {
 }
 
 FileStream* FileStream::Start(Transfers* transfers, pb::SendFileStreamResponse* response,
-                              std::shared_ptr<std::atomic<int>> count) {
-  auto stream = std::shared_ptr<FileStream>(new FileStream(transfers, response, std::move(count)));
+                              std::shared_ptr<std::atomic<int>> count, rpc::PrincipalPtr caller) {
+  auto stream = std::shared_ptr<FileStream>(
+      new FileStream(transfers, response, std::move(count), std::move(caller)));
   stream->self_ = stream;
   if (stream->count_->fetch_add(1) >= GatewayService::kMaxStreams) {
     stream->Finish(rpc::ToGrpc(absl::ResourceExhaustedError(
@@ -125,6 +129,11 @@ absl::Status FileStream::Begin() {
   FileRequest request;
   std::string error;
   if (!ReadFileInfo(piece_.file(), &request, &error)) return absl::InvalidArgumentError(error);
+  const auto* const row = security::FindPermission(security::Surface::kRpc,
+                                                   "viaduct.gateway.v1.Gateway/SendFileStream");
+  if (caller_ != nullptr) {
+    VD_RETURN_IF_ERROR(security::CheckAllowed(caller_.get(), *row, request.device, absl::Now()));
+  }
   auto upload = transfers_->BeginUpload(std::move(request));
   if (!upload.ok()) return upload.status();
   upload_ = *std::move(upload);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/transfer/transfers.h"
+#include "host/rpc/gate.h"
 #include "viaduct/gateway/v1/gateway.grpc.pb.h"
 
 namespace viaduct {
@@ -24,16 +25,20 @@ class FileStream final : public grpc::ServerReadReactor<gateway::v1::SendFileStr
  public:
   // `transfers` outlives the stream. `count` is of the streams there are: over
   // GatewayService::kMaxStreams this one only says so.
+  // `caller` null: everybody may send for every device.
   static FileStream* Start(Transfers* transfers, gateway::v1::SendFileStreamResponse* response,
-                           std::shared_ptr<std::atomic<int>> count);
+                           std::shared_ptr<std::atomic<int>> count, rpc::PrincipalPtr caller);
 
   void OnReadDone(bool ok) override;
   void OnDone() override;
 
  private:
   FileStream(Transfers* transfers, gateway::v1::SendFileStreamResponse* response,
-             std::shared_ptr<std::atomic<int>> count)
-      : transfers_(transfers), response_(response), count_(std::move(count)) {}
+             std::shared_ptr<std::atomic<int>> count, rpc::PrincipalPtr caller)
+      : transfers_(transfers),
+        response_(response),
+        count_(std::move(count)),
+        caller_(std::move(caller)) {}
 
   absl::Status Take();
   absl::Status Begin();
@@ -42,6 +47,7 @@ class FileStream final : public grpc::ServerReadReactor<gateway::v1::SendFileStr
   Transfers* const transfers_;
   gateway::v1::SendFileStreamResponse* const response_;
   const std::shared_ptr<std::atomic<int>> count_;
+  const rpc::PrincipalPtr caller_;
   gateway::v1::SendFileStreamRequest piece_;  // gRPC's while it reads.
   std::unique_ptr<Transfers::Upload> upload_;
   std::shared_ptr<FileStream> self_;

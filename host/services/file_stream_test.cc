@@ -42,8 +42,9 @@ class FileStreamTest : public ::testing::Test {
   void Serve(Transfers* transfers) {
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
     service_ = std::make_unique<GatewayService>(
-        [](std::vector<Envelope>, Sink::AcceptFn done) { done({}); }, &reader_, &feed_, transfers,
-        nullptr);
+        &gate_,
+        [](std::vector<Envelope>, const Sender& /*sender*/, Sink::AcceptFn done) { done({}); },
+        &reader_, &feed_, transfers, nullptr);
     grpc::ServerBuilder builder;
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();
@@ -89,6 +90,8 @@ class FileStreamTest : public ::testing::Test {
   NullLog log_;
   EnvelopeReader reader_;
   MessageFeed feed_;
+  rpc::Peers peers_;
+  rpc::OpenGate gate_{&peers_};
   std::unique_ptr<Transfers> transfers_;
   std::unique_ptr<GatewayService> service_;
   std::unique_ptr<grpc::Server> server_;

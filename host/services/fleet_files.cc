@@ -59,6 +59,9 @@ bool ReadStatus(pb::FileStatus status, std::optional<FileState>* state) {
 grpc::ServerUnaryReactor* FleetService::ListFiles(grpc::CallbackServerContext* context,
                                                   const pb::FleetListFilesRequest* request,
                                                   pb::FleetListFilesResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Fleet/ListFiles")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (store_ == nullptr) {
     return rpc::Answer(context,
                        rpc::ToGrpc(absl::FailedPreconditionError("files: this node has no store")));

@@ -161,6 +161,9 @@ absl::Status FleetService::ForEachNode(Scan* scan, const EachFn& each) const {
 grpc::ServerUnaryReactor* FleetService::ListNodes(grpc::CallbackServerContext* context,
                                                   const pb::FleetListNodesRequest* request,
                                                   pb::FleetListNodesResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Fleet/ListNodes")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   rpc::Violations violations;
   if (request->page_size() > kMaxPage) {
     violations.Add("page_size", absl::StrCat("at most ", kMaxPage, ", got ", request->page_size()));
@@ -263,6 +266,9 @@ class FleetService::OrderCall final : public grpc::ServerUnaryReactor {
 grpc::ServerUnaryReactor* FleetService::SendControl(grpc::CallbackServerContext* context,
                                                     const pb::FleetSendControlRequest* request,
                                                     pb::FleetSendControlResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Fleet/SendControl")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   rpc::Violations violations;
   Order order;
   order.timeout = rpc::ReadDuration(request->has_timeout(), request->timeout(),
@@ -281,10 +287,13 @@ grpc::ServerUnaryReactor* FleetService::SendControl(grpc::CallbackServerContext*
     violations.Add("arguments", "cannot be written as JSON");
   }
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Fleet.SendControl"));
+  if (auto refused = deps_->gate->RefuseCommand(*context, request->command())) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   order.device_id = request->device_id();
   order.command = request->command();
   order.road = request->road();
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   const auto call = OrderCall::Create(fleet_, context, response);
   const bool queued =
       deps_->executor->Submit([this, order = std::move(order), author, call]() mutable {
@@ -327,7 +336,10 @@ void FleetService::Give(Order order, const std::string& author,
 // ---- watching
 
 grpc::ServerWriteReactor<pb::FleetWatchNodesResponse>* FleetService::WatchNodes(
-    grpc::CallbackServerContext* /*context*/, const pb::FleetWatchNodesRequest* request) {
+    grpc::CallbackServerContext* context, const pb::FleetWatchNodesRequest* request) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Fleet/WatchNodes")) {
+    return rpc::RejectWatch<pb::FleetWatchNodesResponse>(*std::move(refused));
+  }
   if (request->id_prefix().size() > kMaxPrefixBytes) {
     rpc::Violations violations;
     violations.Add("id_prefix", absl::StrCat("at most ", kMaxPrefixBytes, " bytes"));

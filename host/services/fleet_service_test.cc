@@ -44,7 +44,7 @@ class FleetServiceTest : public ::testing::Test {
     store_ = *std::move(opened);
     deps_.clock = &clock_;
     deps_.executor = &pool_;
-    deps_.peers = &peers_;
+    deps_.gate = &gate_;
     deps_.log_hub = &log_hub_;
     deps_.hub = &hub_;
     service_ = std::make_unique<FleetService>(
@@ -118,6 +118,7 @@ class FleetServiceTest : public ::testing::Test {
   FakeClock clock_;
   NullLog log_;
   rpc::Peers peers_;
+  rpc::OpenGate gate_{&peers_};
   LogHub log_hub_{LogHubOptions(), &clock_};
   StateHub hub_{&clock_, nullptr, nullptr};
   TimerQueue timers_;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
+#include "core/security/permissions.h"
 #include "host/rpc/call.h"
 #include "host/services/file_stream.h"
 #include "host/services/infer_call.h"
@@ -15,6 +16,14 @@ namespace {
 namespace pb = gateway::v1;
 
 constexpr size_t kMaxFilterDevices = 1000;
+
+// Rows of the table of permissions.
+constexpr std::string_view kSendMetadata = "viaduct.gateway.v1.Gateway/SendMetadata";
+constexpr std::string_view kSendMetadataStream = "viaduct.gateway.v1.Gateway/SendMetadataStream";
+constexpr std::string_view kSendFile = "viaduct.gateway.v1.Gateway/SendFile";
+constexpr std::string_view kSendFileStream = "viaduct.gateway.v1.Gateway/SendFileStream";
+constexpr std::string_view kSubscribe = "viaduct.gateway.v1.Gateway/Subscribe";
+constexpr std::string_view kInfer = "viaduct.gateway.v1.Gateway/Infer";
 
 }  // namespace
 
@@ -83,9 +92,26 @@ void FeedSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
                 });
 }
 
+Sender GatewayService::SenderOf(const grpc::ServerContextBase& context,
+                                std::string_view method) const {
+  return {"grpc", "gateway.v1", gate_->Caller(context),
+          security::FindPermission(security::Surface::kRpc, method)};
+}
+
+IngestFn GatewayService::IngestOf(const grpc::ServerContextBase& context,
+                                  std::string_view method) const {
+  return [send = send_, sender = SenderOf(context, method)](std::vector<Envelope> batch,
+                                                            Sink::AcceptFn done) {
+    send(std::move(batch), sender, std::move(done));
+  };
+}
+
 grpc::ServerUnaryReactor* GatewayService::SendMetadata(grpc::CallbackServerContext* context,
                                                        const pb::SendMetadataRequest* request,
                                                        pb::SendMetadataResponse* response) {
+  if (auto refused = gate_->Refuse(*context, kSendMetadata)) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   rpc::Violations violations;
   if (!request->has_envelope()) violations.Add("envelope", "missing");
   pb::Envelope message = request->envelope();
@@ -94,34 +120,42 @@ grpc::ServerUnaryReactor* GatewayService::SendMetadata(grpc::CallbackServerConte
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("SendMetadata"));
   response->mutable_result()->set_message_id(batch.front().message_id);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  ingest_(std::move(batch), [reactor, response](std::vector<AcceptResult> results) {
-    if (results.size() != 1) {
-      reactor->Finish(rpc::ToGrpc(absl::InternalError("SendMetadata: no result came")));
-      return;
-    }
-    const absl::Status status = ForSender(results.front().status);
-    if (absl::IsInvalidArgument(status)) {
-      rpc::Violations refusal;
-      refusal.Add(FieldOfRefusal(StdView(status.message()), "envelope"),
-                  std::string(status.message()));
-      reactor->Finish(refusal.ToStatus("SendMetadata"));
-      return;
-    }
-    response->mutable_result()->set_status(results.front().duplicate ? pb::RESULT_STATUS_DUPLICATE
-                                                                     : pb::RESULT_STATUS_STORED);
-    reactor->Finish(rpc::ToGrpc(status));
-  });
+  send_(std::move(batch), SenderOf(*context, kSendMetadata),
+        [reactor, response](std::vector<AcceptResult> results) {
+          if (results.size() != 1) {
+            reactor->Finish(rpc::ToGrpc(absl::InternalError("SendMetadata: no result came")));
+            return;
+          }
+          const absl::Status status = ForSender(results.front().status);
+          if (absl::IsInvalidArgument(status)) {
+            rpc::Violations refusal;
+            refusal.Add(FieldOfRefusal(StdView(status.message()), "envelope"),
+                        std::string(status.message()));
+            reactor->Finish(refusal.ToStatus("SendMetadata"));
+            return;
+          }
+          response->mutable_result()->set_status(
+              results.front().duplicate ? pb::RESULT_STATUS_DUPLICATE : pb::RESULT_STATUS_STORED);
+          reactor->Finish(rpc::ToGrpc(status));
+        });
   return reactor;
 }
 
 grpc::ServerBidiReactor<pb::SendMetadataStreamRequest, pb::SendMetadataStreamResponse>*
-GatewayService::SendMetadataStream(grpc::CallbackServerContext* /*context*/) {
-  return MetadataStream::Start(ingest_, reader_, streams_);
+GatewayService::SendMetadataStream(grpc::CallbackServerContext* context) {
+  if (auto refused = gate_->Refuse(*context, kSendMetadataStream)) {
+    return new rpc::RejectedBidi<pb::SendMetadataStreamRequest, pb::SendMetadataStreamResponse>(
+        *std::move(refused));
+  }
+  return MetadataStream::Start(IngestOf(*context, kSendMetadataStream), reader_, streams_);
 }
 
 grpc::ServerUnaryReactor* GatewayService::SendFile(grpc::CallbackServerContext* context,
                                                    const pb::SendFileRequest* request,
                                                    pb::SendFileResponse* response) {
+  if (auto refused = gate_->Refuse(*context, kSendFile)) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (transfers_ == nullptr) {
     return rpc::Answer(context, rpc::ToGrpc(absl::FailedPreconditionError(
                                     "transfers: this node sends no files (see node.sinks)")));
@@ -146,19 +180,29 @@ grpc::ServerUnaryReactor* GatewayService::SendFile(grpc::CallbackServerContext* 
 }
 
 grpc::ServerReadReactor<pb::SendFileStreamRequest>* GatewayService::SendFileStream(
-    grpc::CallbackServerContext* /*context*/, pb::SendFileStreamResponse* response) {
-  return FileStream::Start(transfers_, response, file_streams_);
+    grpc::CallbackServerContext* context, pb::SendFileStreamResponse* response) {
+  if (auto refused = gate_->Refuse(*context, kSendFileStream)) {
+    return new rpc::RejectedRead<pb::SendFileStreamRequest>(*std::move(refused));
+  }
+  return FileStream::Start(transfers_, response, file_streams_, gate_->Caller(*context));
 }
 
 grpc::ServerWriteReactor<pb::SubscribeResponse>* GatewayService::Subscribe(
-    grpc::CallbackServerContext* /*context*/, const pb::SubscribeRequest* request) {
+    grpc::CallbackServerContext* context, const pb::SubscribeRequest* request) {
+  if (auto refused = gate_->Refuse(*context, kSubscribe)) {
+    return rpc::RejectWatch<pb::SubscribeResponse>(*std::move(refused));
+  }
   return feed_->Subscribe(*request);
 }
 
 grpc::ServerUnaryReactor* GatewayService::Infer(grpc::CallbackServerContext* context,
                                                 const pb::InferRequest* request,
                                                 pb::InferResponse* response) {
-  return InferCall::Start({vision_, reader_, ingest_}, context, request, response);
+  if (auto refused = gate_->Refuse(*context, kInfer)) {
+    return rpc::Answer(context, *std::move(refused));
+  }
+  return InferCall::Start({vision_, reader_, IngestOf(*context, kInfer)}, context, request,
+                          response);
 }
 
 }  // namespace viaduct

@@ -5,13 +5,16 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/lpr/sender.h"
 #include "core/lpr/sink.h"
 #include "core/message/envelope.h"
 #include "core/transfer/transfers.h"
 #include "host/rpc/broadcast.h"
+#include "host/rpc/gate.h"
 #include "host/services/envelope_convert.h"
 #include "viaduct/gateway/v1/gateway.grpc.pb.h"
 
@@ -56,6 +59,9 @@ class FeedSink final : public Sink {
 
 // Where envelopes go; checks each and answers as Sink::Accept does.
 using IngestFn = std::function<void(std::vector<Envelope> batch, Sink::AcceptFn done)>;
+// The same for messages of whoever calls.
+using SendFn =
+    std::function<void(std::vector<Envelope> batch, const Sender& sender, Sink::AcceptFn done)>;
 
 // Thread-safe.
 class GatewayService final : public gateway::v1::Gateway::CallbackService {
@@ -68,9 +74,10 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
   static constexpr int kMaxStreams = 64;
 
   // All outlive the service. `transfers` is null on a node that sends no files.
-  GatewayService(IngestFn ingest, const EnvelopeReader* reader, MessageFeed* feed,
+  GatewayService(rpc::Gate* gate, SendFn send, const EnvelopeReader* reader, MessageFeed* feed,
                  Transfers* transfers, Vision* vision)
-      : ingest_(std::move(ingest)),
+      : gate_(gate),
+        send_(std::move(send)),
         reader_(reader),
         feed_(feed),
         transfers_(transfers),
@@ -94,7 +101,11 @@ class GatewayService final : public gateway::v1::Gateway::CallbackService {
                                   gateway::v1::InferResponse* response) override;
 
  private:
-  const IngestFn ingest_;
+  Sender SenderOf(const grpc::ServerContextBase& context, std::string_view method) const;
+  IngestFn IngestOf(const grpc::ServerContextBase& context, std::string_view method) const;
+
+  rpc::Gate* const gate_;
+  const SendFn send_;
   const EnvelopeReader* const reader_;
   MessageFeed* const feed_;
   Transfers* const transfers_;

@@ -91,7 +91,8 @@ class GatewayServiceTest : public ::testing::Test {
  protected:
   GatewayServiceTest() : reader_("CAM001", &clock_), feed_sink_(&sink_, &feed_) {
     service_ = std::make_unique<GatewayService>(
-        [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
+        &gate_,
+        [this](std::vector<Envelope> batch, const Sender& /*sender*/, Sink::AcceptFn done) {
           feed_sink_.Accept({batch.begin(), batch.end()}, std::move(done));
         },
         &reader_, &feed_, nullptr, nullptr);
@@ -125,6 +126,8 @@ class GatewayServiceTest : public ::testing::Test {
   FakeClock clock_;
   FakeSink sink_;
   MessageFeed feed_;
+  rpc::Peers peers_;
+  rpc::OpenGate gate_{&peers_};
   EnvelopeReader reader_;
   FeedSink feed_sink_;
   std::unique_ptr<GatewayService> service_;

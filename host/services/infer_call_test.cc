@@ -45,7 +45,8 @@ class InferCallTest : public ::testing::Test {
     vision_ = std::make_unique<Vision>(std::move(deps));
     vision_->Start();
     service_ = std::make_unique<GatewayService>(
-        [this](std::vector<Envelope> batch, Sink::AcceptFn done) {
+        &gate_,
+        [this](std::vector<Envelope> batch, const Sender& /*sender*/, Sink::AcceptFn done) {
           Ingest(std::move(batch), std::move(done));
         },
         &reader_, &feed_, nullptr, vision_.get());
@@ -108,6 +109,8 @@ class InferCallTest : public ::testing::Test {
   std::shared_ptr<FakeInferer> eye_ = std::make_shared<FakeInferer>(1000);
   EnvelopeReader reader_;
   MessageFeed feed_;
+  rpc::Peers peers_;
+  rpc::OpenGate gate_{&peers_};
   absl::Mutex mutex_;
   absl::Status verdict_ ABSL_GUARDED_BY(mutex_);
   std::vector<Envelope> taken_ ABSL_GUARDED_BY(mutex_);

@@ -16,6 +16,9 @@ namespace pb = control::v1;
 grpc::ServerUnaryReactor* InstancesService::List(grpc::CallbackServerContext* context,
                                                  const pb::InstancesListRequest* /*request*/,
                                                  pb::InstancesListResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Instances/List")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   for (const auto& info : deps_->instances->List()) {
     *response->add_instances() = rpc::ToProto(info);
   }
@@ -25,6 +28,9 @@ grpc::ServerUnaryReactor* InstancesService::List(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* InstancesService::Get(grpc::CallbackServerContext* context,
                                                 const pb::InstancesGetRequest* request,
                                                 pb::InstancesGetResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Instances/Get")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (request->name().empty()) {
     rpc::Violations violations;
     violations.Add("name", "missing");
@@ -51,7 +57,7 @@ grpc::ServerUnaryReactor* InstancesService::Change(Executor* executor,
     violations.Add("name", "missing");
     return rpc::Answer(context, violations.ToStatus(method));
   }
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(executor, context,
                     [this, author, method, name, change = std::move(change), shown] {
                       absl::Status status = change();
@@ -66,6 +72,9 @@ grpc::ServerUnaryReactor* InstancesService::Change(Executor* executor,
 grpc::ServerUnaryReactor* InstancesService::Start(grpc::CallbackServerContext* context,
                                                   const pb::InstancesStartRequest* request,
                                                   pb::InstancesStartResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Instances/Start")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   return Change(
       deps_->commands, context, "Instances.Start", request->name(),
       [this, request] { return deps_->instances->Start(request->name()); },
@@ -75,6 +84,9 @@ grpc::ServerUnaryReactor* InstancesService::Start(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* InstancesService::Stop(grpc::CallbackServerContext* context,
                                                  const pb::InstancesStopRequest* request,
                                                  pb::InstancesStopResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Instances/Stop")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   return Change(
       deps_->commands, context, "Instances.Stop", request->name(),
       [this, request] { return deps_->instances->Stop(request->name()); },
@@ -84,6 +96,9 @@ grpc::ServerUnaryReactor* InstancesService::Stop(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* InstancesService::Drain(grpc::CallbackServerContext* context,
                                                   const pb::InstancesDrainRequest* request,
                                                   pb::InstancesDrainResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Instances/Drain")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   rpc::Violations violations;
   const absl::Duration limit =
       rpc::ReadDuration(request->has_deadline(), request->deadline(),
@@ -98,6 +113,9 @@ grpc::ServerUnaryReactor* InstancesService::Drain(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* InstancesService::Restart(grpc::CallbackServerContext* context,
                                                     const pb::InstancesRestartRequest* request,
                                                     pb::InstancesRestartResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Instances/Restart")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   return Change(
       deps_->commands, context, "Instances.Restart", request->name(),
       [this, request] { return deps_->instances->Restart(request->name()); },
@@ -105,7 +123,10 @@ grpc::ServerUnaryReactor* InstancesService::Restart(grpc::CallbackServerContext*
 }
 
 grpc::ServerWriteReactor<pb::InstancesWatchResponse>* InstancesService::Watch(
-    grpc::CallbackServerContext* /*context*/, const pb::InstancesWatchRequest* request) {
+    grpc::CallbackServerContext* context, const pb::InstancesWatchRequest* request) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Instances/Watch")) {
+    return rpc::RejectWatch<pb::InstancesWatchResponse>(*std::move(refused));
+  }
   return deps_->hub->WatchInstances(*request);
 }
 

@@ -94,7 +94,10 @@ LogFilter ReadFilter(const pb::LogsTailRequest& request, rpc::Violations* violat
 }  // namespace
 
 grpc::ServerWriteReactor<pb::LogsTailResponse>* LogsService::Tail(
-    grpc::CallbackServerContext* /*context*/, const pb::LogsTailRequest* request) {
+    grpc::CallbackServerContext* context, const pb::LogsTailRequest* request) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/Tail")) {
+    return rpc::RejectWatch<pb::LogsTailResponse>(*std::move(refused));
+  }
   rpc::Violations violations;
   LogFilter filter = ReadFilter(*request, &violations);
   if (!violations.empty()) {
@@ -139,6 +142,9 @@ grpc::ServerWriteReactor<pb::LogsTailResponse>* LogsService::Tail(
 grpc::ServerUnaryReactor* LogsService::GetLevels(grpc::CallbackServerContext* context,
                                                  const pb::LogsGetLevelsRequest* /*request*/,
                                                  pb::LogsGetLevelsResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/GetLevels")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   AddLevels(*deps_->log_hub, response->mutable_levels());
   return rpc::Answer(context, grpc::Status::OK);
 }
@@ -146,6 +152,9 @@ grpc::ServerUnaryReactor* LogsService::GetLevels(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* LogsService::SetLevel(grpc::CallbackServerContext* context,
                                                 const pb::LogsSetLevelRequest* request,
                                                 pb::LogsSetLevelResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/SetLevel")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   rpc::Violations violations;
   LogLevel level = LogLevel::kInfo;
   if (!rpc::FromProto(request->level(), &level)) {
@@ -158,7 +167,7 @@ grpc::ServerUnaryReactor* LogsService::SetLevel(grpc::CallbackServerContext* con
                         "time_to_live", &violations);
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Logs.SetLevel"));
   absl::Status status = deps_->log_hub->SetLevel(request->component(), level, time_to_live);
-  Audit(*deps_, deps_->peers->Describe(*context), "Logs.SetLevel",
+  Audit(*deps_, deps_->gate->Describe(*context), "Logs.SetLevel",
         absl::StrCat(request->component(), " ", std::string(LogLevelName(level))), status);
   if (status.ok()) AddLevels(*deps_->log_hub, response->mutable_levels());
   return rpc::Answer(context, rpc::ToGrpc(status));
@@ -167,8 +176,11 @@ grpc::ServerUnaryReactor* LogsService::SetLevel(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* LogsService::ResetLevel(grpc::CallbackServerContext* context,
                                                   const pb::LogsResetLevelRequest* request,
                                                   pb::LogsResetLevelResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/ResetLevel")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   deps_->log_hub->ResetLevel(request->component());
-  Audit(*deps_, deps_->peers->Describe(*context), "Logs.ResetLevel", request->component(),
+  Audit(*deps_, deps_->gate->Describe(*context), "Logs.ResetLevel", request->component(),
         absl::OkStatus());
   AddLevels(*deps_->log_hub, response->mutable_levels());
   return rpc::Answer(context, grpc::Status::OK);

@@ -13,6 +13,9 @@ namespace pb = control::v1;
 grpc::ServerUnaryReactor* NodeService::GetInfo(grpc::CallbackServerContext* context,
                                                const pb::NodeGetInfoRequest* /*request*/,
                                                pb::NodeGetInfoResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Node/GetInfo")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   *response->mutable_node() = deps_->node.info();
   return rpc::Answer(context, grpc::Status::OK);
 }
@@ -20,12 +23,15 @@ grpc::ServerUnaryReactor* NodeService::GetInfo(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* NodeService::Drain(grpc::CallbackServerContext* context,
                                              const pb::NodeDrainRequest* request,
                                              pb::NodeDrainResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Node/Drain")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   rpc::Violations violations;
   const absl::Duration limit =
       rpc::ReadDuration(request->has_deadline(), request->deadline(),
                         {kDefaultDrain, absl::ZeroDuration(), kMaxDrain}, "deadline", &violations);
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Node.Drain"));
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->drains, context, [this, author, request, response, limit] {
     const NodeActions::Drained drained = deps_->node.drain(limit);
     response->set_drained(drained.complete);
@@ -37,7 +43,10 @@ grpc::ServerUnaryReactor* NodeService::Drain(grpc::CallbackServerContext* contex
 }
 
 grpc::ServerWriteReactor<pb::NodeWatchResponse>* NodeService::Watch(
-    grpc::CallbackServerContext* /*context*/, const pb::NodeWatchRequest* /*request*/) {
+    grpc::CallbackServerContext* context, const pb::NodeWatchRequest* /*request*/) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Node/Watch")) {
+    return rpc::RejectWatch<pb::NodeWatchResponse>(*std::move(refused));
+  }
   return deps_->hub->WatchNode(deps_->node.info());
 }
 

@@ -26,6 +26,9 @@ pb::Plugin PluginsService::Show(const PluginInfo& info) const {
 grpc::ServerUnaryReactor* PluginsService::List(grpc::CallbackServerContext* context,
                                                const pb::PluginsListRequest* /*request*/,
                                                pb::PluginsListResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Plugins/List")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   return rpc::RunOn(deps_->commands, context, [this, response] {
     deps_->plugins->Scan();  // Also what was put there since the start.
     for (const auto& info : deps_->plugins->List()) *response->add_plugins() = Show(info);
@@ -36,6 +39,9 @@ grpc::ServerUnaryReactor* PluginsService::List(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* PluginsService::Describe(grpc::CallbackServerContext* context,
                                                    const pb::PluginsDescribeRequest* request,
                                                    pb::PluginsDescribeResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Plugins/Describe")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (request->name().empty()) return rpc::Answer(context, Missing("Plugins.Describe", "name"));
   return rpc::RunOn(deps_->commands, context, [this, request, response] {
     auto info = deps_->plugins->Describe(request->name());
@@ -49,8 +55,11 @@ grpc::ServerUnaryReactor* PluginsService::Describe(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* PluginsService::Load(grpc::CallbackServerContext* context,
                                                const pb::PluginsLoadRequest* request,
                                                pb::PluginsLoadResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Plugins/Load")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (request->path().empty()) return rpc::Answer(context, Missing("Plugins.Load", "path"));
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->commands, context, [this, author, request, response] {
     auto info = deps_->plugins->Load(request->path());
     Audit(*deps_, author, "Plugins.Load", request->path(), info.status());
@@ -68,8 +77,11 @@ grpc::ServerUnaryReactor* PluginsService::Load(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* PluginsService::Reload(grpc::CallbackServerContext* context,
                                                  const pb::PluginsReloadRequest* request,
                                                  pb::PluginsReloadResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Plugins/Reload")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (request->name().empty()) return rpc::Answer(context, Missing("Plugins.Reload", "name"));
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->commands, context, [this, author, request, response] {
     auto info = deps_->plugins->Reload(request->name());
     absl::Status status = info.status();
@@ -85,8 +97,11 @@ grpc::ServerUnaryReactor* PluginsService::Reload(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* PluginsService::Unload(grpc::CallbackServerContext* context,
                                                  const pb::PluginsUnloadRequest* request,
                                                  pb::PluginsUnloadResponse* /*response*/) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Plugins/Unload")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (request->name().empty()) return rpc::Answer(context, Missing("Plugins.Unload", "name"));
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->commands, context, [this, author, request] {
     absl::Status status = deps_->plugins->Unload(request->name());
     Audit(*deps_, author, "Plugins.Unload", request->name(), status);

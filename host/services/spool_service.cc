@@ -103,6 +103,9 @@ pb::SpoolInfo ToProto(const SpoolInfo& info) {
 grpc::ServerUnaryReactor* SpoolService::GetInfo(grpc::CallbackServerContext* context,
                                                 const pb::SpoolGetInfoRequest* /*request*/,
                                                 pb::SpoolGetInfoResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Spool/GetInfo")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->spool == nullptr) return rpc::Answer(context, NoSpool());
   return rpc::RunOn(deps_->executor, context, [this, response] {
     *response->mutable_spool() = ToProto(deps_->spool->Info());
@@ -113,6 +116,9 @@ grpc::ServerUnaryReactor* SpoolService::GetInfo(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* SpoolService::List(grpc::CallbackServerContext* context,
                                              const pb::SpoolListRequest* request,
                                              pb::SpoolListResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Spool/List")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->spool == nullptr) return rpc::Answer(context, NoSpool());
   rpc::Violations violations;
   SpoolFilter filter = ReadFilter(request->filter(), &violations);
@@ -137,11 +143,14 @@ grpc::ServerUnaryReactor* SpoolService::List(grpc::CallbackServerContext* contex
 grpc::ServerUnaryReactor* SpoolService::Retry(grpc::CallbackServerContext* context,
                                               const pb::SpoolRetryRequest* request,
                                               pb::SpoolRetryResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Spool/Retry")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->spool == nullptr) return rpc::Answer(context, NoSpool());
   rpc::Violations violations;
   SpoolFilter filter = ReadFilter(request->filter(), &violations);
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Spool.Retry"));
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->executor, context, [this, author, response, filter = std::move(filter)] {
     auto retried = deps_->spool->RetryDeadLetters(filter);
     Audit(*deps_, author, "Spool.Retry", retried.ok() ? absl::StrCat(*retried, " messages") : "",
@@ -155,6 +164,9 @@ grpc::ServerUnaryReactor* SpoolService::Retry(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* SpoolService::Drop(grpc::CallbackServerContext* context,
                                              const pb::SpoolDropRequest* request,
                                              pb::SpoolDropResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Spool/Drop")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->spool == nullptr) return rpc::Answer(context, NoSpool());
   rpc::Violations violations;
   SpoolFilter filter = ReadFilter(request->filter(), &violations);
@@ -167,7 +179,7 @@ grpc::ServerUnaryReactor* SpoolService::Drop(grpc::CallbackServerContext* contex
                                           request->reason().size()));
   }
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Spool.Drop"));
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   return rpc::RunOn(deps_->executor, context,
                     [this, author, request, response, filter = std::move(filter)] {
                       auto dropped = deps_->spool->Drop(filter, request->reason());

@@ -71,6 +71,9 @@ class Ticker : public std::enable_shared_from_this<Ticker> {
 grpc::ServerUnaryReactor* StatsService::Snapshot(grpc::CallbackServerContext* context,
                                                  const pb::StatsSnapshotRequest* request,
                                                  pb::StatsSnapshotResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Stats/Snapshot")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   return rpc::RunOn(deps_->executor, context, [this, request, response] {
     SnapshotQuery query{
         {request->instances().begin(), request->instances().end()}, request->samples(), epoch_};
@@ -84,6 +87,9 @@ grpc::ServerUnaryReactor* StatsService::Snapshot(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* StatsService::Explain(grpc::CallbackServerContext* context,
                                                 const pb::StatsExplainRequest* request,
                                                 pb::StatsExplainResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Stats/Explain")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   SelectorMessage message;
   message.bytes = request->bytes();
   rpc::Violations violations;
@@ -112,7 +118,10 @@ grpc::ServerUnaryReactor* StatsService::Explain(grpc::CallbackServerContext* con
 }
 
 grpc::ServerWriteReactor<pb::StatsWatchResponse>* StatsService::Watch(
-    grpc::CallbackServerContext* /*context*/, const pb::StatsWatchRequest* request) {
+    grpc::CallbackServerContext* context, const pb::StatsWatchRequest* request) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Stats/Watch")) {
+    return rpc::RejectWatch<pb::StatsWatchResponse>(*std::move(refused));
+  }
   rpc::Violations violations;
   const absl::Duration interval =
       rpc::ReadDuration(request->has_interval(), request->interval(),
@@ -140,6 +149,9 @@ grpc::ServerWriteReactor<pb::StatsWatchResponse>* StatsService::Watch(
 grpc::ServerUnaryReactor* StatsService::ListAlerts(grpc::CallbackServerContext* context,
                                                    const pb::StatsListAlertsRequest* /*request*/,
                                                    pb::StatsListAlertsResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Stats/ListAlerts")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   for (const Alert& alert : deps_->alerts->Active()) {
     *response->add_active() = rpc::ToProto(alert);
   }
@@ -148,7 +160,10 @@ grpc::ServerUnaryReactor* StatsService::ListAlerts(grpc::CallbackServerContext* 
 }
 
 grpc::ServerWriteReactor<pb::StatsWatchAlertsResponse>* StatsService::WatchAlerts(
-    grpc::CallbackServerContext* /*context*/, const pb::StatsWatchAlertsRequest* /*request*/) {
+    grpc::CallbackServerContext* context, const pb::StatsWatchAlertsRequest* /*request*/) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Stats/WatchAlerts")) {
+    return rpc::RejectWatch<pb::StatsWatchAlertsResponse>(*std::move(refused));
+  }
   return deps_->hub->WatchAlerts(*deps_->alerts);
 }
 

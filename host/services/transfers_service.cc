@@ -123,6 +123,9 @@ bool HasState(const pb::TransferFilter& filter, const Transfer& transfer) {
 grpc::ServerUnaryReactor* TransfersService::GetInfo(grpc::CallbackServerContext* context,
                                                     const pb::TransfersGetInfoRequest* /*request*/,
                                                     pb::TransfersGetInfoResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Transfers/GetInfo")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->transfers == nullptr) return rpc::Answer(context, NoTransfers());
   *response->mutable_transfers() = InfoOf(*deps_->transfers);
   return rpc::Answer(context, grpc::Status::OK);
@@ -131,6 +134,9 @@ grpc::ServerUnaryReactor* TransfersService::GetInfo(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* TransfersService::List(grpc::CallbackServerContext* context,
                                                  const pb::TransfersListRequest* request,
                                                  pb::TransfersListResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Transfers/List")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->transfers == nullptr) return rpc::Answer(context, NoTransfers());
   rpc::Violations violations;
   TransferFilter filter = ReadFilter(request->filter(), &violations);
@@ -155,6 +161,9 @@ grpc::ServerUnaryReactor* TransfersService::List(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* TransfersService::Get(grpc::CallbackServerContext* context,
                                                 const pb::TransfersGetRequest* request,
                                                 pb::TransfersGetResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Transfers/Get")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->transfers == nullptr) return rpc::Answer(context, NoTransfers());
   return rpc::RunOn(deps_->executor, context, [this, request, response] {
     const auto transfer = deps_->transfers->Get(request->transfer_id());
@@ -165,7 +174,10 @@ grpc::ServerUnaryReactor* TransfersService::Get(grpc::CallbackServerContext* con
 }
 
 grpc::ServerWriteReactor<pb::TransfersWatchResponse>* TransfersService::Watch(
-    grpc::CallbackServerContext* /*context*/, const pb::TransfersWatchRequest* request) {
+    grpc::CallbackServerContext* context, const pb::TransfersWatchRequest* request) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Transfers/Watch")) {
+    return rpc::RejectWatch<pb::TransfersWatchResponse>(*std::move(refused));
+  }
   if (deps_->transfers == nullptr) {
     return rpc::RejectWatch<pb::TransfersWatchResponse>(NoTransfers());
   }
@@ -234,9 +246,12 @@ void TransfersService::OnChanged(const Transfer& transfer) {
 grpc::ServerUnaryReactor* TransfersService::Cancel(grpc::CallbackServerContext* context,
                                                    const pb::TransfersCancelRequest* request,
                                                    pb::TransfersCancelResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Transfers/Cancel")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->transfers == nullptr) return rpc::Answer(context, NoTransfers());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   deps_->transfers->Cancel(request->transfer_id(),
                            [this, reactor, response, author,
                             id = request->transfer_id()](const absl::StatusOr<Transfer>& changed) {
@@ -250,9 +265,12 @@ grpc::ServerUnaryReactor* TransfersService::Cancel(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* TransfersService::Retry(grpc::CallbackServerContext* context,
                                                   const pb::TransfersRetryRequest* request,
                                                   pb::TransfersRetryResponse* response) {
+  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Transfers/Retry")) {
+    return rpc::Answer(context, *std::move(refused));
+  }
   if (deps_->transfers == nullptr) return rpc::Answer(context, NoTransfers());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const std::string author = deps_->peers->Describe(*context);
+  const std::string author = deps_->gate->Describe(*context);
   deps_->transfers->Retry(request->transfer_id(),
                           [this, reactor, response, author,
                            id = request->transfer_id()](const absl::StatusOr<Transfer>& changed) {

@@ -80,7 +80,7 @@ def plugins_have_a_say_in_every_check(t):
     for config, pointer in (({"role": "client"}, "/instances/1/config/base_url"),
                             ({"role": "client", "base_url": "ftp://x"},
                              "/instances/1/config/base_url"),
-                            ({"role": "server", "listen": "0.0.0.0:99999"},
+                            ({"role": "server", "listen": "127.0.0.1:99999"},
                              "/instances/1/config/listen")):
         node.config = json.loads(sound)
         node.config["instances"].append({"name": "odd", "plugin": "rest", "config": config})

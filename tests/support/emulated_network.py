@@ -245,6 +245,7 @@ class EmulatedNetwork:
         """A server at the far end, behind all of its addresses."""
         node = self.trial.server(**changes)
         node.config["instances"][0]["config"]["listen"] = f"0.0.0.0:{node.http_port}"
+        node.config["auth"] = "none"  # The network is the trial's own.
         node.inside = self.far.inside
         node.write_config()
         return node

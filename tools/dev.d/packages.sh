@@ -16,6 +16,7 @@ PACKAGES_build=(
 PACKAGES_test=(
   sqlite3 postgresql curl procps openssl util-linux iproute2 ping=iputils-ping socat
   mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt python3-websocket python3-socketio
+  python3-grpcio
   python3-cryptography python3-requests python3-numpy python3-yaml openssh-server ssh-keygen=openssh-client rsync=rsync
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )

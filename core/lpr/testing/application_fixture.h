@@ -156,6 +156,10 @@ class ApplicationTest : public ::testing::Test {
     parts.store = store;
     parts.images = store == nullptr ? nullptr : images_.get();
     parts.publisher = &publisher_;
+    parts.audit = [this](security::AuditRecord record) {
+      absl::MutexLock lock(&audit_mutex_);
+      audited_.push_back(std::move(record));
+    };
     parts.metrics_text = [] { return std::string("viaduct_up 1\n"); };
     parts.connected_clients = [] { return int64_t{3}; };
     parts.health = [] {
@@ -165,6 +169,7 @@ class ApplicationTest : public ::testing::Test {
     options.node_id = "server-1";
     options.zone = absl::FixedTimeZone(7 * 3600);
     options.max_body_bytes = 1 << 20;
+    options.guarded = guarded_;
     application_ = std::make_unique<Application>(options, parts);
   }
 
@@ -213,6 +218,9 @@ class ApplicationTest : public ::testing::Test {
   std::unique_ptr<Store> store_;
   std::unique_ptr<ImageFolder> images_;
   std::unique_ptr<StoreSink> sink_;
+  bool guarded_ = false;  // Of the next MakeApplication.
+  absl::Mutex audit_mutex_;
+  std::vector<security::AuditRecord> audited_;
   std::unique_ptr<Application> application_;
 };
 

@@ -1,0 +1,61 @@
+// Who may make which call. Every handler of ours asks first.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/status.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "core/security/principal.h"
+#include "host/rpc/peers.h"
+
+namespace viaduct::rpc {
+
+using PrincipalPtr = std::shared_ptr<const security::Principal>;
+
+// Thread-safe; outlives the server.
+class Gate {
+ public:
+  virtual ~Gate() = default;
+
+  // Nothing: it may. `method` is a row of core/security's table, "viaduct.control.v1.Node/Drain".
+  // What a device may do with its own is asked again, by PrincipalPtr, where it is known whose it
+  // is; whoever has no row at all is refused.
+  virtual std::optional<grpc::Status> Refuse(const grpc::ServerContextBase& context,
+                                             std::string_view method) = 0;
+  // The same for a command that a call brings to a device.
+  virtual std::optional<grpc::Status> RefuseCommand(const grpc::ServerContextBase& context,
+                                                    std::string_view command) = 0;
+  // Who calls: for messages that are handed on. Null: nobody is asked here.
+  virtual PrincipalPtr Caller(const grpc::ServerContextBase& context) = 0;
+  // For logs and the audit; never a secret.
+  virtual std::string Describe(const grpc::ServerContextBase& context) = 0;
+};
+
+// Of a node that asks nobody: who reaches it may do everything.
+class OpenGate final : public Gate {
+ public:
+  explicit OpenGate(const Peers* peers) : peers_(peers) {}
+
+  std::optional<grpc::Status> Refuse(const grpc::ServerContextBase& /*context*/,
+                                     std::string_view /*method*/) override {
+    return std::nullopt;
+  }
+  std::optional<grpc::Status> RefuseCommand(const grpc::ServerContextBase& /*context*/,
+                                            std::string_view /*command*/) override {
+    return std::nullopt;
+  }
+  PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override { return nullptr; }
+  std::string Describe(const grpc::ServerContextBase& context) override {
+    return peers_->Describe(context);
+  }
+
+ private:
+  const Peers* const peers_;
+};
+
+}  // namespace viaduct::rpc
