@@ -2,7 +2,9 @@
 """Runs clang-tidy over the project's own sources and remembers what was clean.
 
 A source is looked at again only if it, a project header it includes, .clang-tidy or its compile
-command has changed since it was last found clean.
+command has changed since it was last found clean. Nothing is compiled for it but what the build
+generates: clang-tidy reads all that the compiler would, and the errors of its thread-safety
+analysis are findings here.
 
     tools/run_tidy.py --build build/clang [--jobs N] [PATTERN...]
 """
@@ -13,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
@@ -20,28 +23,32 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OWN = re.compile(r"^(core|host|plugins|sdk|tests|bench|examples|tools)/.*\.(cc|c)$")
 
 
-def headers_by_object(build):
-    """The project headers of every object file, from ninja's own record."""
-    text = subprocess.run(["ninja", "-C", build, "-t", "deps"], capture_output=True, text=True,
-                          check=True).stdout
-    headers, current = {}, None
-    for line in text.splitlines():
-        if line and not line[0].isspace():
-            current = headers.setdefault(line.split(":")[0], [])
-        elif line.strip() and current is not None:
-            path = pathlib.Path(build, line.strip()).resolve()
-            if path.is_relative_to(ROOT):
-                current.append(path)
-    return headers
+def make_generated(build):
+    """What sources include and is made by the build: nothing else of it is needed."""
+    outputs = subprocess.run(["ninja", "-C", build, "-t", "targets", "rule", "CUSTOM_COMMAND"],
+                             capture_output=True, text=True, check=True).stdout.splitlines()
+    wanted = sorted({name for name in outputs if name.endswith((".h", ".cc", ".c"))})
+    subprocess.run(["ninja", "-C", build, *wanted], stdout=subprocess.DEVNULL, check=True)
+
+
+def headers_of(command):
+    """The project's own that the source includes, as the compiler finds them."""
+    words = shlex.split(command["command"])
+    flags = words[:words.index("-o")]
+    listed = subprocess.run([*flags, "-MM", command["file"]], capture_output=True, text=True,
+                            cwd=command["directory"], check=False)
+    paths = (pathlib.Path(command["directory"], name).resolve()
+             for name in listed.stdout.replace("\\\n", " ").split()[1:])
+    return sorted(path.relative_to(ROOT).as_posix() for path in paths if path.is_relative_to(ROOT))
 
 
 def digest(command, headers):
     state = hashlib.sha256()
     state.update((ROOT / ".clang-tidy").read_bytes())
     state.update(command["command"].encode())
-    for path in sorted({pathlib.Path(command["file"]), *headers}):
-        if path.exists():
-            state.update(path.read_bytes())
+    for name in sorted({pathlib.Path(command["file"]).relative_to(ROOT).as_posix(), *headers}):
+        path = ROOT / name
+        state.update(path.read_bytes() if path.exists() else b"gone")
     return state.hexdigest()
 
 
@@ -53,10 +60,13 @@ def own_commands(build, patterns):
             yield name, command
 
 
-def tidy(build, command):
-    result = subprocess.run(["clang-tidy", "--quiet", "-p", str(build), command["file"]],
+def look(build, command):
+    """Exit status and findings, and what to remember when there are none."""
+    headers = headers_of(command)
+    state = digest(command, headers)
+    result = subprocess.run(["clang-tidy", "--quiet", "-p", build, command["file"]],
                             capture_output=True, text=True, check=False)
-    return result.returncode, result.stdout
+    return result.returncode, result.stdout, {"state": state, "headers": headers}
 
 
 def main():
@@ -66,23 +76,25 @@ def main():
     parser.add_argument("patterns", nargs="*")
     options = parser.parse_args()
     build = str(pathlib.Path(options.build).resolve())
+    make_generated(build)
     memory = pathlib.Path(build, "tidy.json")
     clean = json.loads(memory.read_text()) if memory.exists() else {}
-    headers = headers_by_object(build)
     work, seen = [], set()
     for name, command in own_commands(build, options.patterns):
-        state = digest(command, headers.get(command.get("output", ""), []))
-        if name not in seen and clean.get(name) != state:
-            work.append((name, command, state))
+        known = clean.get(name)
+        # Whatever else it may include now, one of these has changed for it.
+        if name not in seen and (known is None or
+                                 known["state"] != digest(command, known["headers"])):
+            work.append((name, command))
         seen.add(name)
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        runs = {pool.submit(tidy, build, command): (name, state) for name, command, state in work}
+        runs = {pool.submit(look, build, command): name for name, command in work}
         for run in concurrent.futures.as_completed(runs):
-            name, state = runs[run]
-            code, output = run.result()
+            name = runs[run]
+            code, output, found = run.result()
             if code == 0:
-                clean[name] = state
+                clean[name] = found
                 # At once: a run takes an hour and may be ended before.
                 memory.write_text(json.dumps(clean, indent=0))
             else:

@@ -73,6 +73,8 @@ function(_viaduct_plugin_schema name schema)
     DEPENDS "${schema}" "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/EmbedSchema.cmake"
     COMMENT "Embedding ${name}'s config schema"
     VERBATIM)
+  # Of its own, so that the header alone can be made: that of the plugin waits for its libraries.
+  add_custom_target(${name}_schema DEPENDS "${header}")
   target_sources(${name} PRIVATE "${header}")
   target_include_directories(${name} PRIVATE "${folder}")
 endfunction()

@@ -7,7 +7,7 @@ verb_check() {
   step "Building dev" build dev
   step "House checks" ctest --test-dir build/dev -j "${TEST_JOBS:-4}" -L '^(house|abi)$' \
     --output-on-failure --no-tests=error
-  step "Thread-safety analysis (clang)" build clang
-  step "clang-tidy" tools/run_tidy.py --build build/clang --jobs "${JOBS:-$(jobs_allowed)}" "$@"
+  step "Configuring clang" configure clang
+  step "clang-tidy and thread-safety analysis" tools/run_tidy.py --build build/clang --jobs "${JOBS:-$(jobs_allowed)}" "$@"
   say "check: clean"
 }

@@ -122,11 +122,16 @@ need_npm() {
   export PATH="$ROOT/build/npm/node_modules/.bin:$PATH"
 }
 
+configure() {
+  local preset=$1
+  # shellcheck disable=SC2310
+  quietly "configure-$preset.log" cmake --preset "$preset" || fail "configuring $preset failed"
+}
+
 # build PRESET [TARGET...]: configures and builds it below build/PRESET.
 build() {
   local preset=$1
   shift
-  # shellcheck disable=SC2310
-  quietly "configure-$preset.log" cmake --preset "$preset" || fail "configuring $preset failed"
+  configure "$preset"
   cmake --build "build/$preset" -j "${JOBS:-$(jobs_allowed)}" ${1:+--target "$@"}
 }
