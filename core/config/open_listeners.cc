@@ -2,12 +2,15 @@
 
 #include <arpa/inet.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
+#include "core/config/members.h"
 #include "core/config/schema_value.h"
 
 namespace viaduct {
@@ -49,6 +52,18 @@ void CheckListeners(const ConfigNode& root, Findings* findings) {
     if (name != nullptr && name->is_scalar()) found.SetInstance(name->text);
     findings->Append(std::move(found));
   }
+}
+
+std::vector<OpenListener> OpenListeners(const NodeConfig& config) {
+  std::vector<OpenListener> open;
+  for (const InstanceOptions& instance : config.instances) {
+    const nlohmann::json options =
+        nlohmann::json::parse(instance.redacted_json, nullptr, /*allow_exceptions=*/false);
+    std::string listen = members::Text(options, "listen");
+    if (listen.empty() || IsLoopbackAddress(listen)) continue;
+    open.push_back({instance.name, std::move(listen)});
+  }
+  return open;
 }
 
 }  // namespace viaduct

@@ -236,7 +236,8 @@ struct Application::Impl {
   absl::Status PermitAction(const CallRequest& call) const;
   // `subject_device`: whom it is about.
   absl::Status Permit(const CallRequest& call, std::string_view subject_device) const;
-  absl::Status PermitMessage(const Sender& sender, const Arrival& arrival) const;
+  // `opened`: this node has decrypted it.
+  absl::Status PermitMessage(const Sender& sender, const Arrival& arrival, bool opened) const;
   // Whose rows a list shows: those of the device asked for; a device's own where it asks for none.
   absl::Status PermitList(const CallRequest& call, std::string* device) const;
   absl::Status PermitImage(const CallRequest& call, std::string_view path) const;

@@ -47,19 +47,9 @@ struct Application::Impl::Exchange {
 };
 
 absl::Status Application::Impl::Admit(const Sender& sender, Arrival* arrival) const {
-  if (!parts_.open || !arrival->envelope.metadata.encryption)
-    return PermitMessage(sender, *arrival);
-  VD_RETURN_IF_ERROR(parts_.open(arrival));
-  VD_RETURN_IF_ERROR(PermitMessage(sender, *arrival));
-  // Who let it pass on the way could not see whose it says it is.
-  PayloadHeader header;
-  const bool read = ReadHeader(arrival->envelope.payload_json, payload_options(), &header).ok();
-  if (!options_.guarded || !read || header.camera_id.empty() ||
-      header.camera_id == arrival->envelope.edge_device_id) {
-    return absl::OkStatus();
-  }
-  return absl::PermissionDeniedError(
-      "payload: encrypted, and its camera_id is not the edge_device_id of its envelope");
+  const bool opens = parts_.open && arrival->envelope.metadata.encryption;
+  if (opens) VD_RETURN_IF_ERROR(parts_.open(arrival));
+  return PermitMessage(sender, *arrival, opens);
 }
 
 // Before anybody looks at it.

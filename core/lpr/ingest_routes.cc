@@ -7,6 +7,7 @@
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 #include "core/lpr/ingest.h"
+#include "core/lpr/partial_batch.h"
 #include "core/message/envelope_batch.h"
 #include "core/message/identity.h"
 #include "core/message/json_scanner.h"
@@ -254,30 +255,24 @@ void Application::Impl::PostEnvelopes(RoutedRequest request, ReplyFn reply) {
   }
   const size_t count = parsed->items.size();
   auto ids = std::make_shared<std::vector<std::string>>();
-  auto results = std::make_shared<std::vector<AcceptResult>>(count);
-  std::vector<Arrival> batch;
-  std::vector<size_t> places;
+  PartialBatch parts(count);
   for (size_t i = 0; i < count; ++i) {
     ParsedEnvelope& item = parsed->items[i];
     absl::Status status = item.envelope.status();
     if (status.ok()) status = CheckPayload(*item.envelope);
     ids->push_back(status.ok() ? item.envelope->message_id : item.message_id);
     if (status.ok()) {
-      places.push_back(i);
-      batch.push_back(std::move(*item.envelope));
+      parts.Pass(i, std::move(*item.envelope));
     } else {
       NoteRefusal(call, "envelope", status);
-      (*results)[i].status = absl::InvalidArgumentError(status.message());
+      parts.Refuse(i, absl::InvalidArgumentError(status.message()));
     }
   }
+  std::vector<Arrival> batch = parts.Take();
   Accept(std::move(batch), SenderOf(call),
-         [this, ids, results, places = std::move(places),
-          reply = std::move(reply)](std::vector<AcceptResult> accepted) {
-           for (size_t i = 0; i < places.size(); ++i) {
-             (*results)[places[i]] = std::move(accepted[i]);
-           }
-           reply(BatchReply(*ids, *results, options_.retry_after));
-         });
+         parts.Joined([this, ids, reply = std::move(reply)](std::vector<AcceptResult> results) {
+           reply(BatchReply(*ids, results, options_.retry_after));
+         }));
 }
 
 }  // namespace viaduct

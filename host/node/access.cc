@@ -122,18 +122,6 @@ std::vector<BrokerRule> ReadBrokers(const json& list) {
   return rules;
 }
 
-// "http (0.0.0.0:8000)": instances that take peers from other machines.
-std::vector<std::string> OpenListeners(const NodeConfig& config) {
-  std::vector<std::string> open;
-  for (const InstanceOptions& instance : config.instances) {
-    const json options = json::parse(instance.redacted_json, nullptr, /*allow_exceptions=*/false);
-    const std::string listen = members::Text(options, "listen");
-    if (listen.empty() || IsLoopbackAddress(listen)) continue;
-    open.push_back(absl::StrCat(instance.name, " (", listen, ")"));
-  }
-  return open;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Access>> Access::Open(const NodeConfig& config, const Deps& deps) {
@@ -211,8 +199,12 @@ int Access::StopGuard(absl::Duration limit) {
 }
 
 void Access::TellHealth(const NodeConfig& config) {
-  const std::vector<std::string> open =
-      guarded() ? std::vector<std::string>() : OpenListeners(config);
+  std::vector<std::string> open;  // "http (0.0.0.0:8000)"
+  if (!guarded()) {
+    for (const OpenListener& one : OpenListeners(config)) {
+      open.push_back(absl::StrCat(one.instance, " (", one.listen, ")"));
+    }
+  }
   if (open.empty()) return deps_.health->Set(kComponent, HealthState::kHealthy);
   deps_.health->Set(kComponent, HealthState::kDegraded,
                     absl::StrCat("auth: none, and other machines reach ", absl::StrJoin(open, ", "),

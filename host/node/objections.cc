@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,7 +10,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "core/config/encryption_options.h"
-#include "core/config/members.h"
 #include "core/config/open_listeners.h"
 #include "core/config/vision_options.h"
 #include "core/security/key_ring.h"
@@ -57,12 +55,8 @@ AskFn AskThrough(Instances* instances) {
 std::vector<Objection> ObjectToOpenListeners(const NodeConfig& config, const std::string& mode) {
   std::vector<Objection> objections;
   if (!mode.empty()) return objections;  // They are asked, or nobody is meant to be.
-  for (const InstanceOptions& instance : config.instances) {
-    const nlohmann::json options =
-        nlohmann::json::parse(instance.redacted_json, nullptr, /*allow_exceptions=*/false);
-    const std::string listen = members::Text(options, "listen");
-    if (listen.empty() || IsLoopbackAddress(listen)) continue;
-    objections.push_back({instance.name, "/listen",
+  for (const OpenListener& one : OpenListeners(config)) {
+    objections.push_back({one.instance, "/listen",
                           "listen: others would reach it before the section auth is in force; "
                           "restart the node with auth first",
                           "open_to_all"});
