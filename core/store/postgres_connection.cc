@@ -14,6 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/store/libpq.h"
 
 namespace viaduct {
 namespace {
@@ -103,6 +104,7 @@ bool IsAny(std::string_view state, std::initializer_list<std::string_view> class
 }  // namespace
 
 absl::Status CheckPostgresAddress(const PostgresAddress& address) {
+  VD_RETURN_IF_ERROR(LoadLibpq());
   if (address.url.empty()) return absl::OkStatus();
   char* error = nullptr;
   PQconninfoOption* options = PQconninfoParse(address.url.c_str(), &error);
@@ -152,6 +154,7 @@ absl::StatusOr<std::unique_ptr<PgConnection>> PgConnection::Open(const Options& 
 // libpq waits, as only then a host that says nothing costs its share of time and the next is tried:
 // PQconnectPoll ignores connect_timeout. The calling thread is held for that time per host.
 absl::Status PgConnection::Connect() {
+  VD_RETURN_IF_ERROR(LoadLibpq());
   const Keywords words(options_);
   conn_.reset(PQconnectdbParams(words.keys(), words.values(), /*expand_dbname=*/1));
   if (conn_ == nullptr) return absl::UnavailableError("store: cannot connect, no memory");

@@ -2,8 +2,8 @@
 
 verb_package() {
   need build package
-  step "Building release" build release
-  mkdir -p build/package
-  step "Packing" cpack --config build/release/CPackConfig.cmake -B build/package -G "DEB;TGZ"
-  ls -l build/package/*.deb build/package/*.tar.gz
+  # With debhelper, from the build that `./dev build` makes; the packages lie in build/package.
+  step "Building packages" debian/rules binary
+  step "Looking for mistakes" lintian --fail-on error,warning build/package/*.deb
+  ls -l build/package/*.deb
 }
