@@ -1,4 +1,4 @@
-# What a package holds: programs, plugins, licence. The SDK installs itself (sdk/CMakeLists.txt).
+# What packages hold (debian/ divides it): programs, plugins, licence. The SDK installs itself (sdk/CMakeLists.txt).
 include(GNUInstallDirs)
 
 foreach(program IN ITEMS viaduct-host viaduct-probe viaductctl)
@@ -14,15 +14,3 @@ foreach(room IN LISTS VIADUCT_ROOMS)
   endif()
 endforeach()
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION "${CMAKE_INSTALL_DOCDIR}")
-
-set(CPACK_PACKAGE_NAME viaduct)
-set(CPACK_PACKAGE_VENDOR "The Viaduct maintainers")
-set(CPACK_PACKAGE_CONTACT "The Viaduct maintainers <maintainers@viaduct.example>")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Carries events of AI cameras to a server and loses none")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
-set(CPACK_STRIP_FILES ON)
-set(CPACK_GENERATOR "DEB;TGZ")
-set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_SECTION net)
-set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-include(CPack)
