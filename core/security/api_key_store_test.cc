@@ -19,7 +19,6 @@
 namespace viaduct::security {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
