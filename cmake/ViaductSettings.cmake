@@ -25,7 +25,7 @@ target_compile_options(viaduct_options INTERFACE
 target_include_directories(viaduct_options INTERFACE "${CMAKE_SOURCE_DIR}")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(viaduct_options INTERFACE
-    -Wthread-safety -Werror=thread-safety -Wreserved-identifier -Wno-unused-command-line-argument)
+    -Wthread-safety -Werror=thread-safety -Wno-unused-command-line-argument)
 endif()
 if(VIADUCT_TEST_HOOKS)
   target_compile_definitions(viaduct_options INTERFACE VIADUCT_TEST_HOOKS=1)

@@ -12,21 +12,24 @@ constexpr uint64_t kUsual = 607;  // Bytes of a detection.
 
 // A road that was cut and healed, or fell asleep, or was held up in any way: what waits is
 // confirmed all at once, or late, or behind more and more.
-void LiveThrough(std::mt19937* random, LinkModel* model) {
-  const auto any = [random](double from, double to) {
-    return std::uniform_real_distribution<double>(from, to)(*random);
+LinkModel AfterTrouble(uint32_t seed) {
+  std::mt19937 random(seed);
+  const auto any = [&random](double from, double to) {
+    return std::uniform_real_distribution<double>(from, to)(random);
   };
+  LinkModel model;
   for (int burst = 0; burst < 20; ++burst) {
     const auto waiting = static_cast<int>(any(1, 200));
     const double first = any(0, 5);
     const double each = any(-0.05, 0.05);
     for (int i = 0; i < waiting; ++i) {
       const double seconds = first + each * i;
-      model->OnConfirmed(kUsual * static_cast<uint64_t>(i + 1), seconds < 0 ? 0 : seconds);
+      model.OnConfirmed(kUsual * static_cast<uint64_t>(i + 1), seconds < 0 ? 0 : seconds);
     }
-    if (any(0, 1) < 0.5) model->OnFailed(any(0, 5));
-    model->OnTime(any(0, 30));
+    if (any(0, 1) < 0.5) model.OnFailed(any(0, 5));
+    model.OnTime(any(0, 30));
   }
+  return model;
 }
 
 TEST(LinkModelTest, FindsTheBaseAndTheSlopeAndFollowsThem) {
@@ -87,9 +90,7 @@ TEST(LinkModelTest, StaysFiniteWhateverComes) {
 // Base and slope are both within bounds: at a bound, one step must not push the other away.
 TEST(LinkModelTest, WhateverWasAtFirstASteadyLinkIsKnownSoon) {
   for (uint32_t seed = 1; seed <= 300; ++seed) {
-    std::mt19937 random(seed);
-    LinkModel model;
-    LiveThrough(&random, &model);
+    LinkModel model = AfterTrouble(seed);
     for (int i = 0; i < 400; ++i) {
       model.OnConfirmed(kUsual, 0.01);
       if (i % 20 == 0) model.OnTime(1);
@@ -100,9 +101,7 @@ TEST(LinkModelTest, WhateverWasAtFirstASteadyLinkIsKnownSoon) {
 
 TEST(LinkModelTest, WhateverWasAtFirstALinkThatIsOnlyTriedIsKnownSoon) {
   for (uint32_t seed = 1; seed <= 300; ++seed) {
-    std::mt19937 random(seed);
-    LinkModel model;
-    LiveThrough(&random, &model);
+    LinkModel model = AfterTrouble(seed);
     for (int second = 0; second < 120; ++second) {
       model.OnTime(1);
       model.OnProbe(0.008);

@@ -25,7 +25,9 @@ constexpr std::string_view kSendFileStream = "viaduct.gateway.v1.Gateway/SendFil
 constexpr std::string_view kSubscribe = "viaduct.gateway.v1.Gateway/Subscribe";
 constexpr std::string_view kInfer = "viaduct.gateway.v1.Gateway/Infer";
 
-grpc::Status NoLonger() {
+// Of a caller who was let in; its credentials may have ended since.
+grpc::Status StandingOf(const rpc::Gate& gate, const rpc::PrincipalPtr& caller) {
+  if (caller != nullptr || !gate.asks()) return grpc::Status::OK;
   return rpc::ToGrpc(absl::UnauthenticatedError("credentials: accepted no longer"));
 }
 
@@ -158,7 +160,7 @@ GatewayService::SendMetadataStream(grpc::CallbackServerContext* context) {
     const uint64_t changes = gate_->changes();
     if (std::exchange(*seen, changes) == changes) return grpc::Status::OK;
     sender->principal = gate_->Caller(*context);
-    return sender->principal == nullptr && gate_->asks() ? NoLonger() : grpc::Status::OK;
+    return StandingOf(*gate_, sender->principal);
   };
   const IngestFn ingest = [send = send_, sender](std::vector<Envelope> batch, Sink::AcceptFn done) {
     send(std::move(batch), *sender, std::move(done));
@@ -201,8 +203,8 @@ grpc::ServerReadReactor<pb::SendFileStreamRequest>* GatewayService::SendFileStre
     return new rpc::RejectedRead<pb::SendFileStreamRequest>(*std::move(refused));
   }
   rpc::PrincipalPtr caller = gate_->Caller(*context);
-  if (caller == nullptr && gate_->asks()) {  // Its credentials have ended since.
-    return new rpc::RejectedRead<pb::SendFileStreamRequest>(NoLonger());
+  if (grpc::Status standing = StandingOf(*gate_, caller); !standing.ok()) {
+    return new rpc::RejectedRead<pb::SendFileStreamRequest>(std::move(standing));
   }
   return FileStream::Start(transfers_, response, file_streams_, std::move(caller));
 }

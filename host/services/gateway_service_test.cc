@@ -7,7 +7,6 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <thread>
 
@@ -90,22 +89,15 @@ class FakeSink final : public Sink {
 };
 
 // Lets everybody call, and knows or does not know who it is.
-class ChangingGate final : public rpc::Gate {
+class ChangingGate final : public rpc::OpenGate {
  public:
-  std::optional<grpc::Status> Refuse(const grpc::ServerContextBase& /*context*/,
-                                     std::string_view /*method*/) override {
-    return std::nullopt;
-  }
-  std::optional<grpc::Status> RefuseCommand(const grpc::ServerContextBase& /*context*/,
-                                            std::string_view /*command*/) override {
-    return std::nullopt;
-  }
+  using OpenGate::OpenGate;
+
   bool asks() const override { return asked; }
+  uint64_t changes() const override { return changed; }
   rpc::PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override {
     return known ? security::NodeItself() : nullptr;
   }
-  uint64_t changes() const override { return changed; }
-  std::string Describe(const grpc::ServerContextBase& /*context*/) override { return "somebody"; }
 
   std::atomic<bool> asked{false};
   std::atomic<bool> known{false};
@@ -151,7 +143,8 @@ class GatewayServiceTest : public ::testing::Test {
   FakeClock clock_;
   FakeSink sink_;
   MessageFeed feed_;
-  ChangingGate gate_;
+  rpc::Peers peers_;
+  ChangingGate gate_{&peers_};
   EnvelopeReader reader_;
   FeedSink feed_sink_;
   std::unique_ptr<GatewayService> service_;

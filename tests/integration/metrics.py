@@ -5,7 +5,6 @@ expression of its alert rules and of the board for Grafana, and each metric and 
 there. The rules are raised by what they are for (promtool). What they tell people to type exists.
 """
 
-import base64
 import itertools
 import json
 import os
@@ -17,9 +16,12 @@ import urllib.request
 
 import common_path  # noqa: F401
 import yaml
-from control_checks import LIMIT_S, expect, run_checks
+from certificates import write
+from control_checks import LIMIT_S, expect
 from control_process import make_certificates
-from harness import ROOT, free_port, main, wait_for
+from encryption import write_keys
+from harness import ROOT, Failure, free_port, main, wait_for
+from processes import die_with_parent
 from websocket_nodes import add_listener
 
 PROMETHEUS = os.path.join(ROOT, "deploy", "prometheus")
@@ -34,10 +36,7 @@ def nodes_with_all_metrics(t):
     server.config["incoming"] = {"folder": os.path.join(t.folder, "metrics-incoming")}
     # No instance for pictures is needed for their metrics.
     edge.config["vision"] = {"feeds": [{"source": "broker", "infer": ["broker"]}]}
-    keys = os.path.join(t.folder, "payload.keys")
-    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        file.write(f"k1 {base64.b64encode(os.urandom(32)).decode()}\n")
-    edge.config["encryption"] = {"keys": keys, "seal": True}
+    edge.config["encryption"] = {"keys": write_keys(t, "payload.keys", ["k1"]), "seal": True}
     for node, role in ((server, "server"), (edge, "client")):
         node.config["instances"].append({  # Its broker is not there; its metrics are.
             "name": "broker", "plugin": "mqtt",
@@ -80,8 +79,7 @@ class Prometheus:
         with open(os.path.join(PROMETHEUS, "scrape.yaml")) as file:
             config = yaml.safe_load(file)
         key = os.path.join(t.folder, "viaduct.key")
-        with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            file.write("none is asked for here")
+        write(key, b"none is asked for here")
         config["rule_files"] = [os.path.join(PROMETHEUS, "rules.yaml")]
         job = config["scrape_configs"][0]
         job.update(scheme="http", scrape_interval="1s",
@@ -95,19 +93,18 @@ class Prometheus:
             with open(os.path.join(t.folder, name), "w") as file:
                 yaml.safe_dump(content, file)
         self.address = f"127.0.0.1:{free_port()}"
-        self.log = open(os.path.join(t.folder, "prometheus.log"), "wb")
-        self.process = subprocess.Popen(
-            ["prometheus", "--config.file", os.path.join(t.folder, "prometheus.yaml"),
-             "--storage.tsdb.path", os.path.join(t.folder, "prometheus"),
-             "--web.listen-address", self.address], stdout=self.log, stderr=self.log)
+        with open(os.path.join(t.folder, "prometheus.log"), "wb") as log:
+            self.process = subprocess.Popen(
+                ["prometheus", "--config.file", os.path.join(t.folder, "prometheus.yaml"),
+                 "--storage.tsdb.path", os.path.join(t.folder, "prometheus"),
+                 "--web.listen-address", self.address],
+                stdout=log, stderr=log, preexec_fn=die_with_parent)
+        t.cleanups.append(self.kill)
 
     def ask(self, path, **query):
         url = f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        try:
-            with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"{query}: {error.read().decode()}") from None
+        with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
+            return json.load(answer)["data"]
 
     def nodes_up(self):
         try:
@@ -115,10 +112,15 @@ class Prometheus:
         except OSError:
             return 0
 
-    def end(self):
-        self.process.terminate()
+    def understand(self, expression):
+        try:
+            self.ask("query", query=expression)
+        except urllib.error.HTTPError as error:
+            raise Failure(f"{expression}: {error.read().decode()}") from None
+
+    def kill(self):
+        self.process.kill()
         self.process.wait(LIMIT_S)
-        self.log.close()
 
 
 def rules():
@@ -162,23 +164,21 @@ def labels_named(expression):
 
 def prometheus_understands_each_expression(t, nodes):
     prometheus = Prometheus(t, nodes)
-    try:
-        wait_for(lambda: prometheus.nodes_up() == len(nodes), LIMIT_S, "both nodes scraped", 0.2)
-        expect(len(prometheus.ask("rules")["groups"][0]["rules"]) == len(rules()), "rules are missing")
-        known = set(prometheus.ask("label/__name__/values"))
-        for expression in expressions():
-            prometheus.ask("query", query=expression)
-            metrics = metrics_named(expression)
-            known_here = {name for name in known if any(re.fullmatch(m, name) for m in metrics)}
-            missing = {m for m in metrics if not any(re.fullmatch(m, name) for name in known)}
-            expect(known_here and not missing, f"{expression}: shown by no node: {missing}")
-            series = prometheus.ask("series", **{"match[]": f"{{__name__=~\"{'|'.join(known_here)}\"}}"})
-            there = {label for one in series for label in one}
-            missing = labels_named(expression) - there
-            expect(not missing, f"{expression}: no metric has the labels {missing}")
-        t.figures["expressions"] = len(list(expressions()))
-    finally:
-        prometheus.end()
+    wait_for(lambda: prometheus.nodes_up() == len(nodes), LIMIT_S, "both nodes scraped", 0.2)
+    expect(len(prometheus.ask("rules")["groups"][0]["rules"]) == len(rules()), "rules are missing")
+    known = prometheus.ask("label/__name__/values")
+    every = list(expressions())
+    for expression in every:
+        prometheus.understand(expression)
+        meant = {pattern: [name for name in known if re.fullmatch(pattern, name)]
+                 for pattern in metrics_named(expression)}
+        expect(meant and all(meant.values()), f"{expression}: not all shown by a node: {meant}")
+        names = "|".join(name for names in meant.values() for name in names)
+        series = prometheus.ask("series", **{"match[]": f'{{__name__=~"{names}"}}'})
+        missing = labels_named(expression) - {label for one in series for label in one}
+        expect(not missing, f"{expression}: no metric has the labels {missing}")
+    t.figures["expressions"] = len(every)
+    prometheus.kill()
 
 
 def rules_are_raised_by_what_they_are_for():
@@ -225,16 +225,16 @@ def the_board_is_sound():
             expect("$node" in target["expr"], f"{panel['title']}: of all nodes, whichever is chosen")
 
 
-def all_of_it(t):
+def run(t):
+    rules_are_raised_by_what_they_are_for()  # First: a Prometheus that refuses them does not start.
     nodes = nodes_with_all_metrics(t)
     metrics_are_those_of_the_documents(nodes)
     prometheus_understands_each_expression(t, nodes)
     for node in nodes:
         node.stop()
-    rules_are_raised_by_what_they_are_for()
     what_people_are_told_to_type_exists(t)
     the_board_is_sound()
 
 
 if __name__ == "__main__":
-    main(lambda t: run_checks(t, [all_of_it]), limit=280)
+    main(run, limit=280)
