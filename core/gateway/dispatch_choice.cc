@@ -1,7 +1,6 @@
 // Which messages go, and over which link: the half of DispatchCore that looks at the links, claims,
 // lets the selector choose and delivers.
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -247,8 +246,6 @@ size_t DispatchCore::PartSize(const LinkState& state, size_t first) const {
   const auto backlog = [&](size_t i) { return claimed_[state.batch_sources[i]].backlog; };
   const size_t most = std::min(state.batch.size(), first + options_.batch);
   size_t end = first + 1;
-  static const bool mixed = std::getenv("X_MIXED") != nullptr;
-  if (mixed) return most - first;
   while (end < most && backlog(end) == backlog(first)) ++end;
   return end - first;
 }

@@ -43,15 +43,22 @@ void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
   confirmed_ = true;
 }
 
-// One step of recursive least squares.
+// One step of recursive least squares. Where one of the two would leave what is possible it is held
+// there, and the other takes the rest of what is expected of this message: held alone, it would let
+// each step push the other away.
 void LinkModel::Fit(double x, double seconds) {
   const double g0 = p00_ + p01_ * x;
   const double g1 = p01_ + p11_ * x;
   const double scale = 1 / (kForget + g0 + g1 * x);
-  const double slope = per_byte_ * kUnitBytes;
-  const double error = seconds - (base_ + slope * x);
-  base_ = std::clamp(base_ + g0 * scale * error, kMinBase, kMaxBase);
-  per_byte_ = std::clamp((slope + g1 * scale * error) / kUnitBytes, kMinPerByte, kMaxPerByte);
+  const double error = seconds - (base_ + per_byte_ * kUnitBytes * x);
+  double base = base_ + g0 * scale * error;
+  double slope = per_byte_ * kUnitBytes + g1 * scale * error;
+  const double expected = base + slope * x;
+  base = std::clamp(base, kMinBase, kMaxBase);
+  if (x > 0) slope = (expected - base) / x;
+  slope = std::clamp(slope, kMinPerByte * kUnitBytes, kMaxPerByte * kUnitBytes);
+  base_ = std::clamp(expected - slope * x, kMinBase, kMaxBase);
+  per_byte_ = slope / kUnitBytes;
   // Forgetting lets the variance of what is never seen grow for ever, and rounding may make it
   // negative: both are held within what is possible.
   p00_ = std::clamp((p00_ - g0 * scale * g0) / kForget, kMinVariance, kMaxVariance);

@@ -91,6 +91,11 @@ Gatekeeper::Gatekeeper(Parts parts)
       salt_(security::RandomOctets(security::kSecretBytes).value_or("")),
       passwords_(ThreadPool::Options{"passwords", kPasswordThreads, kMaxWaitingPasswords}) {}
 
+uint64_t Gatekeeper::changes() const {
+  return (parts_.keys != nullptr ? parts_.keys->changes() : 0) +
+         (parts_.users != nullptr ? parts_.users->changes() : 0);
+}
+
 int Gatekeeper::Stop(absl::Duration limit) {
   stopped_.store(true);
   return passwords_.Stop(limit);

@@ -22,6 +22,7 @@
 #include "core/base/executor.h"
 #include "core/message/exchange.h"
 #include "core/observe/metrics.h"
+#include "core/security/api_key_store.h"
 #include "core/security/audit_log.h"
 #include "core/security/authenticator.h"
 #include "core/security/principal.h"
@@ -62,7 +63,8 @@ class Gatekeeper final : public CallHandler {
   struct Parts {  // All outlive it.
     const Clock* clock = nullptr;
     const security::Authenticator* authenticator = nullptr;
-    const security::UserStore* users = nullptr;  // Null: there are no passwords.
+    const security::ApiKeyStore* keys = nullptr;  // Null: there are none.
+    const security::UserStore* users = nullptr;   // Null: there are no passwords.
     security::RateLimiter* limiter = nullptr;
     security::AuditLog* audit = nullptr;
     Metrics* metrics = nullptr;
@@ -83,6 +85,9 @@ class Gatekeeper final : public CallHandler {
   absl::StatusOr<PrincipalPtr> Identify(const Peer& peer, absl::Duration* retry_after);
   // Who somebody is that Identify has let in; nothing is counted. Null: nobody.
   PrincipalPtr Recognise(const Peer& peer) const;
+
+  // Of keys and users: whoever was recognised before one may be nobody since.
+  uint64_t changes() const;
 
   // From now on calls are answered with UNAVAILABLE, also those that wait, and `next` may go. Once
   // the listeners have stopped. Returns the number of threads that were left behind.

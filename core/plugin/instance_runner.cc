@@ -73,7 +73,7 @@ InstanceInfo InstanceRunner::info() const {
 
 bool InstanceRunner::settling() const {
   absl::MutexLock lock(&mutex_);
-  return starting_;
+  return adopting_ || starting_;
 }
 
 // ---- commands
@@ -133,6 +133,7 @@ void InstanceRunner::Adopt(InstanceSpec spec,
                            absl::StatusOr<std::shared_ptr<Incarnation>> prepared) {
   {
     absl::MutexLock lock(&mutex_);
+    adopting_ = true;
     starting_ = spec.start == StartPolicy::kAuto && spec.unavailable_reason.empty();
   }
   Queue([this, spec = std::move(spec), prepared = std::move(prepared)] {
@@ -401,6 +402,7 @@ void InstanceRunner::SetState(InstanceState state, absl::Status reason) {
     info_.state = state;
     info_.reason = std::move(reason);
     if (state == InstanceState::kStarted) info_.failures = 0;
+    if (state == InstanceState::kConfigured || state == InstanceState::kFailed) adopting_ = false;
   }
   Tell();
 }

@@ -70,7 +70,7 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
   // Drains, stops and joins; nothing is told any more afterwards. Not from a callback.
   void Close(absl::Duration limit);
 
-  // True while a start is wanted and neither done nor failed.
+  // True while what it was given is not configured yet, or its start is neither done nor failed.
   bool settling() const;
   // For the watchdog, on its thread.
   void LookAtCalls();
@@ -130,6 +130,7 @@ class InstanceRunner final : public std::enable_shared_from_this<InstanceRunner>
   bool telling_ ABSL_GUARDED_BY(mutex_) = false;  // Some thread is in TellUntilTold.
   bool untold_ ABSL_GUARDED_BY(mutex_) = false;   // Something has changed since it looked.
   int64_t retry_at_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool adopting_ ABSL_GUARDED_BY(mutex_) = false;  // Until it is configured, or has failed.
   bool starting_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<bool> closed_{false};
 

@@ -203,6 +203,7 @@ void ApiKeyStore::Keep(Entry entry) {
   absl::MutexLock lock(&mutex_);
   std::string key_id = entry.record.key_id;
   entries_[std::move(key_id)] = std::move(entry);
+  changes_.fetch_add(1, std::memory_order_release);
 }
 
 absl::StatusOr<ApiKeyStore::Entry> ApiKeyStore::Find(std::string_view key_id) const {
@@ -289,6 +290,7 @@ absl::Status ApiKeyStore::Forget(std::string_view key_id) {
   VD_RETURN_IF_ERROR(transaction.Commit());
   absl::MutexLock lock(&mutex_);
   entries_.erase(entry.record.key_id);
+  changes_.fetch_add(1, std::memory_order_release);
   return absl::OkStatus();
 }
 

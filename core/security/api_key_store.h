@@ -3,6 +3,7 @@
 // the call that makes it, and nowhere else.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -70,6 +71,10 @@ class ApiKeyStore {
   // By creation, the oldest first. There is no secret in a record.
   std::vector<ApiKeyRecord> List() const;
 
+  // Counts what the four above have changed, so that whoever goes on with what a key proved once
+  // knows when to ask anew.
+  uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
+
   // The principal of a key that holds now. UNAUTHENTICATED otherwise, in the same words and the
   // same time whether it is unknown, wrong, expired or revoked; `why` is for the audit alone.
   absl::StatusOr<Principal> Check(std::string_view key, std::string* why);
@@ -106,6 +111,7 @@ class ApiKeyStore {
   sqlite::SqliteHandle db_ ABSL_GUARDED_BY(disk_mutex_);
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> changes_{0};
 };
 
 }  // namespace viaduct::security

@@ -19,7 +19,6 @@
 namespace viaduct::security {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -95,6 +94,25 @@ TEST(ApiKeyTest, NoTwoAreAlike) {
   std::set<std::string> keys;
   for (int i = 0; i < 1000; ++i) keys.insert(*NewApiKey());
   EXPECT_EQ(keys.size(), 1000u);
+}
+
+TEST_F(ApiKeyStoreTest, CountsWhatChanges) {
+  Open();
+  ApiKeyRecord camera;
+  camera.owner = "CAM001";
+  uint64_t seen = store_->changes();
+  const auto changed = [&] { return store_->changes() != std::exchange(seen, store_->changes()); };
+  const std::string key = Make(camera);
+  EXPECT_TRUE(changed());
+  EXPECT_TRUE(Check(key).ok());
+  EXPECT_TRUE(store_->FlushLastUse().ok());
+  EXPECT_FALSE(changed());
+  ASSERT_TRUE(store_->Rotate(id_, absl::Hours(1)).ok());
+  EXPECT_TRUE(changed());
+  ASSERT_TRUE(store_->Revoke(id_).ok());
+  EXPECT_TRUE(changed());
+  ASSERT_TRUE(store_->Forget(id_).ok());
+  EXPECT_TRUE(changed());
 }
 
 TEST_F(ApiKeyStoreTest, AKeyProvesItsOwnerAlsoAfterARestart) {

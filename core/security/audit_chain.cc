@@ -100,8 +100,8 @@ absl::Status FollowFile(const std::string& path, std::istream& file, Follower* f
   return absl::OkStatus();
 }
 
-// The files that were full, behind number `*last`. One that has gone meanwhile was the oldest, or
-// the next one does not follow.
+// The files that were full, behind number `*last`. Where one has gone meanwhile that was not the
+// oldest, the next one does not follow.
 absl::StatusOr<bool> FollowFull(const std::string& folder, uint64_t* last, Follower* follower) {
   VD_ASSIGN_OR_RETURN(const std::vector<std::string> files, audit::ListFiles(folder));
   bool any = false;
@@ -117,6 +117,26 @@ absl::StatusOr<bool> FollowFull(const std::string& folder, uint64_t* last, Follo
     if (file) VD_RETURN_IF_ERROR(FollowFile(path, file, follower));
   }
   return any;
+}
+
+// Whatever there is now, the oldest first.
+absl::StatusOr<AuditReport> FollowAll(const std::string& folder,
+                                      const std::optional<AuditHead>& noted,
+                                      const AuditReach& reach) {
+  Follower follower(noted, reach);
+  const std::string path = absl::StrCat(folder, "/", AbslView(audit::kCurrentName));
+  uint64_t last = 0;
+  // The current file may become a full one at any time: it is the one that was opened before a look
+  // that found no other.
+  while (true) {
+    std::ifstream current(path, std::ios::binary);
+    const bool readable = current.good() || errno == ENOENT;
+    VD_ASSIGN_OR_RETURN(const bool any, FollowFull(folder, &last, &follower));
+    if (any) continue;
+    if (!readable) return absl::UnavailableError(absl::StrCat(path, ": cannot open"));
+    if (current.good()) VD_RETURN_IF_ERROR(FollowFile(path, current, &follower));
+    return follower.End();
+  }
 }
 
 }  // namespace
@@ -201,20 +221,19 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& folder) {
 absl::StatusOr<AuditReport> VerifyAudit(const std::string& folder,
                                         const std::optional<AuditHead>& noted,
                                         const AuditReach& reach) {
-  Follower follower(noted, reach);
-  const std::string path = absl::StrCat(folder, "/", AbslView(audit::kCurrentName));
-  uint64_t last = 0;
-  // The current file may become a full one at any time: it is the one that was opened before a look
-  // that found no other.
-  while (true) {
-    std::ifstream current(path, std::ios::binary);
-    const bool readable = current.good() || errno == ENOENT;
-    VD_ASSIGN_OR_RETURN(const bool any, FollowFull(folder, &last, &follower));
-    if (any) continue;
-    if (!readable) return absl::UnavailableError(absl::StrCat(path, ": cannot open"));
-    if (current.good()) VD_RETURN_IF_ERROR(FollowFile(path, current, &follower));
-    return follower.End();
+  constexpr int kMaxTries = 8;  // A file is full after thousands of records.
+  for (int i = 0; i < kMaxTries; ++i) {
+    VD_ASSIGN_OR_RETURN(const std::vector<std::string> before, audit::ListFiles(folder));
+    absl::StatusOr<AuditReport> report = FollowAll(folder, noted, reach);
+    if (report.ok() || !absl::IsDataLoss(report.status())) return report;
+    VD_ASSIGN_OR_RETURN(const std::vector<std::string> after, audit::ListFiles(folder));
+    // While the oldest is there none has made room for a newer one, and what is missed is missing.
+    const auto oldest = [](const auto& files) {
+      return files.empty() ? std::string() : files.front();
+    };
+    if (oldest(before) == oldest(after)) return report;
   }
+  return absl::UnavailableError(absl::StrCat(folder, ": changes all the time"));
 }
 
 }  // namespace viaduct::security

@@ -18,7 +18,6 @@
 namespace viaduct::security {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsSubsetOf;
 

@@ -25,7 +25,8 @@ std::string_view WithoutPort(std::string_view peer) {
     return end == std::string_view::npos ? peer : peer.substr(1, end - 1);
   }
   const size_t colon = peer.find(':');
-  const bool one = colon != std::string_view::npos && peer.find(':', colon + 1) == peer.npos;
+  const bool one =
+      colon != std::string_view::npos && peer.find(':', colon + 1) == std::string_view::npos;
   return one ? peer.substr(0, colon) : peer;
 }
 

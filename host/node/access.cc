@@ -184,6 +184,7 @@ Gatekeeper* Access::Guard(CallHandler* next) {
   Gatekeeper::Parts parts;
   parts.clock = deps_.clock;
   parts.authenticator = &*authenticator_;
+  parts.keys = keys_.get();
   parts.users = users_.get();
   parts.limiter = limiter_.get();
   parts.audit = audit_.get();

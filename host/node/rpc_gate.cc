@@ -69,9 +69,9 @@ Peer GuardedGate::PeerOf(const grpc::ServerContextBase& context) const {
 
 std::optional<grpc::Status> GuardedGate::Refuse(const grpc::ServerContextBase& context,
                                                 std::string_view method) {
-  absl::Duration retry_after;
+  absl::Duration retry_after = rpc::kRetryDelay;
   const absl::StatusOr<PrincipalPtr> caller = gatekeeper_->Identify(PeerOf(context), &retry_after);
-  if (!caller.ok()) return rpc::ToGrpc(caller.status());
+  if (!caller.ok()) return rpc::ToGrpc(caller.status(), retry_after);
   const security::Permission* const row = security::FindPermission(security::Surface::kRpc, method);
   if (row == nullptr) return rpc::ToGrpc(absl::PermissionDeniedError("not allowed: no such row"));
   absl::Status allowed = security::CheckAction(caller->get(), *row, clock_->Now());

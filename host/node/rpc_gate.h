@@ -25,6 +25,8 @@ class GuardedGate final : public rpc::Gate {
                                      std::string_view method) override;
   std::optional<grpc::Status> RefuseCommand(const grpc::ServerContextBase& context,
                                             std::string_view command) override;
+  bool asks() const override { return true; }
+  uint64_t changes() const override { return gatekeeper_->changes(); }
   rpc::PrincipalPtr Caller(const grpc::ServerContextBase& context) override;
   std::string Describe(const grpc::ServerContextBase& context) override;
 

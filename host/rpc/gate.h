@@ -4,6 +4,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,14 +31,19 @@ class Gate {
   // The same for a command that a call brings to a device.
   virtual std::optional<grpc::Status> RefuseCommand(const grpc::ServerContextBase& context,
                                                     std::string_view command) = 0;
-  // Who calls: for messages that are handed on. Null: nobody is asked here.
+  // False: nobody is asked here.
+  virtual bool asks() const = 0;
+  // Who calls: for messages that are handed on. Null: nobody is asked here; or the credentials hold
+  // no more.
   virtual PrincipalPtr Caller(const grpc::ServerContextBase& context) = 0;
+  // Counts changes of keys and users: whoever goes on for long asks Caller anew after one.
+  virtual uint64_t changes() const = 0;
   // For logs and the audit; never a secret.
   virtual std::string Describe(const grpc::ServerContextBase& context) = 0;
 };
 
 // Of a node that asks nobody: who reaches it may do everything.
-class OpenGate final : public Gate {
+class OpenGate : public Gate {
  public:
   explicit OpenGate(const Peers* peers) : peers_(peers) {}
 
@@ -49,6 +55,8 @@ class OpenGate final : public Gate {
                                             std::string_view /*command*/) override {
     return std::nullopt;
   }
+  bool asks() const override { return false; }
+  uint64_t changes() const override { return 0; }
   PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override { return nullptr; }
   std::string Describe(const grpc::ServerContextBase& context) override {
     return peers_->Describe(context);

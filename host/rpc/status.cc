@@ -15,7 +15,6 @@ constexpr size_t kMaxViolations = 100;
 constexpr size_t kMaxDescriptionBytes = 256;
 constexpr size_t kMaxDetailsBytes = 6u << 10;
 constexpr size_t kMaxMessageBytes = 1u << 10;
-constexpr int kRetryDelaySeconds = 1;
 
 std::string Shorten(std::string text, size_t limit) {
   if (text.size() <= limit) return text;
@@ -40,7 +39,7 @@ grpc::Status Finish(const google::rpc::Status& details) {
 
 }  // namespace
 
-grpc::Status ToGrpc(const absl::Status& status) {
+grpc::Status ToGrpc(const absl::Status& status, absl::Duration retry_after) {
   if (status.ok()) return grpc::Status::OK;
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
@@ -48,7 +47,8 @@ grpc::Status ToGrpc(const absl::Status& status) {
   AddErrorInfo(status, &details);
   if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) {
     google::rpc::RetryInfo retry;
-    retry.mutable_retry_delay()->set_seconds(kRetryDelaySeconds);
+    retry.mutable_retry_delay()->set_seconds(
+        absl::ToInt64Seconds(absl::Ceil(retry_after, absl::Seconds(1))));
     details.add_details()->PackFrom(retry);
   }
   return Finish(details);

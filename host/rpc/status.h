@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace viaduct::rpc {
 
 // The same code and text, with an ErrorInfo {reason: the code's name, domain: "viaduct"}, and a
-// RetryInfo where the code says "try again".
-grpc::Status ToGrpc(const absl::Status& status);
+// RetryInfo where the code says "try again": after `retry_after`.
+inline constexpr absl::Duration kRetryDelay = absl::Seconds(1);
+grpc::Status ToGrpc(const absl::Status& status, absl::Duration retry_after = kRetryDelay);
 
 absl::Status FromGrpc(const grpc::Status& status);
 

@@ -33,6 +33,15 @@ TEST(StatusTest, KeepsCodeAndTextAndNamesTheReason) {
   EXPECT_EQ(info.domain(), "viaduct");
 }
 
+TEST(StatusTest, TellsTheWaitThatItIsGiven) {
+  const google::rpc::Status details =
+      Details(ToGrpc(absl::ResourceExhaustedError("full"), absl::Milliseconds(16'500)));
+  ASSERT_EQ(details.details_size(), 2);
+  google::rpc::RetryInfo retry;
+  ASSERT_TRUE(details.details(1).UnpackTo(&retry));
+  EXPECT_EQ(retry.retry_delay().seconds(), 17);
+}
+
 TEST(StatusTest, TellsWhenToTryAgain) {
   const google::rpc::Status details = Details(ToGrpc(absl::UnavailableError("busy")));
   ASSERT_EQ(details.details_size(), 2);

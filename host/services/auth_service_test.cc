@@ -46,6 +46,8 @@ class TestGate final : public rpc::Gate {
                                             std::string_view /*command*/) override {
     return std::nullopt;
   }
+  bool asks() const override { return true; }
+  uint64_t changes() const override { return 0; }
   rpc::PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override { return caller; }
   std::string Describe(const grpc::ServerContextBase& /*context*/) override { return "a test"; }
 

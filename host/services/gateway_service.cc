@@ -25,6 +25,12 @@ constexpr std::string_view kSendFileStream = "viaduct.gateway.v1.Gateway/SendFil
 constexpr std::string_view kSubscribe = "viaduct.gateway.v1.Gateway/Subscribe";
 constexpr std::string_view kInfer = "viaduct.gateway.v1.Gateway/Infer";
 
+// Of a caller who was let in; its credentials may have ended since.
+grpc::Status StandingOf(const rpc::Gate& gate, const rpc::PrincipalPtr& caller) {
+  if (caller != nullptr || !gate.asks()) return grpc::Status::OK;
+  return rpc::ToGrpc(absl::UnauthenticatedError("credentials: accepted no longer"));
+}
+
 }  // namespace
 
 bool MessageFeed::Filter::Wants(const Envelope& envelope) const {
@@ -147,7 +153,19 @@ GatewayService::SendMetadataStream(grpc::CallbackServerContext* context) {
     return new rpc::RejectedBidi<pb::SendMetadataStreamRequest, pb::SendMetadataStreamResponse>(
         *std::move(refused));
   }
-  return MetadataStream::Start(IngestOf(*context, kSendMetadataStream), reader_, streams_);
+  // Of one frame after the other, so that nothing need be locked.
+  auto seen = std::make_shared<uint64_t>(gate_->changes());
+  auto sender = std::make_shared<Sender>(SenderOf(*context, kSendMetadataStream));
+  MetadataStream::StandingFn standing = [this, context, sender, seen]() -> grpc::Status {
+    const uint64_t changes = gate_->changes();
+    if (std::exchange(*seen, changes) == changes) return grpc::Status::OK;
+    sender->principal = gate_->Caller(*context);
+    return StandingOf(*gate_, sender->principal);
+  };
+  const IngestFn ingest = [send = send_, sender](std::vector<Envelope> batch, Sink::AcceptFn done) {
+    send(std::move(batch), *sender, std::move(done));
+  };
+  return MetadataStream::Start(ingest, std::move(standing), reader_, streams_);
 }
 
 grpc::ServerUnaryReactor* GatewayService::SendFile(grpc::CallbackServerContext* context,
@@ -184,7 +202,11 @@ grpc::ServerReadReactor<pb::SendFileStreamRequest>* GatewayService::SendFileStre
   if (auto refused = gate_->Refuse(*context, kSendFileStream)) {
     return new rpc::RejectedRead<pb::SendFileStreamRequest>(*std::move(refused));
   }
-  return FileStream::Start(transfers_, response, file_streams_, gate_->Caller(*context));
+  rpc::PrincipalPtr caller = gate_->Caller(*context);
+  if (grpc::Status standing = StandingOf(*gate_, caller); !standing.ok()) {
+    return new rpc::RejectedRead<pb::SendFileStreamRequest>(std::move(standing));
+  }
+  return FileStream::Start(transfers_, response, file_streams_, std::move(caller));
 }
 
 grpc::ServerWriteReactor<pb::SubscribeResponse>* GatewayService::Subscribe(

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <map>
+#include <memory>
 #include <set>
 #include <thread>
 
@@ -87,6 +88,22 @@ class FakeSink final : public Sink {
   std::vector<std::function<void()>> answers_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Lets everybody call, and knows or does not know who it is.
+class ChangingGate final : public rpc::OpenGate {
+ public:
+  using OpenGate::OpenGate;
+
+  bool asks() const override { return asked; }
+  uint64_t changes() const override { return changed; }
+  rpc::PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override {
+    return known ? security::NodeItself() : nullptr;
+  }
+
+  std::atomic<bool> asked{false};
+  std::atomic<bool> known{false};
+  std::atomic<uint64_t> changed{0};
+};
+
 class GatewayServiceTest : public ::testing::Test {
  protected:
   GatewayServiceTest() : reader_("CAM001", &clock_), feed_sink_(&sink_, &feed_) {
@@ -127,13 +144,43 @@ class GatewayServiceTest : public ::testing::Test {
   FakeSink sink_;
   MessageFeed feed_;
   rpc::Peers peers_;
-  rpc::OpenGate gate_{&peers_};
+  ChangingGate gate_{&peers_};
   EnvelopeReader reader_;
   FeedSink feed_sink_;
   std::unique_ptr<GatewayService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<pb::Gateway::Stub> stub_;
 };
+
+TEST_F(GatewayServiceTest, AStreamEndsAtTheNextFrameWhenItsKeyIsRevoked) {
+  gate_.asked = gate_.known = true;
+  grpc::ClientContext context;
+  auto stream = stub_->SendMetadataStream(&context);
+  pb::SendMetadataStreamRequest frame;
+  *frame.add_envelopes() = Detection("m-1");
+  pb::SendMetadataStreamResponse response;
+  ASSERT_TRUE(stream->Write(frame));
+  ASSERT_TRUE(stream->Read(&response));
+  ++gate_.changed;  // Of somebody else.
+  *frame.mutable_envelopes(0) = Detection("m-2");
+  ASSERT_TRUE(stream->Write(frame));
+  ASSERT_TRUE(stream->Read(&response));
+  gate_.known = false;
+  ++gate_.changed;
+  *frame.mutable_envelopes(0) = Detection("m-3");
+  ASSERT_TRUE(stream->Write(frame));
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(sink_.taken().size(), 2u);
+}
+
+TEST_F(GatewayServiceTest, AFileOfNobodyIsRefusedWhereCallersAreAsked) {
+  gate_.asked = true;
+  grpc::ClientContext context;
+  pb::SendFileStreamResponse response;
+  auto writer = stub_->SendFileStream(&context, &response);
+  EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+}
 
 TEST_F(GatewayServiceTest, HandsOverEveryField) {
   pb::Envelope envelope = Detection("m-1");

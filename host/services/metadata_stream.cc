@@ -19,10 +19,11 @@ void FillRejected(const absl::Status& status, pb::Result* result) {
 
 }  // namespace
 
-MetadataStream* MetadataStream::Start(IngestFn ingest, const EnvelopeReader* reader,
+MetadataStream* MetadataStream::Start(IngestFn ingest, StandingFn standing,
+                                      const EnvelopeReader* reader,
                                       std::shared_ptr<std::atomic<int>> count) {
   auto stream = std::shared_ptr<MetadataStream>(
-      new MetadataStream(std::move(ingest), reader, std::move(count)));
+      new MetadataStream(std::move(ingest), std::move(standing), reader, std::move(count)));
   {
     absl::MutexLock lock(&stream->mutex_);
     stream->self_ = stream;
@@ -49,16 +50,21 @@ void MetadataStream::OnReadDone(bool ok) {
   Step();
 }
 
+void MetadataStream::ReadNoMore(grpc::Status why) {
+  absl::MutexLock lock(&mutex_);
+  no_more_reads_ = true;
+  status_ = std::move(why);
+}
+
 void MetadataStream::TakeFrame() {
+  grpc::Status standing = standing_();
+  if (!standing.ok()) return ReadNoMore(std::move(standing));
   if (frame_.envelopes_size() > GatewayService::kMaxFrame) {
     rpc::Violations violations;
     violations.Add("envelopes",
                    absl::StrCat("too many in one frame, at most ", GatewayService::kMaxFrame,
                                 ", got ", frame_.envelopes_size()));
-    absl::MutexLock lock(&mutex_);
-    no_more_reads_ = true;
-    status_ = violations.ToStatus("SendMetadataStream");
-    return;
+    return ReadNoMore(violations.ToStatus("SendMetadataStream"));
   }
   std::vector<Envelope> envelopes;
   envelopes.reserve(static_cast<size_t>(frame_.envelopes_size()));

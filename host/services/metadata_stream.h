@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,9 +20,11 @@ class MetadataStream final
                                      gateway::v1::SendMetadataStreamResponse>,
       public std::enable_shared_from_this<MetadataStream> {
  public:
+  // Whether its sender is still let in; asked before each frame, while the call is there.
+  using StandingFn = std::function<grpc::Status()>;
   // `reader` outlives the stream. `count` is of the streams there are: over kMaxStreams this one
   // only says so.
-  static MetadataStream* Start(IngestFn ingest, const EnvelopeReader* reader,
+  static MetadataStream* Start(IngestFn ingest, StandingFn standing, const EnvelopeReader* reader,
                                std::shared_ptr<std::atomic<int>> count);
 
   void OnReadDone(bool ok) override;
@@ -37,10 +40,14 @@ class MetadataStream final
     size_t bytes = 0;
   };
 
-  MetadataStream(IngestFn ingest, const EnvelopeReader* reader,
+  MetadataStream(IngestFn ingest, StandingFn standing, const EnvelopeReader* reader,
                  std::shared_ptr<std::atomic<int>> count)
-      : ingest_(std::move(ingest)), reader_(reader), count_(std::move(count)) {}
+      : ingest_(std::move(ingest)),
+        standing_(std::move(standing)),
+        reader_(reader),
+        count_(std::move(count)) {}
 
+  void ReadNoMore(grpc::Status why);
   void TakeFrame();
   void OnAccepted(const Batch& batch, const std::vector<AcceptResult>& results);
   struct Next {
@@ -54,6 +61,7 @@ class MetadataStream final
   void Step();
 
   const IngestFn ingest_;
+  const StandingFn standing_;
   const EnvelopeReader* const reader_;
   const std::shared_ptr<std::atomic<int>> count_;
   gateway::v1::SendMetadataStreamRequest frame_;     // gRPC's while reading_.

@@ -3,10 +3,8 @@
 codes. Each check stands alone on a node of its own.
 """
 
-import base64
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -14,8 +12,7 @@ import subprocess
 import common_path  # noqa: F401
 from control_checks import (LIMIT_S, ctl, ctl_json, descriptors, expect, follow, host, read_line,
                             revision, run_checks)
-from harness import ROOT, free_port, main, monotonic, wait_for
-from websocket_nodes import add_listener
+from harness import free_port, main, monotonic, wait_for
 
 # --- start and stop -----------------------------------------------------------------------------
 
@@ -202,47 +199,6 @@ def statistics_of_a_link_are_in_stats_and_metrics(t):
         expect(line in metrics(), f"not in the metrics: {line}\n{metrics()}")
     edge.stop()
     server.stop()
-
-
-def metrics_are_those_of_the_documents(t):
-    with open(os.path.join(ROOT, "docs", "CONTROL.md")) as f:
-        table = f.read().split("## Metrics")[1].split("\n## ")[0]
-    documented = set(re.findall(r"`(viaduct_[a-z_]+)`", table))
-    shown = set()
-    server, edge = t.server("metrics-server"), t.edge(free_port(), "metrics-edge")
-    edge.config["alerts"] = {"webhook": {"url": f"http://127.0.0.1:{free_port()}/"}}
-    server.config["incoming"] = {"folder": os.path.join(t.folder, "metrics-incoming")}
-    # No instance for pictures is needed for their metrics.
-    edge.config["vision"] = {"feeds": [{"source": "broker", "infer": ["broker"]}]}
-    keys = os.path.join(t.folder, "payload.keys")
-    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        file.write(f"k1 {base64.b64encode(os.urandom(32)).decode()}\n")
-    edge.config["encryption"] = {"keys": keys, "seal": True}
-    for node, role in ((server, "server"), (edge, "client")):
-        node.config["instances"].append({  # Its broker is not there; its metrics are.
-            "name": "broker", "plugin": "mqtt",
-            "config": {"role": role, "broker_url": f"127.0.0.1:{free_port()}",
-                       "client_id": "NODE1"}})
-        node.write_config()
-    make_certificates(t.folder)
-    pair = {"certificate": os.path.join(t.folder, "node.pem"),
-            "key": os.path.join(t.folder, "node.key")}
-    server.config["control"] = {"tcp": {"listen": f"127.0.0.1:{free_port()}", **pair,
-                                        "client_ca": os.path.join(t.folder, "ca.pem")}}
-    server.config["instances"][0]["config"].update(pair)
-    add_listener(server, **pair)
-    # What is asked is plain.
-    server.config["instances"].append({"name": "plain", "plugin": "rest", "config": {
-        "role": "server", "listen": f"127.0.0.1:{server.http_port}"}})
-    server.config["instances"][0]["config"]["listen"] = f"127.0.0.1:{free_port()}"
-    server.write_config()
-    for node in (server, edge):
-        node.start()
-        if node is edge:  # Links are looked at once a second.
-            wait_for(lambda: b"viaduct_link_ready" in edge.get("/metrics").body, LIMIT_S, "its link")
-        shown |= set(re.findall(r"^# TYPE (viaduct_[a-z_]+) ", node.get("/metrics").body.decode(), re.M))
-        node.stop()
-    expect(shown == documented, f"not documented {shown - documented}, not shown {documented - shown}")
 
 
 def long_drains_keep_nobody_waiting(t):
@@ -469,7 +425,6 @@ CHECKS = [
     a_drained_node_stays_drained,
     statistics_begin_with_the_process,
     statistics_of_a_link_are_in_stats_and_metrics,
-    metrics_are_those_of_the_documents,
     long_drains_keep_nobody_waiting,
     garbage_on_the_socket_harms_nobody,
     bad_requests_name_their_fields,

@@ -48,7 +48,11 @@ class Watch:
     def await_used(self, is_it, seconds, what):
         """Seconds until messages take an uplink that is so."""
         begin = monotonic()
-        wait_for(lambda: is_it(self.used()), seconds, what, LOOK_S)
+        try:
+            wait_for(lambda: is_it(self.used()), seconds, what, LOOK_S)
+        except Failure:
+            say(json.dumps(self.site.explain()))
+            raise
         return round(monotonic() - begin, 2)
 
 

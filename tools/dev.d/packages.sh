@@ -18,7 +18,7 @@ PACKAGES_test=(
   mosquitto=mosquitto mosquitto_pub=mosquitto-clients python3-paho-mqtt python3-websocket python3-socketio
   python3-grpcio
   python3-cryptography python3-requests python3-numpy python3-yaml openssh-server ssh-keygen=openssh-client rsync=rsync
-  systemd-analyze=systemd libseccomp2
+  systemd-analyze=systemd libseccomp2 promtool=prometheus
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 
