@@ -22,13 +22,20 @@ std::string Words(const CLI::App* command) {
   return absl::StrJoin(words, " ");
 }
 
-// One `case` branch for each command: its path of words and what may follow.
-void AppendBranches(const CLI::App* command, const std::string& path, std::string* script) {
-  absl::StrAppend(script, "    '", path, "') words='", Words(command), "' ;;\n");
+// One `case` branch for each command: its path of words and what may follow, as `shape` has it.
+void AppendBranches(const CLI::App* command, const std::string& path, const char* shape,
+                    std::string* script) {
+  absl::StrAppend(script,
+                  absl::StrReplaceAll(shape, {{"@PATH@", path}, {"@WORDS@", Words(command)}}));
   for (const CLI::App* child : command->get_subcommands([](const CLI::App*) { return true; })) {
-    AppendBranches(child, absl::StrCat(path, " ", child->get_name()), script);
+    AppendBranches(child, absl::StrCat(path, " ", child->get_name()), shape, script);
   }
 }
+
+constexpr char kGlobal[] = "--socket --json --timeout --help";
+// Of those that every command takes, the ones whose value is the next word.
+constexpr char kTakesValue[] =
+    "--socket|-s|--address|-a|--ca|--certificate|--key|--token-file|--key-file|--timeout|-t";
 
 constexpr char kBash[] = R"(# bash completion of viaductctl: source <(viaductctl completion bash)
 _viaductctl() {
@@ -36,7 +43,7 @@ _viaductctl() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     if ((skip)); then skip=0; continue; fi
     case "$word" in
-    --socket|-s|--address|-a|--ca|--certificate|--key|--token-file|--key-file|--timeout|-t) skip=1 ;;
+    @VALUED@) skip=1 ;;
     -*) ;;
     *) path="$path $word" ;;
     esac
@@ -53,11 +60,44 @@ _viaductctl() {
 complete -o filenames -F _viaductctl viaductctl
 )";
 
+constexpr char kFish[] = R"(# fish completion of viaductctl: viaductctl completion fish | source
+function __viaductctl_words
+  set -l path viaductctl
+  set -l skip 0
+  for word in (commandline -opc)[2..-1]
+    if test $skip = 1
+      set skip 0
+      continue
+    end
+    switch $word
+      case @VALUED@
+        set skip 1
+      case '-*'
+      case '*'
+        set path "$path $word"
+    end
+  end
+  switch $path
+@BRANCHES@  end
+  string split ' ' -- '@GLOBAL@'
+end
+complete -c viaductctl -a '(__viaductctl_words)'
+)";
+
 void PrintBash(const CLI::App* root) {
   std::string branches;
-  AppendBranches(root, "viaductctl", &branches);
+  AppendBranches(root, "viaductctl", "    '@PATH@') words='@WORDS@' ;;\n", &branches);
   std::cout << absl::StrReplaceAll(
-      kBash, {{"@BRANCHES@", branches}, {"@GLOBAL@", "--socket --json --timeout --help"}});
+      kBash, {{"@BRANCHES@", branches}, {"@GLOBAL@", kGlobal}, {"@VALUED@", kTakesValue}});
+}
+
+void PrintFish(const CLI::App* root) {
+  std::string branches;
+  AppendBranches(root, "viaductctl", "    case '@PATH@'\n      string split ' ' -- '@WORDS@'\n",
+                 &branches);
+  const std::string valued = absl::StrReplaceAll(kTakesValue, {{"|", " "}});
+  std::cout << absl::StrReplaceAll(
+      kFish, {{"@BRANCHES@", branches}, {"@GLOBAL@", kGlobal}, {"@VALUED@", valued}});
 }
 
 void PrintZsh(const CLI::App* root) {
@@ -71,12 +111,16 @@ void AddCompletionCommands(CLI::App* app, Session* session) {
   auto shell = std::make_shared<std::string>();
   AddCommand(app, session, "completion", "script for a shell: source <(viaductctl completion bash)",
              [=] {
-               *shell == "zsh" ? PrintZsh(app) : PrintBash(app);
+               if (*shell == "fish") {
+                 PrintFish(app);
+               } else {
+                 *shell == "zsh" ? PrintZsh(app) : PrintBash(app);
+               }
                return kOk;
              })
       ->add_option("shell", *shell)
       ->required()
-      ->check(CLI::IsMember({"bash", "zsh"}));
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 }
 
 }  // namespace viaduct::ctl

@@ -6,5 +6,6 @@
 namespace viaduct::ctl {
 
 void AddPkiCommands(CLI::App* app, Session* session);
+void AddSetupCommands(CLI::App* app, Session* session);
 
 }  // namespace viaduct::ctl

@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   viaduct::ctl::AddLprCommands(&app, &session);
   viaduct::ctl::AddAuthCommands(&app, &session);
   viaduct::ctl::AddPkiCommands(&app, &session);
+  viaduct::ctl::AddSetupCommands(&app, &session);
   viaduct::ctl::AddCompletionCommands(&app, &session);
   try {
     app.parse(argc, argv);

@@ -33,6 +33,7 @@ constexpr char kUsage[] =
   --test NAME                      only this test
   --verbose                        show what the plugin logs and prints
   --list                           list the tests and what they ask for
+  --help                           show this
 
 Exit code: 0 all passed (or skipped), 1 something failed, 2 wrong use.
 )";
@@ -47,6 +48,7 @@ struct Options {
   int child_fd = -1;  // This process runs one test for another viaduct-check.
   bool verbose = false;
   bool list = false;
+  bool help = false;
 };
 
 std::vector<Test> AllTests() {
@@ -80,6 +82,8 @@ std::optional<Options> Parse(const std::vector<std::string>& words) {
       options.verbose = true;
     } else if (word == "--list") {
       options.list = true;
+    } else if (word == "--help") {
+      options.help = true;
     } else if (word == "--level" && has_value) {
       if (!ParseLevel(words[++i], &options.level)) return std::nullopt;
     } else if (word == "--config" && has_value) {
@@ -98,7 +102,7 @@ std::optional<Options> Parse(const std::vector<std::string>& words) {
       options.plugin = word;
     }
   }
-  if (options.plugin.empty() && !options.list) return std::nullopt;
+  if (options.plugin.empty() && !options.list && !options.help) return std::nullopt;
   return options;
 }
 
@@ -179,6 +183,10 @@ int Main(const std::vector<std::string>& words) {
   if (!options) {
     std::cerr << kUsage;
     return kExitUsage;
+  }
+  if (options->help) {
+    std::cout << kUsage;
+    return 0;
   }
   if (options->list) return List();
   // dlopen looks for a bare name elsewhere.
