@@ -147,7 +147,7 @@ TEST_F(PostgresStoreTest, TellsOfWhatItsLostCommitHasStored) {
     }
     answered.Notify();
   });
-  // Other sessions of the store commit as well, so the first that waits may be none of the sender's.
+  // Other sessions of the store commit as well: the first that waits may not be the sender's.
   while (!answered.HasBeenNotified()) {
     EXPECT_TRUE(db->Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event "
                          "= 'SyncRep'")

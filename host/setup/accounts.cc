@@ -48,7 +48,10 @@ absl::Status DropDatabase(const std::string& name, bool force) {
           absl::StrCat("database ", name, ": has ", tables, " tables"));
     }
   }
-  return Psql("postgres", absl::StrCat("DROP DATABASE IF EXISTS \"", name, "\";")).status();
+  // A node that runs has sessions open, and is started again after the setup is undone.
+  return Psql("postgres", absl::StrCat("DROP DATABASE IF EXISTS \"", name, "\"",
+                                       force ? " WITH (FORCE)" : "", ";"))
+      .status();
 }
 
 }  // namespace
