@@ -34,7 +34,7 @@ PACKAGES_bench=(
   openssh-server scp=openssh-client rsync=rsync
 )
 
-PACKAGES_package=(dpkg-dev file dh=debhelper help2man=help2man go-md2man=go-md2man lintian=lintian)
+PACKAGES_package=(dpkg-dev file dh=debhelper help2man=help2man go-md2man=go-md2man lintian=lintian debootstrap=debootstrap)
 
 # What draws plates and street scenes of hailo_lpr: OpenCV, and the faces of plates.
 PACKAGES_scenes=(
