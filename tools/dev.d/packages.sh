@@ -36,6 +36,20 @@ PACKAGES_bench=(
 
 PACKAGES_package=(dpkg-dev file dh=debhelper help2man=help2man go-md2man=go-md2man lintian=lintian debootstrap=debootstrap)
 
+# For the other architecture, on a machine of its own: see tools/dev.d/package.sh.
+PACKAGES_arm64=(
+  crossbuild-essential-arm64 cmake ninja-build pkg-config mold ccache python3 git
+  protobuf-compiler protobuf-compiler-grpc libwebsocketpp-dev nlohmann-json3-dev libcli11-dev
+  dpkg-dev file dh=debhelper lintian=lintian
+  libgrpc++-dev:arm64 libprotobuf-dev:arm64 libabsl-dev:arm64 libboost-dev:arm64
+  libboost-filesystem-dev:arm64 libboost-system-dev:arm64 libcpp-httplib-dev:arm64
+  libsqlite3-dev:arm64 libpq-dev:arm64 libssl-dev:arm64 zlib1g-dev:arm64 libsystemd-dev:arm64
+  libyaml-cpp-dev:arm64 libre2-dev:arm64 libspdlog-dev:arm64 libfmt-dev:arm64 libargon2-dev:arm64
+  libjpeg-dev:arm64 libpng-dev:arm64 libexif-dev:arm64 libjemalloc-dev:arm64 libjwt-dev:arm64
+  libmosquitto-dev:arm64 libopencv-dev:arm64 libssh-dev:arm64 prometheus-cpp-dev:arm64
+  libgtest-dev:arm64 libgmock-dev:arm64 libbenchmark-dev:arm64
+)
+
 # What draws plates and street scenes of hailo_lpr: OpenCV, and the faces of plates.
 PACKAGES_scenes=(
   python3-numpy python3-pil python3-opencv python3-yaml
