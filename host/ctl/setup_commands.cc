@@ -135,10 +135,12 @@ absl::Status CheckForeign(const std::vector<Change>& changes, bool force) {
       absl::StrCat(names, ": written by somebody else; --force replaces it, undo puts it back"));
 }
 
-void PrintServices(Session* session, const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) {
-    (session->json() ? std::cerr : std::cout) << line << "\n";
-  }
+absl::Status Restart(Session* session, const Root& root, const std::vector<std::string>& services,
+                     const char* verb) {
+  std::vector<std::string> lines;
+  const absl::Status status = setup::RestartServices(root, services, verb, &lines);
+  for (const std::string& line : lines) (session->json() ? std::cerr : std::cout) << line << "\n";
+  return status;
 }
 
 absl::Status DoSetup(Session* session, const SetupArguments& arguments, const Root& root,
@@ -159,8 +161,7 @@ absl::Status DoSetup(Session* session, const SetupArguments& arguments, const Ro
       services.push_back(service);
     }
   }
-  PrintServices(session, setup::RestartServices(root, services, "restart"));
-  return absl::OkStatus();
+  return Restart(session, root, services, "restart");
 }
 
 absl::Status SetupServer(Session* session, const SetupArguments& arguments) {
@@ -215,9 +216,9 @@ absl::Status UndoSetups(Session* session, const SetupArguments& arguments) {
   VD_ASSIGN_OR_RETURN(const disk::LockFile lock, setup::LockJournal(root));
   VD_ASSIGN_OR_RETURN(Journal journal, Journal::Open(root));
   VD_ASSIGN_OR_RETURN(const setup::UndoResult result, setup::Undo(root, arguments.force, &journal));
-  PrintServices(session, setup::RestartServices(root, result.services, "try-restart"));
+  const absl::Status restarted = Restart(session, root, result.services, "try-restart");
   for (const std::string& why : result.left) std::cerr << "viaductctl: left alone, " << why << "\n";
-  if (result.left.empty()) return absl::OkStatus();
+  if (result.left.empty()) return restarted;
   return absl::FailedPreconditionError(
       absl::StrCat(result.left.size(), " of them could not be undone"));
 }

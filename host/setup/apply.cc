@@ -157,11 +157,11 @@ absl::StatusOr<std::string> DiffText(const std::string& path, const FileState& b
   static_cast<void>(::unlink(old_text.c_str()));
   if (!result.ok()) return result.status();
   if (result->exit_code <= 1) return std::move(result->output);
-  return absl::FailedPreconditionError(absl::StrCat("diff: ", result->output));
+  return absl::FailedPreconditionError(absl::StrCat("diff: ", result->errors));
 }
 
-std::vector<std::string> RestartServices(const Root& root, const std::vector<std::string>& services,
-                                         const char* verb) {
+absl::Status RestartServices(const Root& root, const std::vector<std::string>& services,
+                             const char* verb, std::vector<std::string>* lines) {
   std::vector<std::vector<std::string>> commands;
   for (const std::string& service : services) {
     if (service == "ssh.service") commands.push_back({"/usr/sbin/sshd", "-t"});
@@ -169,16 +169,16 @@ std::vector<std::string> RestartServices(const Root& root, const std::vector<std
     commands.push_back({"systemctl", verb, service});
   }
   const bool runs = root.is_system() && root.Has("/run/systemd/system");
-  std::vector<std::string> lines;
   for (const std::vector<std::string>& command : commands) {
     const std::string text = absl::StrJoin(command, " ");
-    const absl::Status done = runs ? RunToSuccess(command).status() : absl::OkStatus();
-    lines.push_back(!runs       ? absl::StrCat("left to do, systemd is not running: ", text)
-                    : done.ok() ? absl::StrCat("done: ", text)
-                                : absl::StrCat("failed: ", done.message()));
-    if (!done.ok() && command.front() != "systemctl") break;  // It would not start any more.
+    if (!runs) {
+      lines->push_back(absl::StrCat("left to do, systemd is not running: ", text));
+      continue;
+    }
+    VD_RETURN_IF_ERROR(RunToSuccess(command).status());  // sshd -t: it would not start any more.
+    lines->push_back(absl::StrCat("done: ", text));
   }
-  return lines;
+  return absl::OkStatus();
 }
 
 }  // namespace viaduct::setup

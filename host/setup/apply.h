@@ -37,9 +37,10 @@ absl::Status Apply(const Root& root, const std::vector<Change>& changes, Journal
 absl::StatusOr<std::string> DiffText(const std::string& path, const FileState& before,
                                      const FileState& after, bool secret);
 
-// Starts those services again that have to take notice, where systemd runs; the lines tell what was
-// done and what is left to do.
-std::vector<std::string> RestartServices(const Root& root, const std::vector<std::string>& services,
-                                         const char* verb);
+// Starts those services again that have to take notice, where systemd runs, with `verb` of
+// systemctl. `lines` tell what was done, or is left to do. FAILED_PRECONDITION with what the first
+// one said that did not start.
+absl::Status RestartServices(const Root& root, const std::vector<std::string>& services,
+                             const char* verb, std::vector<std::string>* lines);
 
 }  // namespace viaduct::setup

@@ -11,12 +11,14 @@ namespace viaduct::setup {
 
 struct ProgramResult {
   int exit_code = 0;
-  std::string output;  // Standard output and errors, at most kMaxProgramOutput octets.
+  std::string output;  // At most kMaxProgramOutput octets, as of the errors.
+  std::string errors;
 };
 
 inline constexpr size_t kMaxProgramOutput = 1u << 20;
 
-// Runs `command`, looked for in PATH, with `input` on its standard input, and waits for its end.
+// Runs `command`, looked for in PATH, in the folder / and with `input` on its standard input, and
+// waits for its end.
 // UNAVAILABLE: it cannot be started. DEADLINE_EXCEEDED: it took longer than a minute and was
 // killed.
 absl::StatusOr<ProgramResult> RunProgram(const std::vector<std::string>& command,

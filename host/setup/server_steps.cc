@@ -117,6 +117,8 @@ void AddDeviceFolders(Steps* steps) {
   steps->push_back(Named(StepKind::kGroup, kEdgeGroup));
   steps->push_back(Folder("/srv/viaduct", 0755));
   steps->push_back(Folder("/srv/viaduct/edge", 0755));
+  // sshd wants the folder above to be root's, so the node cannot make this one there itself.
+  steps->push_back(Folder("/srv/viaduct/edge/.viaduct-aside", 0700, "viaduct", "viaduct"));
 }
 
 absl::Status AddSshd(const Root& root, Steps* steps) {

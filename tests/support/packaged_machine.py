@@ -22,7 +22,7 @@ PACKAGES = ("systemd", "systemd-sysv", "dbus", "passwd", "iproute2", "ca-certifi
 # Not of a package: what the system keeps for itself, and what changes by itself.
 PASSING = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/var/cache", "/var/log", "/var/lib/apt",
            "/var/lib/dpkg", "/var/tmp", "/var/backups", "/etc/ssl/certs", "/var/lib/systemd",
-           "/etc/ld.so.cache", "/etc/machine-id")
+           "/etc/ld.so.cache", "/etc/machine-id", "/var/lib/postgresql", "/var/lib/mosquitto")
 
 BEGIN = """
 set -e

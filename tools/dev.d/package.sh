@@ -21,7 +21,8 @@ package_native() {
 # machine (apt keeps libyaml-cpp-dev of one architecture only), so it wants a root of its own.
 package_arm64() {
   local entry missing=()
-  for entry in "${PACKAGES_arm64[@]}"; do
+  local -n entries=PACKAGES_arm64
+  for entry in "${entries[@]}"; do
     if entry_missing "$entry"; then missing+=("${entry#*=}"); fi
   done
   if ((${#missing[@]})); then

@@ -1,6 +1,7 @@
 // A real rsync daemon, as deploy/rsyncd has it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "absl/strings/str_cat.h"
 #include "plugins/rsync/tests/real_daemon.h"
@@ -33,6 +34,21 @@ TEST_F(DaemonTest, FilesArriveInTheModuleOfTheDevice) {
   EXPECT_EQ(end.outcome, FileOutcome::kDurable) << end.status << daemon_->log();
   EXPECT_TRUE(ReadFile(incoming() + "/CAM1/2026/a b.jpg") == Content(1'000'000, 1));
   EXPECT_THAT(FilesBelow(incoming()), ElementsAre("CAM1/2026/a b.jpg"));
+}
+
+// It runs as another user, and removes what it has taken in.
+TEST_F(DaemonTest, TheGroupOfTheNodeMayTakeWhatArrives) {
+  Road road(Options());
+  ASSERT_TRUE(road.Ready()) << road.ended() << daemon_->log();
+  WriteFile(local_ / "a", "content");
+  ASSERT_EQ(road.Send(local_ / "a", "CAM1/a").outcome, FileOutcome::kDurable) << daemon_->log();
+  for (const auto& [name, mode] :
+       {std::pair<std::string, mode_t>{"/CAM1", 0770}, {"/CAM1/a", 0660}}) {
+    struct stat found {};
+    ASSERT_EQ(stat((incoming() + name).c_str(), &found), 0) << name;
+    EXPECT_EQ(found.st_mode & 07777, mode) << name;
+    EXPECT_EQ(found.st_gid, RealDaemon::kNodeGroup) << name;
+  }
 }
 
 TEST_F(DaemonTest, AFileThatChangedIsRemovedThereToo) {

@@ -20,6 +20,8 @@ namespace viaduct::rsync {
 
 class RealDaemon {
  public:
+  static constexpr gid_t kNodeGroup = 59002;
+
   RealDaemon() {
     const std::string viaduct = folder_ / "srv/viaduct";
     std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
@@ -83,8 +85,8 @@ class RealDaemon {
     mount((folder_ / "srv").c_str(), "/srv", nullptr, MS_BIND, nullptr);
     for (const auto& [name, line] :
          {std::pair<std::string, std::string>{"passwd", ":x:59001:59001::/:/bin/sh\n"},
-          {"group", ":x:59001:\n"}}) {
-      WriteFile("/run/" + name, ReadFile("/etc/" + name) + "viaduct-edge" + line);
+          {"group", absl::StrCat(":x:59001:\nviaduct:x:", kNodeGroup, ":\n")}}) {
+      WriteFile("/run/" + name, "viaduct-edge" + line + ReadFile("/etc/" + name));
       mount(("/run/" + name).c_str(), ("/etc/" + name).c_str(), nullptr, MS_BIND, nullptr);
     }
   }
