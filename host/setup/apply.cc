@@ -19,7 +19,6 @@
 #include "core/base/status_macros.h"
 #include "host/setup/accounts.h"
 #include "host/setup/deploy_files.h"
-#include "host/setup/node_steps.h"
 #include "host/setup/program.h"
 
 namespace viaduct::setup {
@@ -163,9 +162,9 @@ absl::StatusOr<std::string> DiffText(const std::string& path, const FileState& b
 absl::Status RestartServices(const Root& root, const std::vector<std::string>& services,
                              const char* verb, std::vector<std::string>* lines) {
   std::vector<std::vector<std::string>> commands;
+  if (!services.empty()) commands.push_back({"systemctl", "daemon-reload"});
   for (const std::string& service : services) {
     if (service == "ssh.service") commands.push_back({"/usr/sbin/sshd", "-t"});
-    if (service == kNodeService) commands.push_back({"systemctl", "daemon-reload"});
     commands.push_back({"systemctl", verb, service});
   }
   const bool runs = root.is_system() && root.Has("/run/systemd/system");

@@ -168,7 +168,7 @@ def report(edge, number):
 
 
 def stored(server):
-    return int(server.shell("runuser -u postgres -- psql -X -t -A -d viaduct -c "
+    return int(server.shell("cd / && runuser -u postgres -- psql -X -t -A -d viaduct -c "
                             "'SELECT count(*) FROM detections'").strip())
 
 

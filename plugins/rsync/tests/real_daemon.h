@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,7 @@ class RealDaemon {
     if (pid_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);  // Also when a test is cut off.
       EnterOwnMounts();
+      umask(0007);  // As rsync-service.conf has it.
       execl(kRsyncProgram, kRsyncProgram, "--daemon", "--no-detach", "--address=127.0.0.1",
             absl::StrCat("--port=", port_).c_str(), absl::StrCat("--config=", conf).c_str(),
             absl::StrCat("--log-file=", folder_ / "log").c_str(), nullptr);
