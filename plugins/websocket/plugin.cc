@@ -19,38 +19,33 @@ using sdk::Status;
 // The road: each message is carried to the server; commands come the other way.
 class Road {
  public:
-  Road(const sdk::Host& host, const ClientOptions& options) : host_(host), options_(options) {}
+  Road(const sdk::Host& host, const ClientOptions& options)
+      : host_(host), options_(options), client_(options, MakeEvents()) {}
 
   Status Start() {
     host_.SetHealth(sdk::Health::kUnhealthy, "connecting");
-    client_ = std::make_unique<Client>(options_, MakeEvents());
-    const absl::Status status = client_->Start();
-    if (!status.ok()) client_.reset();
-    return SdkStatus(status);
+    return SdkStatus(client_.Start());
   }
-  bool Drain(absl::Duration timeout) { return client_->Drain(timeout); }
-  void Stop() {
-    if (client_ != nullptr) client_->Stop();
-    client_.reset();
-  }
-  uint32_t Credit() const { return static_cast<uint32_t>(client_->credit()); }
+  bool Drain(absl::Duration timeout) { return client_.Drain(timeout); }
+  void Stop() { client_.Stop(); }
+  uint32_t Credit() const { return static_cast<uint32_t>(client_.credit()); }
 
   void Deliver(const sdk::MessageList& batch, size_t* taken) {
-    TakeEach(batch, client_.get(), taken);
+    TakeEach(batch, &client_, taken);
   }
-  void Cancel(const sdk::TokenList& tokens) { client_->Cancel({tokens.begin(), tokens.size()}); }
+  void Cancel(const sdk::TokenList& tokens) { client_.Cancel({tokens.begin(), tokens.size()}); }
 
   // The answer to a command, or what to say to the server that was found.
   void OnReply(const vd_reply& reply) {
     const std::string_view body = sdk::Text(reply.body);
     if (reply.token % kTokensPerTicket == kCommandToken) {
-      return client_->Answer(reply.token / kTokensPerTicket, std::string(body));
+      return client_.Answer(reply.token / kTokensPerTicket, std::string(body));
     }
     const std::string_view event = sdk::FindAttr(reply.attributes, reply.attribute_count, "event");
-    if (!event.empty()) client_->Introduce(std::string(event), std::string(body));
+    if (!event.empty()) client_.Introduce(std::string(event), std::string(body));
   }
 
-  Status Probe(const vd_probe& probe) { return BeginProbe(host_, probe, client_.get()); }
+  Status Probe(const vd_probe& probe) { return BeginProbe(host_, probe, &client_); }
 
  private:
   // A command's ticket and the number of a connection share the tokens of calls.
@@ -90,8 +85,8 @@ class Road {
 
   const sdk::Host host_;
   const ClientOptions options_;
-  uint64_t connections_ = 0;        // Of the client's thread alone.
-  std::unique_ptr<Client> client_;  // From Start to Stop.
+  uint64_t connections_ = 0;  // Of the client's thread alone.
+  Client client_;
 };
 
 class WebSocket final : public ListenerOrRoad<sdk::Publish, Listener, Road> {
