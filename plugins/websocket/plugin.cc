@@ -30,9 +30,7 @@ class Road {
   void Stop() { client_.Stop(); }
   uint32_t Credit() const { return static_cast<uint32_t>(client_.credit()); }
 
-  void Deliver(const sdk::MessageList& batch, size_t* taken) {
-    TakeEach(batch, &client_, taken);
-  }
+  void Deliver(const sdk::MessageList& batch, size_t* taken) { TakeEach(batch, &client_, taken); }
   void Cancel(const sdk::TokenList& tokens) { client_.Cancel({tokens.begin(), tokens.size()}); }
 
   // The answer to a command, or what to say to the server that was found.
