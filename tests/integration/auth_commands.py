@@ -120,6 +120,25 @@ def keys_are_rotated_and_revoked(t):
     node.stop()
 
 
+def a_revoked_key_watches_no_more(t):
+    node = guarded(t, "watches")
+    admin, key_id = make_key(t, node, "--user", "anna", "--role", "admin")
+    path = secret_file(t, "watcher.key", admin)
+    watches = [subprocess.Popen(
+        [t.build.program("viaductctl"), "-s", node.control[len("unix:"):], "--key-file", path, "-j",
+         *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for words in (("node", "watch"), ("instances", "watch"), ("logs", "tail", "-f"),
+                      ("stats", "watch", "--interval", "1s"))]
+    for watch in watches:
+        expect(watch.stdout.readline(), f"{watch.args}: shows nothing")
+    expect(ctl(t, node, "auth", "key", "revoke", key_id).returncode == 0, "revoke")
+    expect(ctl(t, node, "instances", "restart", "http").returncode == 0, "something to see")
+    for watch in watches:
+        _, error = watch.communicate(timeout=LIMIT_S)
+        expect(watch.returncode == 8 and "no longer" in error, f"{watch.args}: {error}")
+    node.stop()
+
+
 def over_tcp_a_key_goes_before_the_certificate(t):
     authority = Authority(t.folder)
     server, device = authority.sign("server", "IP:127.0.0.1"), authority.sign("anna", "DNS:anna")
@@ -252,7 +271,8 @@ def completion_knows_the_commands(t):
 
 
 CHECKS = [a_fresh_node_needs_no_other_first_step, a_key_may_what_its_role_may,
-          keys_are_rotated_and_revoked, over_tcp_a_key_goes_before_the_certificate,
+          keys_are_rotated_and_revoked, a_revoked_key_watches_no_more,
+          over_tcp_a_key_goes_before_the_certificate,
           passwords_are_typed_and_not_shown, the_audit_is_listed_and_verified,
           a_node_that_asks_nobody_says_so, completion_knows_the_commands]
 
