@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs every example line of docs/CONTROL.md against a real node, through viaductctl and through
-buf curl, which finds the services by reflection; and shows that no method is left out.
+buf curl, which finds the services by reflection; and shows that no method is left out. Then what
+docs/TROUBLESHOOTING.md tells people to type.
 """
 
 import base64
@@ -20,18 +21,24 @@ LINE_LIMIT_S = 60
 OWN_SERVICES = {"grpc.channelz.v1.Channelz", "grpc.reflection.v1alpha.ServerReflection"}
 
 
+def read_document(name):
+    with open(os.path.join(ROOT, "docs", name)) as f:
+        return f.read()
+
+
+def shell_lines(text):
+    return [line for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+            for line in block.splitlines() if line.strip()]
+
+
 def read_examples():
     """(call function, [(heading, [lines])])."""
-    with open(os.path.join(ROOT, "docs", "CONTROL.md")) as f:
-        text = f.read()
+    text = read_document("CONTROL.md")
     call = re.search(r"^call\(\) .*$", text, re.MULTILINE).group(0)
     sections = []
     for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
         heading = part.split("\n", 1)[0].strip()
-        lines = []
-        for block in re.findall(r"^```sh\n(.*?)^```", part, re.MULTILINE | re.DOTALL):
-            lines += [line for line in block.splitlines() if line.strip()]
-        sections.append((heading, lines))
+        sections.append((heading, shell_lines(part)))
     return call, sections
 
 
@@ -169,7 +176,7 @@ def run(t):
         for line in lines:
             runner.check(line)
             count += 1
-    for line in last:
+    for line in [*shell_lines(read_document("TROUBLESHOOTING.md")), *last]:
         runner.check(line)
         count += 1
     if edge.stop() != 0:
