@@ -14,26 +14,17 @@ import subprocess
 import threading
 
 import common_path  # noqa: F401
-from harness import ROOT, CannotRun, Failure, free_port, main, say
+from documents import read_document, shell_lines
+from harness import CannotRun, Failure, free_port, main, say
 
 LINE_LIMIT_S = 60
 # What the server itself adds beside the documented services.
 OWN_SERVICES = {"grpc.channelz.v1.Channelz", "grpc.reflection.v1alpha.ServerReflection"}
 
 
-def read_document(name):
-    with open(os.path.join(ROOT, "docs", name)) as f:
-        return f.read()
-
-
-def shell_lines(text):
-    return [line for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-            for line in block.splitlines() if line.strip()]
-
-
 def read_examples():
     """(call function, [(heading, [lines])])."""
-    text = read_document("CONTROL.md")
+    text = read_document("docs/CONTROL.md")
     call = re.search(r"^call\(\) .*$", text, re.MULTILINE).group(0)
     sections = []
     for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
@@ -176,7 +167,7 @@ def run(t):
         for line in lines:
             runner.check(line)
             count += 1
-    for line in [*shell_lines(read_document("TROUBLESHOOTING.md")), *last]:
+    for line in [*shell_lines(read_document("docs/TROUBLESHOOTING.md")), *last]:
         runner.check(line)
         count += 1
     if edge.stop() != 0:
