@@ -29,6 +29,8 @@ uint64_t DeliveryTable::Add(Delivery delivery) {
   Slot& slot = slots_[index];
   if (++slot.generation == 0) slot.generation = 1;  // Token 0 is nobody's.
   slot.state = State::kActive;
+  added_bytes_ += delivery.bytes;
+  delivery.end = added_bytes_;
   slot.delivery = delivery;
   slot.older = newest_;
   slot.newer = kNoSlot;
@@ -67,7 +69,10 @@ void DeliveryTable::Free(uint32_t index) {
 }
 
 void DeliveryTable::TakeBack(uint64_t token) {
-  if (Lookup(token) != nullptr) Free(IndexOf(token));
+  const Slot* slot = Lookup(token);
+  if (slot == nullptr) return;
+  added_bytes_ -= slot->delivery.bytes;
+  Free(IndexOf(token));
 }
 
 DeliveryTable::Found DeliveryTable::Finish(uint64_t token, Delivery* delivery) {
@@ -75,6 +80,7 @@ DeliveryTable::Found DeliveryTable::Finish(uint64_t token, Delivery* delivery) {
   if (slot == nullptr) return Found::kUnknown;
   const bool active = slot->state == State::kActive;
   *delivery = slot->delivery;
+  answered_end_ = std::max(answered_end_, delivery->end);
   Free(IndexOf(token));
   return active ? Found::kActive : Found::kLate;
 }
@@ -85,6 +91,11 @@ int64_t DeliveryTable::NextDeadlineNs() const {
 
 const Delivery* DeliveryTable::Oldest() const {
   return oldest_ == kNoSlot ? nullptr : &slots_[oldest_].delivery;
+}
+
+uint64_t DeliveryTable::BytesToOldest() const {
+  const Delivery* oldest = Oldest();
+  return oldest == nullptr ? 0 : oldest->end - std::min(oldest->end, answered_end_);
 }
 
 bool DeliveryTable::AbandonDue(int64_t now_ns, Delivery* delivery) {
@@ -118,7 +129,10 @@ void DeliveryTable::Reclaim(int64_t now_ns) {
   while (!abandoned_order_.empty() && abandoned_order_.front().first <= now_ns) {
     const uint64_t token = abandoned_order_.front().second;
     abandoned_order_.pop_front();
-    if (Lookup(token) != nullptr) Free(IndexOf(token));
+    const Slot* slot = Lookup(token);
+    if (slot == nullptr) return;
+    added_bytes_ -= slot->delivery.bytes;
+    Free(IndexOf(token));
   }
 }
 

@@ -17,6 +17,7 @@ struct Delivery {
   uint32_t attempts = 0;  // Before this one.
   uint32_t bytes = 0;
   uint64_t bytes_ahead = 0;  // Under way on the link when it was sent.
+  uint64_t end = 0;          // Among all bytes that the link was given; Add sets it.
   int64_t sent_ns = 0;
   int64_t deadline_ns = 0;          // When the link has had its time; Add may make it later.
   int64_t message_deadline_ns = 0;  // 0: none.
@@ -48,6 +49,9 @@ class DeliveryTable {
   Found Finish(uint64_t token, Delivery* delivery);
   // The oldest active delivery; null when there is none.
   const Delivery* Oldest() const;
+  // What has to go through until the oldest is there: itself, and what is before it and behind
+  // everything that has been answered; what was abandoned may still be on its way.
+  uint64_t BytesToOldest() const;
   // Abandons it. There must be one.
   void AbandonOldest(Delivery* delivery);
   // Abandons that one, if it is active.
@@ -88,6 +92,8 @@ class DeliveryTable {
   size_t active_ = 0;
   size_t abandoned_ = 0;
   uint64_t active_bytes_ = 0;
+  uint64_t added_bytes_ = 0;   // Ever,
+  uint64_t answered_end_ = 0;  // and of them up to the last that was finished.
   size_t active_backlog_ = 0;
 };
 

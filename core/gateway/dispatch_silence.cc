@@ -24,13 +24,13 @@ int64_t DispatchCore::SilentSinceNs(const LinkState& state) const {
 }
 
 int64_t DispatchCore::SilentAtNs(const LinkState& state) const {
-  const Delivery* oldest = state.table.Oldest();
-  if (oldest == nullptr) return kNever;
-  const uint64_t bytes = oldest->bytes_ahead + oldest->bytes;
+  const int64_t since = SilentSinceNs(state);
+  if (since == kNever) return kNever;
+  const uint64_t bytes = state.table.BytesToOldest();
   const double patience_s =
       std::max(kLeastPatienceSeconds, kPatienceTimes * state.model.ExpectedSeconds(bytes)) +
       static_cast<double>(bytes) / kSlowestBytes;
-  return SilentSinceNs(state) + static_cast<int64_t>(patience_s * kNanosPerSecond);
+  return since + static_cast<int64_t>(patience_s * kNanosPerSecond);
 }
 
 bool DispatchCore::OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) const {

@@ -19,6 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class ListOutbox final : public Outbox {
@@ -168,6 +169,17 @@ TEST_F(SilenceTest, ALinkThatGoesOnAnsweringIsNotSilent) {
     Confirm(0, i);
   }
   EXPECT_THAT(second_.tokens, IsEmpty());
+}
+
+TEST_F(SilenceTest, WhatIsAnsweredIsNotWaitedForAgain) {
+  outbox_.envelope = std::string(10 * kSlowestBytes, 'x');
+  for (int64_t key = 1; key <= 40; ++key) Put(key);
+  ASSERT_THAT(first_.tokens, SizeIs(40));
+  for (size_t i = 0; i < 20; ++i) Confirm(0, i);
+  Pass(absl::Seconds(10));
+  EXPECT_THAT(second_.tokens, IsEmpty()) << "the next one may be on its way";
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(second_.tokens, Not(IsEmpty()));
 }
 
 TEST_F(SilenceTest, NothingIsTakenFromALinkWithoutAnother) {

@@ -113,7 +113,13 @@ int SpoolDatabase::OnLogWritten(void* self, sqlite3*, const char*, int pages) {
   return SQLITE_OK;
 }
 
-absl::Status SpoolDatabase::Begin() {
+absl::Status SpoolDatabase::Begin(Sync sync) {
+  if (sync != sync_) {
+    const bool later = sync == Sync::kLater;
+    VD_RETURN_IF_ERROR(
+        Execute(db_.get(), later ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL"));
+    sync_ = sync;
+  }
   VD_RETURN_IF_ERROR(statements_->begin.Start(db_.get()));
   return statements_->begin.Run();
 }

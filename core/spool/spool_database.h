@@ -52,7 +52,9 @@ class SpoolDatabase {
   SpoolDatabase(const SpoolDatabase&) = delete;
   SpoolDatabase& operator=(const SpoolDatabase&) = delete;
 
-  absl::Status Begin();
+  // kLater: on the disk with the next commit that is synced, or when the log is moved.
+  enum class Sync { kAtCommit, kLater };
+  absl::Status Begin(Sync sync = Sync::kAtCommit);
   absl::Status BeginRead();  // What follows sees one state of the file, until Commit or Rollback.
   absl::Status Commit();
   void Rollback();  // Also when there is nothing to roll back.
@@ -94,6 +96,7 @@ class SpoolDatabase {
   static int OnLogWritten(void* self, sqlite3* db, const char* name, int pages);
 
   SqliteHandle db_;
+  Sync sync_ = Sync::kAtCommit;
   int log_pages_ = 0;
   struct Statements;
   std::unique_ptr<Statements> statements_;

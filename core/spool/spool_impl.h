@@ -152,6 +152,7 @@ class Spool::Impl {
   void Run();
   bool TakeWork(Work* work, int64_t* wait_ns);
   void Process(Work* work);
+  static bool OnlyConfirms(const Work& work);
   absl::Status Transaction(Work* work, Effects* effects);
   absl::Status ApplyRemoval(const Removal& removal, SpoolState* state);
   absl::Status MoveToDead(const Removal& removal, const StoredRow& row, SpoolState* state);

@@ -109,13 +109,24 @@ void Spool::Impl::Process(Work* work) {
   if (work->maintenance && writer_ != nullptr) Maintain();
 }
 
+// What is undone by a loss of power is sent once more, and the peer says that it has it: no reason
+// to make whoever appends wait for the disk.
+bool Spool::Impl::OnlyConfirms(const Work& work) {
+  return work.appends.empty() && work.admin.empty() &&
+         std::all_of(work.removals.begin(), work.removals.end(), [](const Removal& removal) {
+           return removal.kind == RemovalKind::kConfirmed;
+         });
+}
+
 absl::Status Spool::Impl::Transaction(Work* work, Effects* effects) {
   if (writer_ == nullptr) return absl::UnavailableError("spool: damaged, not repaired yet");
+  const auto sync =
+      OnlyConfirms(*work) ? SpoolDatabase::Sync::kLater : SpoolDatabase::Sync::kAtCommit;
   effects->state = state_;
   ++effects->state.generation;
   effects->state.spool_ms = SpoolNowMs();
   const auto run = [&]() -> absl::Status {
-    VD_RETURN_IF_ERROR(writer_->Begin());
+    VD_RETURN_IF_ERROR(writer_->Begin(sync));
     for (const AttemptUpdate& update : work->attempts) {
       VD_RETURN_IF_ERROR(writer_->PutAttempt(update.key, update.record));
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -67,21 +68,52 @@ Peer GuardedGate::PeerOf(const grpc::ServerContextBase& context) const {
   return peer;
 }
 
+absl::Status GuardedGate::Check(const security::Principal* who, std::string_view method) const {
+  const security::Permission* const row = security::FindPermission(security::Surface::kRpc, method);
+  if (row == nullptr) return absl::PermissionDeniedError("not allowed: no such row");
+  absl::Status allowed = security::CheckAction(who, *row, clock_->Now());
+  const bool shows = std::find(kShowPlates.begin(), kShowPlates.end(), method) != kShowPlates.end();
+  if (allowed.ok() && shows && mask_.AppliesTo(who)) {
+    allowed = absl::PermissionDeniedError(
+        absl::StrCat(AbslView(method), ": not allowed, plates are masked for this role"));
+  }
+  return allowed;
+}
+
 std::optional<grpc::Status> GuardedGate::Refuse(const grpc::ServerContextBase& context,
                                                 std::string_view method) {
   absl::Duration retry_after = rpc::kRetryDelay;
   const absl::StatusOr<PrincipalPtr> caller = gatekeeper_->Identify(PeerOf(context), &retry_after);
   if (!caller.ok()) return rpc::ToGrpc(caller.status(), retry_after);
-  const security::Permission* const row = security::FindPermission(security::Surface::kRpc, method);
-  if (row == nullptr) return rpc::ToGrpc(absl::PermissionDeniedError("not allowed: no such row"));
-  absl::Status allowed = security::CheckAction(caller->get(), *row, clock_->Now());
-  const bool shows = std::find(kShowPlates.begin(), kShowPlates.end(), method) != kShowPlates.end();
-  if (allowed.ok() && shows && mask_.AppliesTo(caller->get())) {
-    allowed = absl::PermissionDeniedError(
-        absl::StrCat(AbslView(method), ": not allowed, plates are masked for this role"));
-  }
+  const absl::Status allowed = Check(caller->get(), method);
   if (allowed.ok()) return std::nullopt;
   return rpc::ToGrpc(allowed);
+}
+
+rpc::StandingFn GuardedGate::Standing(const grpc::ServerContextBase& context,
+                                      std::string_view method) {
+  struct Looked {
+    std::atomic<uint64_t> changes;
+    std::atomic<int64_t> at_ns;
+  };
+  const auto looked = std::make_shared<Looked>();
+  looked->changes = gatekeeper_->changes();
+  looked->at_ns = clock_->MonotonicNanos();
+  return [this, looked, peer = PeerOf(context), method = std::string(method)]() -> grpc::Status {
+    const int64_t now = clock_->MonotonicNanos();
+    const uint64_t changes = gatekeeper_->changes();
+    const bool fresh = now - looked->at_ns < absl::ToInt64Nanoseconds(kStandingAge);
+    if (fresh && looked->changes == changes) return grpc::Status::OK;
+    const PrincipalPtr who = gatekeeper_->Recognise(peer);
+    if (who == nullptr && !peer.credentials.empty()) {
+      return rpc::AcceptedNoLonger();
+    }
+    const absl::Status allowed = Check(who.get(), method);
+    if (!allowed.ok()) return rpc::ToGrpc(allowed);
+    looked->changes = changes;
+    looked->at_ns = now;
+    return grpc::Status::OK;
+  };
 }
 
 // What has no row is the device's own: an admin's business.

@@ -28,9 +28,15 @@ class GuardedGate final : public rpc::Gate {
   bool asks() const override { return true; }
   uint64_t changes() const override { return gatekeeper_->changes(); }
   rpc::PrincipalPtr Caller(const grpc::ServerContextBase& context) override;
+  rpc::StandingFn Standing(const grpc::ServerContextBase& context,
+                           std::string_view method) override;
   std::string Describe(const grpc::ServerContextBase& context) override;
 
+  // A token or certificate that ends says so to nobody.
+  static constexpr absl::Duration kStandingAge = absl::Minutes(1);
+
  private:
+  absl::Status Check(const security::Principal* who, std::string_view method) const;
   Peer PeerOf(const grpc::ServerContextBase& context) const;
 
   const rpc::Peers* const peers_;

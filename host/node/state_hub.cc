@@ -176,7 +176,7 @@ void StateHub::PublishAlert(const Alert& alert) {
                absl::StrCat(alert.cleared_at.has_value() ? "cleared, " : "raised, ", alert.text));
 }
 
-grpc::ServerWriteReactor<pb::InstancesWatchResponse>* StateHub::WatchInstances(
+rpc::WatchStream<pb::InstancesWatchResponse>* StateHub::WatchInstances(
     const pb::InstancesWatchRequest& request) {
   Names names(request.names().begin(), request.names().end());
   for (const auto& name : names) {
@@ -207,7 +207,7 @@ grpc::ServerWriteReactor<pb::InstancesWatchResponse>* StateHub::WatchInstances(
   return stream.get();
 }
 
-grpc::ServerWriteReactor<pb::NodeWatchResponse>* StateHub::WatchNode(const pb::NodeInfo& present) {
+rpc::WatchStream<pb::NodeWatchResponse>* StateHub::WatchNode(const pb::NodeInfo& present) {
   auto stream = rpc::WatchStream<pb::NodeWatchResponse>::Create(
       kMaxPending, TellLagged<pb::NodeWatchResponse>());
   absl::Status status = node_watchers_.Subscribe(stream, {}, [&](auto* to) {
@@ -222,8 +222,7 @@ grpc::ServerWriteReactor<pb::NodeWatchResponse>* StateHub::WatchNode(const pb::N
   return stream.get();
 }
 
-grpc::ServerWriteReactor<pb::StatsWatchAlertsResponse>* StateHub::WatchAlerts(
-    const Alerts& alerts) {
+rpc::WatchStream<pb::StatsWatchAlertsResponse>* StateHub::WatchAlerts(const Alerts& alerts) {
   auto stream = rpc::WatchStream<pb::StatsWatchAlertsResponse>::Create(
       kMaxPending, TellLagged<pb::StatsWatchAlertsResponse>());
   absl::Status status = alert_watchers_.Subscribe(stream, {}, [&](auto* to) {
@@ -240,8 +239,7 @@ grpc::ServerWriteReactor<pb::StatsWatchAlertsResponse>* StateHub::WatchAlerts(
   return stream.get();
 }
 
-grpc::ServerWriteReactor<pb::ConfigWatchResponse>* StateHub::WatchConfig(
-    const ReadPastFn& read_past) {
+rpc::WatchStream<pb::ConfigWatchResponse>* StateHub::WatchConfig(const ReadPastFn& read_past) {
   auto stream = rpc::WatchStream<pb::ConfigWatchResponse>::Create(kMaxPending);
   absl::Status readable;
   absl::Status status = config_watchers_.Subscribe(stream, {}, [&](auto* to) {

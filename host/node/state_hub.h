@@ -50,17 +50,14 @@ class StateHub {
   // It was raised or cleared.
   void PublishAlert(const Alert& alert);
 
-  grpc::ServerWriteReactor<control::v1::InstancesWatchResponse>* WatchInstances(
+  rpc::WatchStream<control::v1::InstancesWatchResponse>* WatchInstances(
       const control::v1::InstancesWatchRequest& request);
-  grpc::ServerWriteReactor<control::v1::NodeWatchResponse>* WatchNode(
-      const control::v1::NodeInfo& present);
+  rpc::WatchStream<control::v1::NodeWatchResponse>* WatchNode(const control::v1::NodeInfo& present);
   // Sends what `read_past` returns first; no revision is published while it runs.
   using ReadPastFn = std::function<absl::StatusOr<std::vector<control::v1::Revision>>()>;
-  grpc::ServerWriteReactor<control::v1::ConfigWatchResponse>* WatchConfig(
-      const ReadPastFn& read_past);
+  rpc::WatchStream<control::v1::ConfigWatchResponse>* WatchConfig(const ReadPastFn& read_past);
 
-  grpc::ServerWriteReactor<control::v1::StatsWatchAlertsResponse>* WatchAlerts(
-      const Alerts& alerts);
+  rpc::WatchStream<control::v1::StatsWatchAlertsResponse>* WatchAlerts(const Alerts& alerts);
 
  private:
   using Names = std::vector<std::string>;  // Empty: all.

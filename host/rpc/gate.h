@@ -13,10 +13,17 @@
 #include "absl/status/statusor.h"
 #include "core/security/principal.h"
 #include "host/rpc/peers.h"
+#include "host/rpc/status.h"
+#include "host/rpc/watch_stream.h"
 
 namespace viaduct::rpc {
 
 using PrincipalPtr = std::shared_ptr<const security::Principal>;
+
+// What a stream ends with whose caller is nobody any more.
+inline grpc::Status AcceptedNoLonger() {
+  return ToGrpc(absl::UnauthenticatedError("credentials: accepted no longer"));
+}
 
 // Thread-safe; outlives the server.
 class Gate {
@@ -38,6 +45,9 @@ class Gate {
   virtual PrincipalPtr Caller(const grpc::ServerContextBase& context) = 0;
   // Counts changes of keys and users: whoever goes on for long asks Caller anew after one.
   virtual uint64_t changes() const = 0;
+  // What Refuse would say later on of a call that it has let in, without the context and without
+  // being counted; cheap as long as nothing has changed. Null: nobody is asked here.
+  virtual StandingFn Standing(const grpc::ServerContextBase& context, std::string_view method) = 0;
   // For logs and the audit; never a secret.
   virtual std::string Describe(const grpc::ServerContextBase& context) = 0;
 };
@@ -58,6 +68,10 @@ class OpenGate : public Gate {
   bool asks() const override { return false; }
   uint64_t changes() const override { return 0; }
   PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override { return nullptr; }
+  StandingFn Standing(const grpc::ServerContextBase& /*context*/,
+                      std::string_view /*method*/) override {
+    return nullptr;
+  }
   std::string Describe(const grpc::ServerContextBase& context) override {
     return peers_->Describe(context);
   }

@@ -17,6 +17,10 @@
 
 namespace viaduct::rpc {
 
+// Whether somebody may still see what a stream tells, asked before each message: OK, or what ends
+// it. From any thread.
+using StandingFn = std::function<grpc::Status()>;
+
 // One watcher. Made with Create(); owned by gRPC until OnDone and by whoever pushes to it.
 // Thread-safe.
 template <typename Response>
@@ -47,6 +51,12 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
       }
     }
     on_done();
+  }
+
+  // Null: nobody asks. Before the stream is given to gRPC.
+  void SetStanding(StandingFn standing) {
+    absl::MutexLock lock(&mutex_);
+    if (standing != nullptr) standing_ = std::make_shared<const StandingFn>(std::move(standing));
   }
 
   // Queues a message without sending it yet: for callers that hold a lock. A message with a key
@@ -128,16 +138,32 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   WatchStream(size_t max_pending, LaggedFn lagged)
       : max_pending_(max_pending), lagged_(std::move(lagged)) {}
 
-  void Abandon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  void Abandon(const grpc::Status& why = grpc::Status::CANCELLED)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     queue_.Clear();
     missed_ = 0;
-    if (!closing_) final_status_ = grpc::Status::CANCELLED;
+    if (!closing_) final_status_ = why;
     closing_ = true;
+  }
+
+  // Nothing that waits is shown to somebody who may see it no longer.
+  void LookAtStanding() {
+    std::shared_ptr<const StandingFn> standing;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!finished_) standing = standing_;
+    }
+    if (standing == nullptr) return;
+    const grpc::Status status = (*standing)();
+    if (status.ok()) return;
+    absl::MutexLock lock(&mutex_);
+    Abandon(status);
   }
 
   // Starts the next write, or the end. Never holds the lock while it calls gRPC, which may call
   // back on the same stack.
   void Pump() {
+    LookAtStanding();
     bool finish = false;
     grpc::Status status;
     {
@@ -173,14 +199,23 @@ class WatchStream final : public grpc::ServerWriteReactor<Response> {
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::Status final_status_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const StandingFn> standing_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_done_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<WatchStream> self_ ABSL_GUARDED_BY(mutex_);
   Shared current_;  // Belongs to gRPC while writing_.
 };
 
+// The same stream, for as long as `standing` says.
+template <typename Response>
+grpc::ServerWriteReactor<Response>* WhileAllowed(WatchStream<Response>* stream,
+                                                 StandingFn standing) {
+  stream->SetStanding(std::move(standing));
+  return stream;
+}
+
 // A stream that only carries an error.
 template <typename Response>
-grpc::ServerWriteReactor<Response>* RejectWatch(grpc::Status status) {
+WatchStream<Response>* RejectWatch(grpc::Status status) {
   auto stream = WatchStream<Response>::Create(1);
   stream->Close(std::move(status));
   return stream.get();  // gRPC owns it through the stream's own reference until OnDone.

@@ -49,6 +49,10 @@ class TestGate final : public rpc::Gate {
   bool asks() const override { return true; }
   uint64_t changes() const override { return 0; }
   rpc::PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override { return caller; }
+  rpc::StandingFn Standing(const grpc::ServerContextBase& /*context*/,
+                           std::string_view /*method*/) override {
+    return nullptr;
+  }
   std::string Describe(const grpc::ServerContextBase& /*context*/) override { return "a test"; }
 
   bool refuses = false;

@@ -224,25 +224,27 @@ grpc::ServerUnaryReactor* ConfigService::ListRevisions(
 
 grpc::ServerWriteReactor<pb::ConfigWatchResponse>* ConfigService::Watch(
     grpc::CallbackServerContext* context, const pb::ConfigWatchRequest* request) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Config/Watch")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Config/Watch";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::ConfigWatchResponse>(*std::move(refused));
   }
-  return deps_->hub->WatchConfig(
+  const StateHub::ReadPastFn read_past =
       [this, from = request->from_revision()]() -> absl::StatusOr<std::vector<pb::Revision>> {
-        std::vector<Revision> kept = deps_->config->ListRevisions(RevisionStore::kMaxRevisions);
-        std::reverse(kept.begin(), kept.end());
-        if (from != 0 && !kept.empty() && from < kept.front().number) {
-          return absl::OutOfRangeError(absl::StrCat("config: revision ", from,
-                                                    " is no longer kept, the oldest is ",
-                                                    kept.front().number));
-        }
-        std::vector<pb::Revision> past;
-        for (const auto& revision : kept) {
-          const bool wanted = from != 0 ? revision.number >= from : &revision == &kept.back();
-          if (wanted) past.push_back(rpc::ToProto(revision));
-        }
-        return past;
-      });
+    std::vector<Revision> kept = deps_->config->ListRevisions(RevisionStore::kMaxRevisions);
+    std::reverse(kept.begin(), kept.end());
+    if (from != 0 && !kept.empty() && from < kept.front().number) {
+      return absl::OutOfRangeError(absl::StrCat(
+          "config: revision ", from, " is no longer kept, the oldest is ", kept.front().number));
+    }
+    std::vector<pb::Revision> past;
+    for (const auto& revision : kept) {
+      const bool wanted = from != 0 ? revision.number >= from : &revision == &kept.back();
+      if (wanted) past.push_back(rpc::ToProto(revision));
+    }
+    return past;
+  };
+  return rpc::WhileAllowed(deps_->hub->WatchConfig(read_past),
+                           deps_->gate->Standing(*context, kMethod));
 }
 
 }  // namespace viaduct

@@ -337,7 +337,8 @@ void FleetService::Give(Order order, const std::string& author,
 
 grpc::ServerWriteReactor<pb::FleetWatchNodesResponse>* FleetService::WatchNodes(
     grpc::CallbackServerContext* context, const pb::FleetWatchNodesRequest* request) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Fleet/WatchNodes")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Fleet/WatchNodes";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::FleetWatchNodesResponse>(*std::move(refused));
   }
   if (request->id_prefix().size() > kMaxPrefixBytes) {
@@ -350,6 +351,7 @@ grpc::ServerWriteReactor<pb::FleetWatchNodesResponse>* FleetService::WatchNodes(
     response.mutable_lagged()->set_missed(missed);
     return response;
   });
+  stream->SetStanding(deps_->gate->Standing(*context, kMethod));
   const std::string& prefix = request->id_prefix();
   absl::Status status = watchers_.Subscribe(stream, prefix, [](auto*) {});
   // The state is read where changes are told, so that neither overtakes the other.

@@ -28,7 +28,7 @@ constexpr std::string_view kInfer = "viaduct.gateway.v1.Gateway/Infer";
 // Of a caller who was let in; its credentials may have ended since.
 grpc::Status StandingOf(const rpc::Gate& gate, const rpc::PrincipalPtr& caller) {
   if (caller != nullptr || !gate.asks()) return grpc::Status::OK;
-  return rpc::ToGrpc(absl::UnauthenticatedError("credentials: accepted no longer"));
+  return rpc::AcceptedNoLonger();
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ bool MessageFeed::Filter::Wants(const Envelope& envelope) const {
          std::find(devices.begin(), devices.end(), envelope.edge_device_id) != devices.end();
 }
 
-grpc::ServerWriteReactor<pb::SubscribeResponse>* MessageFeed::Subscribe(
+rpc::WatchStream<pb::SubscribeResponse>* MessageFeed::Subscribe(
     const pb::SubscribeRequest& request) {
   rpc::Violations violations;
   Filter filter;
@@ -156,7 +156,7 @@ GatewayService::SendMetadataStream(grpc::CallbackServerContext* context) {
   // Of one frame after the other, so that nothing need be locked.
   auto seen = std::make_shared<uint64_t>(gate_->changes());
   auto sender = std::make_shared<Sender>(SenderOf(*context, kSendMetadataStream));
-  MetadataStream::StandingFn standing = [this, context, sender, seen]() -> grpc::Status {
+  rpc::StandingFn standing = [this, context, sender, seen]() -> grpc::Status {
     const uint64_t changes = gate_->changes();
     if (std::exchange(*seen, changes) == changes) return grpc::Status::OK;
     sender->principal = gate_->Caller(*context);
@@ -214,7 +214,7 @@ grpc::ServerWriteReactor<pb::SubscribeResponse>* GatewayService::Subscribe(
   if (auto refused = gate_->Refuse(*context, kSubscribe)) {
     return rpc::RejectWatch<pb::SubscribeResponse>(*std::move(refused));
   }
-  return feed_->Subscribe(*request);
+  return rpc::WhileAllowed(feed_->Subscribe(*request), gate_->Standing(*context, kSubscribe));
 }
 
 grpc::ServerUnaryReactor* GatewayService::Infer(grpc::CallbackServerContext* context,

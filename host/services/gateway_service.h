@@ -27,7 +27,7 @@ class MessageFeed {
  public:
   static constexpr size_t kMaxPending = 1024;  // Of one subscriber.
 
-  grpc::ServerWriteReactor<gateway::v1::SubscribeResponse>* Subscribe(
+  rpc::WatchStream<gateway::v1::SubscribeResponse>* Subscribe(
       const gateway::v1::SubscribeRequest& request);
   // True when somebody listens: otherwise nothing need be copied.
   bool wanted() const { return broadcast_.watchers() > 0; }

@@ -93,6 +93,10 @@ class ChangingGate final : public rpc::OpenGate {
  public:
   using OpenGate::OpenGate;
 
+  rpc::StandingFn Standing(const grpc::ServerContextBase& /*context*/,
+                           std::string_view /*method*/) override {
+    return [this] { return known ? grpc::Status::OK : rpc::AcceptedNoLonger(); };
+  }
   bool asks() const override { return asked; }
   uint64_t changes() const override { return changed; }
   rpc::PrincipalPtr Caller(const grpc::ServerContextBase& /*context*/) override {
@@ -100,7 +104,7 @@ class ChangingGate final : public rpc::OpenGate {
   }
 
   std::atomic<bool> asked{false};
-  std::atomic<bool> known{false};
+  std::atomic<bool> known{true};
   std::atomic<uint64_t> changed{0};
 };
 
@@ -153,7 +157,7 @@ class GatewayServiceTest : public ::testing::Test {
 };
 
 TEST_F(GatewayServiceTest, AStreamEndsAtTheNextFrameWhenItsKeyIsRevoked) {
-  gate_.asked = gate_.known = true;
+  gate_.asked = true;
   grpc::ClientContext context;
   auto stream = stub_->SendMetadataStream(&context);
   pb::SendMetadataStreamRequest frame;
@@ -176,6 +180,7 @@ TEST_F(GatewayServiceTest, AStreamEndsAtTheNextFrameWhenItsKeyIsRevoked) {
 
 TEST_F(GatewayServiceTest, AFileOfNobodyIsRefusedWhereCallersAreAsked) {
   gate_.asked = true;
+  gate_.known = false;
   grpc::ClientContext context;
   pb::SendFileStreamResponse response;
   auto writer = stub_->SendFileStream(&context, &response);
@@ -456,6 +461,21 @@ TEST_F(GatewayServiceTest, SubscribersSeeWhatBecomesDurable) {
   EXPECT_EQ(event.envelope().message_id(), "d-2");
   context.TryCancel();
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+TEST_F(GatewayServiceTest, ASubscriberWhoIsNobodyAnyMoreSeesNothingMore) {
+  grpc::ClientContext context;
+  auto reader = stub_->Subscribe(&context, pb::SubscribeRequest());
+  pb::SubscribeResponse event;
+  ASSERT_TRUE(reader->Read(&event));
+  pb::SendMetadataResponse response;
+  ASSERT_TRUE(Send(Detection("d-1"), &response).ok());
+  ASSERT_TRUE(reader->Read(&event));
+  EXPECT_EQ(event.envelope().message_id(), "d-1");
+  gate_.known = false;
+  ASSERT_TRUE(Send(Detection("d-2"), &response).ok());
+  EXPECT_FALSE(reader->Read(&event));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
 }
 
 TEST_F(GatewayServiceTest, ASlowSubscriberIsToldWhatItMissed) {

@@ -124,10 +124,12 @@ grpc::ServerUnaryReactor* InstancesService::Restart(grpc::CallbackServerContext*
 
 grpc::ServerWriteReactor<pb::InstancesWatchResponse>* InstancesService::Watch(
     grpc::CallbackServerContext* context, const pb::InstancesWatchRequest* request) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Instances/Watch")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Instances/Watch";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::InstancesWatchResponse>(*std::move(refused));
   }
-  return deps_->hub->WatchInstances(*request);
+  return rpc::WhileAllowed(deps_->hub->WatchInstances(*request),
+                           deps_->gate->Standing(*context, kMethod));
 }
 
 }  // namespace viaduct

@@ -95,7 +95,8 @@ LogFilter ReadFilter(const pb::LogsTailRequest& request, rpc::Violations* violat
 
 grpc::ServerWriteReactor<pb::LogsTailResponse>* LogsService::Tail(
     grpc::CallbackServerContext* context, const pb::LogsTailRequest* request) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Logs/Tail")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Logs/Tail";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::LogsTailResponse>(*std::move(refused));
   }
   rpc::Violations violations;
@@ -109,6 +110,7 @@ grpc::ServerWriteReactor<pb::LogsTailResponse>* LogsService::Tail(
                                  response.mutable_lagged()->set_missed(missed);
                                  return response;
                                });
+  stream->SetStanding(deps_->gate->Standing(*context, kMethod));
   if (!request->follow()) {
     for (const auto& record : deps_->log_hub->Recent(request->last(), filter)) {
       pb::LogsTailResponse response;

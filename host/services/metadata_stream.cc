@@ -19,7 +19,7 @@ void FillRejected(const absl::Status& status, pb::Result* result) {
 
 }  // namespace
 
-MetadataStream* MetadataStream::Start(IngestFn ingest, StandingFn standing,
+MetadataStream* MetadataStream::Start(IngestFn ingest, rpc::StandingFn standing,
                                       const EnvelopeReader* reader,
                                       std::shared_ptr<std::atomic<int>> count) {
   auto stream = std::shared_ptr<MetadataStream>(

@@ -21,10 +21,10 @@ class MetadataStream final
       public std::enable_shared_from_this<MetadataStream> {
  public:
   // Whether its sender is still let in; asked before each frame, while the call is there.
-  using StandingFn = std::function<grpc::Status()>;
   // `reader` outlives the stream. `count` is of the streams there are: over kMaxStreams this one
   // only says so.
-  static MetadataStream* Start(IngestFn ingest, StandingFn standing, const EnvelopeReader* reader,
+  static MetadataStream* Start(IngestFn ingest, rpc::StandingFn standing,
+                               const EnvelopeReader* reader,
                                std::shared_ptr<std::atomic<int>> count);
 
   void OnReadDone(bool ok) override;
@@ -40,7 +40,7 @@ class MetadataStream final
     size_t bytes = 0;
   };
 
-  MetadataStream(IngestFn ingest, StandingFn standing, const EnvelopeReader* reader,
+  MetadataStream(IngestFn ingest, rpc::StandingFn standing, const EnvelopeReader* reader,
                  std::shared_ptr<std::atomic<int>> count)
       : ingest_(std::move(ingest)),
         standing_(std::move(standing)),
@@ -61,7 +61,7 @@ class MetadataStream final
   void Step();
 
   const IngestFn ingest_;
-  const StandingFn standing_;
+  const rpc::StandingFn standing_;
   const EnvelopeReader* const reader_;
   const std::shared_ptr<std::atomic<int>> count_;
   gateway::v1::SendMetadataStreamRequest frame_;     // gRPC's while reading_.

@@ -44,10 +44,12 @@ grpc::ServerUnaryReactor* NodeService::Drain(grpc::CallbackServerContext* contex
 
 grpc::ServerWriteReactor<pb::NodeWatchResponse>* NodeService::Watch(
     grpc::CallbackServerContext* context, const pb::NodeWatchRequest* /*request*/) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Node/Watch")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Node/Watch";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::NodeWatchResponse>(*std::move(refused));
   }
-  return deps_->hub->WatchNode(deps_->node.info());
+  return rpc::WhileAllowed(deps_->hub->WatchNode(deps_->node.info()),
+                           deps_->gate->Standing(*context, kMethod));
 }
 
 }  // namespace viaduct

@@ -119,7 +119,8 @@ grpc::ServerUnaryReactor* StatsService::Explain(grpc::CallbackServerContext* con
 
 grpc::ServerWriteReactor<pb::StatsWatchResponse>* StatsService::Watch(
     grpc::CallbackServerContext* context, const pb::StatsWatchRequest* request) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Stats/Watch")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Stats/Watch";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::StatsWatchResponse>(*std::move(refused));
   }
   rpc::Violations violations;
@@ -137,6 +138,7 @@ grpc::ServerWriteReactor<pb::StatsWatchResponse>* StatsService::Watch(
   SnapshotQuery query{
       {request->instances().begin(), request->instances().end()}, request->samples(), epoch_};
   auto stream = Stream::Create(1);
+  stream->SetStanding(deps_->gate->Standing(*context, kMethod));
   auto ticker = std::make_shared<Ticker>(deps_, std::move(query), interval, stream);
   stream->SetOnDone([ticker, watches = watches_] {
     ticker->End();
@@ -161,10 +163,12 @@ grpc::ServerUnaryReactor* StatsService::ListAlerts(grpc::CallbackServerContext* 
 
 grpc::ServerWriteReactor<pb::StatsWatchAlertsResponse>* StatsService::WatchAlerts(
     grpc::CallbackServerContext* context, const pb::StatsWatchAlertsRequest* /*request*/) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Stats/WatchAlerts")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Stats/WatchAlerts";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::StatsWatchAlertsResponse>(*std::move(refused));
   }
-  return deps_->hub->WatchAlerts(*deps_->alerts);
+  return rpc::WhileAllowed(deps_->hub->WatchAlerts(*deps_->alerts),
+                           deps_->gate->Standing(*context, kMethod));
 }
 
 }  // namespace viaduct

@@ -175,7 +175,8 @@ grpc::ServerUnaryReactor* TransfersService::Get(grpc::CallbackServerContext* con
 
 grpc::ServerWriteReactor<pb::TransfersWatchResponse>* TransfersService::Watch(
     grpc::CallbackServerContext* context, const pb::TransfersWatchRequest* request) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Transfers/Watch")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Transfers/Watch";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::TransfersWatchResponse>(*std::move(refused));
   }
   if (deps_->transfers == nullptr) {
@@ -193,6 +194,7 @@ grpc::ServerWriteReactor<pb::TransfersWatchResponse>* TransfersService::Watch(
     response.mutable_lagged()->set_missed(missed);
     return response;
   });
+  stream->SetStanding(deps_->gate->Standing(*context, kMethod));
   // The present state is read from the disk, page by page: no commit waits for it.
   const bool queued = deps_->executor->Submit([this, stream, devices] {
     const absl::Status status = watchers_.SubscribeThenFill(

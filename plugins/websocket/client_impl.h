@@ -64,7 +64,7 @@ class Client::Impl final : public Timed {
   struct Sent {
     Delivery delivery;  // Without its envelope, which is on its way.
     size_t bytes = 0;
-    SteadyTime due;
+    uint64_t end = 0;  // Where it ends among all octets of messages on this connection.
   };
   // The oldest message must be answered in time.
   struct AnswerTimer final : public Timed {
@@ -117,6 +117,8 @@ class Client::Impl final : public Timed {
   void RejectLargest();
   void Settle(SentMap::iterator sent, DeliveryResult result);
   void OnAnswerDue();
+  void FindOldest();
+  SteadyTime OldestDue() const;
   void ArmAnswerTimer();
   void AwaitServer();
   void SendText(std::string_view text);
@@ -166,7 +168,10 @@ class Client::Impl final : public Timed {
   SentMap sent_;
   std::unordered_map<std::string, uint64_t> by_message_;
   uint64_t last_id_ = 0;
-  uint64_t oldest_ = 1;
+  uint64_t oldest_ = 1;           // Of those that wait for an answer; over last_id_: none does.
+  SteadyTime oldest_since_;       // It was sent or became the oldest.
+  uint64_t sent_end_ = 0;         // Octets of messages sent on this connection,
+  uint64_t answered_end_ = 0;     // and up to where the server has answered.
   size_t unconfirmed_bytes_ = 0;  // Of sent_.
   size_t largest_given_up_ = 0;   // Cancelled after it was sent on this connection.
   // Commands without an answer, with the id that the server's event asked it under.

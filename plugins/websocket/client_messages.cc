@@ -274,20 +274,22 @@ void Client::Impl::SendDelivery(Delivery delivery) {
   std::string().swap(delivery.envelope);
   by_message_[delivery.message_id] = id;
   unconfirmed_bytes_ += bytes;
-  // What is under way before it has to go first; a large message needs its time on a slow road.
-  const absl::Duration patience =
-      options_.answer_timeout +
-      absl::Seconds(1) * (static_cast<double>(unconfirmed_bytes_) / kSlowestBytes);
-  const SteadyTime due = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(patience);
-  sent_.emplace(id, Sent{std::move(delivery), bytes, due});
+  sent_end_ += bytes;
+  if (sent_.empty()) {
+    oldest_ = id;
+    oldest_since_ = std::chrono::steady_clock::now();
+  }
+  sent_.emplace(id, Sent{std::move(delivery), bytes, sent_end_});
 }
 
 void Client::Impl::OnAnswer(uint64_t id, const std::string& json) {
   const auto found = sent_.find(id);
   if (found == sent_.end()) return;  // Nobody asked, or it was cancelled.
+  answered_end_ = std::max(answered_end_, found->second.end);
   DeliveryResult result = JudgeAnswer(json, found->second.delivery.message_id, options_.raw);
   result.token = found->second.delivery.token;
   Settle(found, std::move(result));
+  FindOldest();
 }
 
 // The server takes no message of that size. It does not say which one that was; none that it has
@@ -313,10 +315,27 @@ void Client::Impl::Settle(SentMap::iterator sent, DeliveryResult result) {
   Report({std::move(result)}, bytes);
 }
 
-void Client::Impl::ArmAnswerTimer() {
+void Client::Impl::FindOldest() {
+  const uint64_t before = oldest_;
   while (oldest_ <= last_id_ && sent_.count(oldest_) == 0) ++oldest_;
-  SteadyTime due = SteadyTime::max();
-  if (oldest_ <= last_id_) due = sent_.at(oldest_).due;
+  if (oldest_ != before) oldest_since_ = std::chrono::steady_clock::now();
+}
+
+// A road is gone through in order: before the oldest only what is not answered in front of it has
+// to go, which may be what was cancelled on its way, and a large message needs its time on a slow
+// road.
+SteadyTime Client::Impl::OldestDue() const {
+  if (oldest_ > last_id_) return SteadyTime::max();
+  const uint64_t end = sent_.at(oldest_).end;
+  const auto bytes = static_cast<double>(end - std::min(end, answered_end_));
+  const absl::Duration patience =
+      options_.answer_timeout + absl::Seconds(1) * (bytes / kSlowestBytes);
+  return oldest_since_ + absl::ToChronoNanoseconds(patience);
+}
+
+void Client::Impl::ArmAnswerTimer() {
+  FindOldest();
+  SteadyTime due = OldestDue();
   if (probe_ != nullptr) due = std::min(due, probe_due_);
   if (due == SteadyTime::max()) return deadlines_.Clear(&answer_timer_);
   deadlines_.Set(&answer_timer_, std::max(due - std::chrono::steady_clock::now(),
@@ -328,9 +347,10 @@ void Client::Impl::OnAnswerDue() {
   if (probe_ != nullptr && probe_due_ <= now) {
     EndProbe(absl::DeadlineExceededError("probe: no answer in time"));
   }
-  while (oldest_ <= last_id_ && sent_.count(oldest_) == 0) ++oldest_;
-  const bool late = oldest_ <= last_id_ && sent_.at(oldest_).due <= now;
-  if (late) return Lose(absl::UnavailableError("server: does not confirm a message in time"));
+  FindOldest();
+  if (OldestDue() <= now) {
+    return Lose(absl::UnavailableError("server: does not confirm a message in time"));
+  }
   ArmAnswerTimer();
 }
 
@@ -376,6 +396,8 @@ void Client::Impl::EndAll(DeliveryOutcome outcome, const absl::Status& why) {
   }
   sent_.clear();
   unconfirmed_bytes_ = 0;
+  sent_end_ = 0;
+  answered_end_ = 0;
   by_message_.clear();
   {
     absl::MutexLock lock(&mutex_);

@@ -148,13 +148,13 @@ class ScriptedServer {
 // A road whose results can be waited for.
 class Road {
  public:
-  explicit Road(const std::string& url)
-      : client_(OptionsFor(url), {[this](absl::Span<const DeliveryResult> results) {
-                                    absl::MutexLock lock(&mutex_);
-                                    for (const DeliveryResult& result : results)
-                                      results_[result.token] = result;
-                                  },
-                                  [] {}, [](const absl::Status&) {}}) {
+  explicit Road(const std::string& url, absl::Duration answer_timeout = 2 * kPatience)
+      : client_(OptionsFor(url, answer_timeout), {[this](absl::Span<const DeliveryResult> results) {
+                                                    absl::MutexLock lock(&mutex_);
+                                                    for (const DeliveryResult& result : results)
+                                                      results_[result.token] = result;
+                                                  },
+                                                  [] {}, [](const absl::Status&) {}}) {
     EXPECT_TRUE(client_.Start().ok());
   }
   Client& client() { return client_; }
@@ -166,11 +166,11 @@ class Road {
   }
 
  private:
-  static ClientOptions OptionsFor(const std::string& url) {
+  static ClientOptions OptionsFor(const std::string& url, absl::Duration answer_timeout) {
     ClientOptions options;
     options.server_url = url;
     options.raw = true;
-    options.answer_timeout = 2 * kPatience;
+    options.answer_timeout = answer_timeout;
     options.reconnect_attempts = 0;
     return options;
   }
@@ -180,6 +180,25 @@ class Road {
 };
 
 constexpr char kMessage[] = R"({"message_id":"m1"})";
+
+// All that was under way when they were sent would take a minute on the slowest road.
+TEST(Client, WaitsForAMessageOnlyAsLongAsWhatIsNotAnsweredInFrontOfItNeeds) {
+  constexpr uint64_t kMessages = 100;
+  constexpr uint64_t kAnswered = 50;
+  constexpr size_t kBytes = 10u << 10;
+  uint64_t messages = 0;
+  ScriptedServer server([&](FrameCodec& codec, const ReceivedFrame& frame, std::string* out) {
+    if (frame.kind != FrameKind::kText || ++messages > kAnswered) return;
+    codec.Append(FrameKind::kText,
+                 absl::StrCat(R"({"message_id":"m)", messages, R"(","result":"stored"})"), out);
+  });
+  Road road(server.url(), kAnswerTimeout);
+  for (uint64_t i = 1; i <= kMessages; ++i) {
+    ASSERT_TRUE(road.client().Take({i, absl::StrCat("m", i), std::string(kBytes, ' ')}));
+  }
+  EXPECT_EQ(road.Await(kAnswered).outcome, DeliveryOutcome::kDurable);
+  EXPECT_EQ(road.Await(kAnswered + 1).outcome, DeliveryOutcome::kRetry);
+}
 
 TEST(Client, GivesBackAtOnceWhatTheServerHadNoRoomFor) {
   ScriptedServer server([](FrameCodec& codec, const ReceivedFrame& frame, std::string* out) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "plugins/common/plugin_wiring.h"
 #include "plugins/websocket/client.h"
 #include "plugins/websocket/listener.h"
@@ -23,26 +25,44 @@ class Road {
 
   Status Start() {
     host_.SetHealth(sdk::Health::kUnhealthy, "connecting");
+    const absl::MutexLock lock(&mutex_);
     client_ = std::make_unique<Client>(options_, MakeEvents());
     const absl::Status status = client_->Start();
     if (!status.ok()) client_.reset();
     return SdkStatus(status);
   }
-  bool Drain(absl::Duration timeout) { return client_->Drain(timeout); }
+  bool Drain(absl::Duration timeout) {
+    const absl::ReaderMutexLock lock(&mutex_);
+    return client_->Drain(timeout);
+  }
+  // Others may be inside of it until it has ended, and the client's own thread.
   void Stop() {
-    if (client_ != nullptr) client_->Stop();
+    {
+      const absl::ReaderMutexLock lock(&mutex_);
+      if (client_ != nullptr) client_->Stop();
+    }
+    const absl::MutexLock lock(&mutex_);
     client_.reset();
   }
-  uint32_t Credit() const { return static_cast<uint32_t>(client_->credit()); }
+  uint32_t Credit() const {
+    const absl::ReaderMutexLock lock(&mutex_);
+    return client_ == nullptr ? 0 : static_cast<uint32_t>(client_->credit());
+  }
 
   void Deliver(const sdk::MessageList& batch, size_t* taken) {
-    TakeEach(batch, client_.get(), taken);
+    const absl::ReaderMutexLock lock(&mutex_);
+    if (client_ != nullptr) TakeEach(batch, client_.get(), taken);
   }
-  void Cancel(const sdk::TokenList& tokens) { client_->Cancel({tokens.begin(), tokens.size()}); }
+  void Cancel(const sdk::TokenList& tokens) {
+    const absl::ReaderMutexLock lock(&mutex_);
+    if (client_ != nullptr) client_->Cancel({tokens.begin(), tokens.size()});
+  }
 
   // The answer to a command, or what to say to the server that was found.
   void OnReply(const vd_reply& reply) {
     const std::string_view body = sdk::Text(reply.body);
+    const absl::ReaderMutexLock lock(&mutex_);
+    if (client_ == nullptr) return;
     if (reply.token % kTokensPerTicket == kCommandToken) {
       return client_->Answer(reply.token / kTokensPerTicket, std::string(body));
     }
@@ -50,7 +70,11 @@ class Road {
     if (!event.empty()) client_->Introduce(std::string(event), std::string(body));
   }
 
-  Status Probe(const vd_probe& probe) { return BeginProbe(host_, probe, client_.get()); }
+  Status Probe(const vd_probe& probe) {
+    const absl::ReaderMutexLock lock(&mutex_);
+    if (client_ == nullptr) return sdk::Unavailable("probe: the instance stops");
+    return BeginProbe(host_, probe, client_.get());
+  }
 
  private:
   // A command's ticket and the number of a connection share the tokens of calls.
@@ -90,8 +114,10 @@ class Road {
 
   const sdk::Host host_;
   const ClientOptions options_;
-  uint64_t connections_ = 0;        // Of the client's thread alone.
-  std::unique_ptr<Client> client_;  // From Start to Stop.
+  uint64_t connections_ = 0;  // Of the client's thread alone.
+  // Calls come from any thread until Stop has returned.
+  mutable absl::Mutex mutex_;
+  std::unique_ptr<Client> client_ ABSL_GUARDED_BY(mutex_);  // From Start to Stop.
 };
 
 class WebSocket final : public ListenerOrRoad<sdk::Publish, Listener, Road> {

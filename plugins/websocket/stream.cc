@@ -79,17 +79,7 @@ class TlsStream final : public Stream {
       if (socket_.is_open()) StepHandshake(std::move(next));
     });
   }
-  void Read(ReadFn done) override {
-    socket_.async_wait(Tcp::socket::wait_read, [this, done = std::move(done)](const Error& error) {
-      if (error) return done(error, nullptr, 0);
-      if (!agreed_) return Discard(done);
-      size_t size = 0;
-      const TlsProgress progress = channel_->Read(buffer_->data(), buffer_->size(), &size);
-      if (progress == TlsProgress::kEnded) return done(asio::error::eof, nullptr, 0);
-      if (progress == TlsProgress::kFailed) return done(Broken(), nullptr, 0);
-      done(Error(), buffer_->data(), size);
-    });
-  }
+  void Read(ReadFn done) override { ReadAfter(Tcp::socket::wait_read, std::move(done)); }
   size_t WriteSome(std::string_view data) override {
     size_t sent = 0;
     size_t n = 0;
@@ -120,6 +110,20 @@ class TlsStream final : public Stream {
   void Await(Tcp::socket::wait_type what, DoneFn done, Next next) {
     socket_.async_wait(what, [done = std::move(done), next](const Error& error) {
       error ? done(error) : next(done);
+    });
+  }
+
+  void ReadAfter(Tcp::socket::wait_type what, ReadFn done) {
+    socket_.async_wait(what, [this, done = std::move(done)](const Error& error) {
+      if (error) return done(error, nullptr, 0);
+      if (!agreed_) return Discard(done);
+      size_t size = 0;
+      const TlsProgress progress = channel_->Read(buffer_->data(), buffer_->size(), &size);
+      if (progress == TlsProgress::kEnded) return done(asio::error::eof, nullptr, 0);
+      if (progress == TlsProgress::kFailed) return done(Broken(), nullptr, 0);
+      // What can be read stays there meanwhile: to wait for it would be no waiting.
+      if (progress == TlsProgress::kWantsWrite) return ReadAfter(WaitOf(progress), done);
+      done(Error(), buffer_->data(), size);
     });
   }
 

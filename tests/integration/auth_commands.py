@@ -13,6 +13,7 @@ import time
 
 import common_path  # noqa: F401
 from control_checks import LIMIT_S, ctl, ctl_json, expect, run_checks
+from documents import read_document, shell_lines
 from harness import free_port, main
 from mqtt_security import Authority
 
@@ -117,6 +118,25 @@ def keys_are_rotated_and_revoked(t):
         expect(ctl(t, node, "auth", "key", "create", *words).returncode == 2, f"create {words}")
     done = ctl(t, node, "auth", "key", "create", "--device", "a\nb")
     expect(done.returncode == 6, f"an id that is none: {done}")
+    node.stop()
+
+
+def a_revoked_key_watches_no_more(t):
+    node = guarded(t, "watches")
+    admin, key_id = make_key(t, node, "--user", "anna", "--role", "admin")
+    path = secret_file(t, "watcher.key", admin)
+    watches = [subprocess.Popen(
+        [t.build.program("viaductctl"), "-s", node.control[len("unix:"):], "--key-file", path, "-j",
+         *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for words in (("node", "watch"), ("instances", "watch"), ("logs", "tail", "-f"),
+                      ("stats", "watch", "--interval", "1s"))]
+    for watch in watches:
+        expect(watch.stdout.readline(), f"{watch.args}: shows nothing")
+    expect(ctl(t, node, "auth", "key", "revoke", key_id).returncode == 0, "revoke")
+    expect(ctl(t, node, "instances", "restart", "http").returncode == 0, "something to see")
+    for watch in watches:
+        _, error = watch.communicate(timeout=LIMIT_S)
+        expect(watch.returncode == 8 and "no longer" in error, f"{watch.args}: {error}")
     node.stop()
 
 
@@ -234,6 +254,19 @@ def the_audit_is_listed_and_verified(t):
     expect(done.returncode == 1 and "line" in done.stderr, f"a changed line: {done}")
 
 
+def the_documented_certificates_are_made(t):
+    folder = os.path.join(t.folder, "documented")
+    os.mkdir(folder)
+    env = dict(os.environ)
+    env["PATH"] = os.path.dirname(t.build.program("viaductctl")) + ":" + env["PATH"]
+    lines = shell_lines(read_document("docs/SECURITY.md"))
+    expect(any("pki init" in line for line in lines), "docs/SECURITY.md has lost its commands")
+    for line in lines:
+        done = subprocess.run(["bash", "-c", line], cwd=folder, env=env, capture_output=True,
+                              text=True, check=False)
+        expect(done.returncode == 0, f"{line}: {done}")
+
+
 def a_node_that_asks_nobody_says_so(t):
     node = t.server("open")
     node.start()
@@ -252,9 +285,10 @@ def completion_knows_the_commands(t):
 
 
 CHECKS = [a_fresh_node_needs_no_other_first_step, a_key_may_what_its_role_may,
-          keys_are_rotated_and_revoked, over_tcp_a_key_goes_before_the_certificate,
+          keys_are_rotated_and_revoked, a_revoked_key_watches_no_more,
+          over_tcp_a_key_goes_before_the_certificate,
           passwords_are_typed_and_not_shown, the_audit_is_listed_and_verified,
-          a_node_that_asks_nobody_says_so, completion_knows_the_commands]
+          the_documented_certificates_are_made, a_node_that_asks_nobody_says_so, completion_knows_the_commands]
 
 if __name__ == "__main__":
     main(lambda t: run_checks(t, CHECKS), limit=280)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs every example line of docs/CONTROL.md against a real node, through viaductctl and through
-buf curl, which finds the services by reflection; and shows that no method is left out.
+buf curl, which finds the services by reflection; and shows that no method is left out. Then what
+docs/TROUBLESHOOTING.md tells people to type.
 """
 
 import base64
@@ -13,7 +14,8 @@ import subprocess
 import threading
 
 import common_path  # noqa: F401
-from harness import ROOT, CannotRun, Failure, free_port, main, say
+from documents import read_document, shell_lines
+from harness import CannotRun, Failure, free_port, main, say
 
 LINE_LIMIT_S = 60
 # What the server itself adds beside the documented services.
@@ -22,16 +24,12 @@ OWN_SERVICES = {"grpc.channelz.v1.Channelz", "grpc.reflection.v1alpha.ServerRefl
 
 def read_examples():
     """(call function, [(heading, [lines])])."""
-    with open(os.path.join(ROOT, "docs", "CONTROL.md")) as f:
-        text = f.read()
+    text = read_document("docs/CONTROL.md")
     call = re.search(r"^call\(\) .*$", text, re.MULTILINE).group(0)
     sections = []
     for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
         heading = part.split("\n", 1)[0].strip()
-        lines = []
-        for block in re.findall(r"^```sh\n(.*?)^```", part, re.MULTILINE | re.DOTALL):
-            lines += [line for line in block.splitlines() if line.strip()]
-        sections.append((heading, lines))
+        sections.append((heading, shell_lines(part)))
     return call, sections
 
 
@@ -169,7 +167,7 @@ def run(t):
         for line in lines:
             runner.check(line)
             count += 1
-    for line in last:
+    for line in [*shell_lines(read_document("docs/TROUBLESHOOTING.md")), *last]:
         runner.check(line)
         count += 1
     if edge.stop() != 0:

@@ -259,6 +259,31 @@ def restarts(fleet):
                ("restart_instance", "uplink", 200, own["message_id"]), last)
 
 
+def restarts_under_orders(t, fleet, node):
+    """A road that ends while it is asked, and while it is answered, ends well."""
+    ended = threading.Event()
+
+    def order():
+        while not ended.is_set():
+            try:
+                fleet.send("EDGE-WS", "get_status")
+            except Failure:
+                pass  # No road leads there just now.
+    orders = [threading.Thread(target=order) for _ in range(4)]
+    for thread in orders:
+        thread.start()
+    try:
+        for _ in range(300 if t.long else 10):
+            fleet.await_road("EDGE-WS", "socketio")
+            node.ctl("instances", "restart", "uplink")
+    finally:
+        ended.set()
+        for thread in orders:
+            thread.join()
+    expect(node.alive(), f"{node.name} {node.standing()}")
+    fleet.await_road("EDGE-WS", "socketio")
+
+
 def metric(server, name):
     found = re.search(rf"^{name}(?:{{.*}})? ([0-9.]+)", server.get("/metrics").body.decode(),
                       re.MULTILINE)
@@ -409,6 +434,7 @@ def run(t):
     refusals(fleet)
     configuration(t, fleet, nodes[0])
     restarts(fleet)
+    restarts_under_orders(t, fleet, nodes[0])
     hostile(t, fleet, server, port)
     camera_by_topic(fleet, server, broker)
     orders_that_come_again(fleet, broker)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 import common_path  # noqa: F401
+from documents import read_document, shell_lines
 from processes import Build, Node
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -101,6 +102,21 @@ def options(t):
     t.expect(NOT_FOUND, "xx.yaml", t.path("sets", "eu"), "--country", "xx")
 
 
+def documented(t):
+    """What docs/LPR.md tells people to type."""
+    with open(t.path("options.yaml"), "w", encoding="utf-8") as file:
+        file.write("grammars: [eu]\n")
+    env = dict(os.environ, PATH=os.path.dirname(t.ctl) + ":" + os.environ["PATH"])
+    lines = shell_lines(read_document("docs/LPR.md"))
+    if not lines:
+        fail("docs/LPR.md has lost its commands")
+    for line in lines:
+        done = subprocess.run(["bash", "-c", line.replace("FOLDER", "sets")], cwd=t.folder, env=env,
+                              capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode != 0 or not done.stdout:
+            fail(f"{line}\n{done.stdout}{done.stderr}")
+
+
 def bad_input(t):
     """What is not looked at is counted and said, and the exit code is not 0."""
     bad = t.path("bad")
@@ -174,6 +190,7 @@ def main():
         make_scenes(t)
         figures(t)
         options(t)
+        documented(t)
         bad_input(t)
         plugins(t)
         node(t)

@@ -308,7 +308,8 @@ def run_trial(run, build, long, seed, name, keep=False, limit=None, store="sqlit
     except Failure as e:
         say(f"{name}: FAILED: {e}")
         for node in trial.nodes:
-            print(f"--- last lines of {node.name}\n{node.tail() if node.starts else ''}")
+            print(f"--- {node.name} {node.standing()}, its last lines:\n"
+                  f"{node.tail() if node.starts else ''}")
     finally:
         signal.alarm(0)
         trial.close(code == 0)

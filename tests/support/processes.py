@@ -211,6 +211,12 @@ class Node:
         self.exits[status] += 1
         return status
 
+    def standing(self):
+        if self.process is None:
+            return "not started"
+        status = self.process.poll()
+        return "runs" if status is None else f"ended with {status}"
+
     def tail(self, lines=25):
         with open(self.log_path, errors="replace") as f:
             return "".join(collections.deque(f, lines))

@@ -22,6 +22,9 @@ PACKAGES_test=(
   binutils abigail-tools clang-format shellcheck codespell rustc=rustc
 )
 
+# The documents as a site.
+PACKAGES_docs=(mkdocs python3-protobuf git)
+
 PACKAGES_demo=(curl procps)
 
 PACKAGES_node=(node=nodejs npm=npm)

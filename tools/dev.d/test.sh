@@ -14,7 +14,7 @@ verb_test() {
     esac
     shift
   done
-  need build test node scenes
+  need build test node scenes docs
   step "Building dev" build dev
   need_npm || fail "npm cannot install buf (build/logs/npm.log)"
   say "Testing"

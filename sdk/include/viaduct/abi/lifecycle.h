@@ -59,9 +59,9 @@ typedef struct vd_lifecycle_1 {
   /* Ends: returns only when no thread, timer, descriptor or call of this instance is left, having
    * completed every item it still held (VD_OUTCOME_CANCELLED). Before, the host has refused new
    * posts and submits, run the posts it had accepted and taken back the timers: no [lane] call is
-   * under way or comes while stop runs. What the host has not answered (on_done, on_reply,
-   * on_frame_done) when stop returns it does not answer any more: stop need not wait for it. May
-   * block, but bounded by its own time-outs. Cannot fail.
+   * under way or comes while stop runs; an [any] call may. What the host has not answered (on_done,
+   * on_reply, on_frame_done) when stop returns it does not answer any more: stop need not wait for
+   * it. May block, but bounded by its own time-outs. Cannot fail.
    * [control; started, draining] */
   void (*stop)(vd_instance *instance);
   /* Frees what create made. Does not block. Cannot fail.
