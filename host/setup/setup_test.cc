@@ -14,6 +14,7 @@
 #include "core/base/test_folder.h"
 #include "host/setup/apply.h"
 #include "host/setup/deploy_files.h"
+#include "host/setup/program.h"
 #include "host/setup/step.h"
 #include "host/setup/template.h"
 #include "host/setup/undo.h"
@@ -253,6 +254,18 @@ TEST_F(SetupTest, AnEdgeHasTheRoadToItsServer) {
   EXPECT_THAT(node, HasSubstr("\n      base_url: https://hub.example:9443\n      api_key: file:"));
   EXPECT_THAT(node, Not(HasSubstr("EDGE001")));
   EXPECT_THAT(node, HasSubstr("  #[ca]\n  #     ca_file:"));
+}
+
+TEST(ProgramTest, WhatItSaysOfErrorsIsNotItsOutput) {
+  EXPECT_EQ(RunToSuccess({"sh", "-c", "cat; echo of an error >&2; pwd"}, "input\n").value(),
+            "input\n/\n");
+  const absl::Status failed = RunToSuccess({"sh", "-c", "echo out; echo err >&2; exit 3"}).status();
+  EXPECT_EQ(failed.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(failed.message()), HasSubstr("exit code 3, out\nerr"));
+  EXPECT_EQ(RunProgram({"/no/such/program"}).status().code(), absl::StatusCode::kUnavailable);
+  const auto much = RunProgram({"sh", "-c", "yes | head -c 3000000"});
+  ASSERT_TRUE(much.ok()) << much.status();
+  EXPECT_EQ(much->output.size(), kMaxProgramOutput);
 }
 
 TEST(TemplateTest, MarksThatDoNotFitAreAMistake) {
