@@ -46,8 +46,9 @@ class SpoolSealingTest : public testing::Test {
     options.cipher = cipher_.get();
     options.encrypt = encrypt;
     auto spool = Spool::Open(options, &clock_, &log_);
-    if (spool.ok()) spool_ = *std::move(spool);
-    return spool.status();
+    if (!spool.ok()) return spool.status();
+    spool_ = *std::move(spool);
+    return absl::OkStatus();
   }
   static Envelope Message(const std::string& id) {
     Envelope envelope = TestEnvelope(id);
