@@ -413,7 +413,8 @@ void Instances::OnRemoved(const std::string& name) {
     event.info.name = name;
     PutEvent(event);
   }
-  if (RolesOf(gone->info()) != InstanceRoles()) NotifyLinks();
+  constexpr InstanceRoles kNone{};
+  if (RolesOf(gone->info()) != kNone) NotifyLinks();
 }
 
 // On the timers' thread, as long as there are instances.
