@@ -15,7 +15,6 @@ namespace viaduct {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::HasSubstr;
 
 // A JPEG with `fill` octets of comment behind its end of image.
 std::string Jpeg(size_t fill) {
