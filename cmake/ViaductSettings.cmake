@@ -47,7 +47,7 @@ else()
 endif()
 
 find_program(VIADUCT_MOLD mold)
-if(VIADUCT_MOLD AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+if(VIADUCT_MOLD AND NOT CMAKE_CROSSCOMPILING AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   add_link_options(-fuse-ld=mold)
 endif()
 find_program(VIADUCT_CCACHE ccache)
