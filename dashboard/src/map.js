@@ -125,9 +125,9 @@ export class CameraMap {
   #marker({camera, x, y}) {
     if (x < -200 || x > kWide + 200 || y < -50 || y > kHigh + 50) return nothing;
     const title = `${cameraName(camera)}, ${t(`status.${camera.status}`)}`;
-    return svg`<a href=${cameraLink(camera.camera_id)} class="map-camera map-${camera.status}" aria-label=${title} transform="translate(${x} ${y})">
+    return svg`<a href=${cameraLink(camera.camera_id)} class="map-camera map-${camera.status}" aria-label=${title} transform="translate(${x} ${y})"><g class="map-mark">
       <circle r="13"></circle>${camera.status === 'online' ? svg`<path d="M-5 0L-1.500 4L5.500 -4"></path>` : svg`<path d="M-4.500 -4.500L4.500 4.500M4.500 -4.500L-4.500 4.500"></path>`}
-      <text y="34">${cameraName(camera)}</text></a>`;
+      <text y="34">${cameraName(camera)}</text></g></a>`;
   }
 
   #buttons() {

@@ -1,6 +1,5 @@
 // Pieces that several views are made of.
 import {html, nothing, svg} from 'lit-html';
-import {styleMap} from 'lit-html/directives/style-map.js';
 
 import {thumbnail} from './api.js';
 import {percent} from './format.js';
@@ -48,10 +47,11 @@ export function problem(error, again) {
 export const plate = (text, more = '') => html`<span class="plate ${more}" translate="no">${
   text || t('plate.unread')}</span>`;
 
+// Rounded down: only what is certain is 100 %.
 export function confidence(value) {
   if (!Number.isFinite(value)) return nothing;
   const kind = value >= 0.9 ? 'good' : value >= 0.7 ? 'fair' : 'poor';
-  return html`<span class="confidence confidence-${kind}" title=${t('field.confidence')}>${percent(value)}</span>`;
+  return html`<span class="confidence confidence-${kind}" title=${t('field.confidence')}>${percent(Math.floor(value * 100) / 100)}</span>`;
 }
 
 const kStatusKinds = {
@@ -64,13 +64,17 @@ const kStatusKinds = {
 export const status = (name) => (name ? html`<span class="state state-${kStatusKinds[name] ?? 'plain'}">${
   t(`status.${name}`)}</span>` : html`<span class="text-body-secondary">–</span>`);
 
+const hide = (event) => event.target.classList.add('broken');
+const show = (event) => event.target.classList.remove('broken');
+
 export function picture(url, width, description, more = '') {
   if (!url) return html`<div class="no-picture ${more}">${icon('image')}<span class="visually-hidden">${t('image.none')}</span></div>`;
-  return html`<img class=${more} src=${thumbnail(url, width)} alt=${description} loading="lazy" decoding="async">`;
+  return html`<img class=${more} src=${thumbnail(url, width)} alt=${description} loading="lazy" decoding="async" @error=${hide} @load=${show}>`;
 }
 
+// Styles are set as properties throughout: the content policy allows none in the page's text.
 export const bar = (share, description) => html`<div class="share" role="img" aria-label=${description}><div
-  style=${styleMap({width: `${Math.min(100, Math.max(0, (share || 0) * 100))}%`})}></div></div>`;
+  .style=${`width: ${Math.min(100, Math.max(0, (share || 0) * 100))}%`}></div></div>`;
 
 export const heading = (title, more = nothing) => html`<div class="view-head"><h1 id="view-title" tabindex="-1">${title}</h1>
   <div class="view-tools">${more}</div></div>`;
@@ -79,8 +83,8 @@ export const heading = (title, more = nothing) => html`<div class="view-head"><h
 export const table = (caption, columns, rows, rowClass = () => '') => html`<div class="table-frame" tabindex="0" role="region" aria-label=${caption}>
   <table class="table cards"><caption class="visually-hidden">${caption}</caption>
   <thead><tr>${columns.map((c) => html`<th scope="col" class=${c.kind ?? ''}>${c.title}</th>`)}</tr></thead>
-  <tbody>${rows.map((row) => html`<tr class=${rowClass(row)}>${columns.map((c) => html`<td class=${c.kind ?? ''} data-title=${c.title}>${
-    c.cell(row)}</td>`)}</tr>`)}</tbody></table></div>`;
+  <tbody>${rows.map((row) => html`<tr class=${rowClass(row)}>${columns.map((c) => html`<td class=${c.kind ?? ''} data-title=${c.title}><div>${
+    c.cell(row)}</div></td>`)}</tr>`)}</tbody></table></div>`;
 
 export const moreButton = (cursor, busy, act) => (cursor ? html`<div class="text-center my-3"><button class="btn btn-outline-secondary"
   ?disabled=${busy} @click=${act}>${t(busy ? 'state.loading' : 'action.more')}</button></div>` : nothing);

@@ -2,7 +2,6 @@
 // rowHeight() says; the owner is told when the last ones come near, and fetches more.
 import {html, nothing} from 'lit-html';
 import {repeat} from 'lit-html/directives/repeat.js';
-import {styleMap} from 'lit-html/directives/style-map.js';
 
 const kBeyond = 6;  // Rows above and below what is in sight.
 
@@ -68,9 +67,9 @@ export class VirtualList {
     const first = this.#first();
     const rows = items.slice(first, this.#last(items)).map((item, offset) => ({item, at: first + offset}));
     return html`<div class="virtual" role="list" aria-label=${name} tabindex="0" @scroll=${(e) => this.#onScroll(e)} @keydown=${(e) => this.#onKey(e, items)}>
-      <div class="virtual-inside" role="presentation" style=${styleMap({height: `${items.length * height}px`})}>
+      <div class="virtual-inside" role="presentation" .style=${`height: ${items.length * height}px`}>
       ${repeat(rows, ({item}) => this.key(item), ({item, at}) => html`<div class="virtual-row" role="listitem" data-at=${at}
-        aria-posinset=${at + 1} aria-setsize=${total ?? nothing} style=${styleMap({transform: `translateY(${at * height}px)`, height: `${height}px`})}>${
+        aria-posinset=${at + 1} aria-setsize=${total ?? nothing} .style=${`transform: translateY(${at * height}px); height: ${height}px`}>${
           this.row(item)}</div>`)}</div></div>`;
   }
 }

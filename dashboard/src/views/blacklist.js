@@ -80,7 +80,7 @@ export class Blacklist extends View {
       {title: t('blacklist.sightings'), cell: (r) => html`<a href="#/search?plate=${encodeURIComponent(r.license_plate)}">${t('nav.search')}<span
         class="visually-hidden"> ${r.license_plate}</span></a>`},
     ];
-    if (this.app.session.may('operator')) columns.push({title: t('field.action'), kind: 'figure', cell: (r) => html`<button class="btn btn-sm btn-outline-danger"
+    if (this.app.session.may('operator')) columns.push({title: t('field.action'), kind: 'numeric', cell: (r) => html`<button class="btn btn-sm btn-outline-danger"
       aria-label="${t('blacklist.remove')} ${r.license_plate}" @click=${() => this.#ask(r)}>${t('blacklist.remove')}</button>`});
     return columns;
   }

@@ -43,7 +43,7 @@ export class Cameras extends View {
       {title: t('field.status'), cell: (c) => status(c.status)},
       {title: t('field.health'), cell: (c) => status(c.health_status)},
       {title: t('field.last_seen'), cell: (c) => ago(c.last_seen)},
-      {title: t('field.detections'), kind: 'figure', cell: (c) => number(c.detection_count)},
+      {title: t('field.detections'), kind: 'numeric', cell: (c) => number(c.detection_count)},
     ];
   }
 
@@ -53,7 +53,7 @@ export class Cameras extends View {
     const words = this.wanted.toLowerCase();
     const shown = this.cameras.filter((c) => [c.camera_id, c.camera_name, c.checkpoint_id].some((w) => w?.toLowerCase().includes(words)));
     return html`<div class="cameras"><section aria-label=${t('map.title')}>${this.map.render(this.cameras)}</section>
-      <section class="panel" aria-label=${t('cameras.list')}><label class="visually-hidden" for="wanted">${t('cameras.find')}</label>
+      <section class="panel"><label class="visually-hidden" for="wanted">${t('cameras.find')}</label>
       <input class="form-control mb-2" id="wanted" type="search" placeholder=${t('cameras.find')} .value=${this.wanted}
         @input=${(event) => { this.wanted = event.target.value; this.app.redraw(); }}>
       ${table(t('cameras.list'), this.#columns(), shown.slice(0, kMostRows))}

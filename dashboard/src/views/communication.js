@@ -83,12 +83,12 @@ export class Communication extends View {
       {title: t('communication.road'), cell: (l) => html`<strong>${l.link}</strong> <span class="text-body-secondary">${l.plugin}</span>`},
       {title: t('field.status'), cell: (l) => status(roadState(l))},
       {title: t('communication.share'), cell: (l) => html`<div class="share-cell">${bar(l.share, `${l.link} ${percent(l.share)}`)}<span>${percent(l.share)}</span></div>`},
-      {title: t('communication.confirmed'), kind: 'figure', cell: (l) => number(l.confirmed)},
-      {title: t('communication.success'), kind: 'figure', cell: (l) => percent(l.success_rate, 1)},
-      {title: 'p50', kind: 'figure', cell: (l) => milliseconds(l.latency_ms?.p50)},
-      {title: 'p90', kind: 'figure', cell: (l) => milliseconds(l.latency_ms?.p90)},
-      {title: 'p99', kind: 'figure', cell: (l) => milliseconds(l.latency_ms?.p99)},
-      {title: t('communication.quality'), kind: 'figure', cell: (l) => number(l.quality, 2)},
+      {title: t('communication.confirmed'), kind: 'numeric', cell: (l) => number(l.confirmed)},
+      {title: t('communication.success'), kind: 'numeric', cell: (l) => percent(l.success_rate, 1)},
+      {title: 'p50', kind: 'numeric', cell: (l) => milliseconds(l.latency_ms?.p50)},
+      {title: 'p90', kind: 'numeric', cell: (l) => milliseconds(l.latency_ms?.p90)},
+      {title: 'p99', kind: 'numeric', cell: (l) => milliseconds(l.latency_ms?.p99)},
+      {title: t('communication.quality'), kind: 'numeric', cell: (l) => number(l.quality, 2)},
     ], links);
   }
 
@@ -107,11 +107,11 @@ export class Communication extends View {
     if (!rows.length) return html`<p class="text-body-secondary">${t('communication.nothing_yet')}</p>`;
     return table(t('communication.listeners'), [
       {title: t('field.protocol'), cell: ([name]) => html`<strong>${name}</strong>`},
-      {title: t('communication.requests'), kind: 'figure', cell: ([, p]) => number(p.total_attempts)},
-      {title: t('communication.success'), kind: 'figure', cell: ([, p]) => percent(p.success_rate, 1)},
-      {title: 'p50', kind: 'figure', cell: ([, p]) => milliseconds(p.p50)},
-      {title: 'p99', kind: 'figure', cell: ([, p]) => milliseconds(p.p99)},
-      {title: t('field.size'), kind: 'figure', cell: ([, p]) => bytes(p.bytes)},
+      {title: t('communication.requests'), kind: 'numeric', cell: ([, p]) => number(p.total_attempts)},
+      {title: t('communication.success'), kind: 'numeric', cell: ([, p]) => percent(p.success_rate, 1)},
+      {title: 'p50', kind: 'numeric', cell: ([, p]) => milliseconds(p.p50)},
+      {title: 'p99', kind: 'numeric', cell: ([, p]) => milliseconds(p.p99)},
+      {title: t('field.size'), kind: 'numeric', cell: ([, p]) => bytes(p.bytes)},
     ], rows);
   }
 
@@ -123,7 +123,7 @@ export class Communication extends View {
       {title: t('field.file'), cell: (f) => html`<span class="file-name">${f.name}</span>`},
       {title: t('field.status'), cell: (f) => status(f.status)},
       {title: t('communication.progress'), cell: (f) => html`<div class="share-cell">${bar(share(f), `${f.name} ${percent(share(f))}`)}<span>${percent(share(f))}</span></div>`},
-      {title: t('field.size'), kind: 'figure', cell: (f) => bytes(f.size)},
+      {title: t('field.size'), kind: 'numeric', cell: (f) => bytes(f.size)},
       {title: t('communication.road'), cell: (f) => f.road || '–'},
       {title: t('field.time'), cell: (f) => dateTime(f.updated_at)},
     ], files)}${moreButton(cursor, false, () => this.#more('sent', '/api/transfers', 'transfers'))}`;
@@ -136,7 +136,7 @@ export class Communication extends View {
       {title: t('field.file'), cell: (f) => html`<span class="file-name">${f.name}</span>${f.detail ? html`<div class="small">${f.detail}</div>` : nothing}`},
       {title: t('field.device'), cell: (f) => f.edge_device_id},
       {title: t('field.status'), cell: (f) => status(f.status)},
-      {title: t('field.size'), kind: 'figure', cell: (f) => bytes(f.size)},
+      {title: t('field.size'), kind: 'numeric', cell: (f) => bytes(f.size)},
       {title: t('field.time'), cell: (f) => dateTime(f.announced_at)},
     ], files)}${moreButton(cursor, false, () => this.#more('received', '/api/file_transfers', 'files'))}`;
   }

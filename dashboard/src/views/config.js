@@ -141,7 +141,7 @@ export class Config extends View {
       {title: t('config.revision'), cell: (r) => html`${r.revision} ${r.revision === this.config.revision ? html`<span class="state state-good">${t('config.current')}</span>` : nothing}`},
       {title: t('field.time'), cell: (r) => dateTime(r.applied_at)},
       {title: t('config.by'), cell: (r) => r.by || '–'},
-      ...(admin ? [{title: t('field.action'), kind: 'figure', cell: (r) => (r.revision === this.config.revision ? nothing : html`<button class="btn btn-sm btn-outline-danger" ?disabled=${this.busy}
+      ...(admin ? [{title: t('field.action'), kind: 'numeric', cell: (r) => (r.revision === this.config.revision ? nothing : html`<button class="btn btn-sm btn-outline-danger" ?disabled=${this.busy}
         @click=${() => this.#ask(t('config.rollback_what', {revision: r.revision}), () => this.#rollback(r.revision))}>${t('config.rollback')}<span class="visually-hidden"> ${r.revision}</span></button>`)}] : []),
     ], this.config.revisions ?? [])}</section>`;
   }

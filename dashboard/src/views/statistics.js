@@ -113,8 +113,8 @@ export class Statistics extends View {
       <button class="btn btn-sm btn-outline-secondary" aria-pressed=${this.asTable ? 'true' : 'false'} @click=${toggle}>${t('statistics.as_table')}</button></div>
       ${this.asTable ? table(title, [
         {title: t(this.by === 'camera' ? 'field.camera' : 'field.time'), cell: (p) => this.#label(p)},
-        {title: t('field.detections'), kind: 'figure', cell: (p) => number(p.detections)},
-        {title: t('field.plates'), kind: 'figure', cell: (p) => number(p.plates)}], this.points)
+        {title: t('field.detections'), kind: 'numeric', cell: (p) => number(p.detections)},
+        {title: t('field.plates'), kind: 'numeric', cell: (p) => number(p.plates)}], this.points)
         : html`<div class="chart ${this.by === 'camera' ? 'chart-long' : ''}"><canvas role="img" aria-label=${
           t('statistics.summary', {title, n: number(sum)})}></canvas></div>`}</section>`;
   }
