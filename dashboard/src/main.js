@@ -29,6 +29,7 @@ class App {
   async start() {
     this.#root.replaceChildren();
     addEventListener('hashchange', () => this.#onAddress());
+    addEventListener('keydown', (event) => { if (event.key === 'Escape' && this.menuOpen) this.#closeMenu(); });
     document.addEventListener('visibilitychange', () => this.redraw());
     watchTheme(() => this.redraw());
     watchAnswers((status) => { if (status === 401) this.#onUnknown(); });
@@ -63,6 +64,12 @@ class App {
   // Everything is said again, in the other language.
   restart() {
     this.#show();
+  }
+
+  #closeMenu() {
+    this.menuOpen = false;
+    this.redraw();
+    document.querySelector('.phone-bar button')?.focus();
   }
 
   async countAlerts() {

@@ -69,13 +69,6 @@ function toContent(event) {
   main.scrollIntoView();
 }
 
-function onMenuKey(app, event) {
-  if (event.key !== 'Escape' || !app.menuOpen) return;
-  app.menuOpen = false;
-  app.redraw();
-  document.querySelector('.phone-bar button')?.focus();
-}
-
 function body(app) {
   if (app.startError) return problem(app.startError);
   if (!app.session.who || !app.view) return skeleton(6);
@@ -87,8 +80,7 @@ export function shell(app) {
   return html`<a class="skip" href="#content" @click=${toContent}>${t('shell.skip')}</a>
     ${topBar(app)}${inside ? lost(app) : nothing}
     <div class="frame">
-      ${inside ? html`<nav id="menu" class="menu ${app.menuOpen ? 'menu-open' : ''}" aria-label=${t('shell.menu')}
-        @keydown=${(event) => onMenuKey(app, event)}>${seenInMenu(app).map((name) => link(app, name))}
+      ${inside ? html`<nav id="menu" class="menu ${app.menuOpen ? 'menu-open' : ''}" aria-label=${t('shell.menu')}>${seenInMenu(app).map((name) => link(app, name))}
         <div class="menu-foot">${app.session.who.masked ? html`<p>${t('shell.masked')}</p>` : nothing}
         <p>${t('shell.version', {version: app.session.who.version})}</p></div></nav>` : nothing}
       <main id="content" tabindex="-1">${body(app)}</main>
