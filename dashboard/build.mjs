@@ -26,7 +26,7 @@ async function bundle(modules, out) {
     bundle: true,
     splitting: true,
     format: 'esm',
-    target: ['chrome111', 'firefox115', 'safari16.4'],
+    target: ['chrome116', 'firefox124', 'safari17.4'],
     minify: true,
     metafile: true,
     legalComments: 'eof',

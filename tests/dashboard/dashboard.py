@@ -2,9 +2,10 @@
 """The dashboard in a real browser: Debian's Chromium, steered by Playwright (pages.mjs), against a
 server node that was just started, with users of each role, behind a relay that can be cut.
 
-    tests/dashboard/dashboard.py --build build/dev [--store postgresql] [--only NAME] [--shots FOLDER]
+    tests/dashboard/dashboard.py --build build/dev [--store postgresql]
 
---shots leaves a picture of each view, in both languages, dark and light, desktop and phone.
+VIADUCT_DASHBOARD_SHOTS=FOLDER leaves a picture of each view, in both languages, dark and light,
+desktop and phone; VIADUCT_DASHBOARD_ONLY=NAME runs one check.
 """
 
 import glob

@@ -65,7 +65,7 @@ export async function aPhoneReachesEveryViewByItsMenu() {
     await page.getByRole('heading', {name: 'Statistics', level: 1}).waitFor();
     assert.equal(await page.locator('#menu').isVisible(), false, 'the menu closes');
     await more.tap();
-    await page.locator('#menu a').first().focus();
+    await page.locator('#menu a').first().waitFor();
     await page.keyboard.press('Escape');
     await page.locator('#menu').waitFor({state: 'hidden'});
   }, kPhone);

@@ -84,18 +84,18 @@ export async function aPlateIsBlacklistedSeenAndTakenOff() {
 export async function aCameraGetsItsNameAndPlace() {
   await detect('2ขข 1', {camera: 'CAM004'});
   await asUser('otto', '#/camera/CAM004', async (page) => {
-    await page.fill('#camera_name', 'Car park');
+    await page.fill('#camera_name', 'South car park');
     await page.fill('#latitude', '13.7552');
     await page.fill('#longitude', '100.506');
     await page.getByRole('button', {name: 'Save'}).click();
     await page.getByText('Saved.').waitFor();
     await page.goto(`${trial.url}/#/cameras`);
-    const marker = page.locator('.map-camera', {hasText: 'Car park'});
+    const marker = page.locator('.map-camera', {hasText: 'South car park'});
     await marker.waitFor();
     const before = await marker.boundingBox();
     await page.getByRole('button', {name: 'Closer'}).click();
     await page.waitForFunction(([x, y]) => {
-      const box = [...document.querySelectorAll('.map-camera')].find((m) => m.textContent.includes('Car park'))?.getBoundingClientRect();
+      const box = [...document.querySelectorAll('.map-camera')].find((m) => m.textContent.includes('South car park'))?.getBoundingClientRect();
       return !box || Math.abs(box.x - x) > 5 || Math.abs(box.y - y) > 5;
     }, [before.x, before.y]);
   });
