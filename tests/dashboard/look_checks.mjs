@@ -105,7 +105,7 @@ export async function everythingIsReachedByKeyboard() {
     await page.keyboard.type('1กข 12');
     await page.keyboard.press('Enter');
     await page.waitForFunction(() => document.querySelectorAll('.result').length === 60 || document.querySelector('.view-tools')?.textContent.includes('60'));
-    for (let at = 0; at < 12 && !(await focused(page)).href?.startsWith('#/detection'); at++) await page.keyboard.press('Tab');
+    for (let at = 0; at < 40 && !(await focused(page)).href?.startsWith('#/detection'); at++) await page.keyboard.press('Tab');
     const first = (await focused(page)).href;
     await page.keyboard.press('ArrowDown');
     const second = (await focused(page)).href;
