@@ -52,7 +52,7 @@ function topBar(app) {
   return html`<header class="top-bar">
     <a class="brand" href="#/live"><span>Viaduct</span> <span class="node">${app.session.who?.node_id ?? ''}</span></a>
     ${app.session.who && !app.session.mustLogIn ? connection(app) : nothing}
-    <span class="grow"></span><span class="choices">${languageChoice(app)}${themeButton(app)}${person(app)}</span></header>`;
+    <span class="grow"></span><span class="choices">${languageChoice(app)}${themeButton(app)}<span class="bar-person">${person(app)}</span></span></header>`;
 }
 
 function phoneBar(app) {
@@ -81,7 +81,7 @@ export function shell(app) {
     ${topBar(app)}${inside ? lost(app) : nothing}
     <div class="frame">
       ${inside ? html`<nav id="menu" class="menu ${app.menuOpen ? 'menu-open' : ''}" aria-label=${t('shell.menu')}>${seenInMenu(app).map((name) => link(app, name))}
-        <div class="menu-foot">${app.session.who.masked ? html`<p>${t('shell.masked')}</p>` : nothing}
+        <div class="menu-foot"><div class="menu-person">${person(app)}</div>${app.session.who.masked ? html`<p>${t('shell.masked')}</p>` : nothing}
         <p>${t('shell.version', {version: app.session.who.version})}</p></div></nav>` : nothing}
       <main id="content" tabindex="-1">${body(app)}</main>
     </div>
