@@ -22,8 +22,7 @@ async function firstPaint() {
       const context = page.context();
       const session = await context.newCDPSession(page);
       await session.send('Network.clearBrowserCache');
-      await page.goto('about:blank');
-      await page.goto(`${trial.url}/#/live`);
+      await page.reload();
       await settled(page);
       ready.push(await page.evaluate(() => performance.now()));
       paints.push(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));

@@ -9,8 +9,10 @@ import {t} from '../texts.js';
 import {View} from '../view.js';
 
 const kTiles = 24;
-// Events have no images: the newest records are asked for, once for all that came in this time.
-const kDetailsMs = 400;
+// Events have no images: the newest records are asked for, at once where that was not done for a
+// while, else once for all that came in this time.
+const kDetailsAtOnceMs = 50;
+const kDetailsMs = 800;
 const kFreshMs = 1200;
 
 export class Wall extends View {
@@ -20,6 +22,7 @@ export class Wall extends View {
   missed = null;   // After a lost connection: how many were fetched, or null.
   #wanted = new Map();  // Reasons by detection and plate of the blacklist.
   #asking = null;
+  #asked = -kDetailsMs;
   #wasLost = false;
 
   start() {
@@ -48,7 +51,8 @@ export class Wall extends View {
   }
 
   #askSoon() {
-    this.#asking ??= setTimeout(() => { this.#asking = null; if (!this.ended) this.#fetch(false); }, kDetailsMs);
+    const wait = Math.max(kDetailsAtOnceMs, this.#asked + kDetailsMs - performance.now());
+    this.#asking ??= setTimeout(() => { this.#asking = null; if (!this.ended) this.#fetch(false); }, wait);
   }
 
   #mark(body) {
@@ -57,6 +61,7 @@ export class Wall extends View {
   }
 
   #fetch(afterLoss) {
+    this.#asked = performance.now();
     return this.attempt(async () => {
       const {records} = await this.get('/api/records', {limit: kTiles});
       if (afterLoss) {
