@@ -55,9 +55,9 @@ export function confidence(value) {
 }
 
 const kStatusKinds = {
-  online: 'good', healthy: 'good', stored: 'good', done: 'good', confirmed: 'good', closed: 'good', ready: 'good',
+  online: 'good', healthy: 'good', stored: 'good', done: 'good', confirmed: 'good', closed: 'good', ready: 'good', running: 'good',
   offline: 'bad', error: 'bad', failed: 'bad', open: 'bad', critical: 'bad', unhealthy: 'bad',
-  warning: 'fair', degraded: 'fair', half_open: 'fair', waiting: 'fair', maintenance: 'fair',
+  warning: 'fair', degraded: 'fair', half_open: 'fair', waiting: 'fair', maintenance: 'fair', unconfirmed: 'fair',
 };
 
 // A state is never told by colour alone.

@@ -34,6 +34,11 @@ export class Session {
     return this.asked && !kRanks.includes(this.who.role);
   }
 
+  // A node where nobody is asked takes no new configuration from a browser.
+  get mayConfigure() {
+    return this.asked && this.may('admin');
+  }
+
   // Whether the role is enough; where nobody is asked, everybody may everything.
   may(role) {
     if (!this.who) return false;

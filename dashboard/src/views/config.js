@@ -4,11 +4,13 @@ import {ref} from 'lit-html/directives/ref.js';
 
 import {post} from '../api.js';
 import {dateTime} from '../format.js';
-import {empty, heading, problem, skeleton, table} from '../parts.js';
+import {empty, heading, problem, skeleton, status, table} from '../parts.js';
 import {t} from '../texts.js';
 import {View} from '../view.js';
 
 const kConfirmS = 120;  // Without a confirmation the node goes back by itself.
+const kAgainMs = 1500;  // Until a listener that restarts answers again.
+const kTries = 10;
 
 export class Config extends View {
   config = null;
@@ -21,12 +23,18 @@ export class Config extends View {
   asking = null;    // {text, act}: what the dialog asks for.
   dialog = null;
 
-  start() { this.#load(); }
+  #timer = null;
+
+  start() {
+    this.until(() => clearInterval(this.#timer));
+    this.#load();
+  }
 
   #load() {
     return this.attempt(async () => {
       this.config = await this.get('/api/config');
       this.draft ??= this.config.yaml;
+      this.#await(this.config.revisions?.find((r) => r.state === 'unconfirmed')?.confirm_by);
     });
   }
 
@@ -45,7 +53,9 @@ export class Config extends View {
   async #change(act, said) {
     this.busy = true;
     this.said = '';
-    const went = await this.attempt(act);
+    let went = await this.attempt(act);
+    // A change that restarts the listener ends the connection before the answer.
+    if (!went && this.error?.status === 0) went = await this.#reached();
     this.busy = false;
     if (went) {
       this.said = said;
@@ -56,38 +66,41 @@ export class Config extends View {
     this.app.redraw();
   }
 
-  #apply() {
-    return this.#change(async () => {
-      await post('/api/config/apply', {yaml: this.draft, confirm_within_s: kConfirmS});
-      this.deadline = Date.now() + kConfirmS * 1000;
-      const timer = setInterval(() => this.#tick(timer), 1000);
-      this.until(() => clearInterval(timer));
-    }, t('config.applied'));
+  async #reached() {
+    for (let at = 0; at < kTries && !this.ended; at++) {
+      await new Promise((resolve) => setTimeout(resolve, kAgainMs));
+      if (await this.attempt(() => this.get('/api/whoami'))) return true;
+    }
+    return false;
   }
 
-  #tick(timer) {
-    if (this.deadline && Date.now() > this.deadline) {
-      this.deadline = null;
+  #apply() {
+    return this.#change(() => post('/api/config/apply', {yaml: this.draft, confirm_within_s: kConfirmS}), t('config.applied'));
+  }
+
+  // Shows how long is left until the node goes back.
+  #await(deadline) {
+    this.deadline = deadline ? Date.parse(deadline) : null;
+    clearInterval(this.#timer);
+    if (this.deadline) this.#timer = setInterval(() => this.#tick(), 1000);
+  }
+
+  #tick() {
+    if (Date.now() > this.deadline) {
+      this.#await(null);
       this.said = t('config.went_back');
       this.draft = null;
       this.#load();
     }
-    if (!this.deadline) clearInterval(timer);
     this.app.redraw();
   }
 
   #confirm() {
-    return this.#change(async () => {
-      await post('/api/config/confirm', {});
-      this.deadline = null;
-    }, t('config.confirmed'));
+    return this.#change(() => post('/api/config/confirm'), t('config.confirmed'));
   }
 
   #rollback(revision) {
-    return this.#change(async () => {
-      await post('/api/config/rollback', {revision});
-      this.deadline = null;
-    }, t('config.rolled_back', {revision}));
+    return this.#change(() => post('/api/config/rollback', {revision}), t('config.rolled_back', {revision}));
   }
 
   #ask(text, act) {
@@ -106,7 +119,7 @@ export class Config extends View {
 
   #editor() {
     const input = (event) => { Object.assign(this, {draft: event.target.value, plan: null, mistakes: null}); this.app.redraw(); };
-    const admin = this.app.session.may('admin');
+    const admin = this.app.session.mayConfigure;
     const changed = this.draft !== null && this.draft !== this.config.yaml;
     return html`<section class="panel"><label class="h2" for="yaml">${t('config.text')}</label><p class="text-body-secondary">${t('config.secrets')}</p>
       <textarea class="form-control code" id="yaml" spellcheck="false" autocapitalize="none" rows="22" .value=${this.draft ?? this.config.yaml} @input=${input}></textarea>
@@ -125,7 +138,8 @@ export class Config extends View {
     return html`<section class="panel" role="status"><h2>${t('config.changes')}</h2>${table(t('config.changes'), [
       {title: t('config.where'), cell: (c) => html`<code>${c.path}</code>`},
       {title: t('config.what'), cell: (c) => c.what},
-      {title: t('config.effect'), cell: (c) => c.effect}], this.plan.changes)}</section>`;
+      {title: t('config.effect'), cell: (c) => t(`effect.${c.effect}`)}], this.plan.changes)}
+      ${this.plan.warnings?.length ? html`<ul class="warnings">${this.plan.warnings.map((w) => html`<li>${w.message ?? w}</li>`)}</ul>` : nothing}</section>`;
   }
 
   #pending() {
@@ -136,9 +150,10 @@ export class Config extends View {
   }
 
   #revisions() {
-    const admin = this.app.session.may('admin');
+    const admin = this.app.session.mayConfigure;
     return html`<section class="panel"><h2>${t('config.revisions')}</h2>${table(t('config.revisions'), [
-      {title: t('config.revision'), cell: (r) => html`${r.revision} ${r.revision === this.config.revision ? html`<span class="state state-good">${t('config.current')}</span>` : nothing}`},
+      {title: t('config.revision'), cell: (r) => r.revision},
+      {title: t('field.status'), cell: (r) => status(r.state)},
       {title: t('field.time'), cell: (r) => dateTime(r.applied_at)},
       {title: t('config.by'), cell: (r) => r.by || '–'},
       ...(admin ? [{title: t('field.action'), kind: 'numeric', cell: (r) => (r.revision === this.config.revision ? nothing : html`<button class="btn btn-sm btn-outline-danger" ?disabled=${this.busy}

@@ -109,6 +109,7 @@ export class Search extends View {
 
   #results() {
     if (this.rows === null) return this.error ? '' : skeleton(8);
+    if (!this.rows.length && this.cursor) return this.error ? '' : skeleton(8);
     if (!this.rows.length) return empty(t('search.empty'), t('search.empty_what'));
     const full = this.rows.length >= kMostRows ? html`<p class="text-body-secondary">${t('search.full', {n: number(kMostRows)})}</p>` : '';
     return html`${full}${this.list.render(t('search.results'), this.rows, this.total)}`;
@@ -122,6 +123,8 @@ export class Search extends View {
   }
 
   drawn() {
+    // A page may hold nothing and yet not be the last: the node looked through so much at a time.
+    if (this.cursor && !this.rows?.length) this.#more();
     const frame = document.querySelector('.virtual');
     this.list.drawn(frame, this.rows ?? [], Boolean(this.cursor));
   }

@@ -57,21 +57,13 @@ export class Statistics extends View {
         this.get('/api/statistics/series', {by, from: this.#from(), camera_id: by === 'camera' ? '' : this.cameraId}),
         allCameras((path, query) => this.get(path, query))]);
       if (by !== this.by) return;
-      Object.assign(this, {figures: figures.data, points: this.#filled(series.points), cameras});
+      Object.assign(this, {figures: figures.data, points: this.#shown(series.points), cameras});
     });
   }
 
-  // Hours and days in which nothing was seen have bars, too: of no height.
-  #filled(points) {
-    if (this.by === 'camera') return points.toSorted((a, b) => b.detections - a.detections).slice(0, kMostCameras);
-    const step = this.by === 'hour' ? kHourMs : 24 * kHourMs;
-    const known = new Map(points.map((p) => [Math.floor(Date.parse(p.start) / step), p]));
-    const offset = points.length ? Date.parse(points[0].start) % step : 0;
-    const filled = [];
-    for (let at = Math.floor(Date.parse(this.#from()) / step); at * step + offset <= Date.now(); at++) {
-      filled.push(known.get(at) ?? {start: new Date(at * step + offset).toISOString(), detections: 0, plates: 0});
-    }
-    return filled;
+  // The node names every hour and day of the span; of cameras those that saw most are shown.
+  #shown(points) {
+    return this.by === 'camera' ? points.toSorted((a, b) => b.detections - a.detections).slice(0, kMostCameras) : points;
   }
 
   #label(point) {
