@@ -5,6 +5,7 @@ import {get} from './api.js';
 
 const kPollMs = 2000;
 const kGreetMs = 10000;  // For the node to take this page into the room.
+const kAgainMs = 1000;
 const kRefusedBeforePolling = 2;
 
 // `state`: 'connecting', 'live', 'polling' (this port has no live events, so the node is asked now
@@ -33,7 +34,7 @@ export class Live {
       reconnectionDelay: 500, reconnectionDelayMax: 5000, timeout: 10000,
     });
     this.#socket.on('connect', () => this.#greet());
-    this.#socket.on('disconnect', () => this.#become('lost'));
+    this.#socket.on('disconnect', (reason) => this.#onDisconnect(reason));
     this.#socket.on('connect_error', () => this.#onRefused());
     this.#socket.onAny((event, body) => this.#tell(event, body));
   }
@@ -43,6 +44,13 @@ export class Live {
     this.#socket = null;
     this.#stopPolling();
     this.state = 'connecting';
+  }
+
+  // After a node's own good-bye (it restarts, or the session has ended) the client does not try again.
+  #onDisconnect(reason) {
+    this.#become('lost');
+    const socket = this.#socket;
+    if (reason === 'io server disconnect') setTimeout(() => { if (socket === this.#socket) socket.connect(); }, kAgainMs);
   }
 
   // Events count from the moment when the node has answered, not from the connection.

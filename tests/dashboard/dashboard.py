@@ -97,7 +97,8 @@ def run(t):
              "key": accounts(t, server), "pictures": pictures(t),
              "only": os.environ.get("VIADUCT_DASHBOARD_ONLY"),
              "shots": os.environ.get("VIADUCT_DASHBOARD_SHOTS")}
-    orders = {"cut": lambda: relay.say("refuse"), "heal": lambda: relay.say("pass")}
+    orders = {"cut": lambda: relay.say("refuse"), "heal": lambda: relay.say("pass"),
+              "restart": lambda: (server.stop(), server.start())}
     if run_script("pages.mjs", trial, orders) != 0:
         raise Failure("the pages are not as they should be, see above")
     if server.stop() != 0:

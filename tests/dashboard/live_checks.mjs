@@ -49,6 +49,18 @@ export async function aLostConnectionIsSaidAndWhatWasMissedIsFetched() {
   }, {}, kOffline);
 }
 
+export async function aNodeThatRestartsIsFoundAgain() {
+  await withPage(kDesktop, async (page) => {
+    await logIn(page, 'vera');
+    await hasLive(page);
+    await order('restart');
+    await logIn(page, 'vera');  // Sessions of people end with the node.
+    await hasLive(page);
+    await detect('7ลล 5');
+    await tile(page, '7ลล 5').waitFor();
+  }, [...kOffline, /status of 401/]);
+}
+
 export async function aPortWithoutLiveEventsIsAskedNowAndThen() {
   await withPage(kDesktop, async (page) => {
     await logIn(page, 'vera', '#/live', trial.plain);
