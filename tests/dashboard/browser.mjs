@@ -117,13 +117,13 @@ async function send(method, where, body) {
   return answer;
 }
 
-const image = (at) => fs.readFileSync(trial.pictures[at % trial.pictures.length]).toString('base64');
+const image = (files, at) => fs.readFileSync(files[at % files.length]).toString('base64');
 
 export function detect(plate, {camera = 'CAM001', confidence = 0.93, time = new Date(), picture = null} = {}) {
   return send('POST', '/api/detection', {
     type: 'detection_result', camera_id: camera, checkpoint_id: 'GATE-1', timestamp: time.toISOString(), vehicles_count: 1,
     plates_count: 1, ocr_results: [{text: plate, confidence}],
-    ...(picture !== null && {annotated_image: image(picture), cropped_plates: [image(picture + 1)]})});
+    ...(picture !== null && {annotated_image: image(trial.pictures, picture), cropped_plates: [image(trial.crops, picture)]})});
 }
 
 export function report(camera, status, message) {

@@ -54,11 +54,13 @@ def accounts(t, server):
     return made["key"]
 
 
-def pictures(t):
-    """Pictures to send: those of a folder (./dev scenes makes good ones), or plain drawn ones."""
+def pictures(t, below=""):
+    """Pictures to send: those of a folder (./dev scenes makes good ones), or plain drawn ones.
+    `below` "crops": of their plates, in a folder below it, if there is one."""
     folder = os.environ.get("VIADUCT_DASHBOARD_PICTURES")
-    if folder:
-        return sorted(glob.glob(os.path.join(folder, "*.jpg")))
+    found = folder and sorted(glob.glob(os.path.join(folder, below, "*.jpg")))
+    if found or below:
+        return found or pictures(t)
     return [t.picture(text, size=60000, width=640, height=360) for text in ("VD101", "VD102", "VD103")]
 
 
@@ -94,7 +96,7 @@ def run(t):
     relay = t.relay(sockets)
     trial = {"url": f"http://127.0.0.1:{relay.port}", "direct": f"http://127.0.0.1:{sockets}",
              "plain": f"http://127.0.0.1:{server.http_port}", "password": PASSWORD,
-             "key": accounts(t, server), "pictures": pictures(t),
+             "key": accounts(t, server), "pictures": pictures(t), "crops": pictures(t, "crops"),
              "only": os.environ.get("VIADUCT_DASHBOARD_ONLY"),
              "shots": os.environ.get("VIADUCT_DASHBOARD_SHOTS")}
     orders = {"cut": lambda: relay.say("refuse"), "heal": lambda: relay.say("pass"),

@@ -42,7 +42,7 @@ def run(t):
         fill(t, server, rows)
     url = f"http://127.0.0.1:{sockets}"
     trial = {"url": url, "direct": url, "plain": url, "password": PASSWORD, "key": key,
-             "pictures": pictures(t), "rows": rows}
+             "pictures": pictures(t), "crops": pictures(t, "crops"), "rows": rows}
     if run_script("speed.mjs", trial, {}) != 0:
         raise Failure("could not be measured, see above")
     server.stop()

@@ -146,7 +146,7 @@ export async function statisticsAddUp() {
 
 export async function communicationShowsWhatWasAskedOfTheNode() {
   await asUser('vera', '#/communication', async (page) => {
-    await page.locator('section', {hasText: 'Received, by protocol'}).getByText('websocket').first().waitFor();
+    await page.locator('section', {hasText: 'Received, by protocol'}).getByText('rest', {exact: true}).waitFor();
     await page.getByText('This node has no roads').waitFor();
   });
 }

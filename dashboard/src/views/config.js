@@ -27,7 +27,7 @@ export class Config extends View {
 
   start() {
     this.until(() => clearInterval(this.#timer));
-    this.#load();
+    if (this.app.session.may('operator')) this.#load();
   }
 
   #load() {
