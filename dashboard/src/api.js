@@ -38,15 +38,16 @@ export async function ask(method, path, body, signal) {
     body: body && JSON.stringify(body),
   };
   let response;
+  let answer;
   try {
     response = await fetch(path, request);
+    answer = await parsed(response);
   } catch (error) {
     if (signal?.aborted) throw error;
     watchers.forEach((tell) => tell(0));
     throw new ApiError(0, error.message);
   }
   watchers.forEach((tell) => tell(response.status));
-  const answer = await parsed(response);
   if (!response.ok) throw new ApiError(response.status, answer.message ?? '', answer);
   return answer;
 }
