@@ -6,6 +6,7 @@ import {get} from './api.js';
 const kPollMs = 2000;
 const kGreetMs = 10000;  // For the node to take this page into the room.
 const kAgainMs = 1000;
+const kDeniedMs = 5000;
 const kRefusedBeforePolling = 2;
 
 // `state`: 'connecting', 'live', 'polling' (this port has no live events, so the node is asked now
@@ -18,8 +19,9 @@ export class Live {
   #poll = null;
   #refused = 0;
 
-  // Calls tell(body) for each event of that name; 'state' and 'resume' (events may have been missed,
-  // fetch what matters) are this object's own. Returns what ends it.
+  // Calls tell(body) for each event of that name; this object's own are 'state', 'resume' (events may
+  // have been missed, fetch what matters) and 'unknown' (the node does not know who this is any more).
+  // Returns what ends it.
   on(event, tell) {
     if (!this.#listeners.has(event)) this.#listeners.set(event, new Set());
     this.#listeners.get(event).add(tell);
@@ -70,8 +72,13 @@ export class Live {
 
   async #onRefused() {
     this.#refused++;
-    const reached = await get('/api/whoami').then(() => true, () => false);
-    if (!this.#socket || this.#socket.connected) return;
+    const socket = this.#socket;
+    const who = await get('/api/whoami').catch(() => null);
+    if (socket !== this.#socket || socket.connected) return;
+    if (who?.auth === 'required' && !who.role) return this.#tell('unknown');
+    // Where the node itself has said no, the client does not try again.
+    if (!socket.active) setTimeout(() => { if (socket === this.#socket) socket.connect(); }, kDeniedMs);
+    const reached = who !== null;
     if (!reached || this.#refused < kRefusedBeforePolling) return this.#become(
         reached && this.state === 'connecting' ? 'connecting' : 'lost');
     this.#socket.io.reconnectionDelay(30000);

@@ -34,6 +34,7 @@ class App {
     watchTheme(() => this.redraw());
     watchAnswers((status) => { if (status === 401) this.#onUnknown(); });
     this.live.on('state', () => this.redraw());
+    this.live.on('unknown', () => this.#onUnknown());
     this.live.on('system_status', (body) => { if (body.alert) this.countAlerts(); });
     this.live.on('resume', () => { if (this.live.state === 'live') this.countAlerts(); });
     this.redraw();

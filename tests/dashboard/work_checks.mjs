@@ -41,8 +41,8 @@ export async function aLongListHasOnlyWhatIsInSight() {
 }
 
 export async function aDetectionShowsItsPicturesAndFacts() {
-  await asUser('otto', '#/search', async (page) => {
-    await page.locator('.result').first().click();
+  await asUser('otto', '#/search?plate=1259', async (page) => {
+    await page.locator('.result', {hasText: '1259'}).click();
     await page.waitForFunction(() => document.querySelector('.whole img')?.naturalWidth > 0 && document.querySelector('.crop img')?.naturalWidth > 0);
     await page.getByText('GATE-1', {exact: true}).waitFor();
     await page.getByRole('button', {name: 'Back'}).click();

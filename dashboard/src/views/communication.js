@@ -27,6 +27,8 @@ export class Communication extends View {
     this.#load();
   }
 
+  get #maySeeRefusals() { return this.app.session.may('operator'); }
+
   // A node without this part says 501; the others are shown all the same.
   async #part(name, path, query) {
     try {
@@ -45,7 +47,7 @@ export class Communication extends View {
         this.#part('stats', '/api/communication/stats'),
         this.#part('sent', '/api/transfers', {limit: kPage}),
         this.#part('received', '/api/file_transfers', {limit: kPage}),
-        this.#part('logs', '/api/communication/logs', {success: 'false', limit: kLogs})]);
+        this.#maySeeRefusals ? this.#part('logs', '/api/communication/logs', {success: 'false', limit: kLogs}) : null]);
       Object.assign(this, {roads, protocols: stats?.protocols ?? null, logs: logs?.logs ?? null});
       this.#first('sent', sent?.transfers, sent?.next_cursor);
       this.#first('received', received?.files, received?.next_cursor);
@@ -163,6 +165,6 @@ export class Communication extends View {
       ${this.#section(t('communication.listeners'), this.#protocols())}
       ${this.missing.sent ? nothing : this.#section(t('communication.sent'), this.#sent())}
       ${this.missing.received ? nothing : this.#section(t('communication.received'), this.#received())}
-      ${this.#section(t('communication.refusals'), this.#logs())}`}`;
+      ${this.#maySeeRefusals ? this.#section(t('communication.refusals'), this.#logs()) : nothing}`}`;
   }
 }
