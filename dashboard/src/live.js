@@ -49,10 +49,19 @@ export class Live {
   }
 
   // After a node's own good-bye (it restarts, or the session has ended) the client does not try again.
-  #onDisconnect(reason) {
+  async #onDisconnect(reason) {
     this.#become('lost');
     const socket = this.#socket;
     if (reason === 'io server disconnect') setTimeout(() => { if (socket === this.#socket) socket.connect(); }, kAgainMs);
+    await this.#asksWho(socket);
+  }
+
+  // Null: the node cannot be reached, or this connection is past.
+  async #asksWho(socket) {
+    const who = await get('/api/whoami').catch(() => null);
+    if (!who || !socket || socket !== this.#socket || socket.connected) return null;
+    if (who.auth === 'required' && !who.role) this.#tell('unknown');
+    return who;
   }
 
   // Events count from the moment when the node has answered, not from the connection.
@@ -73,9 +82,8 @@ export class Live {
   async #onRefused() {
     this.#refused++;
     const socket = this.#socket;
-    const who = await get('/api/whoami').catch(() => null);
-    if (socket !== this.#socket || socket.connected) return;
-    if (who?.auth === 'required' && !who.role) return this.#tell('unknown');
+    const who = await this.#asksWho(socket);
+    if (!socket || socket !== this.#socket || socket.connected) return;
     // Where the node itself has said no, the client does not try again.
     if (!socket.active) setTimeout(() => { if (socket === this.#socket) socket.connect(); }, kDeniedMs);
     const reached = who !== null;

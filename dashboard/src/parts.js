@@ -64,8 +64,18 @@ const kStatusKinds = {
 export const status = (name) => (name ? html`<span class="state state-${kStatusKinds[name] ?? 'plain'}">${
   t(`status.${name}`)}</span>` : html`<span class="text-body-secondary">–</span>`);
 
-const hide = (event) => event.target.classList.add('broken');
-const show = (event) => event.target.classList.remove('broken');
+const kTries = 3;  // A node that has much to do says so instead of sending an image.
+const kAgainMs = 3000;
+
+function hide({target}) {
+  target.classList.add('broken');
+  const tries = Number(target.dataset.tries ?? 1);
+  if (tries >= kTries) return;
+  target.dataset.tries = tries + 1;
+  const {src} = target;
+  setTimeout(() => { if (target.isConnected && target.src === src) target.src = src; }, kAgainMs * tries);
+}
+const show = ({target}) => target.classList.remove('broken');
 
 export function picture(url, width, description, more = '') {
   if (!url) return html`<div class="no-picture ${more}">${icon('image')}<span class="visually-hidden">${t('image.none')}</span></div>`;
