@@ -22,7 +22,7 @@ from websocket_nodes import add_listener  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 PASSWORD = "correct horse battery"
 USERS = {"vera": "viewer", "otto": "operator", "anna": "admin"}
-LIMIT_S = 540
+LIMIT_S = 900
 # An alert that is raised at once and stays: less than all of the disk is free.
 ALWAYS_RAISED = {"disk_free": {"raise": 0.9999, "clear": 1.0, "hold": "0s"}}
 
