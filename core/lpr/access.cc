@@ -8,6 +8,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/lpr/own_page.h"
 #include "core/message/json_scanner.h"
 #include "core/security/permissions.h"
 #include "core/store/image_folder.h"
@@ -126,6 +127,16 @@ ReplyFn Application::Impl::Masked(const CallRequest& call, ReplyFn reply) const 
   if (!SeesMasked(call)) return reply;
   return [reply = std::move(reply)](CallReply answer) {
     answer.body = PlateMask::MaskJson(answer.body);
+    reply(std::move(answer));
+  };
+}
+
+ReplyFn Application::Impl::ForScript(const CallRequest& call, ReplyFn reply) {
+  if (!IsOfScript(call)) return reply;
+  return [reply = std::move(reply)](CallReply answer) {
+    for (auto& [name, value] : answer.attributes) {
+      if (name == "www-authenticate") value = "Bearer";
+    }
     reply(std::move(answer));
   };
 }

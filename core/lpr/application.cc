@@ -19,7 +19,11 @@ constexpr std::string_view kTopicMethod = "PUBLISH";  // The path is a topic.
 
 // docs/API.md and openapi.cc describe the same routes; application_test.cc compares them.
 const Application::Impl::Route Application::Impl::kRoutes[] = {
-    {{"GET", "/"}, &Impl::GetRoot, RouteKind::kPlain},
+    {{"GET", "/"}, &Impl::GetRoot, RouteKind::kPage},
+    {{"GET", "/dashboard/{path...}"}, &Impl::GetDashboard, RouteKind::kPage},
+    {{"POST", "/api/login"}, &Impl::PostLogin, RouteKind::kPage},
+    {{"POST", "/api/logout"}, &Impl::PostLogout, RouteKind::kPage},
+    {{"GET", "/api/whoami"}, &Impl::GetWhoAmI, RouteKind::kPage},
     {{"GET", "/websocket"}, &Impl::GetWebsocket, RouteKind::kPlain},
     {{"GET", "/api/test"}, &Impl::GetTest, RouteKind::kPlain},
     {{"POST", "/api/cameras/register"}, &Impl::PostRegistration, RouteKind::kFlat},
@@ -28,8 +32,12 @@ const Application::Impl::Route Application::Impl::kRoutes[] = {
     {{"POST", "/api/health"}, &Impl::PostHealth, RouteKind::kFlat},
     {{"GET", "/api/statistics"}, &Impl::GetStatistics, RouteKind::kStore},
     {{"POST", "/api/statistics"}, &Impl::PostStatistics, RouteKind::kFlat},
+    {{"GET", "/api/statistics/series"}, &Impl::GetSeries, RouteKind::kStore},
     {{"GET", "/api/records"}, &Impl::GetRecords, RouteKind::kStore},
+    {{"GET", "/api/records/{detection_id}"}, &Impl::GetRecord, RouteKind::kStore},
     {{"GET", "/api/cameras"}, &Impl::GetCameras, RouteKind::kStore},
+    {{"PUT", "/api/cameras/{camera_id}"}, &Impl::UpdateCamera, RouteKind::kStore},
+    {{"GET", "/api/cameras/{camera_id}/health"}, &Impl::GetCameraHealth, RouteKind::kStore},
     {{"POST", "/api/lpr/data"}, &Impl::PostEnvelopes, RouteKind::kPlain},
     {{"GET", "/api/lpr/events"}, &Impl::ListEvents, RouteKind::kStore},
     {{"POST", "/api/lpr/events"}, &Impl::CreateEvent, RouteKind::kStore},
@@ -47,6 +55,15 @@ const Application::Impl::Route Application::Impl::kRoutes[] = {
     {{"GET", "/api/file_transfers/unannounced"}, &Impl::ListUnannouncedFiles, RouteKind::kPlain},
     {{"GET", "/api/communication/stats"}, &Impl::GetCommunicationStats, RouteKind::kPlain},
     {{"GET", "/api/communication/logs"}, &Impl::GetCommunicationLogs, RouteKind::kStore},
+    {{"GET", "/api/communication/links"}, &Impl::GetLinks, RouteKind::kDesk},
+    {{"GET", "/api/transfers"}, &Impl::ListTransfers, RouteKind::kDesk},
+    {{"GET", "/api/alerts"}, &Impl::ListAlerts, RouteKind::kDesk},
+    {{"POST", "/api/alerts/{alert_id}/acknowledge"}, &Impl::AcknowledgeAlert, RouteKind::kDesk},
+    {{"GET", "/api/config"}, &Impl::GetConfig, RouteKind::kDesk},
+    {{"POST", "/api/config/plan"}, &Impl::PlanConfig, RouteKind::kDesk},
+    {{"POST", "/api/config/apply"}, &Impl::ApplyConfig, RouteKind::kDesk},
+    {{"POST", "/api/config/confirm"}, &Impl::ConfirmConfig, RouteKind::kDesk},
+    {{"POST", "/api/config/rollback"}, &Impl::RollBackConfig, RouteKind::kDesk},
     {{"GET", "/metrics"}, &Impl::GetMetrics, RouteKind::kPlain},
     {{"GET", "/api/openapi.json"}, &Impl::GetOpenApi, RouteKind::kPlain},
     {{"GET", "/images/{path...}"}, &Impl::GetImage, RouteKind::kStore},
@@ -117,12 +134,17 @@ void Application::Impl::Handle(CallRequest request, ReplyFn reply) {
   if (route.kind == RouteKind::kStore && parts_.store == nullptr) {
     return reply(ErrorReply(501, "this node has no store, ask the server it sends to"));
   }
+  if (route.kind == RouteKind::kDesk && parts_.desk == nullptr) {
+    return reply(ErrorReply(501, "this node shows nothing of itself by HTTP"));
+  }
   RoutedRequest routed{std::move(request), std::move(match.parameter)};
   routed.call.permission = permissions_[match.index];
+  reply = ForScript(routed.call, std::move(reply));
   reply = Audited(routed.call, routed.parameter, std::move(reply));
   const absl::Status permitted = PermitAction(routed.call);
   if (!permitted.ok()) return reply(Failed(permitted));
-  reply = Masked(routed.call, std::move(reply));
+  const bool shows_stored = route.kind != RouteKind::kPage && route.kind != RouteKind::kDesk;
+  if (shows_stored) reply = Masked(routed.call, std::move(reply));
   // Writing goes through the store's queue, reading waits for the disk.
   if (route.kind == RouteKind::kStore && route.pattern.method == "GET") {
     return Read(route, std::move(routed), std::move(reply));

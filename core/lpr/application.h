@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/lpr/publisher.h"
 #include "core/lpr/sender.h"
+#include "core/lpr/signing_in.h"
 #include "core/lpr/sink.h"
 #include "core/message/envelope.h"
 #include "core/message/exchange.h"
@@ -26,6 +27,9 @@
 
 namespace viaduct {
 
+class DashboardFiles;
+class NodeDesk;
+
 struct ApplicationOptions {
   std::string node_id;
   std::string version = "0.1.0";
@@ -37,9 +41,10 @@ struct ApplicationOptions {
   // Calls come with the principal that a Gatekeeper has found: what docs/SECURITY.md's table does
   // not allow it is refused. False: everybody may do everything.
   bool guarded = false;
-  std::vector<std::string> mask_plates_for;       // Roles that see plates masked and no pictures.
-  size_t max_query_bytes = 4096;                  // A longer query string is answered 414.
-  int max_batch = 10'000;                         // Envelopes in one array.
+  std::string unguarded = "none";            // What GET /api/whoami calls it: "none" or "local".
+  std::vector<std::string> mask_plates_for;  // Roles that see plates masked and no pictures.
+  size_t max_query_bytes = 4096;             // A longer query string is answered 414.
+  int max_batch = 10'000;                    // Envelopes in one array.
   absl::Duration retry_after = absl::Seconds(2);  // In Retry-After of 503 and 507.
   size_t max_inline_image_bytes = 8u << 20;       // Of all images in one reply of images=inline.
   // Threads that read the store and the images, so that a slow query keeps no listener waiting;
@@ -77,6 +82,9 @@ struct ApplicationParts {
   Store* store = nullptr;          // Null on a node that has none: reading is answered 501.
   ImageFolder* images = nullptr;   // Null: no images are served.
   Publisher* publisher = nullptr;  // Null: nobody is told.
+  const DashboardFiles* dashboard = nullptr;  // Null: there are no pages.
+  SigningIn signing_in;                       // Empty where nobody is asked.
+  NodeDesk* desk = nullptr;                   // Null: the node shows nothing of itself.
   // Makes what is encrypted readable, as Sealing::Open. Null: it stays as it is.
   std::function<absl::Status(Arrival*)> open;
   CallHandler* control = nullptr;  // Commands to this node; null: it knows only how it is.

@@ -54,6 +54,8 @@ struct Application::Impl {
     kPlain,
     kFlat,   // Its body becomes a payload.
     kStore,  // Works on the store and the images.
+    kPage,   // Shows nothing that is stored: there is nothing to mask.
+    kDesk,   // Asks the node itself, which knows of no plates either.
   };
   struct Route {
     RoutePattern pattern;
@@ -188,10 +190,31 @@ struct Application::Impl {
   // read_routes.cc
   void GetStatistics(RoutedRequest request, ReplyFn reply);
   void GetRecords(RoutedRequest request, ReplyFn reply);
+  absl::StatusOr<RecordsPage> FindRecords(const CallRequest& call, const QueryParams& params,
+                                          const RecordsQuery& query, bool* counted) const;
+  void GetRecord(RoutedRequest request, ReplyFn reply);
   void GetCameras(RoutedRequest request, ReplyFn reply);
   void GetImage(RoutedRequest request, ReplyFn reply);  // image_routes.cc
   absl::StatusOr<std::shared_ptr<const std::string>> Thumbnail(const ImageFile& file, int width);
   std::string_view ShownStatus(const DeviceRow& device) const;
+
+  // report_routes.cc
+  void GetSeries(RoutedRequest request, ReplyFn reply);
+  void GetCameraHealth(RoutedRequest request, ReplyFn reply);
+  void UpdateCamera(RoutedRequest request, ReplyFn reply);
+
+  // desk_routes.cc
+  void GetLinks(RoutedRequest request, ReplyFn reply);
+  void ListTransfers(RoutedRequest request, ReplyFn reply);
+  void ListAlerts(RoutedRequest request, ReplyFn reply);
+  void AcknowledgeAlert(RoutedRequest request, ReplyFn reply);
+  void GetConfig(RoutedRequest request, ReplyFn reply);
+  void PlanConfig(RoutedRequest request, ReplyFn reply);
+  void ApplyConfig(RoutedRequest request, ReplyFn reply);
+  void ConfirmConfig(RoutedRequest request, ReplyFn reply);
+  void RollBackConfig(RoutedRequest request, ReplyFn reply);
+  // False: it has been refused.
+  bool MayChangeConfig(const CallRequest& call, ReplyFn* reply) const;
 
   // event_routes.cc
   void ListEvents(RoutedRequest request, ReplyFn reply);
@@ -218,6 +241,13 @@ struct Application::Impl {
   void UpdateDevice(RoutedRequest request, ReplyFn reply);
   void WriteDevice(DeviceRecord record, ReplyFn reply);
   void AppendDevice(const DeviceRow& device, JsonWriter* json) const;
+
+  // dashboard_routes.cc
+  bool AnswerFirstPage(const CallRequest& call, ReplyFn* reply) const;
+  void GetDashboard(RoutedRequest request, ReplyFn reply);
+  void PostLogin(RoutedRequest request, ReplyFn reply);
+  void PostLogout(RoutedRequest request, ReplyFn reply);
+  void GetWhoAmI(RoutedRequest request, ReplyFn reply);
 
   // node_routes.cc
   void GetRoot(RoutedRequest request, ReplyFn reply);
@@ -253,6 +283,8 @@ struct Application::Impl {
   // What is asked for by plate would tell that it is there.
   absl::Status PermitPlate(const CallRequest& call, std::string_view plate) const;
   ReplyFn Masked(const CallRequest& call, ReplyFn reply) const;
+  // `reply` for a script: a 401 that makes no browser ask for a password.
+  static ReplyFn ForScript(const CallRequest& call, ReplyFn reply);
   // `reply`, which also writes down how a call that changes something ended.
   ReplyFn Audited(const CallRequest& call, std::string_view subject, ReplyFn reply);
 

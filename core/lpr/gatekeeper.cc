@@ -5,8 +5,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/lpr/own_page.h"
 #include "core/lpr/replies.h"
 #include "core/lpr/session_reply.h"
 #include "core/security/secret_octets.h"
@@ -66,6 +68,15 @@ CallReply Refusal(const CallRequest& request, const absl::Status& why, absl::Dur
   return reply;
 }
 
+// A browser shows its cookie whichever page asks: what changes something is taken from our own.
+bool IsForged(const CallRequest& request, const security::Principal& principal) {
+  return principal.proof == security::Proof::kLogin && request.protocol == "http" &&
+         request.method != "GET" && request.method != "HEAD" &&
+         OriginOf(request) != PageOrigin::kSame;
+}
+
+constexpr std::string_view kSession = "session";  // The credential of a login.
+
 constexpr char kCredentials[] = "credentials";
 constexpr char kRate[] = "rate";
 
@@ -115,6 +126,7 @@ void Gatekeeper::OnListenerGone(std::string_view instance) {
 }
 
 void Gatekeeper::Handle(CallRequest request, ReplyFn reply) {
+  DropEndedLogin(&request.peer);
   Waiting call{std::move(request), std::move(reply)};
   const std::string session(IsSessionProtocol(call.request.protocol) ? SessionOf(call.request)
                                                                      : std::string_view());
@@ -210,6 +222,9 @@ void Gatekeeper::PassOn(CallRequest request, absl::StatusOr<PrincipalPtr> princi
   }
   if (!principal.ok()) return reply(Refusal(request, principal.status(), retry_after));
   request.principal = *std::move(principal);
+  if (request.principal != nullptr && IsForged(request, *request.principal)) {
+    return reply(ErrorReply(403, "origin: a page of another site, or none that says whose"));
+  }
   request.peer.credentials.clear();  // Nobody further in has a use for them.
   if (!opens || request.principal->expires == absl::InfiniteFuture()) {
     return parts_.next->Handle(std::move(request), reply);
@@ -251,6 +266,64 @@ PrincipalPtr Gatekeeper::Recognise(const Peer& peer) const {
   security::Authentication found = parts_.authenticator->Authenticate(peer);
   if (!found.principal.ok()) return nullptr;
   return std::make_shared<security::Principal>(*std::move(found.principal));
+}
+
+// The browser goes on showing it, and no script can make it stop: it is nobody, who may sign in.
+void Gatekeeper::DropEndedLogin(Peer* peer) const {
+  const auto ended = [this](const auto& one) {
+    return one.first == kSession && (parts_.logins == nullptr || !parts_.logins->Holds(one.second));
+  };
+  Attributes& shown = peer->credentials;
+  shown.erase(std::remove_if(shown.begin(), shown.end(), ended), shown.end());
+}
+
+void Gatekeeper::LogIn(const Peer& peer, std::string name, std::string password,
+                       SigningIn::DoneFn done) {
+  auto said = std::make_shared<Peer>();
+  said->instance = peer.instance;
+  said->address = peer.address;
+  said->credentials = {{"user", name}, {"password", std::move(password)}};
+  // A key as password: it may be revoked, which no login would hear of.
+  if (parts_.logins == nullptr || !security::Authenticator::TakesLong(*said)) {
+    return done(absl::UnauthenticatedError("credentials: not accepted"), absl::Seconds(1));
+  }
+  auto shared = std::make_shared<SigningIn::DoneFn>(std::move(done));
+  const bool queued = passwords_.Submit([this, said, shared, name = std::move(name)] {
+    absl::Duration retry_after = absl::Seconds(1);
+    absl::StatusOr<SignedIn> login = CheckLogin(*said, name, &retry_after);
+    (*shared)(std::move(login), retry_after);
+  });
+  if (!queued) (*shared)(stopped_.load() ? Stopping() : TooManyWait(), absl::Seconds(1));
+}
+
+absl::StatusOr<SignedIn> Gatekeeper::CheckLogin(const Peer& peer, const std::string& name,
+                                                absl::Duration* retry_after) {
+  if (stopped_.load()) return Stopping();
+  const uint64_t change = parts_.users->ChangeOf(name);  // Before the check, which takes long.
+  VD_ASSIGN_OR_RETURN(const PrincipalPtr principal, Identify(peer, retry_after));
+  if (principal->role == security::Role::kDevice) {
+    return absl::PermissionDeniedError("login: not for devices");
+  }
+  VD_ASSIGN_OR_RETURN(security::Logins::Login login, parts_.logins->Begin(*principal, change));
+  NoteLogin(peer, login.principal, "login");
+  return SignedIn{std::make_shared<const security::Principal>(std::move(login.principal)),
+                  std::move(login.token)};
+}
+
+void Gatekeeper::LogOut(const Peer& peer, const security::Principal& who) {
+  if (parts_.logins == nullptr || who.proof != security::Proof::kLogin) return;
+  parts_.logins->End(who.proof_id);
+  NoteLogin(peer, who, "logout");
+}
+
+void Gatekeeper::NoteLogin(const Peer& peer, const security::Principal& who, const char* what) {
+  security::AuditRecord record;
+  record.who = who.Describe();
+  record.what = what;
+  record.subject = peer.instance;
+  record.from = peer.address;
+  record.result = "ok";
+  parts_.audit->Append(std::move(record));
 }
 
 std::string Gatekeeper::Said(const Peer& peer) const {

@@ -20,11 +20,13 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
+#include "core/lpr/signing_in.h"
 #include "core/message/exchange.h"
 #include "core/observe/metrics.h"
 #include "core/security/api_key_store.h"
 #include "core/security/audit_log.h"
 #include "core/security/authenticator.h"
+#include "core/security/logins.h"
 #include "core/security/principal.h"
 #include "core/security/rate_limiter.h"
 #include "core/security/token_cache.h"
@@ -40,8 +42,6 @@ struct BrokerRule {
   security::Role role = security::Role::kDevice;
   std::vector<std::string> devices = {"*"};  // Of role device: whom it may speak for.
 };
-
-using PrincipalPtr = std::shared_ptr<const security::Principal>;
 
 // Thread-safe.
 class Gatekeeper final : public CallHandler {
@@ -65,6 +65,7 @@ class Gatekeeper final : public CallHandler {
     const security::Authenticator* authenticator = nullptr;
     const security::ApiKeyStore* keys = nullptr;  // Null: there are none.
     const security::UserStore* users = nullptr;   // Null: there are no passwords.
+    security::Logins* logins = nullptr;           // Null: nobody signs in to pages.
     security::RateLimiter* limiter = nullptr;
     security::AuditLog* audit = nullptr;
     Metrics* metrics = nullptr;
@@ -85,6 +86,10 @@ class Gatekeeper final : public CallHandler {
   absl::StatusOr<PrincipalPtr> Identify(const Peer& peer, absl::Duration* retry_after);
   // Who somebody is that Identify has let in; nothing is counted. Null: nobody.
   PrincipalPtr Recognise(const Peer& peer) const;
+
+  // A name and password for a login: SigningIn::log_in and ::log_out.
+  void LogIn(const Peer& peer, std::string name, std::string password, SigningIn::DoneFn done);
+  void LogOut(const Peer& peer, const security::Principal& who);
 
   // Of keys and users: whoever was recognised before one may be nobody since.
   uint64_t changes() const;
@@ -111,6 +116,9 @@ class Gatekeeper final : public CallHandler {
   void WorkOff(const SessionKey& key, const LinePtr& line, Waiting call);
   void Answer(Waiting call);
   bool NextOf(const SessionKey& key, const LinePtr& line, Waiting* call);
+  void DropEndedLogin(Peer* peer) const;
+  absl::StatusOr<SignedIn> CheckLogin(const Peer& peer, const std::string& name,
+                                      absl::Duration* retry_after);
   std::string Said(const Peer& peer) const;
   std::string RememberedAs(const Peer& peer) const;
   PrincipalPtr Remembered(const Peer& peer);
@@ -118,6 +126,7 @@ class Gatekeeper final : public CallHandler {
   absl::StatusOr<PrincipalPtr> CheckPassword(const Peer& peer, absl::Duration* retry_after);
   absl::StatusOr<PrincipalPtr> Check(const Peer& peer, absl::Duration* retry_after);
   void NoteFailure(const Peer& peer, const std::string& why);
+  void NoteLogin(const Peer& peer, const security::Principal& who, const char* what);
   absl::Status Admit(const Peer& peer, const PrincipalPtr& principal, absl::Duration* retry_after);
   void PassOn(CallRequest request, absl::StatusOr<PrincipalPtr> principal,
               absl::Duration retry_after, const ReplyFn& reply);

@@ -52,6 +52,8 @@ class GatekeeperTest : public ::testing::Test {
     security::AuthenticatorParts parts;
     parts.api_keys = keys_.get();
     parts.users = users_.get();
+    logins_ = std::make_unique<security::Logins>(users_.get(), &clock_);
+    parts.logins = logins_.get();
     authenticator_.emplace(*security::Authenticator::Create(std::move(parts)));
     security::ApiKeyRecord camera;
     camera.owner = "CAM001";
@@ -70,6 +72,7 @@ class GatekeeperTest : public ::testing::Test {
     parts.clock = &clock_;
     parts.authenticator = &*authenticator_;
     parts.users = users_.get();
+    parts.logins = logins_.get();
     parts.limiter = limiter_.get();
     parts.audit = audit_.get();
     parts.metrics = &metrics_;
@@ -97,6 +100,17 @@ class GatekeeperTest : public ::testing::Test {
     EXPECT_TRUE(done->WaitForNotificationWithTimeout(kPatience));
     return *out;
   }
+  absl::StatusOr<SignedIn> LogIn(const std::string& name, const std::string& password) {
+    absl::Notification done;
+    absl::StatusOr<SignedIn> out = absl::InternalError("no answer");
+    gate_->LogIn({"web", "192.0.2.7:1234", {}}, name, password,
+                 [&](absl::StatusOr<SignedIn> login, absl::Duration) {
+                   out = std::move(login);
+                   done.Notify();
+                 });
+    EXPECT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
+    return out;
+  }
   static std::string Basic(const std::string& name, const std::string& password) {
     return absl::Base64Escape(absl::StrCat(name, ":", password));
   }
@@ -112,6 +126,7 @@ class GatekeeperTest : public ::testing::Test {
   Behind behind_;
   std::unique_ptr<security::ApiKeyStore> keys_;
   std::unique_ptr<security::UserStore> users_;
+  std::unique_ptr<security::Logins> logins_;
   std::unique_ptr<security::AuditLog> audit_;
   std::optional<security::Authenticator> authenticator_;
   std::unique_ptr<security::RateLimiter> limiter_;
@@ -310,6 +325,72 @@ TEST_F(GatekeeperTest, AMethodOfHttpIsNotTheBrokers) {
 TEST_F(GatekeeperTest, PassesOnThatAListenerHasGone) {
   gate_->OnListenerGone("web");
   EXPECT_EQ(behind_.gone, "web");
+}
+
+TEST_F(GatekeeperTest, ALoginIsACredentialUntilItEnds) {
+  const auto login = LogIn("anna", kPassword);
+  ASSERT_TRUE(login.ok()) << login.status();
+  EXPECT_EQ(login->token.size(), 64u);
+  const Attributes cookie = {{"session", login->token}};
+  EXPECT_EQ(Ask(Request(cookie)).status, 200);
+  ASSERT_NE(behind_.last.principal, nullptr);
+  EXPECT_EQ(behind_.last.principal->id, "anna");
+  EXPECT_THAT(behind_.last.peer.credentials, testing::IsEmpty());
+  gate_->LogOut({"web", "192.0.2.7:1234", {}}, *behind_.last.principal);
+  // Nobody, not somebody with wrong credentials: whoever has an old cookie may sign in again.
+  EXPECT_EQ(Ask(Request(cookie)).status, 200);
+  EXPECT_EQ(behind_.last.principal, nullptr);
+  EXPECT_EQ(Ask(Request(cookie, "socketio", "OPEN")).status, 401);
+  const std::string audit = AuditText();
+  EXPECT_THAT(audit, HasSubstr("user anna (login "));
+  EXPECT_THAT(audit, HasSubstr("logout"));
+  EXPECT_THAT(audit, Not(HasSubstr(login->token)));
+}
+
+TEST_F(GatekeeperTest, AKeyOrTokenCountsBeforeACookie) {
+  const std::string token = LogIn("anna", kPassword)->token;
+  EXPECT_EQ(Ask(Request({{"session", token}, {"api_key", key_}})).status, 200);
+  EXPECT_EQ(behind_.last.principal->id, "CAM001");
+  EXPECT_EQ(Ask(Request({{"session", token}, {"api_key", "wrong"}})).status, 401);
+}
+
+TEST_F(GatekeeperTest, WithACookieOnlyAnOwnPageChangesSomething) {
+  const Attributes cookie = {{"session", LogIn("anna", kPassword)->token}};
+  const auto ask = [&](const Attributes& fields) {
+    CallRequest request = Request(cookie, "http", "POST");
+    request.attributes = {{"host", "hub.lan:8000"}};
+    request.attributes.insert(request.attributes.end(), fields.begin(), fields.end());
+    return Ask(std::move(request)).status;
+  };
+  EXPECT_EQ(ask({}), 403);
+  EXPECT_EQ(ask({{"origin", "null"}}), 403);
+  EXPECT_EQ(ask({{"origin", "http://evil.example"}}), 403);
+  EXPECT_EQ(ask({{"origin", "http://hub.lan:8001"}}), 403);
+  EXPECT_EQ(ask({{"origin", "http://hub.lan:8000"}, {"sec-fetch-site", "cross-site"}}), 403);
+  EXPECT_EQ(ask({{"origin", "http://HUB.lan:8000"}}), 200);
+  EXPECT_EQ(ask({{"sec-fetch-site", "same-origin"}}), 200);
+  CallRequest own_key = Request({{"api_key", key_}}, "http", "POST");
+  own_key.attributes = {{"origin", "http://evil.example"}};
+  EXPECT_EQ(Ask(std::move(own_key)).status, 200);  // No browser shows a key by itself.
+}
+
+TEST_F(GatekeeperTest, LoginsAreLimitedAsAllPasswords) {
+  EXPECT_TRUE(absl::IsUnauthenticated(LogIn("nobody", kPassword).status()));
+  EXPECT_TRUE(absl::IsUnauthenticated(LogIn("anna", "wrong password").status()));
+  EXPECT_TRUE(absl::IsUnauthenticated(LogIn("CAM001", key_).status()));  // A key is no password.
+  EXPECT_TRUE(absl::IsUnauthenticated(LogIn("anna", "wrong password").status()));
+  EXPECT_TRUE(absl::IsResourceExhausted(LogIn("anna", "wrong password").status()));
+}
+
+TEST_F(GatekeeperTest, NoLoginForDevicesAndNoneWhileStopping) {
+  security::UserRecord camera;
+  camera.name = "CAM002";
+  camera.kind = security::PrincipalKind::kDevice;
+  camera.role = security::Role::kDevice;
+  ASSERT_TRUE(users_->Put(camera, kPassword).ok());
+  EXPECT_TRUE(absl::IsPermissionDenied(LogIn("CAM002", kPassword).status()));
+  gate_->Stop(absl::Seconds(5));
+  EXPECT_TRUE(absl::IsUnavailable(LogIn("anna", kPassword).status()));
 }
 
 }  // namespace

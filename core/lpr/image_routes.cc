@@ -8,6 +8,7 @@
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 #include "core/lpr/byte_range.h"
+#include "core/lpr/call_fields.h"
 #include "core/lpr/query_params.h"
 #include "core/lpr/thumbnail.h"
 #include "core/store/image_data.h"
@@ -17,13 +18,6 @@ namespace {
 
 constexpr int kMaxWantedWidth = 65'535;
 constexpr std::string_view kJpeg = "image/jpeg";
-
-std::string_view FieldOf(const CallRequest& call, std::string_view name) {
-  for (const auto& [key, value] : call.attributes) {
-    if (key == name) return value;
-  }
-  return "";
-}
 
 // What is answered, whole or in part: a file, or a smaller copy of it.
 struct Picture {

@@ -31,6 +31,7 @@ int PortOf(std::string_view host) {
 }  // namespace
 
 void Application::Impl::GetRoot(RoutedRequest request, ReplyFn reply) {
+  if (AnswerFirstPage(request.call, &reply)) return;
   const std::string host = Host(request.call);
   JsonWriter json;
   json.BeginObject().Field("message", "Viaduct LPR server").Field("status", "running");

@@ -9,6 +9,7 @@
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
 #include "core/lpr/payload_images.h"
+#include "core/lpr/record_search.h"
 #include "core/message/json_scanner.h"
 
 namespace viaduct {
@@ -169,6 +170,29 @@ void Application::Impl::GetStatistics(RoutedRequest /*request*/, ReplyFn reply) 
   reply(JsonReply(200, json.Take()));
 }
 
+// By plate, time or confidence they are found by their events; else all stand in one list, which is
+// counted.
+absl::StatusOr<RecordsPage> Application::Impl::FindRecords(const CallRequest& call,
+                                                           const QueryParams& params,
+                                                           const RecordsQuery& query,
+                                                           bool* counted) const {
+  RecordSearch search;
+  EventsQuery& events = search.events;
+  events.plate = params.Text({"plate"});
+  VD_RETURN_IF_ERROR(PermitPlate(call, events.plate));
+  VD_ASSIGN_OR_RETURN(events.from, params.Time("from", options_.zone));
+  VD_ASSIGN_OR_RETURN(events.to, params.Time("to", options_.zone));
+  VD_ASSIGN_OR_RETURN(events.min_confidence, params.Real("min_confidence"));
+  *counted = events.plate.empty() && !events.from.has_value() && !events.to.has_value() &&
+             !events.min_confidence.has_value();
+  if (*counted) return parts_.store->ListRecords(query);
+  events.device_id = query.camera_id;
+  events.limit = query.limit;
+  search.checkpoint_id = query.checkpoint_id;
+  search.cursor = query.cursor;
+  return SearchRecords(parts_.store, std::move(search));
+}
+
 void Application::Impl::GetRecords(RoutedRequest request, ReplyFn reply) {
   absl::StatusOr<QueryParams> params = QueryParams::Parse(request.call.query);
   if (!params.ok()) return reply(Failed(params.status()));
@@ -181,7 +205,8 @@ void Application::Impl::GetRecords(RoutedRequest request, ReplyFn reply) {
   if (!permitted.ok()) return reply(Failed(permitted));
   query.checkpoint_id = params->Text({"checkpoint_id"});
   query.cursor = params->Text({"cursor"});
-  const absl::StatusOr<RecordsPage> page = parts_.store->ListRecords(query);
+  bool counted = false;
+  const absl::StatusOr<RecordsPage> page = FindRecords(request.call, *params, query, &counted);
   if (!page.ok()) return reply(Failed(page.status()));
   ImageWriter images(parts_.images, params->Text({"images"}) == "inline",
                      options_.max_inline_image_bytes);
@@ -190,11 +215,31 @@ void Application::Impl::GetRecords(RoutedRequest request, ReplyFn reply) {
   json.BeginObject().Field("success", true).Key("records").BeginArray();
   for (const DetectionRow& row : page->rows) WriteRecord(row, with_payload, &images, &json);
   json.EndArray();
-  json.Field("total_count", page->total);
+  json.Key("total_count");
+  counted ? json.Int(page->total) : json.Null();
   json.Field("returned_count", static_cast<int64_t>(page->rows.size()));
   json.Key("next_cursor");
   page->next_cursor.empty() ? json.Null() : json.String(page->next_cursor);
   json.Field("timestamp", parts_.clock->Now()).EndObject();
+  reply(JsonReply(200, json.Take()));
+}
+
+void Application::Impl::GetRecord(RoutedRequest request, ReplyFn reply) {
+  DetectionsQuery query;
+  MessageKey key{};
+  if (ParseKey(request.parameter, &key)) query.keys.push_back(key);
+  const absl::StatusOr<DetectionsReport> report =
+      ReportOf<DetectionsReport>(parts_.store, std::move(query));
+  if (!report.ok()) return reply(Failed(report.status()));
+  // What another has is not there for a device.
+  if (report->rows.empty() || !Permit(request.call, report->rows[0].record.camera_id).ok()) {
+    return reply(ErrorReply(404, "record: unknown, " + ShownText(request.parameter)));
+  }
+  ImageWriter images(parts_.images, false, options_.max_inline_image_bytes);
+  JsonWriter json;
+  json.BeginObject().Field("success", true).Key("record");
+  WriteRecord(report->rows[0], /*with_payload=*/true, &images, &json);
+  json.EndObject();
   reply(JsonReply(200, json.Take()));
 }
 
@@ -225,6 +270,10 @@ void Application::Impl::GetCameras(RoutedRequest request, ReplyFn reply) {
     json.Field("camera_name", std::string_view(device.name));
     json.Field("registered_at", device.registered_at).Field("last_seen", device.last_seen);
     json.Field("status", ShownStatus(device)).Field("detection_count", device.detection_count);
+    json.Key("latitude");
+    device.latitude.has_value() ? json.Real(*device.latitude) : json.Null();
+    json.Key("longitude");
+    device.longitude.has_value() ? json.Real(*device.longitude) : json.Null();
     json.Field("health_status", std::string_view(device.health_status)).EndObject();
   }
   json.EndArray().Field("total_cameras", page->total).Key("next_cursor");

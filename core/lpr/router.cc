@@ -40,12 +40,15 @@ Router::Router(const std::vector<RoutePattern>& patterns) {
       continue;
     }
     const std::string_view prefix = pattern.path.substr(0, brace);
+    const size_t end = pattern.path.find('}');
+    const std::string_view suffix = pattern.path.substr(end + 1);
     PrefixRoute* route = nullptr;
     for (PrefixRoute& known : prefixes_) {
-      if (known.prefix == prefix) route = &known;
+      if (known.prefix == prefix && known.suffix == suffix) route = &known;
     }
     if (route == nullptr) {
-      prefixes_.push_back(PrefixRoute{prefix, absl::EndsWith(AbslView(pattern.path), "...}"), {}});
+      const bool rest = absl::EndsWith(AbslView(pattern.path.substr(0, end)), "...");
+      prefixes_.push_back(PrefixRoute{prefix, suffix, rest, {}});
       route = &prefixes_.back();
     }
     route->methods.push_back(MethodRoute{pattern.method, i});
@@ -64,17 +67,25 @@ RouteMatch Router::Choose(const std::vector<MethodRoute>& methods, std::string_v
   return match;
 }
 
+bool Router::TakeParameter(const PrefixRoute& route, std::string_view path,
+                           std::string_view* parameter) {
+  if (path.size() <= route.prefix.size() + route.suffix.size()) return false;
+  if (path.substr(0, route.prefix.size()) != route.prefix) return false;
+  path.remove_prefix(route.prefix.size());
+  if (path.substr(path.size() - route.suffix.size()) != route.suffix) return false;
+  path.remove_suffix(route.suffix.size());
+  *parameter = path;
+  return route.rest || path.find('/') == std::string_view::npos;
+}
+
 RouteMatch Router::Find(std::string_view method, std::string_view path) const {
   const auto exact = exact_.find(path);
   if (exact != exact_.end()) return Choose(exact->second, method);
   for (const PrefixRoute& route : prefixes_) {
-    if (path.size() <= route.prefix.size() || path.substr(0, route.prefix.size()) != route.prefix) {
-      continue;
-    }
-    const std::string_view rest = path.substr(route.prefix.size());
-    if (!route.rest && rest.find('/') != std::string_view::npos) continue;
+    std::string_view parameter;
+    if (!TakeParameter(route, path, &parameter)) continue;
     RouteMatch match = Choose(route.methods, method);
-    match.parameter = PercentDecode(rest, /*plus_is_space=*/false);
+    match.parameter = PercentDecode(parameter, /*plus_is_space=*/false);
     return match;
   }
   return RouteMatch();

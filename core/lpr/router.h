@@ -10,8 +10,8 @@
 
 namespace viaduct {
 
-// `path` may end with one parameter: "/api/devices/{device_id}" takes one part, "/images/{path...}"
-// takes the rest.
+// `path` may have one parameter: "/api/devices/{device_id}" takes one part, and something may stand
+// behind it; "/images/{path...}" takes the rest.
 struct RoutePattern {
   std::string_view method;  // "GET", "POST", "PUT", "DELETE"
   std::string_view path;
@@ -39,9 +39,12 @@ class Router {
   };
   struct PrefixRoute {
     std::string_view prefix;  // With the slash at its end.
+    std::string_view suffix;  // Behind the parameter, with the slash at its beginning.
     bool rest = false;        // Takes the rest of the path.
     std::vector<MethodRoute> methods;
   };
+  static bool TakeParameter(const PrefixRoute& route, std::string_view path,
+                            std::string_view* parameter);
   static RouteMatch Choose(const std::vector<MethodRoute>& methods, std::string_view method);
 
   absl::flat_hash_map<std::string_view, std::vector<MethodRoute>> exact_;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/string_view.h"
 #include "core/lpr/application_impl.h"
+#include "core/lpr/call_fields.h"
 #include "core/lpr/session_reply.h"
 #include "core/message/json_scanner.h"
 
@@ -19,13 +20,6 @@ constexpr size_t kMaxShownEventBytes = 64;
 constexpr std::string_view kPlainMessage = "(plain message)";
 // The older production server's clients live below this path and know other answers too.
 constexpr std::string_view kProductionPath = "/ws/";
-
-std::string_view Attribute(const CallRequest& call, std::string_view name) {
-  for (const auto& [key, value] : call.attributes) {
-    if (key == name) return value;
-  }
-  return {};
-}
 
 // The answer to what was refused, in both forms that clients know.
 CallReply Refused(int status, std::string_view message) {
@@ -41,7 +35,7 @@ CallReply Refused(const absl::Status& why) {
 
 }  // namespace
 
-std::string_view SessionOf(const CallRequest& call) { return Attribute(call, "session"); }
+std::string_view SessionOf(const CallRequest& call) { return FieldOf(call, "session"); }
 
 CallReply EventReply(std::string_view event, std::string body, int status) {
   CallReply reply = JsonReply(status, std::move(body));
@@ -142,7 +136,7 @@ void Application::Impl::EventRegister(CallRequest call, ReplyFn reply) {
   const absl::Status permitted = Permit(call, camera);
   if (!permitted.ok()) return reply(Refused(permitted));
   const std::string room = RoomFor(call, CameraRoom(camera, checkpoint));
-  const bool production = Attribute(call, "path") == kProductionPath;
+  const bool production = FieldOf(call, "path") == kProductionPath;
   const bool joined = sessions_.Join(call.peer.instance, SessionOf(call), room);
   AcceptOne(
       call, *std::move(envelope), checkpoint,
@@ -197,7 +191,7 @@ void Application::Impl::EventHealth(CallRequest call, ReplyFn reply) {
     return reply(Refused(arrival.status()));
   }
   const std::string camera = arrival->envelope.edge_device_id;
-  const bool production = Attribute(call, "path") == kProductionPath;
+  const bool production = FieldOf(call, "path") == kProductionPath;
   AcceptOne(call, *std::move(arrival), checkpoint,
             [this, camera, checkpoint, production, reply](const AcceptResult& result) {
               if (!result.status.ok()) return reply(Refused(result.status));

@@ -47,6 +47,18 @@ std::string TextOf(AlertKind kind, const std::string& subject, double value) {
 
 }  // namespace
 
+std::string_view AlertSeverity(AlertKind kind) {
+  switch (kind) {
+    case AlertKind::kLinkDown:
+    case AlertKind::kBacklogBytes:
+    case AlertKind::kDiskFree:
+    case AlertKind::kFilesBytes:
+      return "critical";
+    default:
+      return "warning";
+  }
+}
+
 std::string_view AlertKindName(AlertKind kind) {
   switch (kind) {
     case AlertKind::kLinkErrors:

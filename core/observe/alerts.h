@@ -34,6 +34,8 @@ enum class AlertKind : uint8_t {
 };
 inline constexpr size_t kAlertKinds = 9;
 std::string_view AlertKindName(AlertKind kind);  // "link_errors", ...
+// "critical": messages or files may soon be refused, or do not arrive; else "warning".
+std::string_view AlertSeverity(AlertKind kind);
 
 struct AlertRule {
   bool enabled = true;

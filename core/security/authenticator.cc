@@ -68,7 +68,7 @@ bool SplitBasic(std::string_view encoded, std::string* name, std::string* passwo
 
 // The credentials of one peer by kind, each once.
 struct Authenticator::Found {
-  std::optional<std::string_view> api_key, bearer, basic, user, password, uid;
+  std::optional<std::string_view> api_key, bearer, basic, user, password, session, uid;
   std::string_view fingerprint, subject;
   std::vector<std::string_view> sans;
   bool contradicts = false;  // Itself, or is too much.
@@ -92,6 +92,7 @@ struct Authenticator::Found {
     if (name == "basic") Set(&basic, value);
     if (name == "user") Set(&user, value);
     if (name == "password") Set(&password, value);
+    if (name == "session") Set(&session, value);
     if (name == "uid") Set(&uid, value);
     if (name == "certificate_sha256") Set(&fingerprint, value);
     if (name == "certificate_subject") Set(&subject, value);
@@ -148,6 +149,8 @@ Authentication Authenticator::Authenticate(const Peer& peer) const {
     result.principal = Refused();
   } else if (found.said() == 1) {
     result.principal = FromSaid(found, &result.why);
+  } else if (found.session.has_value()) {
+    result.principal = FromSession(*found.session, &result.why);
   } else if (!found.fingerprint.empty()) {
     result.principal = FromCertificate(found, &result.why);
   } else if (found.uid.has_value()) {
@@ -173,6 +176,13 @@ absl::StatusOr<Principal> Authenticator::FromSaid(const Found& found, std::strin
   absl::StatusOr<Principal> principal = FromPassword(name, password, why);
   Wipe(&password);
   return principal;
+}
+
+absl::StatusOr<Principal> Authenticator::FromSession(std::string_view token,
+                                                     std::string* why) const {
+  if (parts_.logins != nullptr) return parts_.logins->Check(token, why);
+  *why = "login: none are accepted here";
+  return Refused();
 }
 
 absl::StatusOr<Principal> Authenticator::FromBearer(std::string_view text, std::string* why) const {

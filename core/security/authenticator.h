@@ -13,6 +13,7 @@
 #include "core/message/exchange.h"
 #include "core/security/api_key_store.h"
 #include "core/security/jwt.h"
+#include "core/security/logins.h"
 #include "core/security/principal.h"
 #include "core/security/user_store.h"
 
@@ -24,6 +25,7 @@ namespace viaduct::security {
 //   bearer                  a token, or an API key
 //   basic                   base64(name ":" password), as in HTTP; the password may be an API key
 //   user, password          the same apart
+//   session                 what Logins gave a browser, which shows it by itself (a cookie)
 //   certificate_sha256      64 hexadecimal digits of the peer's certificate, whose chain and key
 //   the certificate_subject     listener has checked; its subject as RFC 2253 writes it; its
 //   alternative certificate_san         names, "DNS:cam1.site", "URI:urn:...", each in an attribute
@@ -51,6 +53,7 @@ struct AuthenticatorParts {
   ApiKeyStore* api_keys = nullptr;
   UserStore* users = nullptr;
   const JwtVerifier* tokens = nullptr;
+  Logins* logins = nullptr;
   std::vector<CertificateRule> certificates;
   // Certificates of `viaductctl pki device`, with the name URI:urn:viaduct:device:<id>, are the
   // device's. Only for authorities that sign for nobody else.
@@ -74,9 +77,9 @@ class Authenticator {
   // INVALID_ARGUMENT names the rule that can not be.
   static absl::StatusOr<Authenticator> Create(AuthenticatorParts parts);
 
-  // What a peer says (key, token, password) goes before what its connection shows (certificate,
-  // user of a process); when it says two things, none is accepted: which one counted would depend
-  // on who looks.
+  // What a peer says (key, token, password) goes before what its browser says by itself (session),
+  // and that before what its connection shows (certificate, user of a process); when it says two
+  // things, none is accepted: which one counted would depend on who looks.
   Authentication Authenticate(const Peer& peer) const;
 
   // True: it costs a password check, see UserStore::Check. Decide where to call by this.
@@ -87,6 +90,7 @@ class Authenticator {
   explicit Authenticator(AuthenticatorParts parts) : parts_(std::move(parts)) {}
   static Found Sort(const Peer& peer);
   absl::StatusOr<Principal> FromSaid(const Found& found, std::string* why) const;
+  absl::StatusOr<Principal> FromSession(std::string_view token, std::string* why) const;
   absl::StatusOr<Principal> FromBearer(std::string_view text, std::string* why) const;
   absl::StatusOr<Principal> FromKey(std::string_view key, std::string* why) const;
   absl::StatusOr<Principal> FromPassword(std::string_view name, std::string_view password,

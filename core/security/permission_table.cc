@@ -29,6 +29,11 @@ constexpr Scope kManage = Scope::kManage;
 
 constexpr Permission kRows[] = {
     {kHttp, "GET /", kAnybody, kAny, kRead},
+    {kHttp, "GET /dashboard/{path...}", kAnybody, kAny,
+     kRead},  // What is shown is asked for apart.
+    {kHttp, "POST /api/login", kAnybody, kAny, kRead},
+    {kHttp, "POST /api/logout", kAnybody, kAny, kRead},
+    {kHttp, "GET /api/whoami", kAnybody, kAny, kRead},
     {kHttp, "GET /websocket", kAnybody, kAny, kRead},
     {kHttp, "GET /api/test", kAnybody, kAny, kRead},
     {kHttp, "GET /api/openapi.json", kAnybody, kAny, kRead},
@@ -39,8 +44,12 @@ constexpr Permission kRows[] = {
     {kHttp, "POST /api/lpr/data", kOperator, kItsOwn, kIngest},  // Each envelope by itself.
     {kHttp, "GET /api/health", kViewer, kNever, kRead},
     {kHttp, "GET /api/statistics", kViewer, kNever, kRead},
+    {kHttp, "GET /api/statistics/series", kViewer, kNever, kRead},
+    {kHttp, "GET /api/records/{detection_id}", kViewer, kItsOwn, kRead},
     {kHttp, "GET /api/records", kViewer, kItsOwn, kRead},  // With the filter camera_id.
     {kHttp, "GET /api/cameras", kViewer, kNever, kRead},
+    {kHttp, "PUT /api/cameras/{camera_id}", kOperator, kNever, kEdit},
+    {kHttp, "GET /api/cameras/{camera_id}/health", kViewer, kItsOwn, kRead},
     {kHttp, "GET /api/lpr/events", kViewer, kItsOwn, kRead},  // With the filter device.
     {kHttp, "POST /api/lpr/events", kOperator, kItsOwn, kIngest},
     {kHttp, "GET /api/lpr/events/{event_id}", kViewer, kItsOwn, kRead},
@@ -58,6 +67,15 @@ constexpr Permission kRows[] = {
     {kHttp, "GET /api/communication/logs", kOperator, kNever, kRead},  // Shows addresses.
     {kHttp, "GET /api/file_transfers", kViewer, kItsOwn, kRead},
     {kHttp, "GET /api/file_transfers/unannounced", kViewer, kNever, kRead},
+    {kHttp, "GET /api/communication/links", kViewer, kNever, kRead},
+    {kHttp, "GET /api/transfers", kViewer, kNever, kFiles},
+    {kHttp, "GET /api/alerts", kViewer, kNever, kRead},
+    {kHttp, "POST /api/alerts/{alert_id}/acknowledge", kOperator, kNever, kControl},
+    {kHttp, "GET /api/config", kOperator, kNever, kRead},
+    {kHttp, "POST /api/config/plan", kOperator, kNever, kRead},
+    {kHttp, "POST /api/config/apply", kAdmin, kNever, kManage},
+    {kHttp, "POST /api/config/confirm", kAdmin, kNever, kManage},
+    {kHttp, "POST /api/config/rollback", kAdmin, kNever, kManage},
     {kHttp, "GET /metrics", kViewer, kNever, kRead},
     {kHttp, "GET /images/{path...}", kViewer, kItsOwn, kRead},
     {kHttp, "GET /api/images/{path...}", kViewer, kItsOwn, kRead},

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kKinds = {"device", "user", "tool", "local peer"};
 constexpr std::array<std::string_view, 4> kRoles = {"device", "viewer", "operator", "admin"};
-constexpr std::array<std::string_view, 7> kProofs = {
-    "api key", "token", "password", "certificate", "unix peer", "broker", "in house"};
+constexpr std::array<std::string_view, 8> kProofs = {
+    "api key", "token", "password", "certificate", "unix peer", "broker", "in house", "login"};
 constexpr std::array<std::string_view, kScopeCount> kScopes = {"ingest", "read",    "files",
                                                                "edit",   "control", "manage"};
 

@@ -26,6 +26,7 @@ enum class Proof : uint8_t {
   kUnixPeer,
   kBroker,   // A broker that the configuration trusts has looked.
   kInHouse,  // A part of the node.
+  kLogin,    // A page of the node, on which it has signed in with a password.
 };
 
 // Parts of what a role may do. A credential can be narrower than its role, never wider.

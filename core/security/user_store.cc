@@ -120,6 +120,7 @@ absl::Status UserStore::Load() {
       return absl::DataLossError(
           absl::StrCat("users: the record ", ShownText(entry.record.name), " is damaged"));
     }
+    entry.change = ++last_change_;
     entries_[entry.record.name] = std::move(entry);
   }
 }
@@ -151,10 +152,16 @@ absl::StatusOr<UserStore::Entry> UserStore::Find(std::string_view name) const {
   return found->second;
 }
 
+uint64_t UserStore::ChangeOf(std::string_view name) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto found = entries_.find(AbslView(name));
+  return found == entries_.end() || found->second.record.disabled ? 0 : found->second.change;
+}
+
 absl::Status UserStore::Put(const UserRecord& user, std::string_view password) {
   VD_RETURN_IF_ERROR(CheckUser(user));
   VD_RETURN_IF_ERROR(CheckPassword(user.name, password));
-  Entry entry{user, ""};
+  Entry entry{user, "", 0};
   VD_ASSIGN_OR_RETURN(entry.hash, HashPassword(password, cost_));
   absl::MutexLock disk(&disk_mutex_);
   const absl::StatusOr<Entry> old = Find(user.name);
@@ -162,6 +169,7 @@ absl::Status UserStore::Put(const UserRecord& user, std::string_view password) {
   if (!old.ok() && List().size() >= kMaxUsers) {
     return absl::ResourceExhaustedError(absl::StrCat("users: there are ", kMaxUsers));
   }
+  entry.change = ++last_change_;
   return Write(entry);
 }
 
@@ -172,6 +180,7 @@ absl::Status UserStore::Change(const UserRecord& user) {
   const absl::Time created = entry.record.created;
   entry.record = user;
   entry.record.created = created;
+  entry.change = ++last_change_;
   return Write(entry);
 }
 
@@ -182,6 +191,7 @@ absl::Status UserStore::SetPassword(std::string_view name, std::string_view pass
   absl::MutexLock disk(&disk_mutex_);
   VD_ASSIGN_OR_RETURN(Entry entry, Find(name));
   entry.hash = std::move(hash);
+  entry.change = ++last_change_;
   return Write(entry);
 }
 

@@ -62,6 +62,8 @@ class UserStore {
   // Counts what the four above have changed, so that whoever remembers a check knows that it is
   // old.
   uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
+  // Another number for one user after each of these changes of it; 0: it is unknown or disabled.
+  uint64_t ChangeOf(std::string_view name) const;
 
   // Takes as long as PasswordCost says, for a name that is unknown or disabled as well: not on a
   // thread that others wait for. UNAUTHENTICATED in the same words for every reason; `why` is for
@@ -72,7 +74,8 @@ class UserStore {
  private:
   struct Entry {
     UserRecord record;
-    std::string hash;  // "$argon2id$v=19$m=...", which holds salt and cost.
+    std::string hash;     // "$argon2id$v=19$m=...", which holds salt and cost.
+    uint64_t change = 0;  // See ChangeOf; not kept.
   };
   UserStore(sqlite::SqliteHandle db, const Clock* clock, PasswordCost cost, std::string no_hash);
 
@@ -91,6 +94,7 @@ class UserStore {
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   int checks_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t last_change_ ABSL_GUARDED_BY(disk_mutex_) = 0;
   std::atomic<uint64_t> changes_{0};
 };
 

@@ -7,6 +7,7 @@
 #include "core/base/executor.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/store/postgres_hours.h"
 
 namespace viaduct {
 namespace {
@@ -79,6 +80,8 @@ void PostgresIndexes::Loop() {
 
 absl::StatusOr<bool> PostgresIndexes::Look() {
   VD_ASSIGN_OR_RETURN(const auto db, PgConnection::Open(options_.connection));
+  // What else has to be done beside the writing.
+  VD_RETURN_IF_ERROR(CountEarlierDetections(db.get(), stopping_));
   bool all = true;
   for (const Index& index : kIndexes) {
     VD_ASSIGN_OR_RETURN(const State state, StateOf(db.get(), index.name));

@@ -160,7 +160,7 @@ TEST_F(PostgresIndexesTest, TheTablesOfTheFirstVersionAreBroughtUpToDateBesideAT
   auto db = Connect();
   ASSERT_TRUE(
       db->Exec("DROP TABLE node_beats, node_presence, node_cameras, node_silences, file_transfers, "
-               "plate_places; DELETE FROM "
+               "plate_places, detection_hours, detection_hours_pending; DELETE FROM "
                "schema_version WHERE version > 1")
           .ok());
   ASSERT_TRUE(db->Exec("BEGIN; UPDATE writers SET groups = groups + 1; LOCK TABLE lpr_events, "

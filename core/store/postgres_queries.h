@@ -32,6 +32,9 @@ absl::StatusOr<std::vector<FileTransferRow>> PgFileTransfers(PgConnection* db,
                                                              const FileTransfersQuery& query);
 absl::StatusOr<KeptPage> PgKept(PgConnection* db, const KeptQuery& query,
                                 const std::string& node_id);
+absl::StatusOr<StoreReport> PgReport(PgConnection* db, const ReportQuery& query);
+// Of DetectionsQuery.
+absl::StatusOr<DetectionsReport> PgDetections(PgConnection* db, const DetectionsQuery& query);
 absl::StatusOr<bool> PgHasDetection(PgConnection* db, const MessageKey& key);
 
 // Which plates of some detections are on the blacklist. Thread-compatible.

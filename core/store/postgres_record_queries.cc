@@ -175,6 +175,24 @@ absl::StatusOr<RecordsPage> PgRecords(PgConnection* db, const RecordsQuery& quer
   return page;
 }
 
+absl::StatusOr<DetectionsReport> PgDetections(PgConnection* db, const DetectionsQuery& query) {
+  PgArray keys(PgType::kUuid);
+  for (const MessageKey& key : query.keys) keys.Add(key);
+  VD_ASSIGN_OR_RETURN(
+      const PgResult found,
+      db->Run("SELECT id, octet_length(payload) FROM detections WHERE message_key = ANY($1) ORDER "
+              "BY id DESC",
+              PgParams().Add(keys), "cannot read detections"));
+  DetectionsReport out;
+  const PageIds chosen = ChooseIds(found, kMaxPageRows);
+  if (chosen.ids.size() == 0) return out;
+  VD_ASSIGN_OR_RETURN(const PgResult rows,
+                      db->Run(kDetections, PgParams().Add(chosen.ids), "cannot read detections"));
+  for (int row = 0; row < rows.rows(); ++row) out.rows.push_back(ReadDetection(rows, row));
+  VD_RETURN_IF_ERROR(ReadPlates(db, &out.rows));
+  return out;
+}
+
 absl::StatusOr<PgStored> PgDetectionsOf(PgConnection* db, const PgRange& range) {
   PgStored out;
   out.last = range.until;

@@ -238,6 +238,26 @@ CREATE TABLE plate_places (
     R"sql(
 CREATE INDEX file_transfers_awaited ON file_transfers (message_key) WHERE status = 'waiting';
 )sql",
+    // 8: how many detections of each source came in each hour since 1970; source 0 is all of them.
+    // As counters it has a row per writer. Those that were there before are between the two numbers
+    // of detection_hours_pending, and counted later as those of writer 0 (postgres_hours.h).
+    R"sql(
+CREATE TABLE detection_hours (
+  source bigint NOT NULL,
+  hour bigint NOT NULL,
+  writer int NOT NULL,
+  detections bigint NOT NULL,
+  plates bigint NOT NULL,
+  PRIMARY KEY (source, hour, writer)
+) WITH (fillfactor = 50);
+CREATE TABLE detection_hours_pending (
+  next_id bigint NOT NULL,
+  until_id bigint NOT NULL
+);
+INSERT INTO detection_hours_pending
+  SELECT first, last FROM (SELECT min(id) AS first, max(id) AS last FROM detections) d
+  WHERE first IS NOT NULL;
+)sql",
 };
 
 // One look, while another node may be making the tables; to_regclass would remember in a

@@ -67,6 +67,9 @@ class PostgresStore final : public Store {
   absl::StatusOr<FileTransferRow> GetFileTransfer(std::string_view transfer_id) override;
   absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
       const FileTransfersQuery& query) override;
+  absl::StatusOr<StoreReport> Report(const ReportQuery& query) override {
+    return Read([&](PgConnection* db) { return PgReport(db, query); });
+  }
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
   absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) override;
   bool Shared() const override { return true; }
@@ -471,7 +474,7 @@ std::unique_ptr<StoreWatch> PostgresStore::WatchOthers(StoreObserver observer) {
 
 void PostgresStore::NotePresence(const CameraPresence& change) {
   if (presence_.Note(change)) return queue_.Wake();
-  log_->Warning("store", "too many cameras with sessions, other nodes do not hear of this one",
+  log_->Warning("store", "too many cameras with sessions, others do not hear of this one",
                 {{"camera_id", change.camera_id}});
 }
 

@@ -445,5 +445,40 @@ TEST(CompactJsonTest, LeavesStringsAlone) {
             R"({"a b":"c, d: \" e","f":[1,2]})");
 }
 
+// As a node of the version before has left it.
+TEST_F(PostgresStoreTest, CountsTheHoursOfWhatWasThereBefore) {
+  const PostgresAddress address = PostgresServer::Shared()->NewDatabase();
+  auto store = Open(address);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Append(store.get(), Detection(absl::StrCat("m-", i), "CAM1")).status.ok());
+  }
+  store.reset();
+  ASSERT_TRUE(Connect(address)
+                  ->Exec("DROP TABLE detection_hours, detection_hours_pending; DELETE FROM "
+                         "schema_version WHERE version = 8")
+                  .ok());
+  store = Open(address);
+  ASSERT_TRUE(Append(store.get(), Detection("m-3", "CAM1")).status.ok());
+  const int64_t hour = absl::ToUnixSeconds(clock_.Now()) / 3600;
+  const auto counted = [&]() -> int64_t {
+    const auto report = ReportOf<HoursReport>(store.get(), HoursQuery{"CAM1", hour, hour + 1});
+    return report.ok() && report->size() == 1 ? report->front().detections : 0;
+  };
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (counted() < 4 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(20));
+  EXPECT_EQ(counted(), 4);
+  auto db = Connect(address);
+  EXPECT_EQ(db->QueryInt("SELECT count(*) FROM detection_hours_pending").value_or(-1), 0);
+  // Both nodes take away what neither of them has counted.
+  KeptQuery query;
+  const auto kept = store->ListKept(query);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  ForgetRecord forget;
+  for (const KeptRow& row : kept->rows) forget.ids.push_back(row.id);
+  auto other = Open(address, "node-2");
+  ASSERT_TRUE(Append(other.get(), forget).status.ok());
+  EXPECT_EQ(counted(), 0);
+}
+
 }  // namespace
 }  // namespace viaduct

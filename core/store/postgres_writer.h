@@ -108,6 +108,7 @@ class PostgresWriter {
 
   // postgres_writer_forget.cc
   absl::Status Edit(const ForgetRecord& record, Slot* slot);
+  absl::Status UncountHours(const PgResult& rows);  // Of detections that are gone.
   absl::Status ForgetDetections(const ForgetRecord& record, int64_t* gone);
   absl::Status ForgetEvents(const ForgetRecord& record, int64_t* gone);
   absl::Status ForgetDevices(const ForgetRecord& record, int64_t* gone);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/store/postgres_hours.h"
 #include "core/store/postgres_queries.h"
 #include "core/store/postgres_writer.h"
 
@@ -231,6 +232,12 @@ absl::Status PostgresWriter::WriteDetections(Slots slots) {
   VD_RETURN_IF_ERROR(careful_ ? InsertDetections(&rows) : BeginDetections(&rows, &copying));
   const std::string events = EventsOf(rows);  // While the server stores the detections.
   if (copying) VD_RETURN_IF_ERROR(db_->EndCopy("cannot store a detection"));
+  PgHourCounts hours;
+  for (const auto& row : rows) {
+    if (row.id == 0) continue;
+    hours.Add(row.slot->source, row.record->arrived_at, 1, row.record->plates_count);
+  }
+  VD_RETURN_IF_ERROR(hours.Write(db_, number_));
   if (events.empty()) return absl::OkStatus();
   VD_RETURN_IF_ERROR(db_->Copy(kCopyEvents, events, "cannot store an event"));
   VD_RETURN_IF_ERROR(WritePlaces(rows));

@@ -3,14 +3,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/store/postgres_hours.h"
 #include "core/store/postgres_writer.h"
 
 namespace viaduct {
 namespace {
 
 constexpr std::string_view kFindDetections =
-    "SELECT id, source, message_key, arrived_at FROM detections WHERE id = ANY($1) ORDER BY id FOR "
-    "UPDATE";
+    "SELECT id, source, message_key, arrived_at, plates_count FROM detections WHERE id = ANY($1) "
+    "ORDER BY id FOR UPDATE";
 // The partition of an event is that of its detection's arrival.
 constexpr std::string_view kEventRange =
     " WHERE created_at = $3 AND event_id >= $1 AND event_id < $2";
@@ -80,15 +81,27 @@ absl::Status PostgresWriter::ForgetDetections(const ForgetRecord& r, int64_t* go
     work.push_back({kForgetFiles, PgParams().Add(rows.Key(i, 2)), "cannot forget files"});
     ++sources[rows.Int(i, 1)];
   }
-  for (const auto& [source, count] : sources) {
-    work.push_back({kCountDown, PgParams().Add(source).Add(count), "cannot count detections"});
-  }
   work.push_back({r.only_images ? "UPDATE detections SET image_path = NULL, plate_images = NULL "
                                   "WHERE id = ANY($1)"
                                 : "DELETE FROM detections WHERE id = ANY($1)",
                   PgParams().Add(Ids(r)), "cannot forget detections"});
+  for (const auto& [source, count] : sources) {
+    work.push_back({kCountDown, PgParams().Add(source).Add(count), "cannot count detections"});
+  }
   *gone = rows.rows();
-  return db_->RunAll(work);
+  VD_RETURN_IF_ERROR(db_->RunAll(work));
+  return r.only_images ? absl::OkStatus() : UncountHours(rows);
+}
+
+absl::Status PostgresWriter::UncountHours(const PgResult& rows) {
+  VD_ASSIGN_OR_RETURN(const PgPendingHours pending, LockPendingHours(db_));
+  PgHourCounts counts;
+  for (int i = 0; i < rows.rows(); ++i) {
+    if (!pending.Has(rows.Int(i, 0))) {
+      counts.Add(rows.Int(i, 1), rows.Time(i, 3), -1, -rows.Int(i, 4));
+    }
+  }
+  return counts.Write(db_, number_);
 }
 
 absl::Status PostgresWriter::ForgetEvents(const ForgetRecord& r, int64_t* gone) {

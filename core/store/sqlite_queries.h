@@ -31,6 +31,9 @@ absl::StatusOr<FileTransferRow> QueryFileTransfer(SqliteDb* db, std::string_view
 absl::StatusOr<std::vector<FileTransferRow>> QueryFileTransfers(SqliteDb* db,
                                                                 const FileTransfersQuery& query);
 absl::StatusOr<KeptPage> QueryKept(SqliteDb* db, const KeptQuery& query);
+absl::StatusOr<StoreReport> QueryReport(SqliteDb* db, const ReportQuery& query);
+// Of DetectionsQuery.
+absl::StatusOr<DetectionsReport> QueryDetections(SqliteDb* db, const DetectionsQuery& query);
 absl::StatusOr<bool> QueryHasDetection(SqliteDb* db, const MessageKey& key);
 
 }  // namespace viaduct

@@ -67,6 +67,14 @@ absl::Status ReadPlates(SqliteStatement* statement, DetectionRow* row) {
   }
 }
 
+absl::Status ReadPlatesOf(SqliteDb* db, std::vector<DetectionRow>* rows) {
+  VD_ASSIGN_OR_RETURN(SqliteStatement plates,
+                      db->Prepare("SELECT license_plate, confidence, metadata, image_path FROM "
+                                  "lpr_events WHERE event_id >= ? AND event_id < ? ORDER BY id"));
+  for (DetectionRow& row : *rows) VD_RETURN_IF_ERROR(ReadPlates(&plates, &row));
+  return absl::OkStatus();
+}
+
 struct KeyedDetection {
   int64_t id;  // Row number, the order of arrival.
   DetectionRow row;
@@ -222,11 +230,27 @@ absl::StatusOr<RecordsPage> QueryRecords(SqliteDb* db, const RecordsQuery& query
     }
   }
   rows.MoveTo(&page);
-  VD_ASSIGN_OR_RETURN(SqliteStatement plates,
-                      db->Prepare("SELECT license_plate, confidence, metadata, image_path FROM "
-                                  "lpr_events WHERE event_id >= ? AND event_id < ? ORDER BY id"));
-  for (DetectionRow& row : page.rows) VD_RETURN_IF_ERROR(ReadPlates(&plates, &row));
+  VD_RETURN_IF_ERROR(ReadPlatesOf(db, &page.rows));
   return page;
+}
+
+absl::StatusOr<DetectionsReport> QueryDetections(SqliteDb* db, const DetectionsQuery& query) {
+  VD_ASSIGN_OR_RETURN(SqliteStatement statement,
+                      db->Prepare(absl::StrCat("SELECT ", AbslView(kDetectionColumns),
+                                               " WHERE d.message_key = ?")));
+  DetectionsReport out;
+  size_t bytes = 0;
+  for (const MessageKey& key : query.keys) {
+    if (bytes >= kMaxPageBytes || out.rows.size() == kMaxPageRows) break;
+    const StatementScope scope(&statement);
+    statement.BindBlob(1, key.data(), key.size());
+    VD_ASSIGN_OR_RETURN(const bool found, statement.Next("cannot read a detection"));
+    if (!found) continue;
+    out.rows.push_back(ReadDetection(statement));
+    bytes += out.rows.back().record.payload_json.size();
+  }
+  VD_RETURN_IF_ERROR(ReadPlatesOf(db, &out.rows));
+  return out;
 }
 
 }  // namespace viaduct

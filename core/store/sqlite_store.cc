@@ -85,6 +85,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<FileTransferRow> GetFileTransfer(std::string_view transfer_id) override;
   absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
       const FileTransfersQuery& query) override;
+  absl::StatusOr<StoreReport> Report(const ReportQuery& query) override;
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override;
   absl::StatusOr<KeptPage> ListKept(const KeptQuery& query) override;
   absl::Status Scrub() override;
@@ -411,6 +412,11 @@ absl::Status SqliteStore::Scrub() {
   VD_ASSIGN_OR_RETURN(const int64_t busy, db->QueryInt("PRAGMA wal_checkpoint(TRUNCATE)"));
   if (busy == 0) return absl::OkStatus();
   return absl::UnavailableError("store: somebody reads, its log still holds what was deleted");
+}
+
+absl::StatusOr<StoreReport> SqliteStore::Report(const ReportQuery& query) {
+  VD_ASSIGN_OR_RETURN(SqliteReaders::Lease lease, readers_.Take());
+  return QueryReport(lease.db(), query);
 }
 
 absl::StatusOr<bool> SqliteStore::HasDetection(const MessageKey& key) {

@@ -344,5 +344,30 @@ TEST_F(SqliteStoreTest, ADamagedLogIsNoTrouble) {
   EXPECT_EQ(Total(), 19);  // The last transaction was torn, as after a loss of power.
 }
 
+// As a node of the version before has left it.
+TEST_F(SqliteStoreTest, CountsTheHoursOfWhatWasThereBefore) {
+  ASSERT_TRUE(Open().ok());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Append(Detection(i)).status.ok());
+  store_.reset();
+  {
+    auto db = SqliteDb::Open(options_.path, SqliteDb::Options(), &clock_);
+    ASSERT_TRUE(db.ok()) << db.status();
+    ASSERT_TRUE((*db)
+                    ->Exec("DROP TRIGGER detection_counted; DROP TRIGGER detection_uncounted; "
+                           "DROP TABLE detection_hours; DELETE FROM schema_version WHERE version "
+                           "= 4")
+                    .ok());
+  }
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(Detection(3)).status.ok());
+  const int64_t hour = absl::ToUnixSeconds(clock_.Now()) / 3600;
+  for (const auto& [camera, wanted] : {std::pair("", 4), {"CAM0", 2}, {"CAM1", 1}}) {
+    const auto report = ReportOf<HoursReport>(store_.get(), HoursQuery{camera, hour, hour + 1});
+    ASSERT_TRUE(report.ok()) << report.status();
+    ASSERT_THAT(*report, SizeIs(1));
+    EXPECT_EQ(report->front().detections, wanted) << camera;
+  }
+}
+
 }  // namespace
 }  // namespace viaduct

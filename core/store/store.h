@@ -8,12 +8,15 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/store/records.h"
+#include "core/store/reports.h"
 
 namespace viaduct {
 
@@ -90,6 +93,8 @@ class Store {
   // By their number, behind `after`.
   virtual absl::StatusOr<std::vector<FileTransferRow>> ListFileTransfers(
       const FileTransfersQuery& query) = 0;
+  // The answer is the alternative that belongs to the question's.
+  virtual absl::StatusOr<StoreReport> Report(const ReportQuery& query) = 0;
   // True when a detection with this key is committed.
   virtual absl::StatusOr<bool> HasDetection(const MessageKey& key) = 0;
 
@@ -110,5 +115,13 @@ class Store {
   // told is bounded: who falls far behind is told of the newest.
   virtual std::unique_ptr<StoreWatch> WatchOthers(StoreObserver /*observer*/) { return nullptr; }
 };
+
+// Store::Report for one kind of question.
+template <typename Answer, typename Question>
+absl::StatusOr<Answer> ReportOf(Store* store, Question query) {
+  absl::StatusOr<StoreReport> report = store->Report(ReportQuery(std::move(query)));
+  if (!report.ok()) return report.status();
+  return std::get<Answer>(*std::move(report));
+}
 
 }  // namespace viaduct

@@ -155,11 +155,13 @@ absl::Status Access::OpenAuth(const NodeConfig& config) {
   VD_RETURN_IF_ERROR(MakeFolder(folder));
   VD_ASSIGN_OR_RETURN(keys_, sec::ApiKeyStore::Open(folder, deps_.clock));
   VD_ASSIGN_OR_RETURN(users_, sec::UserStore::Open(folder, deps_.clock));
+  logins_ = std::make_unique<sec::Logins>(users_.get(), deps_.clock);
   VD_ASSIGN_OR_RETURN(tokens_, ReadTokens(members::At(section, "tokens"), data_dir, deps_.clock));
   sec::AuthenticatorParts parts;
   parts.api_keys = keys_.get();
   parts.users = users_.get();
   parts.tokens = tokens_.get();
+  parts.logins = logins_.get();
   const json& certificates = members::At(section, "certificates");
   parts.device_certificates = members::Flag(certificates, "devices");
   for (const json& rule : members::At(certificates, "rules")) {
@@ -186,6 +188,7 @@ Gatekeeper* Access::Guard(CallHandler* next) {
   parts.authenticator = &*authenticator_;
   parts.keys = keys_.get();
   parts.users = users_.get();
+  parts.logins = logins_.get();
   parts.limiter = limiter_.get();
   parts.audit = audit_.get();
   parts.metrics = deps_.metrics;

@@ -17,6 +17,7 @@
 #include "core/security/api_key_store.h"
 #include "core/security/audit_log.h"
 #include "core/security/authenticator.h"
+#include "core/security/logins.h"
 #include "core/security/rate_limiter.h"
 #include "core/security/user_store.h"
 
@@ -46,6 +47,8 @@ class Access {
 
   // What the listeners call instead of `next`, which outlives it. Null where nobody is asked.
   Gatekeeper* Guard(CallHandler* next);
+  // Null before Guard, and where nobody is asked.
+  Gatekeeper* gatekeeper() { return gatekeeper_.get(); }
   // Ends what Guard began, before `next` goes: Gatekeeper::Stop.
   int StopGuard(absl::Duration limit);
 
@@ -62,6 +65,7 @@ class Access {
   std::unique_ptr<security::AuditLog> audit_;
   std::unique_ptr<security::ApiKeyStore> keys_;
   std::unique_ptr<security::UserStore> users_;
+  std::unique_ptr<security::Logins> logins_;
   std::unique_ptr<security::JwtVerifier> tokens_;
   std::optional<security::Authenticator> authenticator_;
   std::unique_ptr<security::RateLimiter> limiter_;

@@ -127,12 +127,14 @@ void FleetEvents::OnHealth(const ComponentHealth& overall) {
 }
 
 // A member beside those of a change of the health: who knows none of it reads on.
-void FleetEvents::OnAlert(const Alert& alert, const ComponentHealth& overall) {
+void FleetEvents::OnAlert(const Alert& alert, const std::optional<AlertMark>& mark,
+                          const ComponentHealth& overall) {
   JsonWriter json;
   json.BeginObject().Field("node_id", std::string_view(parts_.node_id));
   json.Field("status", HealthStateName(overall.state));
   json.Field("message", std::string_view(alert.text)).Key("alert").BeginObject();
   WriteAlertMembers(alert, &json);
+  if (mark.has_value()) WriteMarkMembers(mark, &json);
   json.EndObject().Field("timestamp", parts_.clock->Now()).EndObject();
   Publish("system_status", kDashboard, json.text());
   Publish("system_status", kHealthRoom, json.text());

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -18,6 +19,7 @@
 #include "core/observe/alerts.h"
 #include "core/observe/health_tree.h"
 #include "core/observe/metrics.h"
+#include "host/node/alert_marks.h"
 #include "viaduct/control/v1/fleet.pb.h"
 
 namespace viaduct {
@@ -49,8 +51,9 @@ class FleetEvents {
   void Start();  // Looks each interval.
   void OnNode(const control::v1::FleetNode& node);
   void OnHealth(const ComponentHealth& overall);
-  // An alert was raised or cleared.
-  void OnAlert(const Alert& alert, const ComponentHealth& overall);
+  // An alert was raised or cleared, or somebody has seen to it.
+  void OnAlert(const Alert& alert, const std::optional<AlertMark>& mark,
+               const ComponentHealth& overall);
 
  private:
   struct Counted {

@@ -164,7 +164,7 @@ TEST_F(FleetEventsTest, TellsOfAnAlertWhenItIsRaisedAndWhenItIsCleared) {
   alert.text = "link uplink: down";
   alert.value = alert.threshold = 1;
   alert.raised_at = clock_.Now();
-  events_->OnAlert(alert, health);
+  events_->OnAlert(alert, std::nullopt, health);
   EXPECT_THAT(recorder_.Take(),
               ElementsAre("system_status@dashboard", "system_status@health_monitoring"));
   EXPECT_EQ(recorder_.last["status"], "degraded");
@@ -175,11 +175,14 @@ TEST_F(FleetEventsTest, TellsOfAnAlertWhenItIsRaisedAndWhenItIsCleared) {
   EXPECT_EQ(recorder_.last["alert"]["state"], "raised");
   EXPECT_EQ(recorder_.last["alert"]["raised_at"], "2024-01-15T10:30:00.000Z");
   EXPECT_FALSE(recorder_.last["alert"].contains("cleared_at"));
+  EXPECT_FALSE(recorder_.last["alert"].contains("acknowledged_by"));
   alert.cleared_at = clock_.Now() + absl::Seconds(1);
-  events_->OnAlert(alert, ComponentHealth());
+  events_->OnAlert(alert, AlertMark{"anna", "cable", clock_.Now()}, ComponentHealth());
   EXPECT_EQ(recorder_.last["status"], "healthy");
   EXPECT_EQ(recorder_.last["alert"]["state"], "cleared");
   EXPECT_EQ(recorder_.last["alert"]["cleared_at"], "2024-01-15T10:30:01.000Z");
+  EXPECT_EQ(recorder_.last["alert"]["acknowledged_by"], "anna");
+  EXPECT_EQ(recorder_.last["alert"]["note"], "cable");
 }
 
 TEST_F(FleetEventsTest, TellsOfExchangesOnlyWhenTheyDifferAndNotMoreOftenThanItLooks) {

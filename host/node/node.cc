@@ -17,6 +17,7 @@
 #include "host/node/config_source.h"
 #include "host/node/control_certificates.h"
 #include "host/node/control_socket.h"
+#include "host/node/desk.h"
 #include "host/node/file_answers.h"
 #include "host/node/gateway_setup.h"
 #include "host/node/grpc_server.h"
@@ -164,6 +165,7 @@ absl::Status Node::BuildApplication() {
     return fleet_->roads().IsReachable(device, foundation_->clock.Now());
   };
   parts.renew = [this](const std::string& device) { fleet_->roads().Renew(device); };
+  BuildDashboard(&options, &parts);
   Publisher* const publisher = parts.publisher;
   application_ = std::make_unique<Application>(std::move(options), std::move(parts));
   BuildFleet();
@@ -336,6 +338,7 @@ absl::Status Node::StartControl() {
       control_certificates_.get(), &foundation_->clock, sealing_.get(), store_sink_.get(),
       privacy_.get()});
   BuildAlerts();
+  BeginDesk();
   BuildServices();
   GrpcServer::Options options;
   options.services = services_->All();

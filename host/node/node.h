@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "core/gateway/dispatcher.h"
 #include "core/lpr/application.h"
+#include "core/lpr/dashboard_files.h"
 #include "core/lpr/fan_out_sink.h"
 #include "core/lpr/fleet.h"
 #include "core/lpr/fleet_calls.h"
@@ -52,6 +53,8 @@ class FeedSink;
 class Privacy;
 class NodeMonitor;
 class AlertMonitor;
+class AlertMarks;
+class Desk;
 class Vision;
 class Webhook;
 struct NodeServices;
@@ -95,6 +98,9 @@ class Node {
   absl::Status OpenKeys();
   absl::Status OpenStore();
   absl::Status BuildApplication();
+  void ReadDashboard();
+  void BuildDashboard(ApplicationOptions* options, ApplicationParts* parts);
+  void BeginDesk();
   // `publisher` may be null.
   void FollowOtherNodes(Publisher* publisher);
   void BuildInstances();
@@ -168,6 +174,9 @@ class Node {
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<FleetEvents> fleet_events_;
   NodeCommands commands_;
+  std::unique_ptr<DashboardFiles> dashboard_;  // Null: there is none.
+  std::unique_ptr<AlertMarks> marks_;
+  std::unique_ptr<Desk> desk_;
   std::unique_ptr<Application> application_;
   std::unique_ptr<FleetCalls> fleet_calls_;
   std::unique_ptr<Privacy> privacy_;

@@ -1,7 +1,9 @@
 // What of a node has to do with alerts: where each is told that was raised or cleared.
 #include <utility>
 
+#include "host/node/alert_marks.h"
 #include "host/node/alert_monitor.h"
+#include "host/node/desk.h"
 #include "host/node/node.h"
 #include "host/node/webhook.h"
 
@@ -32,7 +34,8 @@ void Node::BuildAlerts() {
   deps.data_dir = foundation_->config.node.data_dir;
   deps.tell = [this](const Alert& alert) {
     hub_->PublishAlert(alert);
-    fleet_events_->OnAlert(alert, health_.Aggregate());
+    if (alert.cleared_at.has_value()) desk_->OnCleared(alert);
+    fleet_events_->OnAlert(alert, marks_->Find(alert), health_.Aggregate());
     if (webhook_ != nullptr) webhook_->Send(alert);
   };
   alerts_ = std::make_unique<AlertMonitor>(options, std::move(deps));

@@ -4,8 +4,32 @@
 #include <string_view>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace viaduct {
+namespace {
+
+constexpr absl::string_view kSessionCookie = "viaduct_session=";
+
+}  // namespace
+
+// Of several the first counts: the others may be of whoever has a name of the same site.
+std::string_view SessionCookie(std::string_view cookies) {
+  for (absl::string_view cookie :
+       absl::StrSplit(absl::string_view(cookies.data(), cookies.size()), ';')) {
+    cookie = absl::StripLeadingAsciiWhitespace(cookie);
+    if (absl::ConsumePrefix(&cookie, kSessionCookie)) return {cookie.data(), cookie.size()};
+  }
+  return "";
+}
+
+std::string NamedSessionCookie(std::string_view cookies) {
+  const std::string_view value = SessionCookie(cookies);
+  if (value.empty()) return "";
+  return absl::StrCat(kSessionCookie, absl::string_view(value.data(), value.size()));
+}
 
 CallFields FieldsOf(const HttpRequest& request) {
   CallFields fields;
@@ -13,6 +37,9 @@ CallFields FieldsOf(const HttpRequest& request) {
   for (const auto& [name, value] : request.headers) {
     if (name == "x-api-key") {
       fields.credentials.push_back(sdk::Attr("api_key", value));
+    } else if (name == "cookie") {
+      const std::string_view session = SessionCookie(value);
+      if (!session.empty()) fields.credentials.push_back(sdk::Attr("session", session));
     } else if (name != "authorization") {
       fields.attributes.push_back(sdk::Attr(name, value));
     } else if (absl::StartsWithIgnoreCase(value, "bearer ")) {

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "plugins/common/http_call.h"
 
 namespace viaduct::websocket {
 namespace {
@@ -39,13 +40,14 @@ std::string EngineParameter(const std::string& query, std::string_view name) {
 bool IsOfForeignPage(const HttpRequest& request) {
   absl::string_view origin;
   absl::string_view host;
-  bool password = false;
+  bool by_itself = request.certificate != nullptr;  // What the browser shows without being asked.
   for (const auto& [name, value] : request.headers) {
     if (name == "origin") origin = value;
     if (name == "host") host = value;
-    if (name == "authorization") password = absl::StartsWithIgnoreCase(value, "basic ");
+    if (name == "authorization" && absl::StartsWithIgnoreCase(value, "basic ")) by_itself = true;
+    if (name == "cookie" && !SessionCookie(value).empty()) by_itself = true;
   }
-  if (origin.empty() || (!password && request.certificate == nullptr)) return false;
+  if (origin.empty() || !by_itself) return false;
   const size_t scheme = origin.find("://");
   return scheme == absl::string_view::npos ||
          !absl::EqualsIgnoreCase(origin.substr(scheme + 3), host);

@@ -19,6 +19,10 @@ TEST(EngineHttp, APageOfAnotherSiteUsesNoRememberedPassword) {
   EXPECT_FALSE(IsOfForeignPage(request));
   request.headers.back().second = "Basic YTpi";
   EXPECT_TRUE(IsOfForeignPage(request));
+  request.headers.back() = {"cookie", "a=b"};
+  EXPECT_FALSE(IsOfForeignPage(request));
+  request.headers.back().second = "a=b; viaduct_session=12ab";
+  EXPECT_TRUE(IsOfForeignPage(request));
   request.headers[1].second = "null";
   EXPECT_TRUE(IsOfForeignPage(request));
   request.headers[1].second = "https://HUB.lan:8765";

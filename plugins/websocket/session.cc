@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "plugins/common/http_call.h"
 #include "plugins/websocket/engine_http.h"
 #include "plugins/websocket/socketio.h"
 
@@ -29,6 +30,11 @@ HttpRequest CredentialsOf(const HttpRequest& request) {
     if (field.first == "authorization" || field.first == "x-api-key") kept.headers.push_back(field);
   }
   if (!kept.headers.empty()) return kept;
+  for (const auto& field : request.headers) {
+    if (field.first != "cookie") continue;
+    const std::string cookie = NamedSessionCookie(field.second);  // Not those of others.
+    if (!cookie.empty()) kept.headers.emplace_back("cookie", cookie);
+  }
   // Browsers let no script set header fields of a WebSocket. Keys and tokens need no escapes.
   const std::string token = EngineParameter(request.query, "token");
   const std::string key = EngineParameter(request.query, "api_key");

@@ -102,11 +102,18 @@ class Http:
             "POST /api/lpr/events": {"edge_device_id": MINE, "license_plate": "X1"},
             "PUT /api/lpr/events/{event_id}": {"license_plate": "X2"},
             "POST /api/devices": {"device_id": "NEW1"}, "PUT /api/devices/{device_id}": {"name": "n"},
-            "POST /api/blacklist": {"license_plate": "BAD1", "reason": "test"}}
+            "POST /api/blacklist": {"license_plate": "BAD1", "reason": "test"},
+            "PUT /api/cameras/{camera_id}": {"camera_name": "n"},
+            "POST /api/login": {}, "POST /api/alerts/{alert_id}/acknowledge": {"note": "n"},
+            "POST /api/config/plan": {"yaml": "node: ["},
+            "POST /api/config/apply": {"yaml": "node: ["},
+            "POST /api/config/confirm": {"revision": 999},
+            "POST /api/config/rollback": {"revision": 999}}
         self.queries = {"GET /api/records": f"?camera_id={MINE}",
                         "GET /api/lpr/events": f"?device={MINE}",
                         "GET /api/file_transfers": f"?device={MINE}"}
         self.parameters = {"event_id": facts["event"], "device_id": MINE, "license_plate": "BAD1",
+                           "detection_id": facts["record"], "camera_id": MINE, "alert_id": "none",
                            "path...": facts["image"]}
 
     def ask(self, action, credential, header="Authorization"):
@@ -366,7 +373,7 @@ def run(t):
         expect(reply.status == 200, f"detection: {reply.status} {reply.body}")
     event = server.get(f"/api/lpr/events?device={MINE}", headers=admin).json()["events"][0]
     record = server.get(f"/api/records?camera_id={MINE}", headers=admin).json()["records"][0]
-    facts = {"event": event["event_id"],
+    facts = {"event": event["event_id"], "record": record["detection_id"],
              "image": record["annotated_image"].removeprefix("/images/")}
 
     matrix = server.ctl("auth", "matrix")["permissions"]

@@ -107,23 +107,40 @@ install_packages() {
   quietly apt-install.log apt_get install -y --no-install-recommends "$@"
 }
 
-# The npm tools of tests/support/npm, installed below build/npm when the lock file has changed.
-need_npm() {
+# npm_folder SOURCE FOLDER: what SOURCE/package-lock.json names, installed below build/FOLDER when it
+# has changed.
+npm_folder() {
+  local source=$1 folder="build/$2"
   need node
-  local source=tests/support/npm
-  if ! cmp -s "$source/package-lock.json" build/npm/package-lock.installed; then
-    mkdir -p build/npm
-    cp "$source/package.json" "$source/package-lock.json" build/npm/
-    # ONNX Runtime would fetch a gigabyte for graphics cards beside what the package holds.
-    npm_config_onnxruntime_node_install=skip quietly npm.log \
-      npm --prefix build/npm install --no-audit --no-fund --loglevel=error || return 1
-    cp "$source/package-lock.json" build/npm/package-lock.installed
-  fi
+  cmp -s "$source/package-lock.json" "$folder/package-lock.installed" && return
+  mkdir -p "$folder"
+  cp "$source/package.json" "$source/package-lock.json" "$folder/"
+  # ONNX Runtime would fetch a gigabyte for graphics cards beside what the package holds; the browser
+  # is Debian's.
+  npm_config_onnxruntime_node_install=skip PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 quietly "$2.log" \
+    npm --prefix "$folder" install --no-audit --no-fund --loglevel=error || return 1
+  cp "$source/package-lock.json" "$folder/package-lock.installed"
+}
+
+# The npm tools of the tests.
+need_npm() {
+  npm_folder tests/support/npm npm || return 1
   export PATH="$ROOT/build/npm/node_modules/.bin:$PATH"
+}
+
+# What the dashboard's page is made of.
+need_dashboard() {
+  npm_folder dashboard npm-dashboard
 }
 
 configure() {
   local preset=$1
+  # In a shell of its own: a build goes on where there is no Node.js and nobody may install it.
+  # shellcheck disable=SC2310
+  case $preset in
+    clang | fuzz) ;;
+    *) (need_dashboard) || echo "dev: without the dashboard, npm cannot install what it is made of (build/logs/npm-dashboard.log)" >&2 ;;
+  esac
   # shellcheck disable=SC2310
   quietly "configure-$preset.log" cmake --preset "$preset" || fail "configuring $preset failed"
 }

@@ -11,6 +11,7 @@ verb_package() {
 
 package_native() {
   need build package
+  need_dashboard || fail "npm cannot install what the dashboard is made of (build/logs/npm-dashboard.log)"
   step "Building packages" debian/rules binary
   step "Looking for mistakes" lintian --fail-on error,warning build/package/*.deb
   dh_clean

@@ -29,6 +29,9 @@ PACKAGES_demo=(curl procps)
 
 PACKAGES_node=(node=nodejs npm=npm)
 
+# What the dashboard's tests look with, and the faces of its Thai words.
+PACKAGES_browser=(chromium fonts-noto-core fonts-thai-tlwg)
+
 PACKAGES_clang=(clang clang-tidy libclang-rt-14-dev)
 
 PACKAGES_bench=(

@@ -14,9 +14,9 @@ verb_test() {
     esac
     shift
   done
-  need build test node scenes docs
+  need build test node scenes docs browser
   step "Building dev" build dev
-  need_npm || fail "npm cannot install buf (build/logs/npm.log)"
+  need_npm || fail "npm cannot install the tests' tools (build/logs/npm.log)"
   say "Testing"
   ctest --test-dir build/dev -j "${TEST_JOBS:-4}" "${short[@]}" "${arguments[@]}"
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -174,6 +175,7 @@ class ApplicationTest : public ::testing::Test {
     options.max_body_bytes = 1 << 20;
     options.guarded = guarded_;
     if (guarded_) options.mask_plates_for = {"viewer"};
+    if (adjust_) adjust_(&options, &parts);
     application_ = std::make_unique<Application>(options, parts);
   }
 
@@ -222,7 +224,8 @@ class ApplicationTest : public ::testing::Test {
   std::unique_ptr<Store> store_;
   std::unique_ptr<ImageFolder> images_;
   std::unique_ptr<StoreSink> sink_;
-  bool guarded_ = false;  // Of the next MakeApplication.
+  bool guarded_ = false;  // Of the next MakeApplication, as is the next one.
+  std::function<void(ApplicationOptions*, ApplicationParts*)> adjust_;
   absl::Mutex audit_mutex_;
   std::vector<security::AuditRecord> audited_;
   std::unique_ptr<Application> application_;

@@ -46,6 +46,9 @@ class WrappedStore : public Store {
       const FileTransfersQuery& query) override {
     return store_->ListFileTransfers(query);
   }
+  absl::StatusOr<StoreReport> Report(const ReportQuery& query) override {
+    return store_->Report(query);
+  }
   absl::StatusOr<bool> HasDetection(const MessageKey& key) override {
     return store_->HasDetection(key);
   }
