@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "absl/time/time.h"
+#include "host/ctl/backup_commands.h"
 #include "host/ctl/fleet_commands.h"
 #include "host/ctl/local_commands.h"
 #include "host/ctl/session.h"
@@ -55,6 +56,7 @@ int main(int argc, char** argv) {
   viaduct::ctl::AddStatsCommands(&app, &session);
   viaduct::ctl::AddSpoolCommands(&app, &session);
   viaduct::ctl::AddTransferCommands(&app, &session);
+  viaduct::ctl::AddBackupCommands(&app, &session);
   viaduct::ctl::AddPrivacyCommands(&app, &session);
   viaduct::ctl::AddLogCommands(&app, &session);
   viaduct::ctl::AddGatewayCommands(&app, &session);
