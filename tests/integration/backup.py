@@ -57,6 +57,17 @@ def read_ledger(paths, word):
     return found
 
 
+def accepted(t):
+    """As of now: the generator is writing, and its last line may not be whole."""
+    ids = set()
+    for path in t.logs:
+        if os.path.exists(path):
+            with open(path) as f:
+                lines = f.read().split("\n")[:-1]
+            ids.update(line[9:] for line in lines if line.startswith("accepted "))
+    return ids
+
+
 def stored(t, database, images):
     """Digests of the rows of a store, with their images, by id."""
     out = os.path.join(t.folder, "restored.ledger")
@@ -116,11 +127,11 @@ def drill(t, picture):
     server = t.server(backup={"path": path, "rate": "0", "min_free_bytes": 0})
     server.start()
     load = t.http_load(server.http_port, connections=4, seconds=120, rate=60, image=picture)
-    wait_for(lambda: len(t.obligations()) > 50, 60, "messages before the first backup")
+    wait_for(lambda: len(accepted(t)) > 50, 60, "messages before the first backup")
     create(t, server)
-    before = len(t.obligations())
-    wait_for(lambda: len(t.obligations()) > before + 100, 60, "messages between the backups")
-    owed = t.obligations()
+    before = len(accepted(t))
+    wait_for(lambda: len(accepted(t)) > before + 100, 60, "messages between the backups")
+    owed = accepted(t)
     made = create(t, server)
     expect(int(made["shared_files"]) > 0, f"nothing is shared with the backup before: {made}")
     server.kill()
