@@ -2,6 +2,9 @@
 // moment, with the node's credentials, where no node runs that would be disturbed.
 #include "core/plugin/instances.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -117,6 +120,12 @@ void TryOne(Instances* instances, const std::string& name, Diagnoses* out) {
 
 void CheckInstances(const Patient& patient, Diagnoses* out) {
   out->BeginArea("instances");
+  // A plugin may write: a host key that it has seen, and that the node then could not.
+  struct stat info {};
+  if (stat(patient.config->node.data_dir.c_str(), &info) == 0 && info.st_uid != geteuid()) {
+    return out->Warn("roads", "not tried, data_dir belongs to another user",
+                     "run this as the node's user: sudo -u viaduct viaductctl doctor");
+  }
   Trial trial(patient);
   if (!trial.Prepare()) return;
   for (const InstanceInfo& info : trial.instances()->List()) {

@@ -18,6 +18,7 @@ from broker import Broker
 from certificates import DAY, Authority
 from harness import Failure, free_port, main, say
 from private_mounts import enter_namespace
+from ssh_server import SshServer
 
 SECRET = "very-s3cret-word"
 FEW_FILES = 256
@@ -122,7 +123,9 @@ def permissions(t):
     os.unlink(socket_path)
     if os.geteuid() == 0:
         os.chown(server.data_dir, 65534, 65534)
-        finds(doctor(t, server), "warn", "host", "belongs to")
+        checks = doctor(t, server)
+        finds(checks, "warn", "host", "belongs to")
+        finds(checks, "warn", "instances", "not tried")
         os.chown(server.data_dir, 0, 0)
 
 
@@ -227,9 +230,25 @@ def roads(t):
     finds(doctor(t, edge), "ok", "instances", "broker")
 
 
+def files(t):
+    """A server whose host key is the one that is known, then another one."""
+    sshd = SshServer(t).start()
+    strange = os.path.join(t.folder, "strange_hosts")
+    with open(sshd.path("user.pub")) as f, open(strange, "w") as out:
+        out.write(f"[{sshd.address}]:{sshd.port} {f.read()}")
+    edge = t.edge(free_port(), name="by-sftp")
+    for plugin, made in (("sftp", sshd.client_config), ("rsync", sshd.rsync_config)):
+        for verdict, changes in (("ok", {}), ("fail", {"known_hosts": strange})):
+            edge.config["instances"][1] = {"name": "files", "plugin": plugin,
+                                           "config": made(**changes)}
+            edge.write_config()
+            finds(doctor(t, edge), verdict, "instances", "files")
+    sshd.kill()
+
+
 def run(t):
     for part in (nothing_wrong, configuration, ports, permissions, machine, disks, certificates,
-                 databases, roads):
+                 databases, roads, files):
         part(t)
         say(f"{part.__name__.replace('_', ' ')}: seen")
 
