@@ -369,4 +369,9 @@ absl::Status ApiKeyStore::FlushLastUse() {
   return written;
 }
 
+absl::StatusOr<std::string> ApiKeyStore::Serialize() {
+  const absl::MutexLock disk(&disk_mutex_);
+  return SerializeDatabase(db_.get());
+}
+
 }  // namespace viaduct::security

@@ -83,6 +83,9 @@ class ApiKeyStore {
   // calls it now and then; the destructor does.
   absl::Status FlushLastUse();
 
+  // The octets of the file as of now, for a backup.
+  absl::StatusOr<std::string> Serialize();
+
  private:
   struct Entry {
     ApiKeyRecord record;

@@ -171,6 +171,9 @@ constexpr Permission kRows[] = {
     {kRpc, "viaduct.control.v1.Spool/List", kOperator, kNever, kRead},  // Shows messages.
     {kRpc, "viaduct.control.v1.Spool/Retry", kOperator, kNever, kControl},
     {kRpc, "viaduct.control.v1.Spool/Drop", kAdmin, kNever, kEdit},  // A message is gone.
+    {kRpc, "viaduct.control.v1.Backup/Create", kAdmin, kNever, kManage},
+    {kRpc, "viaduct.control.v1.Backup/List", kOperator, kNever, kRead},
+    {kRpc, "viaduct.control.v1.Backup/Prune", kAdmin, kNever, kManage},
     {kRpc, "viaduct.control.v1.Privacy/Export", kAdmin, kNever, kManage},
     {kRpc, "viaduct.control.v1.Privacy/Erase", kAdmin, kNever, kManage},
     {kRpc, "viaduct.control.v1.Privacy/Sweep", kAdmin, kNever, kManage},

@@ -71,6 +71,16 @@ absl::StatusOr<sqlite::SqliteHandle> OpenProtectedDatabase(const std::string& pa
   return db;
 }
 
+absl::StatusOr<std::string> SerializeDatabase(sqlite3* db) {
+  sqlite3_int64 size = 0;
+  unsigned char* const octets = sqlite3_serialize(db, "main", &size, 0);
+  if (octets == nullptr) return sqlite::SqliteStatus(db, SQLITE_NOMEM, "copy a database");
+  std::string copy(static_cast<const char*>(static_cast<const void*>(octets)),
+                   static_cast<size_t>(size));
+  sqlite3_free(octets);
+  return copy;
+}
+
 absl::StatusOr<Transaction> Transaction::Begin(sqlite3* db) {
   VD_RETURN_IF_ERROR(Execute(db, "BEGIN IMMEDIATE"));
   return Transaction(db);

@@ -20,6 +20,9 @@ struct DatabaseFormat {
 absl::StatusOr<sqlite::SqliteHandle> OpenProtectedDatabase(const std::string& path,
                                                            const DatabaseFormat& format);
 
+// All of it as the octets of a file of its own.
+absl::StatusOr<std::string> SerializeDatabase(sqlite3* db);
+
 // One transaction: it is there as a whole or not at all, whatever kills the process.
 // Thread-compatible.
 class Transaction {

@@ -270,4 +270,9 @@ absl::StatusOr<Principal> UserStore::Check(std::string_view name, std::string_vi
   return absl::UnauthenticatedError("credentials: not accepted");
 }
 
+absl::StatusOr<std::string> UserStore::Serialize() {
+  const absl::MutexLock disk(&disk_mutex_);
+  return SerializeDatabase(db_.get());
+}
+
 }  // namespace viaduct::security

@@ -71,6 +71,9 @@ class UserStore {
   absl::StatusOr<Principal> Check(std::string_view name, std::string_view password,
                                   std::string* why);
 
+  // The octets of the file as of now, for a backup.
+  absl::StatusOr<std::string> Serialize();
+
  private:
   struct Entry {
     UserRecord record;

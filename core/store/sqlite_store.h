@@ -14,6 +14,12 @@
 
 namespace viaduct {
 
+// Of a copy of the file: the paths of the images that its rows name, one or several a row and line.
+inline constexpr char kSqliteStoreImages[] =
+    "SELECT image_path FROM detections WHERE image_path IS NOT NULL"
+    " UNION ALL SELECT plate_images FROM detections WHERE plate_images IS NOT NULL"
+    " UNION ALL SELECT path FROM file_transfers WHERE path IS NOT NULL";
+
 struct SqliteStoreOptions {
   std::string path;                                 // The database file; its folder must exist.
   absl::TimeZone zone = absl::UTCTimeZone();        // Decides when "today" begins.

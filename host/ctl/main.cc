@@ -3,6 +3,8 @@
 #include <iostream>
 
 #include "absl/time/time.h"
+#include "host/ctl/backup_commands.h"
+#include "host/ctl/doctor_commands.h"
 #include "host/ctl/fleet_commands.h"
 #include "host/ctl/local_commands.h"
 #include "host/ctl/session.h"
@@ -55,6 +57,8 @@ int main(int argc, char** argv) {
   viaduct::ctl::AddStatsCommands(&app, &session);
   viaduct::ctl::AddSpoolCommands(&app, &session);
   viaduct::ctl::AddTransferCommands(&app, &session);
+  viaduct::ctl::AddBackupCommands(&app, &session);
+  viaduct::ctl::AddDoctorCommands(&app, &session);
   viaduct::ctl::AddPrivacyCommands(&app, &session);
   viaduct::ctl::AddLogCommands(&app, &session);
   viaduct::ctl::AddGatewayCommands(&app, &session);

@@ -1,10 +1,13 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "core/spool/spool_repair.h"
 #include "host/ctl/format.h"
 #include "host/ctl/session.h"
+#include "host/rpc/status.h"
 #include "viaduct/control/v1/spool.grpc.pb.h"
 
 namespace viaduct::ctl {
@@ -131,6 +134,73 @@ ExitCode Drop(Session* session, const FilterArguments& arguments, const std::str
   return kOk;
 }
 
+// What follows asks no node.
+ExitCode Fail(const Session& session, const absl::Status& status) {
+  return session.Report(rpc::ToGrpc(status));
+}
+
+// Exit code 6 for one that is damaged.
+ExitCode Inspect(Session* session, const std::string& path) {
+  const absl::StatusOr<SpoolInspection> found = InspectSpool(path);
+  if (!found.ok()) return Fail(*session, found.status());
+  const ExitCode code = found->problems.empty() ? kOk : kInvalid;
+  if (session->json()) {
+    const nlohmann::json document = {{"path", found->path},
+                                     {"bytes", found->bytes},
+                                     {"log_bytes", found->log_bytes},
+                                     {"messages", found->messages},
+                                     {"expected", found->expected},
+                                     {"dead", found->dead},
+                                     {"expected_dead", found->expected_dead},
+                                     {"encrypted", found->encrypted},
+                                     {"damaged_rows", found->damaged_rows},
+                                     {"problems", found->problems}};
+    std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+    return code;
+  }
+  Table table({"SPOOL", Cell(found->path)});
+  table.Add({"bytes", absl::StrCat(BytesText(static_cast<uint64_t>(found->bytes)), ", its log ",
+                                   BytesText(static_cast<uint64_t>(found->log_bytes)))});
+  constexpr const char* kPriorities[] = {"high", "normal", "low"};
+  for (size_t i = 0; i < found->messages.size(); ++i) {
+    table.Add({kPriorities[i], absl::StrCat(found->messages[i], " of ", found->expected[i])});
+  }
+  table.Add({"dead letters", absl::StrCat(found->dead, " of ", found->expected_dead)});
+  table.Add({"encrypted", absl::StrCat(found->encrypted)});
+  table.Print(std::cout);
+  for (const std::string& problem : found->problems) std::cout << problem << "\n";
+  if (code == kOk) std::cout << "sound\n";
+  return code;
+}
+
+ExitCode Repair(Session* session, const std::string& path, const std::string& to) {
+  const absl::StatusOr<DamageReport> report = RepairSpool(path, to);
+  if (!report.ok()) return Fail(*session, report.status());
+  if (session->json()) {
+    const nlohmann::json document = {{"to", to},
+                                     {"saved", report->salvaged},
+                                     {"lost", report->lost},
+                                     {"lost_known", report->lost_known}};
+    std::cout << document.dump(2) << "\n";
+    return kOk;
+  }
+  std::cout << report->salvaged << " messages are in " << to << "/spool.db, " << report->lost
+            << (report->lost_known ? "" : " or more") << " could not be read\n";
+  return kOk;
+}
+
+void AddOffline(CLI::App* spool, Session* session) {
+  auto file = std::make_shared<std::string>();
+  auto to = std::make_shared<std::string>();
+  CLI::App* inspect = AddCommand(spool, session, "inspect", "look at a file, without a node",
+                                 [=] { return Inspect(session, *file); });
+  inspect->add_option("file", *file, "spool.db, or its folder")->required();
+  CLI::App* repair = AddCommand(spool, session, "repair", "copy what can be read of a file",
+                                [=] { return Repair(session, *file, *to); });
+  repair->add_option("file", *file, "spool.db, or its folder")->required();
+  repair->add_option("--to", *to, "folder, absent or empty")->required();
+}
+
 }  // namespace
 
 void AddSpoolCommands(CLI::App* app, Session* session) {
@@ -154,6 +224,7 @@ void AddSpoolCommands(CLI::App* app, Session* session) {
   CLI::App* drop = AddCommand(spool, session, "drop", "throw messages away for good",
                               [=] { return Drop(session, *filter, *reason); });
   AddFilter(drop, filter.get());
+  AddOffline(spool, session);
   drop->add_option("--reason", *reason, "goes into the audit log")->required();
 }
 

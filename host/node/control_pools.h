@@ -17,6 +17,7 @@ struct ControlPools {
   static constexpr int kCommands = 4;
   static constexpr int kDrains = 2;  // One more may wait.
   static constexpr size_t kMaxPrivacy = 4;
+  static constexpr size_t kMaxBackups = 2;
   static constexpr size_t kMaxReads = 64;
   static constexpr size_t kMaxChanges = 16;
   static constexpr size_t kMaxCommands = 32;
@@ -29,13 +30,15 @@ struct ControlPools {
   ThreadPool drains{{"drains", kDrains, 1}};                   // Take as long as a caller likes.
   ThreadPool auth{{"auth", kAuth, kMaxAuth}};                  // Passwords and the audit.
   ThreadPool privacy{{"privacy", 1, kMaxPrivacy}};             // Looks through all that is stored.
+  ThreadPool backup{{"backup", 1, kMaxBackups}};               // Copies all that is kept.
   ThreadPool keeper{{"keeper"}};  // What the node must do by itself, see ConfigControl.
 
   // Returns the number of threads that did not come back within `limit`.
   int Stop(absl::Duration limit) {
     const absl::Time deadline = absl::Now() + limit;
     int abandoned = 0;
-    for (ThreadPool* pool : {&reads, &changes, &commands, &drains, &auth, &privacy, &keeper}) {
+    for (ThreadPool* pool :
+         {&reads, &changes, &commands, &drains, &auth, &privacy, &backup, &keeper}) {
       abandoned += pool->Stop(std::max(deadline - absl::Now(), absl::ZeroDuration()));
     }
     return abandoned;

@@ -14,6 +14,7 @@
 #include "core/lpr/privacy.h"
 #include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
+#include "host/node/backup_runner.h"
 #include "host/node/config_source.h"
 #include "host/node/control_certificates.h"
 #include "host/node/control_socket.h"
@@ -309,6 +310,8 @@ void Node::BuildServices() {
   deps_.transfers = transfers_.get();
   deps_.privacy = privacy_.get();
   deps_.privacy_pool = &pools_.privacy;
+  deps_.backups = backups_.get();
+  deps_.backup_pool = &pools_.backup;
   deps_.vision = vision_.get();
   if (ReadIncomingOptions(foundation_->config).has_value()) {
     deps_.incoming = [this] { return receiver_ != nullptr ? receiver_->Info() : ReceiverInfo(); };
@@ -332,6 +335,7 @@ absl::Status Node::StartControl() {
     VD_ASSIGN_OR_RETURN(control_certificates_, ControlCertificates::Load(*control.tcp));
   }
   BuildPrivacy();
+  VD_RETURN_IF_ERROR(BuildBackups());
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
       &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
       dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get(),
@@ -383,6 +387,7 @@ absl::Status Node::StartInstances() {
   if (network_ != nullptr) network_->Start();
   monitor_->Start();
   alerts_->Start();
+  if (backups_ != nullptr) backups_->Start();
   fleet_events_->Start();
   instances_->AwaitSettled(config.limits.start_timeout);
   VD_CRASH_POINT("host.start.before_ready");

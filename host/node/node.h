@@ -45,6 +45,7 @@
 
 namespace viaduct {
 
+class BackupRunner;
 class ControlCertificates;
 class FileAnswers;
 class GrpcServer;
@@ -126,6 +127,7 @@ class Node {
   void AnnounceFile(const Transfer& transfer, std::function<void(absl::Status)> told);
   void CareForTransfers();
   void BuildPrivacy();
+  absl::Status BuildBackups();
   void ArmSweep(absl::Duration after);
   NodeActions MakeActions();
   control::v1::NodeInfo Info() const;
@@ -191,6 +193,7 @@ class Node {
   std::unique_ptr<AlertMonitor> alerts_;
   std::unique_ptr<StateHub> hub_;
   std::unique_ptr<ConfigControl> config_;
+  std::unique_ptr<BackupRunner> backups_;  // Null where none are made.
   ServiceDeps deps_;
   std::unique_ptr<NodeServices> services_;
   std::unique_ptr<GrpcServer> server_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/services/auth_service.h"
+#include "host/services/backup_service.h"
 #include "host/services/config_service.h"
 #include "host/services/envelope_convert.h"
 #include "host/services/fleet_service.h"
@@ -37,11 +38,12 @@ struct NodeServices {
         privacy(deps),
         logs(deps),
         auth(deps),
+        backup(deps),
         fleet(deps, devices, store, std::move(told)) {}
 
   std::vector<grpc::Service*> All() {
-    return {&gateway, &node,      &plugins, &instances, &config, &stats,
-            &spool,   &transfers, &privacy, &logs,      &auth,   &fleet};
+    return {&gateway,   &node,    &plugins, &instances, &config, &stats, &spool,
+            &transfers, &privacy, &logs,    &auth,      &backup, &fleet};
   }
 
   EnvelopeReader reader;
@@ -56,6 +58,7 @@ struct NodeServices {
   PrivacyService privacy;
   LogsService logs;
   AuthService auth;
+  BackupService backup;
   FleetService fleet;
 };
 

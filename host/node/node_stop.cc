@@ -5,6 +5,7 @@
 #include "core/lpr/privacy.h"
 #include "core/vision/vision.h"
 #include "host/node/alert_monitor.h"
+#include "host/node/backup_runner.h"
 #include "host/node/file_answers.h"
 #include "host/node/grpc_server.h"
 #include "host/node/node.h"
@@ -52,6 +53,7 @@ size_t Node::Stop(absl::Duration limit) {
   if (dispatcher_ != nullptr) dispatcher_->Stop(limit);
   if (transfers_ != nullptr) transfers_->Stop();
   if (privacy_ != nullptr) privacy_->Stop();
+  if (backups_ != nullptr) backups_->Stop();
   if (instances_ != nullptr) instances_->SetLinksChanged(nullptr);
   if (vision_ != nullptr) vision_->Stop();
   if (roads_ != nullptr) roads_->Clear();
@@ -80,6 +82,7 @@ size_t Node::Stop(absl::Duration limit) {
     return left_behind;
   }
   server_.reset();
+  backups_.reset();
   config_.reset();
   monitor_.reset();
   alerts_.reset();

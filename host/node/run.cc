@@ -20,7 +20,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "core/base/string_view.h"
 #include "host/node/foundation.h"
+#include "host/node/log_file.h"
 #include "host/node/memory_trim.h"
 #include "host/node/node.h"
 #include "host/node/service_manager.h"
@@ -95,7 +97,15 @@ int NotifyIntervalMs() {
   return static_cast<int>(microseconds / 2000);
 }
 
-void Supervise(Node* node, Events* events) {
+// A log that cannot be rotated goes on in the file that is open.
+void Warn(Foundation* foundation, const absl::Status& status) {
+  if (status.ok()) return;
+  foundation->log->Warning(kComponent, "the log file cannot be changed",
+                           {{"reason", StdView(status.message())}});
+}
+
+// `log_file` may be null.
+void Supervise(Node* node, Events* events, Foundation* foundation, LogFile* log_file) {
   const int interval = NotifyIntervalMs();
   while (true) {
     switch (events->Wait(interval)) {
@@ -103,9 +113,11 @@ void Supervise(Node* node, Events* events) {
       case Events::Kind::kWoken:
         return;
       case Events::Kind::kReload:
+        if (log_file != nullptr) Warn(foundation, log_file->Reopen());
         node->Reload();
         break;
       case Events::Kind::kTimeout:
+        if (log_file != nullptr) Warn(foundation, log_file->RotateIfFull());
         // No sign of life when the control plane hangs: systemd then starts the node anew.
         if (node->Alive()) {
           TellServiceManager(absl::StrCat("WATCHDOG=1\nSTATUS=", node->StatusLine()));
@@ -179,18 +191,21 @@ int RunNode(const std::string& config_file) {
   for (const auto& finding : foundation->findings) {
     foundation->log->Warning("config", FormatFinding(finding), {});
   }
+  absl::StatusOr<std::unique_ptr<LogFile>> log_file = LogFile::Open(foundation->config);
+  if (!log_file.ok()) return ReportFailure(*foundation, log_file.status());
   Node::Options options;
   options.on_stop_requested = [&events](int exit_code) { events.RequestStop(exit_code); };
   auto node = Node::Start(foundation.get(), std::move(options));
   if (!node.ok()) {
     foundation->findings.clear();
+    log_file->reset();  // Whoever has started it sees why it did not.
     return ReportFailure(*foundation, node.status());
   }
   if (!events.stop_requested()) {
     TellServiceManager(absl::StrCat("READY=1\nSTATUS=", (*node)->StatusLine()));
     TrimAfterStart();
   }
-  Supervise(node->get(), &events);
+  Supervise(node->get(), &events, foundation.get(), log_file->get());
   TellServiceManager("STOPPING=1\nSTATUS=draining");
   foundation->log->Info(kComponent, "stopping", {});
   const size_t left_behind = StopListening(*std::move(node), foundation.get(), &events);

@@ -31,6 +31,7 @@
 
 namespace viaduct {
 
+class BackupRunner;
 class Privacy;
 class Vision;
 
@@ -52,7 +53,8 @@ struct ServiceDeps {
   Executor* commands = nullptr;      // what waits for an instance or a plugin,
   Executor* drains = nullptr;        // what takes as long as its caller allows,
   Executor* auth = nullptr;          // passwords that are hashed, audits that are read,
-  Executor* privacy_pool = nullptr;  // and what looks through all that is stored, one at a time.
+  Executor* privacy_pool = nullptr;  // what looks through all that is stored, one at a time,
+  Executor* backup_pool = nullptr;   // and what copies all of it.
   TimerQueue* timers = nullptr;
   rpc::Gate* gate = nullptr;
   security::AuditLog* audit = nullptr;
@@ -70,6 +72,7 @@ struct ServiceDeps {
   Transfers* transfers = nullptr;    // Null as the spool.
   Vision* vision = nullptr;
   Privacy* privacy = nullptr;
+  BackupRunner* backups = nullptr;  // Null where none are made.
   // Files that devices have sent; null where none are taken in.
   std::function<ReceiverInfo()> incoming;
   NodeActions node;
