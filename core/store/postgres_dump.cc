@@ -15,6 +15,7 @@
 #include "core/base/program.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/store/libpq.h"
 
 namespace viaduct {
 namespace {
@@ -119,6 +120,7 @@ std::string FindPostgresProgram(const std::string& name) {
 }
 
 absl::StatusOr<PostgresCall> CallOf(const PostgresAddress& address) {
+  VD_RETURN_IF_ERROR(LoadLibpq());
   std::map<std::string, std::string> values;  // By the name of the variable.
   PostgresCall call;
   if (!address.url.empty()) {
