@@ -9,6 +9,7 @@
 #include "absl/time/civil_time.h"
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
+#include "core/store/sqlite_schema.h"
 
 namespace viaduct {
 namespace {
@@ -38,13 +39,14 @@ struct SqliteSalvage::Table {
   bool parent_is_source;      // Else a device.
   const char* daily_counter;  // nullptr: not counted.
   int arrived_column;
+  int plates_column = -1;
 };
 
 const SqliteSalvage::Table SqliteSalvage::kTables[] = {
     {"detections",
      "message_key, message_id, source, previous, protocol, captured_at, arrived_at, "
      "vehicles_count, plates_count, image_path, plate_images, note, metadata, payload",
-     14, true, 2, true, "detections", 6},
+     14, true, 2, true, "detections", 6, 8},
     {"lpr_events",
      "event_id, edge_device_id, license_plate, confidence, image_path, metadata, created_at, "
      "updated_at, captured_at, detection",
@@ -72,12 +74,32 @@ struct SqliteSalvage::Counts {
   absl::TimeZone zone;
   absl::flat_hash_map<int64_t, int64_t> by_source;
   absl::flat_hash_map<std::pair<std::string, std::string>, int64_t> by_day;  // Day, counter.
+  // Source, or 0, and hour: detections, plates.
+  absl::flat_hash_map<std::pair<int64_t, int64_t>, std::pair<int64_t, int64_t>> by_hour;
 
   void Add(const Table& table, const SqliteStatement& row, int64_t parent) {
     if (table.daily_counter == nullptr) return;
     const absl::Time arrived = absl::FromUnixMillis(row.Int(table.arrived_column + 1));
     ++by_day[{absl::FormatCivilTime(absl::ToCivilDay(arrived, zone)), table.daily_counter}];
-    if (table.parent_is_source) ++by_source[parent];
+    if (!table.parent_is_source) return;
+    ++by_source[parent];
+    for (const int64_t which : {int64_t{0}, parent}) {
+      auto& [detections, plates] = by_hour[{which, absl::ToUnixMillis(arrived) / kMillisAnHour}];
+      ++detections;
+      plates += row.Int(table.plates_column + 1);
+    }
+  }
+
+  absl::Status WriteHours(SqliteDb* db) const {
+    VD_ASSIGN_OR_RETURN(SqliteStatement hourly, db->Prepare(kAddToHour));
+    for (const auto& [key, counts] : by_hour) {
+      hourly.Bind(1, key.first);
+      hourly.Bind(2, key.second);
+      hourly.Bind(3, counts.first);
+      hourly.Bind(4, counts.second);
+      VD_RETURN_IF_ERROR(hourly.Run("cannot count salvaged rows"));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status Write(SqliteDb* db) const {
@@ -105,7 +127,7 @@ struct SqliteSalvage::Counts {
       daily.Bind(3, count);
       VD_RETURN_IF_ERROR(daily.Run("cannot count salvaged rows"));
     }
-    return absl::OkStatus();
+    return WriteHours(db);
   }
 };
 
@@ -218,7 +240,7 @@ bool SqliteSalvage::Step(SqliteDb* db, absl::TimeZone zone, int max_rows) {
     Finish();
     return false;
   }
-  Counts counts{zone, {}, {}};
+  Counts counts{zone, {}, {}, {}};
   VD_CRASH_POINT("store.salvage.before");
   absl::Status status = db->Exec("BEGIN IMMEDIATE");
   const int64_t before = after_id_;

@@ -172,7 +172,7 @@ CREATE TABLE plate_places (
 CREATE INDEX file_transfers_awaited ON file_transfers (message_key) WHERE status = 'waiting';
 )sql",
     // 4: how many detections of each source came in each hour since 1970; source 0 is all of them.
-    // Counted by triggers: whoever adds or removes rows, salvage too, keeps the counts right.
+    // Whoever adds or removes rows keeps the counts right.
     R"sql(
 CREATE TABLE detection_hours (
   source INTEGER NOT NULL,
@@ -185,19 +185,6 @@ INSERT INTO detection_hours
   SELECT source, arrived_at / 3600000, count(*), sum(plates_count) FROM detections GROUP BY 1, 2;
 INSERT INTO detection_hours
   SELECT 0, hour, sum(detections), sum(plates) FROM detection_hours GROUP BY hour;
-CREATE TRIGGER detection_counted AFTER INSERT ON detections BEGIN
-  INSERT INTO detection_hours
-    VALUES (0, new.arrived_at / 3600000, 1, new.plates_count),
-           (new.source, new.arrived_at / 3600000, 1, new.plates_count)
-    ON CONFLICT (source, hour) DO UPDATE
-    SET detections = detections + 1, plates = plates + excluded.plates;
-END;
-CREATE TRIGGER detection_uncounted AFTER DELETE ON detections BEGIN
-  UPDATE detection_hours SET detections = detections - 1, plates = plates - old.plates_count
-    WHERE source IN (0, old.source) AND hour = old.arrived_at / 3600000;
-  DELETE FROM detection_hours
-    WHERE source IN (0, old.source) AND hour = old.arrived_at / 3600000 AND detections <= 0;
-END;
 )sql",
 };
 

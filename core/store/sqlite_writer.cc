@@ -8,6 +8,7 @@
 #include "core/base/crash_point.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
+#include "core/store/sqlite_schema.h"
 
 namespace viaduct {
 namespace {
@@ -85,6 +86,10 @@ absl::Status SqliteWriter::PrepareIngest() {
   VD_RETURN_IF_ERROR(prepare(&add_counter_,
                              "INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE "
                              "SET value = value + excluded.value"));
+  VD_RETURN_IF_ERROR(prepare(&add_hour_, kAddToHour));
+  VD_RETURN_IF_ERROR(
+      prepare(&drop_hour_,
+              "DELETE FROM detection_hours WHERE source = ?1 AND hour = ?2 AND detections <= 0"));
   return prepare(&add_daily_,
                  "INSERT INTO daily_counters VALUES (?1, ?2, ?3) ON CONFLICT (day, name) DO "
                  "UPDATE SET value = value + excluded.value");
@@ -211,6 +216,7 @@ absl::Status SqliteWriter::Apply(const DetectionRecord& r, AppendResult* result)
   VD_RETURN_IF_ERROR(JoinFilesOf(r.key, id));
   ++effects_.detections;
   ++DayOf(r.arrived_at)->detections;
+  CountHour(source->id, Millis(r.arrived_at), 1, r.plates_count);
   source->newest = id;
   Growth& growth = growth_[source->id];
   ++growth.detections;
@@ -386,6 +392,30 @@ SqliteWriter::Effects::Day* SqliteWriter::DayOf(absl::Time at) {
   return &effects_.days.back();
 }
 
+void SqliteWriter::CountHour(int64_t source, int64_t arrived_ms, int64_t detections,
+                             int64_t plates) {
+  for (const int64_t which : {int64_t{0}, source}) {
+    Effects::Hour& hour = effects_.hours[{which, arrived_ms / kMillisAnHour}];
+    hour.detections += detections;
+    hour.plates += plates;
+  }
+}
+
+absl::Status SqliteWriter::FlushHours() {
+  for (const auto& [key, hour] : effects_.hours) {
+    add_hour_.Bind(1, key.first);
+    add_hour_.Bind(2, key.second);
+    add_hour_.Bind(3, hour.detections);
+    add_hour_.Bind(4, hour.plates);
+    VD_RETURN_IF_ERROR(add_hour_.Run("cannot count detections of an hour"));
+    if (hour.detections >= 0) continue;
+    drop_hour_.Bind(1, key.first);
+    drop_hour_.Bind(2, key.second);
+    VD_RETURN_IF_ERROR(drop_hour_.Run("cannot forget an hour"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SqliteWriter::FlushEffects() {
   for (const auto& [source, growth] : growth_) {
     count_source_.Bind(1, source);
@@ -400,6 +430,7 @@ absl::Status SqliteWriter::FlushEffects() {
     touch_device_.BindTextOrNull(4, touch.health_status);
     VD_RETURN_IF_ERROR(touch_device_.Run("cannot mark a device as seen"));
   }
+  VD_RETURN_IF_ERROR(FlushHours());
   VD_RETURN_IF_ERROR(AddToCounter("detections", effects_.detections));
   VD_RETURN_IF_ERROR(AddToCounter("health_reports", effects_.health_reports));
   VD_RETURN_IF_ERROR(AddToCounter("devices", effects_.devices));

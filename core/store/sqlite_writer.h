@@ -70,6 +70,12 @@ class SqliteWriter {
       int64_t health_reports = 0;
     };
     std::vector<Day> days;
+    struct Hour {
+      int64_t detections = 0;
+      int64_t plates = 0;
+    };
+    // By source, or 0 for all, and hour since 1970.
+    absl::flat_hash_map<std::pair<int64_t, int64_t>, Hour> hours;
   };
 
   SqliteWriter(SqliteDb* db, Options options) : db_(db), options_(options) {}
@@ -129,8 +135,10 @@ class SqliteWriter {
   void Touch(int64_t device, absl::Time at, std::string_view checkpoint,
              std::string_view health_status);
   Effects::Day* DayOf(absl::Time at);
+  void CountHour(int64_t source, int64_t arrived_ms, int64_t detections, int64_t plates);
 
   absl::Status FlushEffects();
+  absl::Status FlushHours();
   absl::Status AddToCounter(std::string_view name, int64_t value);
   absl::Status AddToDay(std::string_view day, std::string_view name, int64_t value);
   absl::Status TrimCommunication();
@@ -165,6 +173,7 @@ class SqliteWriter {
   SqliteStatement insert_communication_, trim_communication_;
   SqliteStatement find_device_, add_device_, find_source_, add_source_, count_sources_;
   SqliteStatement touch_device_, count_source_, add_counter_, add_daily_;
+  SqliteStatement add_hour_, drop_hour_;
   SqliteStatement update_device_, silence_device_, update_event_, delete_event_;
   SqliteStatement announce_file_, announce_again_, find_file_, settle_file_, stored_file_;
   SqliteStatement files_of_, set_image_, set_event_images_, plate_images_;

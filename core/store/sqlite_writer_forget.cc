@@ -91,7 +91,8 @@ absl::Status SqliteWriter::ForgetDetections(const ForgetRecord& r, int64_t* gone
 absl::Status SqliteWriter::ForgetDetection(int64_t id, bool only_images, bool* found) {
   VD_ASSIGN_OR_RETURN(
       SqliteStatement find,
-      db_->Prepare("SELECT source, previous, message_key FROM detections WHERE id = ?"));
+      db_->Prepare("SELECT source, previous, message_key, arrived_at, plates_count FROM "
+                   "detections WHERE id = ?"));
   find.Bind(1, id);
   VD_ASSIGN_OR_RETURN(*found, find.Next("cannot look up a detection"));
   if (!*found) return absl::OkStatus();
@@ -100,6 +101,8 @@ absl::Status SqliteWriter::ForgetDetection(int64_t id, bool only_images, bool* f
   MessageKey key{};
   const std::string_view blob = find.View(2);
   if (blob.size() == key.size()) std::memcpy(key.data(), blob.data(), key.size());
+  const int64_t arrived_ms = find.Int(3);
+  const int64_t plates = find.Int(4);
   find.Reset();
   const std::string first = absl::StrCat(FormatKey(key), "-");
   const std::string past = absl::StrCat(FormatKey(key), ".");  // '.' follows '-'.
@@ -123,6 +126,7 @@ absl::Status SqliteWriter::ForgetDetection(int64_t id, bool only_images, bool* f
     VD_RETURN_IF_ERROR(files.Run("cannot forget the files of a detection"));
   }
   VD_RETURN_IF_ERROR(RunWith("DELETE FROM detections WHERE id = ?", {id}));
+  CountHour(source, arrived_ms, -1, -plates);
   return Unlink(id, source, previous);
 }
 
