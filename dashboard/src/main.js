@@ -12,6 +12,8 @@ import {watchTheme} from './theme.js';
 import {Login} from './views/login.js';
 
 const kRetryMs = 2000;
+const kHiddenMs = 250;
+const kCalmMs = 80;
 
 class App {
   session = new Session();
@@ -23,6 +25,8 @@ class App {
   notices = new BlacklistAlerts(this);
   menuOpen = false;
   #drawing = false;
+  #drawn = 0;
+  #calm = null;
   #focusTitle = false;
   #root = document.getElementById('app');
 
@@ -46,8 +50,16 @@ class App {
     if (this.#drawing) return;
     this.#drawing = true;
     const draw = () => { this.#drawing = false; this.#draw(); };
-    if (document.hidden) setTimeout(draw, 250);
+    if (document.hidden) setTimeout(draw, kHiddenMs);
     else requestAnimationFrame(draw);
+  }
+
+  // The same for what comes by itself: at fifty events a second a picture of every one of them would
+  // take more time than there is.
+  redrawCalmly() {
+    const wait = this.#drawn + kCalmMs - performance.now();
+    if (wait <= 0) this.redraw();
+    else this.#calm ??= setTimeout(() => { this.#calm = null; this.redraw(); }, wait);
   }
 
   go(address) { location.hash = address; }
@@ -128,6 +140,7 @@ class App {
   }
 
   #draw() {
+    this.#drawn = performance.now();
     const name = this.session.mustLogIn ? 'login' : kRoutes[this.route?.name]?.menu ?? this.route?.name ?? 'live';
     const count = this.openAlerts ? `(${this.openAlerts}) ` : '';
     document.title = `${count}${t(`nav.${name}`)} · ${this.session.who?.node_id ?? 'Viaduct'}`;

@@ -30,7 +30,7 @@ export class View {
 
   // Calls `end` when the view ends.
   until(end) { this.#endings.push(end); }
-  on(event, tell) { this.until(this.app.live.on(event, (body) => { tell(body); this.app.redraw(); })); }
+  on(event, tell) { this.until(this.app.live.on(event, (body) => { tell(body); this.app.redrawCalmly(); })); }
   every(milliseconds, act) {
     const timer = setInterval(act, milliseconds);
     this.until(() => clearInterval(timer));
