@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -53,13 +54,15 @@ void Make(const ServiceDeps& deps, const std::shared_ptr<Stream>& stream,
 
 grpc::ServerWriteReactor<pb::BackupCreateResponse>* BackupService::Create(
     grpc::CallbackServerContext* context, const pb::BackupCreateRequest* /*request*/) {
-  if (auto refused = deps_->gate->Refuse(*context, "viaduct.control.v1.Backup/Create")) {
+  constexpr std::string_view kMethod = "viaduct.control.v1.Backup/Create";
+  if (auto refused = deps_->gate->Refuse(*context, kMethod)) {
     return rpc::RejectWatch<pb::BackupCreateResponse>(*std::move(refused));
   }
   if (deps_->backups == nullptr) {
     return rpc::RejectWatch<pb::BackupCreateResponse>(rpc::ToGrpc(NoBackups()));
   }
   const std::shared_ptr<Stream> stream = Stream::Create(kMaxWaiting);
+  stream->SetStanding(deps_->gate->Standing(*context, kMethod));
   const auto run = std::make_shared<BackupRunner::Run>();
   const std::string author = deps_->gate->Describe(*context);
   stream->SetOnDone([run] { run->End(); });
