@@ -16,9 +16,6 @@
 namespace viaduct {
 namespace {
 
-using ::testing::Contains;
-using ::testing::HasSubstr;
-
 // Answers commands with their arguments.
 class EchoControl final : public CallHandler {
  public:

@@ -15,7 +15,7 @@ std::vector<AuditRecord> RefusalTally::Note(const AuditRecord& refusal, const st
   security::BucketTable& table = listener.empty() ? principals_ : nobody_;
   const std::string& name = listener.empty() ? refusal.who : listener;
   const bool interval_over =
-      now_ns - counting_since_ns_ >= absl::ToInt64Nanoseconds(kInterval) && !counted_.empty();
+      absl::Nanoseconds(now_ns - counting_since_ns_) >= kInterval && !counted_.empty();
   if (interval_over) records = Numbers();
   if (table.WaitFor(name, 1, now_ns) <= absl::ZeroDuration()) {
     table.Take(name, 1, now_ns);
