@@ -10,6 +10,7 @@ import re
 import socket
 import struct
 import subprocess
+import threading
 
 import common_path  # noqa: F401
 from certificates import Authority
@@ -143,11 +144,34 @@ def scan(t, listener, suites):
     return table
 
 
+def s_client(listener, *options):
+    return ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.port}", *options]
+
+
 def client(listener, *options, stdin="", identity=()):
-    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{listener.port}",
-                           *identity, *options], input=stdin, capture_output=True,
+    done = subprocess.run(s_client(listener, *identity, *options), input=stdin, capture_output=True,
                           encoding="utf-8", errors="replace", timeout=PATIENCE_S, check=False)
     return done.stdout + done.stderr
+
+
+def renegotiation(listener, *options):
+    """What s_client says when it is told to, by an R alone in a line; it leaves at the end of its input."""
+    process = subprocess.Popen(s_client(listener, *options), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+                               errors="replace")
+    limit = threading.Timer(PATIENCE_S, process.kill)
+    limit.start()
+    said = ""
+    process.stdin.write("R\n")
+    process.stdin.flush()
+    for line in process.stdout:
+        said += line
+        if "no renegotiation" in line:
+            break
+    limit.cancel()
+    process.kill()
+    process.communicate()
+    return said
 
 
 def small_print(listener, identity):
@@ -162,8 +186,7 @@ def small_print(listener, identity):
             raise Failure(f"{listener.name}: compression: {said[-2000:]}")
         facts[f"tickets {VERSIONS[version]}"] = "TLS session ticket:" in said
         if version == TLS12:
-            # "R" alone in a line asks s_client for it.
-            again = client(listener, option, stdin="R\nx\n", identity=identity)
+            again = renegotiation(listener, option, *identity)
             if "RENEGOTIATING" not in again or "no renegotiation" not in again:
                 raise Failure(f"{listener.name}: renegotiation: {again[-2000:]}")
     return facts
