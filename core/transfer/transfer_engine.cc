@@ -263,7 +263,7 @@ void TransferEngine::Begin(const TransferScheduler::Start& start, const RoadEntr
   }
   FileJob job = JobFor(start, &*transfer);
   const absl::StatusOr<FileStamp> file = deps_.check ? deps_.check(*transfer) : FileStamp();
-  const absl::Status right = file.status();
+  const absl::Status& right = file.status();
   if (right.ok()) {
     job.local_device = file->device;
     job.local_inode = file->inode;

@@ -420,7 +420,7 @@ absl::Status TransferQueue::Repair(const absl::Status& why) {
 absl::Status TransferQueue::Reopen() {
   if (writer_ != nullptr) return absl::OkStatus();
   const int64_t now = clock_->MonotonicNanos();
-  if (now - reopened_ns_ < absl::ToInt64Nanoseconds(kReopenEvery)) return Closed();
+  if (absl::Nanoseconds(now - reopened_ns_) < kReopenEvery) return Closed();
   reopened_ns_ = now;
   absl::Status status = Prepare();
   if (status.ok()) status = Connect();

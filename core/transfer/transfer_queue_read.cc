@@ -66,8 +66,9 @@ absl::StatusOr<TransferPage> TransferQueue::ListByIds(const TransferFilter& filt
     absl::StatusOr<Transfer> transfer = Get(id);
     if (absl::IsNotFound(transfer.status())) continue;
     VD_RETURN_IF_ERROR(transfer.status());
-    const bool wanted = transfer->sequence > after && Matches(filter, *transfer);
-    if (wanted) found.emplace(transfer->sequence, *std::move(transfer));
+    const int64_t sequence = transfer->sequence;
+    const bool wanted = sequence > after && Matches(filter, *transfer);
+    if (wanted) found.emplace(sequence, *std::move(transfer));
   }
   TransferPage page;
   for (auto& [sequence, transfer] : found) {

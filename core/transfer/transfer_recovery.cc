@@ -26,8 +26,6 @@
 namespace viaduct {
 namespace {
 
-using std::string_view_literals::operator""sv;
-
 using sqlite::Execute;
 using sqlite::QueryInt;
 using sqlite::SqliteHandle;
@@ -43,10 +41,14 @@ struct HeaderField {
   size_t at;
   std::string_view octets;
 };
-constexpr HeaderField kHeader[] = {{0, "SQLite format 3\0\x10\0"sv},
-                                   {18, "\2\2\0\x40\x20\x20"sv},
-                                   {44, "\0\0\0\4"sv},
-                                   {52, "\0\0\0\0\0\0\0\1"sv}};
+template <size_t kSize>
+constexpr std::string_view Octets(const char (&literal)[kSize]) {
+  return {literal, kSize - 1};  // Zeros belong to them, the one behind does not.
+}
+constexpr HeaderField kHeader[] = {{0, Octets("SQLite format 3\0\x10\0")},
+                                   {18, Octets("\2\2\0\x40\x20\x20")},
+                                   {44, Octets("\0\0\0\4")},
+                                   {52, Octets("\0\0\0\0\0\0\0\1")}};
 constexpr size_t kHeaderBytes = 100;
 constexpr int64_t kPageBytes = 4096;
 constexpr size_t kChangeCounterAt = 24;

@@ -140,7 +140,7 @@ void Transfers::Care() {
   care_->Look();
   const int64_t now = deps_.clock->MonotonicNanos();
   const int64_t last = recovered_ns_.load();
-  if (last != 0 && now - last < absl::ToInt64Nanoseconds(kRecoverEvery)) return;
+  if (last != 0 && absl::Nanoseconds(now - last) < kRecoverEvery) return;
   recovered_ns_.store(now);
   Recover();
 }

@@ -262,7 +262,7 @@ void WatchFolder::Settle() {
       pending = Pending();
       pending.stamp = stamp;
       pending.since_ns = now;
-    } else if (now - pending.since_ns >= absl::ToInt64Nanoseconds(options_.settle) &&
+    } else if (absl::Nanoseconds(now - pending.since_ns) >= options_.settle &&
                known_.size() < kMaxKnown) {
       pending.under_way = true;
       ++under_way_;

@@ -268,7 +268,7 @@ void Vision::Refuse(const FeedPtr& feed, const absl::Status& why) {
   ++feed->counts->refused;
   const int64_t now = deps_.clock->MonotonicNanos();
   int64_t last = feed->counts->logged_ns.load();
-  if (last != 0 && now - last < absl::ToInt64Nanoseconds(kLogEvery)) return;
+  if (last != 0 && absl::Nanoseconds(now - last) < kLogEvery) return;
   if (!feed->counts->logged_ns.compare_exchange_strong(last, now)) return;
   deps_.log->Warning(kComponent, "a result did not become a detection",
                      {{"feed", feed->options.source}, {"reason", StdView(why.message())}});
