@@ -93,6 +93,8 @@ std::unique_ptr<TlsChannel> TlsChannel::Connect(const TlsContext& context, int f
   return channel;
 }
 
+void TlsChannel::ReadAhead() { SSL_set_read_ahead(ssl_.get(), 1); }
+
 TlsProgress TlsChannel::ProgressOf(int result) {
   const int system_error = errno;
   const int kind = SSL_get_error(ssl_.get(), result);

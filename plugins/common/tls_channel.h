@@ -36,6 +36,9 @@ class TlsChannel {
   static std::unique_ptr<TlsChannel> Connect(const TlsContext& context, int fd,
                                              const std::string& server_name);
 
+  // From now on whatever has come is taken from the socket at once, not each record's header and
+  // body one by one. For who reads until kWantsRead: the socket may be empty while there is more.
+  void ReadAhead();
   TlsProgress Handshake();
   // At most one record, so nothing is held back when `size` is a record's 16 KiB.
   TlsProgress Read(void* to, size_t size, size_t* n);

@@ -29,8 +29,11 @@ Io IoOf(TlsProgress progress) {
 Io HttpServer::Connection::Handshake() {
   // Who connects and says nothing costs a socket and no more.
   if (tls == nullptr && !readable) return Io::kLater;
-  if (tls == nullptr) tls = TlsChannel::Accept(tls_context, fd);
-  if (tls == nullptr) return Io::kBroken;
+  if (tls == nullptr) {
+    tls = TlsChannel::Accept(tls_context, fd);
+    if (tls == nullptr) return Io::kBroken;
+    tls->ReadAhead();
+  }
   const Io io = IoOf(tls->Handshake());
   if (io != Io::kDone) return io == Io::kLater ? io : Io::kBroken;
   handshaking = false;

@@ -33,6 +33,7 @@ HEADER = b"POST /api/detection HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"y" * 2000
 BODY = (b"POST /api/detection HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: 2000\r\n\r\n")
 ANSWERS = 1000
+SLOWEST = 8 << 10  # Octets a second; who reads less has so much longer for an answer as it is large.
 MUCH = b"GET /api/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * ANSWERS
 
 
@@ -157,7 +158,8 @@ def add_listeners(server, pair):
     return ports
 
 
-def attack(t, ports, control, tls):
+def attack(t, ports, control, tls, answer):
+    """`answer`: the octets of one answer to MUCH."""
     each = LONG_EACH if t.long else SHORT_EACH
     first = hello(TLS12, range(0xc000, 0xc100))
     kinds = []
@@ -174,8 +176,8 @@ def attack(t, ports, control, tls):
                        HEADER[10:], over),
                   Slow(f"{name}: body in drops", port, each, REQUEST_S + GRACE_S, BODY,
                        b"x" * 1900, over),
-                  Slow(f"{name}: reads nothing", port, each, REQUEST_S + 2 * GRACE_S, MUCH,
-                       tls=over, reads=False)]
+                  Slow(f"{name}: reads nothing", port, each,
+                       REQUEST_S + answer / SLOWEST + 2 * GRACE_S, MUCH, tls=over, reads=False)]
     return kinds
 
 
@@ -196,7 +198,8 @@ def run(t):
     before = server.rss_kib()
     tls = ssl.create_default_context(cafile=ours.pem)
     good = Good(ports, tls)
-    kinds = attack(t, ports, control, tls)
+    answer = len(server.get("/api/openapi.json").body)
+    kinds = attack(t, ports, control, tls, answer)
     most = before
     while any(kind.is_alive() for kind in kinds):
         most = max(most, server.rss_kib())
