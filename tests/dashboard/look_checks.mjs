@@ -60,7 +60,7 @@ export async function aPhoneReachesEveryViewByItsMenu() {
   await asUser('anna', '#/live', async (page) => {
     const more = page.locator('.phone-bar button');
     await more.tap();
-    assert.equal(await more.getAttribute('aria-expanded'), 'true');
+    await page.locator('.phone-bar button[aria-expanded="true"]').waitFor();
     await page.locator('#menu a[href="#/statistics"]').tap();
     await page.getByRole('heading', {name: 'Statistics', level: 1}).waitFor();
     assert.equal(await page.locator('#menu').isVisible(), false, 'the menu closes');

@@ -139,6 +139,7 @@ def comes_once(t, broker, server):
     wait_for(lambda: statistics(server)["total_detections"] >= 0, PATIENCE_S, "the server")
     probe.publish("lpr/data/edge/LAST", '{"type": "weather"}')
     probe.await_on("lpr/ack/LAST")
+    probe.await_on("lpr/data/error")  # Another topic, in its own time.
     errors = [h for h in probe.on("lpr/data/error") if not h.retain]
     expect(len(errors) == 1, f"errors that came again: {[e.payload for e in errors]}")
     probe.close()
