@@ -26,6 +26,8 @@
 
 namespace viaduct {
 
+class JsonFields;  // core/lpr/json_fields.h
+
 // A request that found its route.
 struct RoutedRequest {
   CallRequest call;
@@ -239,7 +241,11 @@ struct Application::Impl {
   void CreateDevice(RoutedRequest request, ReplyFn reply);
   void GetDevice(RoutedRequest request, ReplyFn reply);
   void UpdateDevice(RoutedRequest request, ReplyFn reply);
-  void WriteDevice(DeviceRecord record, ReplyFn reply);
+  using ReadDeviceFn = absl::Status (*)(const JsonFields& fields, DeviceRecord* record);
+  // Of one that is known. The answer names it by `id_name`, a literal.
+  void ChangeDevice(RoutedRequest request, ReadDeviceFn read, std::string_view id_name,
+                    ReplyFn reply);
+  void WriteDevice(DeviceRecord record, std::string_view id_name, ReplyFn reply);
   void AppendDevice(const DeviceRow& device, JsonWriter* json) const;
 
   // dashboard_routes.cc

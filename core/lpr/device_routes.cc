@@ -81,16 +81,16 @@ void Application::Impl::GetDevice(RoutedRequest request, ReplyFn reply) {
   reply(JsonReply(200, json.Take()));
 }
 
-void Application::Impl::WriteDevice(DeviceRecord record, ReplyFn reply) {
+void Application::Impl::WriteDevice(DeviceRecord record, std::string_view id_name, ReplyFn reply) {
   const int created = record.mode == DeviceRecord::Mode::kUpsert ? 201 : 200;
   std::vector<StoreRecord> records;
   records.emplace_back(std::move(record));
-  parts_.store->Append(std::move(records), [this, created, reply = std::move(reply)](
+  parts_.store->Append(std::move(records), [this, created, id_name, reply = std::move(reply)](
                                                std::vector<AppendResult> results) {
     const AppendResult& result = results.front();
     if (!result.status.ok()) return reply(Failed(result.status));
     JsonWriter json;
-    json.BeginObject().Field("success", true).Field("device_id", std::string_view(result.id));
+    json.BeginObject().Field("success", true).Field(id_name, std::string_view(result.id));
     json.EndObject();
     reply(JsonReply(created, json.Take()));
   });
@@ -109,10 +109,15 @@ void Application::Impl::CreateDevice(RoutedRequest request, ReplyFn reply) {
   record.device_id = **id;
   const absl::Status status = ReadDevice(*fields, &record);
   if (!status.ok()) return reply(Failed(status));
-  WriteDevice(std::move(record), std::move(reply));
+  WriteDevice(std::move(record), "device_id", std::move(reply));
 }
 
 void Application::Impl::UpdateDevice(RoutedRequest request, ReplyFn reply) {
+  ChangeDevice(std::move(request), ReadDevice, "device_id", std::move(reply));
+}
+
+void Application::Impl::ChangeDevice(RoutedRequest request, ReadDeviceFn read,
+                                     std::string_view id_name, ReplyFn reply) {
   const absl::StatusOr<JsonFields> fields =
       JsonFields::Parse(request.call.body, options_.max_body_bytes);
   if (!fields.ok()) return reply(MalformedReply(fields.status()));
@@ -121,9 +126,9 @@ void Application::Impl::UpdateDevice(RoutedRequest request, ReplyFn reply) {
   record.at = parts_.clock->Now();
   record.seen = false;
   record.device_id = std::move(request.parameter);
-  const absl::Status status = ReadDevice(*fields, &record);
+  const absl::Status status = read(*fields, &record);
   if (!status.ok()) return reply(Failed(status));
-  WriteDevice(std::move(record), std::move(reply));
+  WriteDevice(std::move(record), id_name, std::move(reply));
 }
 
 }  // namespace viaduct

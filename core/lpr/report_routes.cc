@@ -199,27 +199,7 @@ void Application::Impl::GetCameraHealth(RoutedRequest request, ReplyFn reply) {
 }
 
 void Application::Impl::UpdateCamera(RoutedRequest request, ReplyFn reply) {
-  const absl::StatusOr<JsonFields> fields =
-      JsonFields::Parse(request.call.body, options_.max_body_bytes);
-  if (!fields.ok()) return reply(MalformedReply(fields.status()));
-  DeviceRecord record;
-  record.mode = DeviceRecord::Mode::kUpdate;
-  record.at = parts_.clock->Now();
-  record.seen = false;
-  record.device_id = std::move(request.parameter);
-  const absl::Status status = ReadPlace(*fields, &record);
-  if (!status.ok()) return reply(Failed(status));
-  std::vector<StoreRecord> records;
-  records.emplace_back(std::move(record));
-  parts_.store->Append(std::move(records),
-                       [this, reply = std::move(reply)](std::vector<AppendResult> results) {
-                         const AppendResult& result = results.front();
-                         if (!result.status.ok()) return reply(Failed(result.status));
-                         JsonWriter json;
-                         json.BeginObject().Field("success", true);
-                         json.Field("camera_id", std::string_view(result.id)).EndObject();
-                         reply(JsonReply(200, json.Take()));
-                       });
+  ChangeDevice(std::move(request), ReadPlace, "camera_id", std::move(reply));
 }
 
 }  // namespace viaduct
