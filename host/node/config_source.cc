@@ -1,11 +1,10 @@
 #include "host/node/config_source.h"
 
-#include <unistd.h>
-
 #include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/program.h"
 
 namespace viaduct {
 
@@ -29,11 +28,7 @@ Surroundings PeekSurroundings(std::string_view text, const ConfigEnvironment& en
 }
 
 std::string ProbeProgram(const ConfigEnvironment& environment) {
-  for (const std::string& path : {environment.ExecutableDir() + "/viaduct-probe",
-                                  std::string("/usr/lib/viaduct/viaduct-probe")}) {
-    if (access(path.c_str(), X_OK) == 0) return path;
-  }
-  return "";
+  return FindProgram("viaduct-probe", {environment.ExecutableDir(), "/usr/lib/viaduct"});
 }
 
 }  // namespace viaduct

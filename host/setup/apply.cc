@@ -148,11 +148,11 @@ absl::StatusOr<std::string> DiffText(const std::string& path, const FileState& b
   const Descriptor file(::mkstemp(old_text.data()));  // Mode 0600.
   if (file.get() < 0) return FileFailure(old_text, "create");
   absl::Status written = WriteAll(file.get(), old_text, before.text);
-  absl::StatusOr<ProgramResult> result =
-      written.ok() ? RunProgram({"diff", "-u", "--label", old_label, "--label", new_label, "--",
-                                 old_text, "-"},
-                                after.text)
-                   : absl::StatusOr<ProgramResult>(written);
+  absl::StatusOr<ProgramEnd> result = written.ok()
+                                          ? RunToEnd({"diff", "-u", "--label", old_label, "--label",
+                                                      new_label, "--", old_text, "-"},
+                                                     after.text)
+                                          : absl::StatusOr<ProgramEnd>(written);
   static_cast<void>(::unlink(old_text.c_str()));
   if (!result.ok()) return result.status();
   if (result->exit_code <= 1) return std::move(result->output);

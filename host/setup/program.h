@@ -6,23 +6,18 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/program.h"
 
 namespace viaduct::setup {
 
-struct ProgramResult {
-  int exit_code = 0;
-  std::string output;  // At most kMaxProgramOutput octets, as of the errors.
-  std::string errors;
-};
-
-inline constexpr size_t kMaxProgramOutput = 1u << 20;
+inline constexpr size_t kMaxOutput = 1u << 20;  // Of the program, and as much of its errors.
 
 // Runs `command`, looked for in PATH, in the folder / and with `input` on its standard input, and
 // waits for its end.
 // UNAVAILABLE: it cannot be started. DEADLINE_EXCEEDED: it took longer than a minute and was
 // killed.
-absl::StatusOr<ProgramResult> RunProgram(const std::vector<std::string>& command,
-                                         std::string_view input = {});
+absl::StatusOr<ProgramEnd> RunToEnd(const std::vector<std::string>& command,
+                                    std::string_view input = {});
 
 // The output of a program that has to succeed. FAILED_PRECONDITION with what it said when it did
 // not.

@@ -262,10 +262,10 @@ TEST(ProgramTest, WhatItSaysOfErrorsIsNotItsOutput) {
   const absl::Status failed = RunToSuccess({"sh", "-c", "echo out; echo err >&2; exit 3"}).status();
   EXPECT_EQ(failed.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(failed.message()), HasSubstr("exit code 3, out\nerr"));
-  EXPECT_EQ(RunProgram({"/no/such/program"}).status().code(), absl::StatusCode::kUnavailable);
-  const auto much = RunProgram({"sh", "-c", "yes | head -c 3000000"});
+  EXPECT_EQ(RunToEnd({"/no/such/program"}).status().code(), absl::StatusCode::kUnavailable);
+  const auto much = RunToEnd({"sh", "-c", "yes | head -c 3000000"});
   ASSERT_TRUE(much.ok()) << much.status();
-  EXPECT_EQ(much->output.size(), kMaxProgramOutput);
+  EXPECT_EQ(much->output.size(), kMaxOutput);
 }
 
 TEST(TemplateTest, MarksThatDoNotFitAreAMistake) {
