@@ -24,10 +24,11 @@ namespace {
 
 constexpr int kSliceMs = 100;  // A stop or the end of the time is noticed within it.
 
-std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+// Valid as long as the texts are, and closed by a null pointer.
+std::vector<char*> Pointers(std::vector<std::string>* texts) {
   std::vector<char*> out;
-  out.reserve(texts.size() + 1);
-  for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  out.reserve(texts->size() + 1);
+  for (std::string& text : *texts) out.push_back(text.data());
   out.push_back(nullptr);
   return out;
 }
@@ -52,9 +53,10 @@ struct Streams {
 };
 
 absl::StatusOr<pid_t> Spawn(const ProgramCall& call, const Streams& streams) {
-  const std::vector<char*> argv = Pointers(call.words);
-  const std::vector<std::string> environment = EnvironmentOf(call);
-  const std::vector<char*> envp = Pointers(environment);
+  std::vector<std::string> words = call.words;
+  std::vector<std::string> environment = EnvironmentOf(call);
+  const std::vector<char*> argv = Pointers(&words);
+  const std::vector<char*> envp = Pointers(&environment);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, streams.input, STDIN_FILENO);

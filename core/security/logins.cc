@@ -14,8 +14,8 @@ constexpr size_t kShownDigestBytes = 6;  // Of the digest, as the name of a logi
 }  // namespace
 
 bool Logins::Lasts(const Entry& entry) const {
-  return clock_->MonotonicNanos() - entry.used_ns < absl::ToInt64Nanoseconds(kIdle) &&
-         entry.change != 0 && users_->ChangeOf(entry.principal.id) == entry.change;
+  return absl::Nanoseconds(clock_->MonotonicNanos() - entry.used_ns) < kIdle && entry.change != 0 &&
+         users_->ChangeOf(entry.principal.id) == entry.change;
 }
 
 // What has ended, and where there are still too many what is used least.
