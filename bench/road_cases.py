@@ -117,7 +117,7 @@ def backlog_round(trial, args, number):
     live = 0
     for rate in LIVE_RATE, FAST_RATE:
         before, begin = server.total_detections(), monotonic()
-        result = live_load(trial, edge, server, rate, max(args.seconds, 15))
+        result = live_load(trial, edge, server, rate, max(args.seconds, 10))
         figures["beside", rate] = (server.total_detections() - before) / (monotonic() - begin)
         figures["live", rate] = result["latency_ms"]
         live += result["accepted"]

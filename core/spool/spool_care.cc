@@ -22,7 +22,13 @@ constexpr int64_t kRecoveryMemoryNs = 3'600 * kSecondNs;
 constexpr int kMaxRecoveries = 4;  // Then the disk, not the file, is broken.
 constexpr int64_t kMaintenanceNs = 60 * kSecondNs;
 constexpr int64_t kSweepRows = 2'000;
-constexpr int64_t kShrinkPages = 2'048;  // At once, and the least that is worth the work.
+// Free pages that are worth the work, where what is in use is so small a part of them: to move one
+// page takes SQLite a walk over all that are free, and what still drains will be free by itself.
+constexpr int64_t kShrinkPages = 2'048;
+constexpr int64_t kShrinkPart = 16;
+// A step takes about so long, and then it rests: whoever appends waits for one step at most.
+constexpr int64_t kShrinkStepNs = kSecondNs / 1'000;
+constexpr int64_t kShrinkPauseNs = 20 * kShrinkStepNs;
 
 }  // namespace
 
@@ -165,18 +171,27 @@ void Spool::Impl::SweepExpired() {
   }
 }
 
-// Gives space back to the file system once most of the file is free.
+// Gives space back to the file system once nearly all of the file is free, a step at a time.
 void Spool::Impl::ShrinkFile() {
+  const bool goes_on = next_shrink_ns_ != kNever;
+  next_shrink_ns_ = kNever;
   const absl::StatusOr<int64_t> free = writer_->FreePages();
-  if (!free.ok() || *free < kShrinkPages) return;
   int64_t used_bytes = 0;
   for (const int64_t bytes : state_.bytes) used_bytes += bytes;
-  if (used_bytes > *free * spool_internal::kPageBytes) return;
-  absl::Status status = writer_->Shrink(static_cast<int>(kShrinkPages));
-  // The file itself is cut by a checkpoint, which on a quiet node might not come for days.
-  if (status.ok()) status = writer_->Checkpoint(/*restart=*/false);
-  if (absl::IsDataLoss(status)) return ReportDamage(std::string(status.message()));
-  if (status.ok()) next_maintenance_ns_ = clock_->MonotonicNanos() + kSecondNs / 10;
+  absl::Status status = free.status();
+  if (status.ok() && *free >= kShrinkPages &&
+      used_bytes * kShrinkPart <= *free * spool_internal::kPageBytes) {
+    const int64_t began_ns = clock_->MonotonicNanos();
+    status = writer_->Shrink(static_cast<int>(shrink_pages_));
+    const int64_t now = clock_->MonotonicNanos();
+    shrink_pages_ = now - began_ns > kShrinkStepNs ? std::max<int64_t>(shrink_pages_ / 2, 1)
+                                                   : std::min(shrink_pages_ * 2, kShrinkPages);
+    if (status.ok()) next_shrink_ns_ = now + kShrinkPauseNs;
+  } else if (status.ok() && goes_on) {
+    // The file itself is cut by a checkpoint, which on a quiet node might not come for days.
+    status = writer_->Checkpoint(/*restart=*/false);
+  }
+  if (absl::IsDataLoss(status)) ReportDamage(std::string(status.message()));
 }
 
 }  // namespace viaduct

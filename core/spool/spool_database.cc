@@ -297,7 +297,11 @@ absl::Status SpoolDatabase::Checkpoint(bool restart) {
 
 absl::Status SpoolDatabase::Shrink(int pages) {
   const std::string sql = absl::StrCat("PRAGMA incremental_vacuum(", pages, ")");
-  return Execute(db_.get(), sql.c_str());
+  VD_RETURN_IF_ERROR(Begin(Sync::kLater));
+  absl::Status status = Execute(db_.get(), sql.c_str());
+  if (status.ok()) status = Commit();
+  if (!status.ok()) Rollback();
+  return status;
 }
 
 absl::StatusOr<int64_t> SpoolDatabase::FreePages() {

@@ -84,7 +84,7 @@ class SpoolDatabase {
   int log_pages() const { return log_pages_; }
   // Of the writer. As WalCheckpointer::ShouldFinish: whether it is time for Checkpoint.
   bool ShouldCheckpoint(int limit) { return checkpointer_->ShouldFinish(log_pages_, limit); }
-  // Gives free pages back to the file system, at most `pages`.
+  // Gives free pages back to the file system, at most `pages`; as Sync::kLater.
   absl::Status Shrink(int pages);
   absl::StatusOr<int64_t> FreePages();
 

@@ -107,6 +107,33 @@ TEST_F(SpoolFaultTest, DamageWhileRunningIsRepairedAndClaimsSurvive) {
   spool.reset();
 }
 
+TEST_F(SpoolFaultTest, FreeSpaceGoesBackInStepsWhileMessagesCome) {
+  constexpr int kMessages = 3'000;
+  constexpr size_t kBytes = 8'000;
+  std::unique_ptr<Spool> spool = Open();
+  std::vector<Envelope> many;
+  for (int i = 0; i < kMessages; ++i) {
+    many.push_back(TestEnvelope(absl::StrCat("m", i), Priority::kNormal, kBytes));
+  }
+  AppendAll(spool.get(), std::move(many));
+  SettleAll(spool.get(), ClaimAll(spool.get()), SettleKind::kConfirmed);
+  ASSERT_TRUE(WaitFor([&] { return spool->Info().messages == 0; }));
+  spool.reset();
+  ASSERT_GE(std::filesystem::file_size(options_.path), kMessages * kBytes);
+  spool = Open();  // It is looked at once a minute, and at the start.
+  size_t came = 0;
+  size_t gone = 0;
+  EXPECT_TRUE(WaitFor([&] {
+    came += AppendOne(spool.get(), TestEnvelope(absl::StrCat("n", came))).ok() ? 1 : 0;
+    const std::vector<OutboxMessage> claimed = ClaimAll(spool.get());
+    SettleAll(spool.get(), claimed, SettleKind::kConfirmed);
+    gone += claimed.size();
+    return std::filesystem::file_size(options_.path) < kMessages * kBytes / 2;
+  }));
+  EXPECT_EQ(gone, came);
+  EXPECT_TRUE(spool->Damages().empty());
+}
+
 struct FullDisk {
   const char* name;
   int checkpoint_pages;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -151,6 +152,7 @@ class Spool::Impl {
   // spool_writer.cc
   void Run();
   bool TakeWork(Work* work, int64_t* wait_ns);
+  void LeaveRemovals(Work* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Process(Work* work);
   static bool OnlyConfirms(const Work& work);
   absl::Status Transaction(Work* work, Effects* effects);
@@ -202,6 +204,8 @@ class Spool::Impl {
   Log* const log_;
   Waker waker_;
 
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
   // Lives on the writer thread (and in Open, before it starts).
   spool_internal::LockFile lock_;
   spool_internal::SpaceReserve reserve_;
@@ -211,6 +215,8 @@ class Spool::Impl {
   int64_t room_wanted_ = 0;  // By what was refused last on a full disk.
   int64_t next_recovery_ns_ = 0;
   int64_t next_maintenance_ns_ = 0;
+  int64_t next_shrink_ns_ = kNever;  // kNever: it does not go on.
+  int64_t shrink_pages_ = 1;         // In the next step.
   int64_t last_recovery_ns_ = 0;
   int recoveries_ = 0;  // Without an hour between them.
   std::array<int64_t, spool_internal::kClasses> sweep_cursor_{};

@@ -22,6 +22,11 @@ using spool_internal::StoredDeadRow;
 namespace {
 
 constexpr int64_t kDropScanRows = 256;
+// In one transaction, so that what is appended meanwhile or with them does not wait long for them;
+// of many that wait it is a part.
+constexpr size_t kRemovalsAtOnce = 128;
+constexpr size_t kRemovalsBesideAppends = 32;
+constexpr size_t kPartOfRemovals = 8;
 
 size_t ClassOf(int64_t key) { return static_cast<size_t>(KeyClass(key)); }
 
@@ -53,14 +58,14 @@ void Spool::Impl::Run() {
 
 // False: nothing to do for `wait_ns`; negative: for ever, closing.
 bool Spool::Impl::TakeWork(Work* work, int64_t* wait_ns) {
-  constexpr size_t kRemovalsAtOnce = 1024;
   const int64_t now = clock_->MonotonicNanos();
   absl::MutexLock lock(&mutex_);
   const size_t removals = queue_.removals.size() + queue_.attempts.size();
   const int64_t due =
       std::max(first_removal_ns_ + absl::ToInt64Nanoseconds(options_.confirm_delay), retry_at_ns_);
+  const int64_t next_care_ns = std::min(next_maintenance_ns_, next_shrink_ns_);
   const bool urgent = !queue_.appends.empty() || !queue_.admin.empty() || queue_.maintenance ||
-                      !queue_.damage.empty() || now >= next_maintenance_ns_;
+                      !queue_.damage.empty() || now >= next_care_ns;
   const bool removals_due =
       removals > 0 && (now >= due || (removals >= kRemovalsAtOnce && now >= retry_at_ns_));
   if (closing_ && queue_.empty()) {
@@ -69,12 +74,25 @@ bool Spool::Impl::TakeWork(Work* work, int64_t* wait_ns) {
   }
   if (urgent || removals_due || closing_) {
     std::swap(*work, queue_);
+    LeaveRemovals(work);
     work->maintenance = work->maintenance || now >= next_maintenance_ns_;
     return true;
   }
-  *wait_ns = next_maintenance_ns_ - now;
+  *wait_ns = next_care_ns - now;
   if (removals > 0) *wait_ns = std::min(*wait_ns, due - now);
   return false;
+}
+
+// For the next transaction, of what the one of `work` has no room for.
+void Spool::Impl::LeaveRemovals(Work* work) {
+  std::vector<Removal>& removals = work->removals;
+  const size_t room =
+      work->appends.empty() ? kRemovalsAtOnce : std::max(kRemovalsBesideAppends, queued_messages_);
+  const size_t taken = std::max(room, removals.size() / kPartOfRemovals);
+  if (taken >= removals.size()) return;
+  const auto rest = removals.begin() + static_cast<std::ptrdiff_t>(taken);
+  queue_.removals.assign(std::make_move_iterator(rest), std::make_move_iterator(removals.end()));
+  removals.erase(rest, removals.end());
 }
 
 void Spool::Impl::Process(Work* work) {
@@ -107,6 +125,7 @@ void Spool::Impl::Process(Work* work) {
   }
   if (writer_ != nullptr) CheckpointIfDue();
   if (work->maintenance && writer_ != nullptr) Maintain();
+  if (writer_ != nullptr && clock_->MonotonicNanos() >= next_shrink_ns_) ShrinkFile();
 }
 
 // What is undone by a loss of power is sent once more, and the peer says that it has it: no reason
