@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "opencv2/imgproc.hpp"
+#include "plugins/hailo_lpr/looks.h"
 
 namespace viaduct::hailo_lpr {
 namespace {
@@ -15,6 +16,9 @@ namespace {
 constexpr float kMostCommon = 0.4F;      // IoU of boxes that are one plate.
 constexpr float kInside = 0.5F;          // That much of the smaller box in the larger: one plate.
 constexpr float kVehicleMargin = 0.05F;  // Plates stand out of the boxes of vehicles.
+// Readings between them are in doubt: a further look may tell.
+constexpr float kLeastDoubted = 0.05F;
+constexpr float kMostDoubted = 0.998F;
 
 // Measures from its making, or from the last lap.
 class Stopwatch {
@@ -157,10 +161,12 @@ absl::Status Analyser::Read(const cv::Mat& picture, Analysis* out) {
   for (PlateSeen& seen : out->plates) {
     const absl::Status status = models_.reader->Read(picture, seen.plate, &seen.readings);
     if (!status.ok()) return status;
-    // "Nothing" may be the likeliest of all.
-    if (!seen.readings.empty() && seen.readings[0].characters.empty()) seen.readings.clear();
-    if (seen.readings.empty()) continue;
     Choose(&seen);
+  }
+  const absl::Status status = LookAgainAtDoubted(picture, out);
+  if (!status.ok()) return status;
+  for (PlateSeen& seen : out->plates) {
+    if (seen.readings.empty()) continue;
     const bool known = !options_.require_grammar || !seen.grammar.empty();
     seen.accepted = known && seen.readings[0].confidence >= out->min_confidence;
   }
@@ -168,7 +174,34 @@ absl::Status Analyser::Read(const cv::Mat& picture, Analysis* out) {
   return absl::OkStatus();
 }
 
+// The likeliest of them, for each look takes the time of a reading.
+absl::Status Analyser::LookAgainAtDoubted(const cv::Mat& picture, Analysis* out) {
+  std::vector<PlateSeen*> doubted;
+  for (PlateSeen& seen : out->plates) {
+    if (seen.readings.empty()) continue;
+    const float confidence = seen.readings[0].confidence;
+    if (confidence >= kLeastDoubted && confidence < kMostDoubted) doubted.push_back(&seen);
+  }
+  std::stable_sort(doubted.begin(), doubted.end(), [](const PlateSeen* a, const PlateSeen* b) {
+    return a->readings[0].confidence > b->readings[0].confidence;
+  });
+  const auto most = static_cast<size_t>(options_.looked_at_again);
+  if (doubted.size() > most) doubted.resize(most);
+  for (PlateSeen* seen : doubted) {
+    const absl::Status status =
+        LookAgain(picture, seen->plate, models_.reader.get(), &seen->readings);
+    if (!status.ok()) return status;
+    Choose(seen);
+  }
+  return absl::OkStatus();
+}
+
+// The reading that the grammars like best comes to the front.
 void Analyser::Choose(PlateSeen* seen) const {
+  seen->grammar.clear();
+  // "Nothing" may be the likeliest of all.
+  if (!seen->readings.empty() && seen->readings[0].characters.empty()) seen->readings.clear();
+  if (seen->readings.empty()) return;
   double most = 0;
   size_t index = 0;
   for (const Grammar& grammar : models_.grammars) {

@@ -70,6 +70,7 @@ class Analyser {
                             std::vector<Detection>* found);
   bool Counts(const Detection& plate, const cv::Size& size) const;
   absl::Status Read(const cv::Mat& picture, Analysis* out);
+  absl::Status LookAgainAtDoubted(const cv::Mat& picture, Analysis* out);
   void Choose(PlateSeen* seen) const;
 
   Models models_;

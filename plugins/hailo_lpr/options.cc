@@ -157,6 +157,7 @@ void ReadModels(OptionMembers* config, ModelOptions* models) {
 void ReadPlates(OptionMembers* config, const ModelOptions& models, PlateOptions* plates) {
   ReadOptional(config, "min_confidence", &plates->min_confidence);
   config->Read("require_grammar", &plates->require_grammar);
+  config->Read("looked_at_again", &plates->looked_at_again);
   config->Read("min_vehicle_width", &plates->min_vehicle_width);
   config->Read("min_plate_width", &plates->min_width);
   config->Read("min_plate_height", &plates->min_height);

@@ -104,8 +104,10 @@ TEST(ReadOptions, DefaultsOfSchemaAndCodeAgree) {
                      m.min_vehicle_score, m.vehicle_labels),
             std::tie(n.vehicle_finder, n.vehicle_output, n.vehicle_width, n.vehicle_height,
                      n.min_vehicle_score, n.vehicle_labels));
-  EXPECT_EQ(std::tie(a.plates.require_grammar, a.plates.min_width, a.plates.min_height),
-            std::tie(b.plates.require_grammar, b.plates.min_width, b.plates.min_height));
+  EXPECT_EQ(std::tie(a.plates.require_grammar, a.plates.looked_at_again, a.plates.min_width,
+                     a.plates.min_height),
+            std::tie(b.plates.require_grammar, b.plates.looked_at_again, b.plates.min_width,
+                     b.plates.min_height));
   EXPECT_EQ(std::tie(a.tracker.lost_after, a.tracker.longest_pass, a.tracker.again_after,
                      a.tracker.least_seen),
             std::tie(b.tracker.lost_after, b.tracker.longest_pass, b.tracker.again_after,

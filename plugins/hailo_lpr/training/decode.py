@@ -69,10 +69,22 @@ def add(after, prefix, blank, other):
     after[prefix] = (before[0] + blank, before[1] + other)
 
 
-def choose(table, law):
-    """The likeliest reading that the grammar has, if it is likely at all, else the likeliest."""
-    best = beam(table)[0]
-    scored = [(probability * weight, text, probability) for text, probability in beam(table, law)
+def mean_of(tables, law=None):
+    """As beam, of several looks at one plate: a reading that a look has not got counts as 0 there.
+    """
+    found = {}
+    for table in tables:
+        for text, probability in beam(table, law):
+            found[text] = found.get(text, 0.0) + probability / len(tables)
+    return sorted(found.items(), key=lambda item: -item[1])[:CHOICES]
+
+
+def choose(tables, law):
+    """Of all looks at one plate, the likeliest reading that the grammar has, if it is likely at
+    all, else the likeliest.
+    """
+    best = mean_of(tables)[0]
+    scored = [(probability * weight, text, probability) for text, probability in mean_of(tables, law)
               if probability > best[1] * LEAST_SHARE and (weight := law.weight_of(text)) > 0]
     if not scored or not best[0]:
         return best

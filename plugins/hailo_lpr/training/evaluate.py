@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Measures a reader: on synthetic samples, and on the true crops of photographs.
 
-    evaluate.py MODEL --plates FOLDER [--set us|eu|br]
+    evaluate.py MODEL --plates FOLDER [--set us|eu|br] [--looks]
     evaluate.py MODEL --synthetic [--ease E] [--net province]
 
 MODEL is a checkpoint (.pt) or an exported net (.onnx, through OpenCV as in the plugin). FOLDER/SET
 holds photographs, each with a text file: file, x, y, width, height of the plate, plate, separated by
 tabs. Printed: exact readings, exact with O as 0 and I as 1, the same after the grammar of the set
-has chosen among the likeliest readings, and the character error rate. --synthetic measures samples
+has chosen among the likeliest readings, and the character error rate. --looks lets the grammar
+choose among what four cuts say together, as the plugin does. --synthetic measures samples
 that neither training nor calibration used; E is the share of near and sharp pictures.
 """
 import argparse
@@ -27,6 +28,8 @@ import net
 import samples
 
 SETS = ("us", "eu", "br")
+# Degrees by which a cut is turned, and how much lower it is in heights: as in looks.cc.
+LOOKS = ((0, 0.0), (2, 0.0), (-2, 0.0), (0, 0.08))
 BATCH = 100
 SYNTHETIC_SEED = 920001
 SYNTHETIC = 1500
@@ -98,20 +101,34 @@ def synthetic_provinces(model, images, classes):
     return float(hits.mean()), f"named {hits[named].mean():.3f} none {hits[~named].mean():.3f}"
 
 
-def true_crops(folder):
-    """The crops of a folder of photographs with their plates, as (48, 160) bytes."""
-    images, texts = [], []
+def cut(image, box, turn, lower):
+    """A crop as (48, 160) bytes."""
+    x, y, width, height = box
+    if turn:
+        middle = (x + width / 2, y + height / 2)
+        image = cv2.warpAffine(image, cv2.getRotationMatrix2D(middle, turn, 1), image.shape[::-1],
+                               borderMode=cv2.BORDER_REPLICATE)
+    y += round(lower * height)
+    x, y = max(0, x), max(0, y)
+    return camera.fit(image[y:y + height, x:x + width], samples.READER_SIZE)
+
+
+def true_crops(folder, looks):
+    """The crops of a folder of photographs with their plates: those of the first look, those of the
+    second, and so on.
+    """
+    crops, texts = [[] for _ in looks], []
     for path in sorted(pathlib.Path(folder).glob("*.txt")):
         fields = path.read_text(encoding="utf-8").split("\n")[0].split("\t")
         image = cv2.imread(str(path.parent / fields[0]), cv2.IMREAD_GRAYSCALE)
         if image is None or len(fields) < 6:
             print(f"{path}: no image or no ground truth", file=sys.stderr)
             continue
-        x, y, width, height = (int(field) for field in fields[1:5])
-        x, y = max(0, x), max(0, y)
-        images.append(camera.fit(image[y:y + height, x:x + width], samples.READER_SIZE))
+        box = [int(field) for field in fields[1:5]]
+        for of_look, (turn, lower) in zip(crops, looks):
+            of_look.append(cut(image, box, turn, lower))
         texts.append(fields[5].strip())
-    return np.stack(images), texts
+    return [np.stack(of_look) for of_look in crops], texts
 
 
 def distance(a, b):
@@ -124,15 +141,15 @@ def distance(a, b):
     return row[-1]
 
 
-def measure(run, folder, name):
-    """The figures of one set, and its wrong readings."""
-    images, texts = true_crops(pathlib.Path(folder) / name)
+def measure(run, folder, name, looks=LOOKS[:1]):
+    """The figures of one set, and its wrong readings. "plain": of the first look alone."""
+    crops, texts = true_crops(pathlib.Path(folder) / name, looks)
     law = grammar.load(name)
     plain, chosen = [], []
-    for scores in run(images):
-        table = decode.probabilities(scores)
-        plain.append(decode.greedy(table))
-        chosen.append(decode.choose(table, law)[0])
+    for of_plate in zip(*(run(images) for images in crops)):
+        tables = [decode.probabilities(scores) for scores in of_plate]
+        plain.append(decode.greedy(tables[0]))
+        chosen.append(decode.choose(tables, law)[0])
     figures = {"images": len(texts)}
     for label, readings in (("", plain), ("grammar ", chosen)):
         pairs = list(zip(readings, texts))
@@ -170,7 +187,7 @@ def thai_by_grammar(run, images, texts):
     """Share of right readings of Thai crops after the grammar has chosen."""
     thai = [index for index, text in enumerate(texts) if kind_of(text) == "thai"]
     law = grammar.load("th")
-    found = [decode.choose(decode.probabilities(scores), law)[0] for scores in run(images[thai])]
+    found = [decode.choose([decode.probabilities(scores)], law)[0] for scores in run(images[thai])]
     return float(np.mean([reading == texts[index] for reading, index in zip(found, thai)]))
 
 
@@ -179,6 +196,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--plates")
     parser.add_argument("--set", choices=SETS, action="append")
+    parser.add_argument("--looks", action="store_true", help="four cuts of each plate")
     parser.add_argument("--synthetic", action="store_true")
     parser.add_argument("--ease", type=float, default=0.3)
     parser.add_argument("--net", choices=("reader", "province"), default="reader")
@@ -189,7 +207,7 @@ def main():
     if options.synthetic:
         print_synthetic(run, options)
     for name in (options.set or SETS) if options.plates else ():
-        figures, wrong = measure(run, options.plates, name)
+        figures, wrong = measure(run, options.plates, name, LOOKS if options.looks else LOOKS[:1])
         parts = [f"{key.replace(' ', '_')}={value:.3f}" for key, value in figures.items()]
         print(name, " ".join(parts))
         for truth, plain, chosen in wrong if options.wrong else []:

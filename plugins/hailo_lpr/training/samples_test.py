@@ -142,17 +142,17 @@ class Decoding(unittest.TestCase):
     def test_a_grammar_chooses_the_second_reading(self):
         table = self.table("ABC0I34", (4, "1", 0.3))
         self.assertEqual(decode.beam(table)[0][0], "ABC0I34")
-        text, confidence = decode.choose(table, grammar.load("br"))
+        text, confidence = decode.choose([table], grammar.load("br"))
         self.assertEqual(text, "ABC0134")
         self.assertAlmostEqual(confidence, 0.3, places=2)
 
     def test_a_grammar_makes_no_reading(self):
         for text in ("A0C1234", ""):
-            self.assertEqual(decode.choose(self.table(text), grammar.load("br"))[0], text)
+            self.assertEqual(decode.choose([self.table(text)], grammar.load("br"))[0], text)
 
     def test_a_grammar_chooses_nothing_unlikely(self):
         table = self.table("ABC0I34", (4, "1", 0.0005))
-        self.assertEqual(decode.choose(table, grammar.load("br"))[0], "ABC0I34")
+        self.assertEqual(decode.choose([table], grammar.load("br"))[0], "ABC0I34")
 
     def test_a_grammar_finds_what_many_doubts_hide(self):
         table = self.table("0BI0I00")
@@ -160,7 +160,7 @@ class Decoding(unittest.TestCase):
             row = table[2 + place * 3]
             row[alphabet.CLASS_OF[other]] = max(row[alphabet.CLASS_OF[other]], row.max() * 0.8)
         table /= table.sum(axis=1, keepdims=True)
-        self.assertEqual(decode.choose(table, grammar.load("br"))[0], "OBI0100")
+        self.assertEqual(decode.choose([table], grammar.load("br"))[0], "OBI0100")
 
     def test_nothing_reads_as_nothing(self):
         self.assertEqual(decode.beam(self.table(""))[0][0], "")

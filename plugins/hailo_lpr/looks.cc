@@ -1,0 +1,121 @@
+#include "plugins/hailo_lpr/looks.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "plugins/hailo_lpr/ctc.h"
+
+namespace viaduct::hailo_lpr {
+namespace {
+
+constexpr float kTurn = 0.035F;  // As a slope: two degrees.
+constexpr float kLower = 0.08F;  // Of the height of the line.
+
+// The box of a line with another slope is as much higher as the slope over its width adds.
+Detection Turned(Detection line, float by) {
+  const float before = std::abs(line.slope);
+  line.slope += by;
+  const float more = (std::abs(line.slope) - before) * line.box.width() / 2;
+  line.box.top -= more;
+  line.box.bottom += more;
+  return line;
+}
+
+Detection Lower(Detection line) {
+  const float height = line.box.height() - std::abs(line.slope) * line.box.width();
+  line.box = Moved(line.box, 0, kLower * std::max(height, 0.0F));
+  return line;
+}
+
+std::array<Detection, kMoreLooks> Looks(const Detection& plate) {
+  std::array<Detection, kMoreLooks> looks = {Turned(plate, kTurn), Turned(plate, -kTurn),
+                                             Lower(plate)};
+  for (size_t i = 0; i < plate.lines.size(); ++i) {
+    const Detection& line = plate.lines[i];
+    looks[0].lines[i] = Turned(line, kTurn);
+    looks[1].lines[i] = Turned(line, -kTurn);
+    looks[2].lines[i] = Lower(line);
+  }
+  return looks;
+}
+
+// What all looks said of a plate.
+class Mean {
+ public:
+  void Add(const std::vector<Reading>& readings) {
+    ++looks_;
+    for (const Reading& reading : readings) {
+      if (reading.characters.empty()) continue;
+      Said& said = SaidAs(reading.text());
+      if (reading.confidence > said.best.confidence) said.best = reading;
+      said.sum += reading.confidence;
+    }
+    // All readings of a look that may have a province have the same one.
+    for (const Reading& reading : readings) {
+      if (reading.province.empty()) continue;
+      provinces_[reading.province] += reading.province_confidence;
+      break;
+    }
+  }
+
+  std::vector<Reading> Readings() const {
+    const auto looks = static_cast<float>(looks_);
+    std::vector<Reading> readings;
+    for (const Said& said : texts_) {
+      Reading& reading = readings.emplace_back(said.best);
+      reading.confidence = said.sum / looks;
+      if (reading.province.empty() || provinces_.empty()) continue;
+      const auto province =
+          std::max_element(provinces_.begin(), provinces_.end(),
+                           [](const auto& a, const auto& b) { return a.second < b.second; });
+      reading.province = province->first;
+      reading.province_confidence = province->second / looks;
+    }
+    std::stable_sort(readings.begin(), readings.end(), [](const Reading& a, const Reading& b) {
+      return a.confidence > b.confidence;
+    });
+    if (readings.size() > kMostReadings) readings.resize(kMostReadings);
+    return readings;
+  }
+
+ private:
+  struct Said {
+    std::string text;
+    Reading best;
+    float sum = 0;
+  };
+
+  Said& SaidAs(const std::string& text) {
+    for (Said& said : texts_) {
+      if (said.text == text) return said;
+    }
+    texts_.emplace_back().text = text;
+    return texts_.back();
+  }
+
+  size_t looks_ = 0;
+  std::vector<Said> texts_;
+  std::map<std::string, float> provinces_;
+};
+
+}  // namespace
+
+absl::Status LookAgain(const cv::Mat& picture, const Detection& plate, Recogniser* reader,
+                       std::vector<Reading>* readings) {
+  Mean mean;
+  mean.Add(*readings);
+  for (const Detection& look : Looks(plate)) {
+    std::vector<Reading> more;
+    const absl::Status status = reader->Read(picture, look, &more);
+    if (!status.ok()) return status;
+    mean.Add(more);
+  }
+  *readings = mean.Readings();
+  return absl::OkStatus();
+}
+
+}  // namespace viaduct::hailo_lpr
