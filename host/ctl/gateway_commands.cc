@@ -141,7 +141,7 @@ ExitCode SendMany(Session* session, const SendArguments& arguments) {
       }
     }
   });
-  std::istringstream lines(std::move(text));
+  std::istringstream lines(text);
   const size_t bad_line = WriteLines(&lines, arguments, stream.get());
   stream->WritesDone();
   reader.join();

@@ -38,7 +38,7 @@ std::string FileName(const std::string& picture, const pb::InferCrop& crop) {
     const auto letter = static_cast<unsigned char>(c);
     if (std::isalnum(letter) == 0 && c != '_' && c != '-') c = '_';
   }
-  const std::string type = crop.media_type();
+  const std::string& type = crop.media_type();
   const char* const extension = type == "image/png"    ? ".png"
                                 : type == "image/webp" ? ".webp"
                                 : type == "image/jpeg" ? ".jpg"

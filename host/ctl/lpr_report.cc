@@ -1,6 +1,7 @@
 #include "host/ctl/lpr_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
@@ -164,7 +165,8 @@ Json VerdictJson(const PictureVerdict& verdict) {
 
 double Quantile(std::vector<float> values, double part) {
   if (values.empty()) return 0;
-  const auto index = static_cast<size_t>(part * static_cast<double>(values.size() - 1) + 0.5);
+  const auto index =
+      static_cast<size_t>(std::lround(part * static_cast<double>(values.size() - 1)));
   const auto at = values.begin() + static_cast<ptrdiff_t>(index);
   std::nth_element(values.begin(), at, values.end());
   return static_cast<double>(*at);

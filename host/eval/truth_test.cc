@@ -49,7 +49,7 @@ TEST(Truth, NamesTheLineThatItCanNotRead) {
 
 TEST(Truth, AFolderAndTheFoldersInItAreSets) {
   const TestFolder folder;
-  const std::string root = folder.path();
+  const std::string& root = folder.path();
   for (const char* name : {"/eu", "/us", "/empty"}) {
     ASSERT_TRUE(std::filesystem::create_directory(root + name));
   }

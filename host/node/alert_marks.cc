@@ -104,7 +104,7 @@ std::optional<AlertMark> AlertMarks::Find(const Alert& alert) {
   absl::MutexLock lock(&mutex_);
   const auto known = entries_.find(alert.id);
   if (known != entries_.end()) return known->second.mark;
-  const bool soon = clock_->MonotonicNanos() - started_ns_ < absl::ToInt64Nanoseconds(kCarriedOver);
+  const bool soon = absl::Nanoseconds(clock_->MonotonicNanos() - started_ns_) < kCarriedOver;
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (!entry->second.of_before || entry->second.kind != alert.kind ||
         entry->second.subject != alert.subject) {

@@ -88,6 +88,7 @@ std::vector<Objection> ObjectToFeeds(const NodeConfig& config, const PluginRegis
       objections.push_back({"", std::move(pointer),
                             absl::StrCat("instance \"", name, "\": its plugin \"", instance.plugin,
                                          "\" does not offer ", id)});
+      return;
     }
   };
   const std::vector<FeedOptions> feeds = ReadFeeds(config);

@@ -102,7 +102,7 @@ rpc::StandingFn GuardedGate::Standing(const grpc::ServerContextBase& context,
   return [this, looked, peer = PeerOf(context), method = std::string(method)]() -> grpc::Status {
     const int64_t now = clock_->MonotonicNanos();
     const uint64_t changes = gatekeeper_->changes();
-    const bool fresh = now - looked->at_ns < absl::ToInt64Nanoseconds(kStandingAge);
+    const bool fresh = absl::Nanoseconds(now - looked->at_ns) < kStandingAge;
     if (fresh && looked->changes == changes) return grpc::Status::OK;
     const PrincipalPtr who = gatekeeper_->Recognise(peer);
     if (who == nullptr && !peer.credentials.empty()) {

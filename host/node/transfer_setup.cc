@@ -171,7 +171,7 @@ void NetworkView::Look() {
   const int64_t now = clock_->MonotonicNanos();
   {
     absl::MutexLock lock(&mutex_);
-    const bool fresh = looked_ns_ != 0 && now - looked_ns_ < absl::ToInt64Nanoseconds(kFresh);
+    const bool fresh = looked_ns_ != 0 && absl::Nanoseconds(now - looked_ns_) < kFresh;
     if (fresh) return;
     looked_ns_ = now;
   }

@@ -16,10 +16,8 @@ namespace viaduct {
 namespace {
 
 namespace pb = gateway::v1;
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 constexpr absl::Duration kPatience = absl::Seconds(20);

@@ -45,19 +45,20 @@ absl::Status FileDoor::Discard(FileLeftover leftover) {
 
 bool FileDoor::Probe(absl::Duration limit, ProbeFn done) {
   absl::Status ended;
-  bool refused = false;
+  ProbeFn refused;
   {
     absl::MutexLock lock(&mutex_);
     if (probe_) return false;
-    refused = over_;
-    if (!refused) {
+    ended = ended_;
+    if (over_) {
+      refused = std::move(done);
+    } else {
       probe_ = std::move(done);
       probe_deadline_ns_ = MonotonicNs() + absl::ToInt64Nanoseconds(limit);
     }
-    ended = ended_;
   }
   if (refused) {
-    done(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration());
+    refused(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration());
   }
   wake_();
   return true;

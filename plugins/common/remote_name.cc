@@ -28,7 +28,7 @@ std::string_view FolderOf(std::string_view name) {
 }
 
 std::string PartName(std::string_view name, std::string_view sha256, std::string_view road) {
-  constexpr std::string_view kBetween("", 1);  // Is in none of them.
+  constexpr std::string_view kBetween("\0", 1);  // Is in none of them.
   Sha256 digest;
   for (const std::string_view one : {name, sha256, road}) {
     digest.Update(one);

@@ -88,8 +88,8 @@ std::unique_ptr<TlsChannel> TlsChannel::Connect(const TlsContext& context, int f
   SSL_set_connect_state(channel->ssl_.get());
   if (IsAddress(server_name)) return channel;
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): it is read only.
-  SSL_ctrl(channel->ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-           const_cast<char*>(server_name.c_str()));
+  void* const name = const_cast<char*>(server_name.c_str());
+  SSL_ctrl(channel->ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name);
   return channel;
 }
 

@@ -113,7 +113,7 @@ void AddAnchors(const Grid& grid, size_t scale, const DecodeOptions& options,
     };
     const auto size = [&](float value, int side) {
       return std::exp(std::min(value, kMostExponent)) *
-             kTinyAnchors[scale][static_cast<size_t>(2 * anchor + side)];
+             kTinyAnchors[scale][2 * static_cast<size_t>(anchor) + static_cast<size_t>(side)];
     };
     const float x = middle(values[0], column);
     const float y = middle(values[1], row);

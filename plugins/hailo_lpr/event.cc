@@ -63,7 +63,7 @@ Json TimesJson(const StageTimes& times) {
           {"encode", Millis(times.encode)}};
 }
 
-Json PayloadJson(const Event& event) {
+Json PayloadJson(const PlateEvent& event) {
   Json out = {{"type", "detection_result"},
               // A plate that was read is on a vehicle, seen or not.
               {"vehicles_count", std::max(event.vehicles.size(), event.plates.size())},
@@ -111,7 +111,7 @@ std::string Dump(const Json& json) {
 
 }  // namespace
 
-std::string ResultJson(const Event& event, const Candidates& candidates) {
+std::string ResultJson(const PlateEvent& event, const Candidates& candidates) {
   Json out = PayloadJson(event);
   out["min_confidence"] = Share(candidates.analysis->min_confidence);
   out["candidates"] = Json::array();
@@ -121,7 +121,7 @@ std::string ResultJson(const Event& event, const Candidates& candidates) {
   return Dump(out);
 }
 
-std::string DetectionJson(const Event& event, int64_t sent_ns) {
+std::string DetectionJson(const PlateEvent& event, int64_t sent_ns) {
   Json out = PayloadJson(event);
   out["message_id"] = MessageId(event);
   out["sent_at"] = TimeText(sent_ns);
@@ -134,7 +134,7 @@ std::string DetectionJson(const Event& event, int64_t sent_ns) {
   return Dump(out);
 }
 
-std::string MessageId(const Event& event) {
+std::string MessageId(const PlateEvent& event) {
   std::string key =
       absl::StrCat(event.camera_id, "\n", event.checkpoint_id, "\n", event.capture_ns / 1'000'000);
   for (const EventPlate& plate : event.plates) absl::StrAppend(&key, "\n", plate.reading.text());

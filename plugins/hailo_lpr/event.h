@@ -26,7 +26,7 @@ struct EventPlate {
   std::string direction;
 };
 
-struct Event {
+struct PlateEvent {
   std::string camera_id;  // "", as the checkpoint: who asked knows.
   std::string checkpoint_id;
   int64_t capture_ns = 0;  // Unix: when the light fell in; 0: nobody has said.
@@ -44,13 +44,13 @@ struct Candidates {
 };
 
 // Without images, as they go with an answer to viaduct.infer/1.
-std::string ResultJson(const Event& event, const Candidates& candidates);
+std::string ResultJson(const PlateEvent& event, const Candidates& candidates);
 
 // With images, a message id that is the same for the same event, and when it was sent.
-std::string DetectionJson(const Event& event, int64_t sent_ns);
+std::string DetectionJson(const PlateEvent& event, int64_t sent_ns);
 
 // A UUID of camera, time of capture and what was read: a picture that is read again is no other
 // event.
-std::string MessageId(const Event& event);
+std::string MessageId(const PlateEvent& event);
 
 }  // namespace viaduct::hailo_lpr

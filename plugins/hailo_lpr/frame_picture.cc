@@ -115,7 +115,7 @@ cv::Mat MatOf(std::string_view octets, const FramePlane& plane, const PlaneSize&
   const size_t stride = plane.stride != 0 ? plane.stride : size.row;
   // OpenCV has no Mat to read only; nobody writes into it.
   return {static_cast<int>(size.rows), static_cast<int>(size.row) / channels, CV_8UC(channels),
-          const_cast<char*>(begin), stride};
+          const_cast<char*>(begin), stride};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
 }
 
 // OpenCV wants all planes below each other in one picture without gaps.

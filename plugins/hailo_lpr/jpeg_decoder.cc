@@ -162,6 +162,7 @@ class Encoder {
     jpeg_set_quality(&info_, quality, TRUE);
     jpeg_start_compress(&info_, TRUE);
     for (int y = 0; y < pixels.rows; ++y) {
+      // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): libjpeg only reads it.
       JSAMPROW row = const_cast<JSAMPROW>(pixels.ptr(y));
       jpeg_write_scanlines(&info_, &row, 1);
     }

@@ -124,7 +124,7 @@ class RowsOfScores final : public Runner {
         output.values[static_cast<size_t>(at)] = row == 1 ? 4 : 9;
       }
     }
-    infos_ = {output};
+    infos_ = {static_cast<const TensorInfo&>(output)};
   }
   const TensorShape& input() const override { return input_; }
   const std::vector<TensorInfo>& outputs() const override { return infos_; }

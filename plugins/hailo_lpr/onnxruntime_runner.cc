@@ -39,7 +39,8 @@ absl::StatusOr<std::shared_ptr<const OnnxRuntimeLibrary>> OnnxRuntimeLibrary::Op
   auto library = absl::WrapUnique(new OnnxRuntimeLibrary);
   library->version_ = base->get_version();
   onnxruntime::Functions& functions = library->functions_;
-#define VD_ONNXRUNTIME_BIND(at, name, ...) \
+#define VD_ONNXRUNTIME_BIND(at, name, ...)                    \
+  /* NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast) */ \
   functions.name = reinterpret_cast<decltype(functions.name)>(const_cast<void*>(table[at]));
   VD_ONNXRUNTIME_FUNCTIONS(VD_ONNXRUNTIME_BIND)
 #undef VD_ONNXRUNTIME_BIND
@@ -187,7 +188,8 @@ absl::Status OnnxRuntimeRunner::Run(const cv::Mat& input, std::vector<Tensor>* o
   const bool fits = input.dims == 4 && input.type() == CV_32F && input.isContinuous() &&
                     std::vector<int>(input.size.p, input.size.p + 4) == input_.sizes;
   if (!fits) return absl::InvalidArgumentError(absl::StrCat("model: ", path_, ": wrong input"));
-  return RunOn(const_cast<float*>(input.ptr<float>()), outputs);  // It only reads them.
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): it only reads them.
+  return RunOn(const_cast<float*>(input.ptr<float>()), outputs);
 }
 
 absl::Status OnnxRuntimeRunner::RunOn(void* data, std::vector<Tensor>* outputs) {

@@ -16,18 +16,20 @@ void Outbox::Add(std::string json, std::function<void(const absl::Status&)> ende
   Letter letter;
   letter.json = std::make_shared<const std::string>(std::move(json));
   letter.ended = std::move(ended);
-  bool stopped = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(this, &Outbox::HasRoom));
-    stopped = stopped_;
-    if (!stopped) {
-      bytes_ += letter.json->size();
-      letters_.emplace(++last_token_, std::move(letter));
-    }
+  if (!Take(&letter)) {
+    return End(letter, EventOutcome::kLost, absl::CancelledError("the instance stops"));
   }
-  if (stopped) return End(letter, EventOutcome::kLost, absl::CancelledError("the instance stops"));
   Pump();
+}
+
+// False: it stops, and `letter` is as it was.
+bool Outbox::Take(Letter* letter) {
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &Outbox::HasRoom));
+  if (stopped_) return false;
+  bytes_ += letter->json->size();
+  letters_.emplace(++last_token_, std::move(*letter));
+  return true;
 }
 
 // The first that waits and is due. It is under way then.

@@ -63,6 +63,7 @@ class Outbox {
 
   bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool IsEmpty() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool Take(Letter* letter) ABSL_LOCKS_EXCLUDED(mutex_);
   bool NextDue(uint64_t* token, std::shared_ptr<const std::string>* json);
   void PutBack(uint64_t token);
   Letter Take(std::map<uint64_t, Letter>::iterator at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

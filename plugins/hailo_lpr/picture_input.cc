@@ -43,6 +43,7 @@ std::vector<cv::Mat> Planes(const cv::Mat& tensor, const TensorShape& input) {
   for (int channel = 0; channel < input.sizes[1]; ++channel) {
     const std::array<int, 2> at = {0, channel};
     // OpenCV has no constant header over memory of others.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
     auto* values = const_cast<float*>(tensor.ptr<float>(at[0], at[1]));
     planes.emplace_back(input.sizes[2], input.sizes[3], CV_32F, values);
   }

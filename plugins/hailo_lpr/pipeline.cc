@@ -255,14 +255,14 @@ absl::Status Pipeline::Infer(PictureJob* job, InferEnd* end) {
   EventOptions images = options_.events;
   images.annotated_image = job->request.annotated;
   images.cropped_plates = job->request.crops;
-  std::vector<Event> events;
+  std::vector<PlateEvent> events;
   if (job->request.stream.empty()) {
     events.push_back(EventOf(capture_ns, pixels, images, &analysis));
   } else {
     const int64_t at_ns = capture_ns != 0 ? capture_ns : hooks_.wall_ns();
     events = StreamOf(job->request.stream)->Add(at_ns, pixels, &analysis);
   }
-  Event all = JoinEvents(std::move(events), capture_ns, analysis);
+  PlateEvent all = JoinEvents(std::move(events), capture_ns, analysis);
   end->result_json = ResultJson(all, {&analysis, job->request.alternatives});
   if (job->request.annotated && !all.annotated.empty()) {
     end->crops.emplace_back("image", std::move(all.annotated));
@@ -292,7 +292,7 @@ void Pipeline::LookAt(PictureJob job) {
   }
   bool readable = false;
   Analysis analysis;
-  std::vector<Event> events;
+  std::vector<PlateEvent> events;
   const absl::Status status = Guarded([&] { return See(&job, &readable, &analysis, &events); });
   if (!status.ok()) {
     const std::string of = job.name.empty() ? "" : absl::StrCat(job.name, ": ");
@@ -305,7 +305,7 @@ void Pipeline::LookAt(PictureJob job) {
 }
 
 absl::Status Pipeline::See(PictureJob* job, bool* readable, Analysis* analysis,
-                           std::vector<Event>* events) {
+                           std::vector<PlateEvent>* events) {
   cv::Mat pixels;
   int64_t capture_ns = 0;
   absl::Status status = Decode(job, &pixels, &capture_ns, analysis);
@@ -319,14 +319,14 @@ absl::Status Pipeline::See(PictureJob* job, bool* readable, Analysis* analysis,
   if (options_.tracking) {
     *events = stream_.Add(capture_ns, pixels, analysis);
   } else {
-    Event event = EventOf(capture_ns, pixels, options_.events, analysis);
+    PlateEvent event = EventOf(capture_ns, pixels, options_.events, analysis);
     if (!event.plates.empty()) events->push_back(std::move(event));
   }
   return absl::OkStatus();
 }
 
 void Pipeline::EndPasses() {
-  std::vector<Event> events;
+  std::vector<PlateEvent> events;
   const absl::Status status = Guarded([&] {
     events = stream_.End();
     return absl::OkStatus();
@@ -337,13 +337,13 @@ void Pipeline::EndPasses() {
 }
 
 void Pipeline::TellUntold() {
-  const Stream::Counters now = stream_.counters();
+  const PictureStream::Counters now = stream_.counters();
   hooks_.on_untold({now.repeats - untold_.repeats, now.doubtful - untold_.doubtful,
                     now.other_way - untold_.other_way});
   untold_ = now;
 }
 
-void Pipeline::Tell(std::vector<Event> events,
+void Pipeline::Tell(std::vector<PlateEvent> events,
                     const std::function<void(const absl::Status&)>& ended) {
   if (events.empty()) {
     if (ended) ended(absl::OkStatus());
@@ -351,7 +351,7 @@ void Pipeline::Tell(std::vector<Event> events,
   }
   const auto together = std::make_shared<Together>(
       events.size(), ended ? ended : [](const absl::Status& /*status*/) {});
-  for (Event& event : events) {
+  for (PlateEvent& event : events) {
     event.camera_id = options_.events.camera_id;
     event.checkpoint_id = options_.events.checkpoint_id;
     hooks_.on_event(std::move(event),
@@ -359,7 +359,7 @@ void Pipeline::Tell(std::vector<Event> events,
   }
 }
 
-Stream* Pipeline::StreamOf(const std::string& name) {
+PictureStream* Pipeline::StreamOf(const std::string& name) {
   const auto found = std::find_if(streams_.begin(), streams_.end(),
                                   [&](const NamedStream& one) { return one.name == name; });
   if (found != streams_.end()) {
@@ -368,7 +368,7 @@ Stream* Pipeline::StreamOf(const std::string& name) {
     if (streams_.size() == kMostStreams) streams_.pop_back();
     EventOptions images = options_.events;
     images.annotated_image = images.cropped_plates = true;
-    streams_.push_front({name, Stream(options_.tracker, options_.direction, images)});
+    streams_.push_front({name, PictureStream(options_.tracker, options_.direction, images)});
   }
   return &streams_.front().stream;
 }

@@ -48,12 +48,12 @@ class Pipeline {
     std::function<void(InferEnd)> on_infer_end;
     // An event of the source. `ended` once it is durable, or why it never will be. May wait for
     // room; then the pictures wait, too.
-    std::function<void(Event, std::function<void(const absl::Status&)> ended)> on_event;
+    std::function<void(PlateEvent, std::function<void(const absl::Status&)> ended)> on_event;
     std::function<void(Drop, const absl::Status& why)> on_drop;
     // One picture is done.
     std::function<void(const Analysis&, bool of_source)> on_looked_at;
-    std::function<void(const Stream::Counters&)> on_untold;  // Since it was called last.
-    std::function<void()> on_room;                           // For another picture of the source.
+    std::function<void(const PictureStream::Counters&)> on_untold;  // Since it was called last.
+    std::function<void()> on_room;  // For another picture of the source.
   };
 
   Pipeline(Options options, Analyser analyser, Hooks hooks);
@@ -83,7 +83,7 @@ class Pipeline {
  private:
   struct NamedStream {
     std::string name;
-    Stream stream;
+    PictureStream stream;
   };
 
   void Run();
@@ -94,23 +94,24 @@ class Pipeline {
   bool IsIdle() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void Answer(PictureJob job);
   void LookAt(PictureJob job);
-  absl::Status See(PictureJob* job, bool* readable, Analysis* analysis, std::vector<Event>* events);
+  absl::Status See(PictureJob* job, bool* readable, Analysis* analysis,
+                   std::vector<PlateEvent>* events);
   absl::Status Decode(PictureJob* job, cv::Mat* pixels, int64_t* capture_ns,
                       Analysis* analysis) const;
   absl::Status Infer(PictureJob* job, InferEnd* end);
   void EndPasses();
   void TellUntold();
-  void Tell(std::vector<Event> events, const std::function<void(const absl::Status&)>& ended);
-  Stream* StreamOf(const std::string& name);
+  void Tell(std::vector<PlateEvent> events, const std::function<void(const absl::Status&)>& ended);
+  PictureStream* StreamOf(const std::string& name);
   bool TooSoon(int64_t capture_ns);
   void EndInfer(uint64_t ticket, Drop drop, absl::Status status);
   void Refuse(const PictureJob& job, Drop drop, const absl::Status& status);
 
   const Options options_;
   const Hooks hooks_;
-  Analyser analyser_;  // Of the worker, as all down to the mutex.
-  Stream stream_;      // The source's.
-  Stream::Counters untold_;
+  Analyser analyser_;     // Of the worker, as all down to the mutex.
+  PictureStream stream_;  // The source's.
+  PictureStream::Counters untold_;
   std::list<NamedStream> streams_;
   int64_t next_capture_ns_ = 0;  // Before it a picture is too soon for max_fps.
   WakingThread worker_;

@@ -74,7 +74,8 @@ class PipelineTest : public ::testing::Test {
       absl::MutexLock lock(&mutex_);
       ends_.push_back(std::move(end));
     };
-    hooks.on_event = [this](Event event, const std::function<void(const absl::Status&)>& ended) {
+    hooks.on_event = [this](PlateEvent event,
+                            const std::function<void(const absl::Status&)>& ended) {
       {
         absl::MutexLock lock(&mutex_);
         events_.push_back(std::move(event));
@@ -90,7 +91,7 @@ class PipelineTest : public ::testing::Test {
       absl::MutexLock lock(&mutex_);
       ++looked_at_;
     };
-    hooks.on_untold = [this](const Stream::Counters& untold) {
+    hooks.on_untold = [this](const PictureStream::Counters& untold) {
       absl::MutexLock lock(&mutex_);
       untold_.repeats += untold.repeats;
       untold_.doubtful += untold.doubtful;
@@ -133,13 +134,13 @@ class PipelineTest : public ::testing::Test {
     }
   }
   void Drain() { ASSERT_TRUE(pipeline_->Drain(absl::ToUnixNanos(absl::Now() + kLimit))); }
-  std::vector<Event> events() {
+  std::vector<PlateEvent> events() {
     absl::MutexLock lock(&mutex_);
     return events_;
   }
   std::vector<std::string> Texts() {
     std::vector<std::string> texts;
-    for (const Event& event : events()) {
+    for (const PlateEvent& event : events()) {
       for (const EventPlate& plate : event.plates) texts.push_back(plate.reading.text());
     }
     return texts;
@@ -147,10 +148,10 @@ class PipelineTest : public ::testing::Test {
 
   absl::Mutex mutex_;
   std::vector<InferEnd> ends_;
-  std::vector<Event> events_;
+  std::vector<PlateEvent> events_;
   std::vector<Drop> drops_;
   std::vector<std::string> whys_;
-  Stream::Counters untold_;
+  PictureStream::Counters untold_;
   int looked_at_ = 0;
   bool room_ = false;
   uint64_t ticket_ = 0;
@@ -333,7 +334,7 @@ TEST_F(PipelineTest, OneEventAPassWithThePlateThatItsPicturesAgreeOn) {
   }
   Drain();
   EXPECT_THAT(Texts(), ElementsAre("KX75BN", "4AB1234", "BCD5678"));
-  for (const Event& event : events()) {
+  for (const PlateEvent& event : events()) {
     const EventPlate& plate = event.plates[0];
     EXPECT_EQ(plate.direction, "down");
     EXPECT_GE(plate.seen, 20);

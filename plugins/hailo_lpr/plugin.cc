@@ -206,9 +206,9 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     job.ticket = ticket;
     job.deadline_ns = frame.deadline_ns;
     absl::StatusOr<InferRequest> request = ParseInferRequest(options);
-    if (request.ok()) job.request = *std::move(request);
     absl::Status sound = request.status();
     if (sound.ok()) sound = CheckFrame(job.form, job.octets.size(), options_.limits);
+    if (request.ok()) job.request = *std::move(request);
     if (!sound.ok()) {  // Said by an end, so that whoever asked hears what is wrong.
       TellDrop(Drop::kBadRequest, sound);
       EndInfer({ticket, Drop::kBadRequest, std::move(sound), "", {}});
@@ -253,7 +253,8 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
     hooks.wall_ns = [this] { return host().WallNs(); };
     hooks.monotonic_ns = [this] { return host().MonotonicNs(); };
     hooks.on_infer_end = [this](InferEnd end) { EndInfer(std::move(end)); };
-    hooks.on_event = [this](const Event& event, std::function<void(const absl::Status&)> ended) {
+    hooks.on_event = [this](const PlateEvent& event,
+                            std::function<void(const absl::Status&)> ended) {
       outbox_->Add(DetectionJson(event, host().WallNs()), std::move(ended));
     };
     hooks.on_drop = [this](Drop drop, const absl::Status& why) { TellDrop(drop, why); };
@@ -262,7 +263,7 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
       TellBackends();
       if (of_source) conditions_.Set(ConditionBoard::kPictures, Condition::kGood);
     };
-    hooks.on_untold = [this](const Stream::Counters& untold) {
+    hooks.on_untold = [this](const PictureStream::Counters& untold) {
       metrics_.untold[0].Increase(static_cast<double>(untold.repeats));
       metrics_.untold[1].Increase(static_cast<double>(untold.doubtful));
       metrics_.untold[2].Increase(static_cast<double>(untold.other_way));

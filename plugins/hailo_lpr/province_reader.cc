@@ -208,7 +208,7 @@ std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line,
   const cv::Range rows(row(kUsualTop), row(kUsualTop + kUsualHeight));
   const float usual = kUsualShare * line.box.width();
   const auto edge = std::max(0, static_cast<int>((static_cast<float>(region.cols) - usual) / 2));
-  if (rows.size() > 0) {
+  if (!rows.empty()) {
     found.push_back(region(rows, cv::Range(edge, region.cols - edge)));
   }
   return found;

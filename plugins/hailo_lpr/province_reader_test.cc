@@ -41,7 +41,7 @@ TEST(ProvinceOptions, SaysWhatIsWrongWithAFile) {
   EXPECT_TRUE(absl::IsNotFound(ProvinceOptions::Load("/nowhere/province.yaml").status()));
   const std::string path = ::testing::TempDir() + "/province_bad.yaml";
   const std::string good = "width: 160\nheight: 32\ntemperature: 1\nreject_below: 0.5\n";
-  for (const std::string text :
+  for (const std::string& text :
        {std::string(), good, good + "names: []\n", good + "names: 7\n",
         std::string("width: 160\nheight: 32\ntemperature: 0\nreject_below: 0\nnames: [a]\n"),
         std::string("width: wide\n"),

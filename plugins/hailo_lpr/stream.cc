@@ -81,7 +81,8 @@ std::string DirectionOf(const Pass& pass) {
   return pass.moved_x > 0 ? "right" : "left";
 }
 
-std::vector<Event> Stream::Add(int64_t capture_ns, const cv::Mat& picture, Analysis* analysis) {
+std::vector<PlateEvent> PictureStream::Add(int64_t capture_ns, const cv::Mat& picture,
+                                           Analysis* analysis) {
   auto scene = std::make_shared<Scene>();
   scene->capture_ns = capture_ns;
   scene->size = analysis->size;
@@ -97,15 +98,15 @@ std::vector<Event> Stream::Add(int64_t capture_ns, const cv::Mat& picture, Analy
   return EventsOf(std::move(passes));
 }
 
-std::vector<Event> Stream::End() { return EventsOf(tracker_.Flush()); }
+std::vector<PlateEvent> PictureStream::End() { return EventsOf(tracker_.Flush()); }
 
-Stream::Counters Stream::counters() const {
+PictureStream::Counters PictureStream::counters() const {
   return {tracker_.counters().repeats, tracker_.counters().doubtful, other_way_};
 }
 
-std::vector<Event> Stream::EventsOf(std::vector<Pass> passes) {
+std::vector<PlateEvent> PictureStream::EventsOf(std::vector<Pass> passes) {
   constexpr const char* kWays[] = {"", "down", "up", "left", "right"};
-  std::vector<Event> events;
+  std::vector<PlateEvent> events;
   for (Pass& pass : passes) {
     const std::string direction = DirectionOf(pass);
     if (direction_ != Direction::kAny && direction != kWays[static_cast<int>(direction_)]) {
@@ -113,7 +114,7 @@ std::vector<Event> Stream::EventsOf(std::vector<Pass> passes) {
       continue;
     }
     const Scene& scene = *pass.best.scene;
-    Event event;
+    PlateEvent event;
     event.capture_ns = scene.capture_ns;
     event.size = scene.size;
     event.times = scene.times;
@@ -139,9 +140,9 @@ std::vector<Event> Stream::EventsOf(std::vector<Pass> passes) {
   return events;
 }
 
-Event EventOf(int64_t capture_ns, const cv::Mat& picture, const EventOptions& options,
-              Analysis* analysis) {
-  Event event;
+PlateEvent EventOf(int64_t capture_ns, const cv::Mat& picture, const EventOptions& options,
+                   Analysis* analysis) {
+  PlateEvent event;
   event.capture_ns = capture_ns;
   event.size = analysis->size;
   event.vehicles = analysis->vehicles;
@@ -168,13 +169,14 @@ Event EventOf(int64_t capture_ns, const cv::Mat& picture, const EventOptions& op
   return event;
 }
 
-Event JoinEvents(std::vector<Event> events, int64_t capture_ns, const Analysis& analysis) {
+PlateEvent JoinEvents(std::vector<PlateEvent> events, int64_t capture_ns,
+                      const Analysis& analysis) {
   if (events.size() == 1) return std::move(events[0]);
-  Event all;
+  PlateEvent all;
   all.capture_ns = capture_ns;
   all.size = analysis.size;
   all.times = analysis.times;
-  for (Event& event : events) {
+  for (PlateEvent& event : events) {
     for (EventPlate& plate : event.plates) all.plates.push_back(std::move(plate));
     for (Vehicle& vehicle : event.vehicles) all.vehicles.push_back(std::move(vehicle));
     if (all.annotated.empty()) all.annotated = std::move(event.annotated);

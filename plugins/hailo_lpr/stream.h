@@ -14,7 +14,7 @@
 namespace viaduct::hailo_lpr {
 
 // Bounded memory. One thread at a time.
-class Stream {
+class PictureStream {
  public:
   // What has been seen and was not told.
   struct Counters {
@@ -23,19 +23,19 @@ class Stream {
     uint64_t other_way = 0;
   };
 
-  Stream(const TrackerOptions& tracker, Direction direction, const EventOptions& events)
+  PictureStream(const TrackerOptions& tracker, Direction direction, const EventOptions& events)
       : tracker_(tracker), direction_(direction), options_(events) {}
 
   // Adds the time for images to `analysis`. The events have no names of camera and checkpoint yet.
-  std::vector<Event> Add(int64_t capture_ns, const cv::Mat& picture, Analysis* analysis);
+  std::vector<PlateEvent> Add(int64_t capture_ns, const cv::Mat& picture, Analysis* analysis);
   // The source has ended, or begins anew.
-  std::vector<Event> End();
+  std::vector<PlateEvent> End();
 
   Counters counters() const;
   size_t tracks() const { return tracker_.tracks(); }
 
  private:
-  std::vector<Event> EventsOf(std::vector<Pass> passes);
+  std::vector<PlateEvent> EventsOf(std::vector<Pass> passes);
 
   Tracker tracker_;
   const Direction direction_;
@@ -44,11 +44,11 @@ class Stream {
 };
 
 // The plates of one picture by itself.
-Event EventOf(int64_t capture_ns, const cv::Mat& picture, const EventOptions& options,
-              Analysis* analysis);
+PlateEvent EventOf(int64_t capture_ns, const cv::Mat& picture, const EventOptions& options,
+                   Analysis* analysis);
 
 // What one picture had to say: all that passes told with it, or the picture's own.
-Event JoinEvents(std::vector<Event> events, int64_t capture_ns, const Analysis& analysis);
+PlateEvent JoinEvents(std::vector<PlateEvent> events, int64_t capture_ns, const Analysis& analysis);
 
 // "down", "up", "left" or "right": the larger of both ways; "" where it hardly moved.
 std::string DirectionOf(const Pass& pass);

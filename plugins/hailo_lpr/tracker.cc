@@ -158,9 +158,8 @@ std::vector<Pass> Tracker::Update(int64_t capture_ns, const std::vector<Sighting
     Extend(now_ns_, *sighting, &tracks_.back());
   }
   for (auto track = tracks_.begin(); track != tracks_.end();) {
-    const bool lost = now_ns_ - track->pass.last_ns > absl::ToInt64Nanoseconds(options_.lost_after);
-    const bool stays =
-        now_ns_ - track->pass.first_ns > absl::ToInt64Nanoseconds(options_.longest_pass);
+    const bool lost = absl::Nanoseconds(now_ns_ - track->pass.last_ns) > options_.lost_after;
+    const bool stays = absl::Nanoseconds(now_ns_ - track->pass.first_ns) > options_.longest_pass;
     if ((lost || stays) && !track->told) {
       if (auto pass = Tell(&*track)) told.push_back(*std::move(pass));
     }

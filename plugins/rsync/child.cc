@@ -31,10 +31,11 @@ struct Pipe {
   }
 };
 
-std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+// Valid as long as the texts are, and closed by a null pointer.
+std::vector<char*> Pointers(std::vector<std::string>* texts) {
   std::vector<char*> out;
-  out.reserve(texts.size() + 1);
-  for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  out.reserve(texts->size() + 1);
+  for (std::string& text : *texts) out.push_back(text.data());
   out.push_back(nullptr);
   return out;
 }
@@ -65,8 +66,8 @@ void Close(int* fd) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Child>> Child::Start(const std::vector<std::string>& arguments,
-                                                    const std::vector<std::string>& environment,
+absl::StatusOr<std::unique_ptr<Child>> Child::Start(std::vector<std::string> arguments,
+                                                    std::vector<std::string> environment,
                                                     std::string input) {
   Pipe in;
   Pipe out;
@@ -74,8 +75,8 @@ absl::StatusOr<std::unique_ptr<Child>> Child::Start(const std::vector<std::strin
   if (!in.Open() || !out.Open() || !err.Open()) {
     return absl::ResourceExhaustedError(absl::StrCat("pipe: ", std::strerror(errno)));
   }
-  const std::vector<char*> argv = Pointers(arguments);
-  const std::vector<char*> envp = Pointers(environment);
+  const std::vector<char*> argv = Pointers(&arguments);
+  const std::vector<char*> envp = Pointers(&environment);
   const int fds[3] = {in.ends[0], out.ends[1], err.ends[1]};
   const pid_t self = getpid();
   const pid_t pid = fork();

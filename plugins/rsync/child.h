@@ -24,8 +24,8 @@ class Child {
   static constexpr int64_t kLingerNs = 300'000'000;
 
   // `arguments[0]` is the program's path. RESOURCE_EXHAUSTED: no process, no descriptor.
-  static absl::StatusOr<std::unique_ptr<Child>> Start(const std::vector<std::string>& arguments,
-                                                      const std::vector<std::string>& environment,
+  static absl::StatusOr<std::unique_ptr<Child>> Start(std::vector<std::string> arguments,
+                                                      std::vector<std::string> environment,
                                                       std::string input);
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

@@ -95,13 +95,13 @@ void Client::CheckLife(int64_t now_ns) {
   if (getsockopt(transport_->fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
   const uint64_t signs = info.tcpi_bytes_received + info.tcpi_bytes_acked;
   if (std::exchange(signs_, signs) != signs) alive_ns_ = now_ns;
-  const int64_t silent = now_ns - alive_ns_;
+  const absl::Duration silent = absl::Nanoseconds(now_ns - alive_ns_);
   if (unanswered() == 0) {
-    if (silent >= absl::ToInt64Nanoseconds(options_.keepalive)) {
+    if (silent >= options_.keepalive) {
       alive_ns_ = now_ns;
       first()->Realpath(".", [](const Answer&) {});
     }
-  } else if (silent >= absl::ToInt64Nanoseconds(options_.answer_timeout)) {
+  } else if (silent >= options_.answer_timeout) {
     Fail(absl::UnavailableError(
         absl::StrCat("server: ", options_.transport.host, ", gives no sign of life")));
   }
@@ -123,7 +123,7 @@ void Client::CheckStreams(uint64_t acknowledged, int64_t now_ns) {
     const bool lives =
         requests.unanswered() == 0 || heard || wrote || on_its_way || stream->alive_ns == 0;
     if (lives) stream->alive_ns = now_ns;
-    if (now_ns - stream->alive_ns < absl::ToInt64Nanoseconds(options_.answer_timeout)) continue;
+    if (absl::Nanoseconds(now_ns - stream->alive_ns) < options_.answer_timeout) continue;
     return Fail(absl::UnavailableError(absl::StrCat(
         "server: ", options_.transport.host, ", one of its programs for SFTP does not answer")));
   }

@@ -231,7 +231,7 @@ void HailoDevice::AskFacts() {
 }
 
 void HailoDevice::AskFactsIfDue() {
-  if (absl::ToUnixNanos(options_.clock()) < facts_due_ns_) return;
+  if (options_.clock() < absl::FromUnixNanos(facts_due_ns_)) return;
   if (!mutex_.TryLock()) return;  // It is being opened or asked.
   if (device_ != nullptr) AskFacts();
   mutex_.Unlock();

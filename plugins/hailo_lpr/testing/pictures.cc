@@ -58,7 +58,7 @@ std::string CmykJpegOf(const cv::Mat& bgr) {
   std::vector<unsigned char> row(static_cast<size_t>(bgr.cols) * 4);
   for (int y = 0; y < bgr.rows; ++y) {
     for (int x = 0; x < bgr.cols; ++x) {
-      const auto pixel = bgr.at<cv::Vec3b>(y, x);
+      const auto& pixel = bgr.at<cv::Vec3b>(y, x);
       // Adobe writes it upside down, which libjpeg does as well: no black, the rest as it is.
       unsigned char* inks = &row[static_cast<size_t>(x) * 4];
       inks[0] = pixel[2];

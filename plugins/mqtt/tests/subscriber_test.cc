@@ -8,7 +8,6 @@
 namespace viaduct::mqtt {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;

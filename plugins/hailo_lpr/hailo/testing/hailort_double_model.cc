@@ -75,6 +75,7 @@ size_t RunningModel::frame_octets(size_t at) const {
 absl::Status RunningModel::Infer(const std::vector<uint8_t>& pixels) {
   const std::vector<int>& sizes = input_.sizes;
   // OpenCV has no constant header over memory of others.
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
   const cv::Mat given(sizes[2], sizes[3], CV_8UC(sizes[1]), const_cast<uint8_t*>(pixels.data()));
   cv::Mat picture = given;
   if (sizes[1] == 3) cv::cvtColor(given, picture, cv::COLOR_RGB2BGR);
@@ -106,7 +107,8 @@ absl::Status RunningModel::WriteBoxes(const std::vector<Tensor>& outputs) {
     for (const Detection& one : found) {
       if (one.label == static_cast<int>(label)) AppendBox(one, input_, &boxes);
     }
-    Append(static_cast<float>(boxes.size() / (5 * sizeof(float))), &frame);
+    const size_t count = boxes.size() / (5 * sizeof(float));
+    Append(static_cast<float>(count), &frame);
     frame.insert(frame.end(), boxes.begin(), boxes.end());
   }
   frame.resize(frame_octets(0), 0xff);
