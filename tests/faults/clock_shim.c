@@ -6,7 +6,7 @@
  *
  * VIADUCT_TEST_CLOCK names a file of 8 octets, the offset in nanoseconds (int64_t, native order).
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): of glibc */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

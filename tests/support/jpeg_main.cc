@@ -105,8 +105,9 @@ std::string Encode(const Picture& p, int quality) {
   jpeg_set_quality(&info, quality, TRUE);
   jpeg_start_compress(&info, TRUE);
   while (info.next_scanline < info.image_height) {
-    JSAMPROW row =
-        const_cast<uint8_t*>(&p.rgb[static_cast<size_t>(info.next_scanline) * p.width * 3]);
+    const size_t at = static_cast<size_t>(info.next_scanline) * p.width * 3;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): libjpeg only reads it.
+    JSAMPROW row = const_cast<uint8_t*>(&p.rgb[at]);
     jpeg_write_scanlines(&info, &row, 1);
   }
   jpeg_finish_compress(&info);

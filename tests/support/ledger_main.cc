@@ -38,10 +38,8 @@ int Read(const StoreFiles& files, const std::string& out) {
 }
 
 }  // namespace
-}  // namespace viaduct::support
 
-int main(int argc, char** argv) {
-  using namespace viaduct::support;  // NOLINT(build/namespaces)
+int Main(int argc, char** argv) {
   CLI::App app("ledger: says whether every accepted message is stored exactly once and unchanged");
   app.require_subcommand(1);
 
@@ -69,3 +67,7 @@ int main(int argc, char** argv) {
 
   return *judge ? Judge(logs, rules, json) : Read(files, out);
 }
+
+}  // namespace viaduct::support
+
+int main(int argc, char** argv) { return viaduct::support::Main(argc, argv); }

@@ -139,10 +139,8 @@ int Report(const absl::StatusOr<LoadResults>& results) {
 }
 
 }  // namespace
-}  // namespace viaduct::support
 
-int main(int argc, char** argv) {
-  using namespace viaduct::support;  // NOLINT(build/namespaces)
+int Main(int argc, char** argv) {
   CLI::App app("loadgen: makes detections, sends them, measures, writes the ledger's log");
   app.require_subcommand(1);
   Common common;
@@ -170,3 +168,7 @@ int main(int argc, char** argv) {
   if (*socketio_app) return Report(SocketIoLoad(socketio, common.load, &source).Run());
   return Report(HttpLoad(http, common.load, &source).Run());
 }
+
+}  // namespace viaduct::support
+
+int main(int argc, char** argv) { return viaduct::support::Main(argc, argv); }
