@@ -155,12 +155,12 @@ vd_buffer* TestHost::MakeBuffer(std::string_view octets) {
 void TestHost::KeepAWhile(vd_buffer* buffer) {
   if (buffer == nullptr) return;
   buffer->ref(buffer);
-  const auto give_back = [buffer] {
+  // Given back also where the task is dropped.
+  const std::shared_ptr<vd_buffer> kept(buffer, [](vd_buffer* mine) { mine->unref(mine); });
+  answers_->Post([kept] {
     volatile uint8_t sum = 0;
-    for (uint64_t i = 0; i < buffer->size; ++i) sum = static_cast<uint8_t>(sum ^ buffer->data[i]);
-    buffer->unref(buffer);
-  };
-  if (!answers_->Post(give_back)) give_back();
+    for (uint64_t i = 0; i < kept->size; ++i) sum = static_cast<uint8_t>(sum ^ kept->data[i]);
+  });
 }
 
 }  // namespace viaduct::check

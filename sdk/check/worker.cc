@@ -43,6 +43,9 @@ void Worker::Stop(bool finish) {
     changed_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
+  decltype(tasks_) dropped;  // With what they hold.
+  const std::lock_guard<std::mutex> lock(mutex_);
+  dropped.swap(tasks_);
 }
 
 void Worker::Run() {
