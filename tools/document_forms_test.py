@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Looks at the commands of the documents that no test can run, because they install, build or train for
+hours: the programs are there, and know the words and options that they are given.
+
+    tools/document_forms_test.py BUILD
+"""
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/support"))
+from documents import claimed_blocks, read_blocks  # noqa: E402
+
+TRAINING = ROOT / "plugins/hailo_lpr/training"
+LIMIT_S = 60
+
+
+def lines(document):
+    """Each command of this test in that document, as words without comments."""
+    return [shlex.split(line, comments=True) for block in claimed_blocks(__file__, [document])
+            for line in block.text.splitlines()]
+
+
+def shown_by(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+    return done.stdout
+
+
+def options(words):
+    return {word.split("=")[0] for word in words if word.startswith("--")}
+
+
+def has_options(words, known, where):
+    missing = options(words) - set(re.findall(r"--[a-z][\w-]*", known))
+    assert not missing, f"{where}: {' '.join(words)}: no option {missing}"
+
+
+def verbs_of_dev(document):
+    verbs = re.findall(r"^  ([a-z]+) ", shown_by(str(ROOT / "dev"), "help"), re.MULTILINE)
+    for words in lines(document):
+        assert words[0] == "./dev" and words[1] in verbs, f"{document}: {words} is none of {verbs}"
+
+
+def fault_script(_build):
+    for words in lines("docs/TESTING.md"):
+        has_options(words, shown_by(str(ROOT / words[0]), "--help"), "docs/TESTING.md")
+
+
+def arguments_of(script):
+    """The names of what argparse takes, from the source: the program itself wants torch."""
+    found = re.findall(r'add_argument\("([\w-]+)"(.*)', (TRAINING / script).read_text())
+    return {name: rest for name, rest in found}
+
+
+def training(_build):
+    document = "plugins/hailo_lpr/training/README.md"
+    for words in lines(document):
+        if words[:2] == ["./dev", "train"]:
+            assert words[2] in ("reader", "province"), words
+            script, given = "train.py", words[3:]
+        else:
+            assert words[0] == "python3", words
+            script, given = words[1], words[2:]
+        known = arguments_of(script)
+        has_options(given, " ".join(known), document)
+        plain = [name for name in known if not name.startswith("-")]
+        assert len([w for w in given if "/" in w or w.isupper()]) >= len(plain), f"{words}: wants {plain}"
+    net = (ROOT / "tools/dev.d/train.sh").read_text()
+    assert "reader" in net and "province" in net and "train.py" in net, "./dev train has changed"
+
+
+def onnxruntime(_build):
+    """The version, and the place in its package, are those that our tests use."""
+    text = (ROOT / "plugins/hailo_lpr/BACKENDS.md").read_text()
+    version = json.loads((ROOT / "tests/support/npm/package.json").read_text())["devDependencies"]["onnxruntime-node"]
+    first, second, _ = lines("plugins/hailo_lpr/BACKENDS.md")
+    assert first[-1] == f"onnxruntime-node@{version}" and f"version {version} is tested" in text, first
+    place = second[4].replace("/x64/", "/${onnxruntime_machine}/")
+    assert place in (ROOT / "plugins/hailo_lpr/CMakeLists.txt").read_text(), f"{second[4]} is not what is tested"
+
+
+def sdk(build):
+    document = "docs/WRITE_A_PLUGIN.md"
+    usage = [words for words in lines(document) if words[0].startswith(("viaduct-check", "["))]
+    known = shown_by(str(build / "bin/viaduct-check"), "--help")
+    assert usage, f"{document} has lost viaduct-check"
+    for words in usage:
+        has_options([word.strip("[]") for word in words], known, document)
+    whole = next(block.text for block in read_blocks(document) if "cmake --install" in block.text)
+    for words in claimed_blocks(__file__, ["sdk/template/README.md"])[0].text.splitlines():
+        assert words in whole.splitlines(), f"sdk/template/README.md: {words!r} is not in {document}"
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    for document in ("README.md", "CONTRIBUTING.md"):
+        verbs_of_dev(document)
+    for look in (fault_script, training, onnxruntime, sdk):
+        look(build)
+    print("documents: what is not run could be")
+
+
+if __name__ == "__main__":
+    main()
