@@ -12,9 +12,8 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
-from documents import CLAIMS, covers, read_blocks, read_claims, read_document  # noqa: E402
+from documents import CLAIMS, SKIPPED_FOLDERS, all_documents, covers, read_blocks, read_claims, read_document  # noqa: E402
 
-SKIPPED_FOLDERS = {".git", "build", "node_modules", ".cache", "__pycache__"}
 LANGUAGES = {"sh", "yaml", "json", "c", "cpp", "cmake", "text"}
 UNCLAIMED = {"text", "json"}  # What is said, or a drawing.
 WAYS = {"run", "form", "shown"}
@@ -27,7 +26,7 @@ class Checker:
 
     def run(self):
         self.claims = read_claims(self.root)
-        self.blocks = [block for path in self.documents() for block in self.blocks_of(path)]
+        self.blocks = [block for path in all_documents(self.root) for block in self.blocks_of(path)]
         for block in self.blocks:
             self.check_block(block)
         tests = self.registered_tests()
@@ -37,14 +36,6 @@ class Checker:
 
     def report(self, path, line, text):
         self.findings.append(f"{path}:{line}: {text}")
-
-    def documents(self):
-        found = []
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
-            found += [os.path.relpath(os.path.join(folder, name), self.root)
-                      for name in sorted(files) if name.endswith(".md")]
-        return found
 
     def blocks_of(self, path):
         blocks = read_blocks(path, self.root)

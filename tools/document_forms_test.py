@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Looks at the commands of the documents that no test can run, because they install, build or train for
-hours: the programs are there, and know the words and options that they are given.
+hours, and at those inside of sentences: the programs are there, and know the words and options that they
+are given.
 
     tools/document_forms_test.py BUILD
 """
@@ -13,7 +14,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/support"))
-from documents import claimed_blocks, read_blocks  # noqa: E402
+from documents import all_documents, claimed_blocks, read_blocks, read_document  # noqa: E402
 
 TRAINING = ROOT / "plugins/hailo_lpr/training"
 LIMIT_S = 60
@@ -39,8 +40,12 @@ def has_options(words, known, where):
     assert not missing, f"{where}: {' '.join(words)}: no option {missing}"
 
 
-def verbs_of_dev(document):
-    verbs = re.findall(r"^  ([a-z]+) ", shown_by(str(ROOT / "dev"), "help"), re.MULTILINE)
+def verbs_of_dev():
+    return re.findall(r"^  ([a-z]+) ", shown_by(str(ROOT / "dev"), "help"), re.MULTILINE)
+
+
+def entry_script(document):
+    verbs = verbs_of_dev()
     for words in lines(document):
         assert words[0] == "./dev" and words[1] in verbs, f"{document}: {words} is none of {verbs}"
 
@@ -95,11 +100,49 @@ def sdk(build):
         assert words in whole.splitlines(), f"sdk/template/README.md: {words!r} is not in {document}"
 
 
+def inside_sentences(document):
+    """What stands in the text in grave accents and begins with one of our programs."""
+    text = re.sub(r"^```.*?^```", "", read_document(document), flags=re.MULTILINE | re.DOTALL)
+    for command in re.findall(r"`((?:viaductctl|viaduct-host|viaduct-check|\./dev) [^`]*)`", text):
+        yield shlex.split(command)
+
+
+def commands_of_viaductctl(build):
+    """{its words: its own options}, as the completion of a shell knows them."""
+    script = shown_by(str(build / "bin/viaductctl"), "completion", "bash")
+    return {tuple(path.split()): words for path, words in
+            re.findall(r"^    '(viaductctl[a-z -]*)'\) words='([^']*)'", script, re.MULTILINE)}
+
+
+def sentences(build):
+    known = commands_of_viaductctl(build)
+    helps = {name: shown_by(str(build / "bin" / name), "--help") for name in ("viaduct-host", "viaduct-check")}
+    verbs = verbs_of_dev()
+    count = 0
+    for document in all_documents():
+        if document == "CHANGELOG.md":  # It tells of what was.
+            continue
+        for words in inside_sentences(document):
+            count += 1
+            if words[0] == "./dev":
+                assert words[1] in verbs, f"{document}: {words}"
+            elif words[0] != "viaductctl":
+                has_options(words, helps[words[0]], document)
+            else:
+                # What follows the words of a command are its arguments, where it has no more of them.
+                path = max((tuple(words[:n]) for n in range(1, len(words) + 1) if tuple(words[:n]) in known), key=len)
+                rest = words[len(path):]
+                deeper = any(other[:-1] == path for other in known)
+                assert not (deeper and rest and not rest[0].startswith("-")), f"{document}: {words}"
+                has_options(rest, f"{known[path]} {known[(words[0],)]}", document)
+    assert count > 50, f"only {count} commands in sentences"
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     for document in ("README.md", "CONTRIBUTING.md"):
-        verbs_of_dev(document)
-    for look in (fault_script, training, onnxruntime, sdk):
+        entry_script(document)
+    for look in (fault_script, training, onnxruntime, sdk, sentences):
         look(build)
     print("documents: what is not run could be")
 

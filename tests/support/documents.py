@@ -7,6 +7,7 @@ import re
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CLAIMS = "tools/document_blocks.txt"
+SKIPPED_FOLDERS = {".git", "build", "node_modules", ".cache", "__pycache__"}
 FENCE = re.compile(r"( {0,3})```(\w*)\s*$")
 
 # `heading` is that above it, `path` and `line` say where it stands.
@@ -34,6 +35,15 @@ def read_blocks(path, root=ROOT):
             open_at, lines, language = number, [], fence[2]
         elif line.startswith("#"):
             heading = line.lstrip("#").strip()
+    return found
+
+
+def all_documents(root=ROOT):
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
+        found += [os.path.relpath(os.path.join(folder, name), root) for name in sorted(files)
+                  if name.endswith(".md")]
     return found
 
 
