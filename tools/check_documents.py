@@ -65,7 +65,7 @@ class Checker:
         if not found and block.language not in UNCLAIMED:
             self.report(block.path, block.line, f"no test runs this block ('{block.heading}'): add it to one, and "
                         f"to {CLAIMS}")
-        if len(found) > 1 and len({claim.test for claim in found}) < len(found):
+        if len(found) > 1:
             self.report(block.path, block.line, f"twice in {CLAIMS}: lines "
                         f"{', '.join(str(claim.line) for claim in found)}")
 

@@ -16,15 +16,19 @@ from own_systemd import OwnSystemd
 
 SYSTEM_UNITS = "/lib/systemd/system"
 PATIENCE_S = 20
+OWN = "/run/typed"  # In memory, as all that the trial writes outside of its folder must be.
+NOBODY = 65534
 SECRET = "typed-by-hand"
 # Whom packages make, and what they leave to be read; PostgreSQL's own wrappers want more of a machine.
 PREPARE = """
+mkdir {own}
+# Those of the machine would make folders in homes, which are not the trial's.
+mount -t tmpfs tmpfs /usr/lib/tmpfiles.d
 install -D -m 755 /dev/null /usr/lib/viaduct/plugins/.keep
 mount --bind {build}/plugins /usr/lib/viaduct/plugins
 for program in viaduct-host viaductctl; do ln -sf {build}/bin/$program /usr/bin/$program; done
 install -d -m 700 -o postgres -g postgres /var/lib/postgresql/data
 install -d -o postgres -g postgres /run/postgresql
-runuser -u postgres -- {postgresql}/initdb --no-sync --auth=peer -D /var/lib/postgresql/data >/dev/null
 install -d -o mosquitto /var/lib/mosquitto
 """
 DATABASE = """[Service]
@@ -51,9 +55,10 @@ class Machine:
                 units[f"{name}.service"] = f.read()
         self.t = t
         self.systemd = OwnSystemd(
-            t, units, PREPARE.format(build=t.build.folder, postgresql=found[-1]), whole=True)
+            t, units, PREPARE.format(own=OWN, build=t.build.folder), whole=True)
         self.systemd.start()
-        self.systemd.shell("systemctl start ssh postgresql")
+        self.systemd.shell("systemctl start ssh")
+        self.postgresql = found[-1]
         self.typed = 0
 
     def type(self, document, number, typed="", before=""):
@@ -95,11 +100,14 @@ def sshd_for_devices(machine):
     machine.type(document, 0)
     key = os.path.join(machine.t.folder, "cam001")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    machine.type(document, 1, before=f"cp {key}.pub /root/; cp *.conf /root/; cd /root")
-    machine.shell(f"echo picture >/tmp/a.jpg; sftp -q -b - -i {key} -o StrictHostKeyChecking=no "
-                  "-o UserKnownHostsFile=/dev/null cam001@127.0.0.1 <<<'put /tmp/a.jpg /incoming/a.jpg'")
+    machine.type(document, 1, before=f"cd {OWN}; cp {key}.pub .")
+    # As somebody without a home, in which ssh would leave something.
+    device = (f"setpriv --reuid {NOBODY} --clear-groups {{}} -i {OWN}/key -o StrictHostKeyChecking=no "
+              "-o UserKnownHostsFile=/dev/null {} cam001@127.0.0.1 {}")
+    machine.shell(f"cd {OWN}; install -m 600 -o {NOBODY} {key} key; echo picture >a.jpg; " +
+                  device.format("sftp", "-q -b -", "<<<'put a.jpg /incoming/a.jpg'"))
     expect(machine.shell("cat /srv/viaduct/edge/cam001/incoming/a.jpg") == "picture\n", "no file by sftp")
-    said = machine.systemd.run("ssh", "-i", key, "-o", "StrictHostKeyChecking=no", "cam001@127.0.0.1", "id")
+    said = machine.systemd.run("bash", "-c", device.format("ssh", "", "id"))
     expect(said.returncode != 0 and "uid=" not in said.stdout, f"a device has a shell: {said}")
     return document, 2
 
@@ -111,8 +119,8 @@ def rsyncd_for_devices(machine):
     machine.type(document, 0)
     machine.is_active("rsync")
     machine.type(document, 1)
-    machine.shell("sed -n 's/^cam001://p' /srv/viaduct/rsyncd.secrets >/tmp/password; chmod 600 /tmp/password; "
-                  "rsync --password-file=/tmp/password /tmp/a.jpg rsync://cam001@127.0.0.1/cam001/b.jpg")
+    machine.shell(f"cd {OWN}; sed -n 's/^cam001://p' /srv/viaduct/rsyncd.secrets >password; chmod 600 password; "
+                  "rsync --password-file=password a.jpg rsync://cam001@127.0.0.1/cam001/b.jpg")
     expect(machine.shell("stat -c '%U %G %a' /srv/viaduct/edge/cam001/incoming/b.jpg") ==
            "viaduct-edge viaduct 660\n", "no file by rsync, or not its rights")
     return document, 2
@@ -133,6 +141,8 @@ def a_device_at_the_broker(machine):
 
 def a_database(machine):
     document = "deploy/postgresql/README.md"
+    machine.shell(f"cd {OWN}; runuser -u postgres -- {machine.postgresql}/initdb --no-sync --auth=peer "
+                  "-D /var/lib/postgresql/data; systemctl start postgresql")
     machine.type(document, 0)
     with open(os.path.join(ROOT, document)) as f:
         store = re.search(r"`(store: \{postgresql: .*?\}\})`", f.read()).group(1)
@@ -150,6 +160,7 @@ def run(t):
     machine = Machine(t)
     steps = (a_node_as_a_service, sshd_for_devices, rsyncd_for_devices, a_device_at_the_broker, a_database)
     every_block_is_typed(dict(step(machine) for step in steps))
+    machine.shell("systemctl stop viaduct mosquitto rsync ssh postgresql")
     t.figure(lines=machine.typed)
 
 

@@ -12,7 +12,7 @@ import subprocess
 from processes import STOP_LIMIT_S, CannotRun, Failure, die_with_parent, wait_for
 
 SYSTEMD = "/lib/systemd/systemd"
-BEGIN_LIMIT_S = 20
+BEGIN_LIMIT_S = 60
 # Targets that units depend on by default, without what a machine has in them.
 EMPTY_TARGETS = ("sysinit", "basic", "shutdown", "network-online", "time-sync")
 

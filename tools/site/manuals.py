@@ -12,7 +12,9 @@ BODY = 7  # Columns by which groff indents what is below a heading; a lesser hea
 
 def as_text(path):
     """Without the lines at the head and the foot of the page."""
-    done = subprocess.run(["groff", "-man", "-Tutf8", "-P-cbou", f"-rLL={WIDTH}n", path],
+    with open(path, encoding="utf-8") as f:
+        text = re.sub(r"^(\.TH .*)$", r"\1\n.ad l", f.read(), flags=re.MULTILINE)  # Not justified.
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-P-cbou", f"-rLL={WIDTH}n"], input=text,
                           capture_output=True, encoding="utf-8", check=True)
     lines = done.stdout.strip("\n").split("\n")
     return lines[1:-1]
