@@ -104,8 +104,10 @@ def sshd_for_devices(machine):
     # As somebody without a home, in which ssh would leave something.
     device = (f"setpriv --reuid {NOBODY} --clear-groups {{}} -i {OWN}/key -o StrictHostKeyChecking=no "
               "-o UserKnownHostsFile=/dev/null {} cam001@127.0.0.1 {}")
-    machine.shell(f"cd {OWN}; install -m 600 -o {NOBODY} {key} key; echo picture >a.jpg; " +
-                  device.format("sftp", "-q -b -", "<<<'put a.jpg /incoming/a.jpg'"))
+    machine.shell(f"cd {OWN}; install -m 600 -o {NOBODY} {key} key; echo picture >a.jpg")
+    put = f"cd {OWN}; " + device.format("sftp", "-q -b -", "<<<'put a.jpg /incoming/a.jpg'")
+    # A reload of sshd turns away whoever comes just then.
+    wait_for(lambda: machine.systemd.run("bash", "-c", put).returncode == 0, PATIENCE_S, "a file by sftp")
     expect(machine.shell("cat /srv/viaduct/edge/cam001/incoming/a.jpg") == "picture\n", "no file by sftp")
     said = machine.systemd.run("bash", "-c", device.format("ssh", "", "id"))
     expect(said.returncode != 0 and "uid=" not in said.stdout, f"a device has a shell: {said}")
