@@ -28,7 +28,7 @@ units=/run/units
 if [ "$2" = whole ]; then
   mkdir -p /run/usr-upper /run/usr-work
   mount -t overlay overlay -o lowerdir=/usr,upperdir=/run/usr-upper,workdir=/run/usr-work /usr
-  mount -t tmpfs tmpfs /srv
+  mount -t tmpfs -o mode=755 tmpfs /srv
   mount -t tmpfs tmpfs /etc/systemd/system
   mount --bind /run/units /usr/lib/systemd/system  # Where systemctl looks, too.
   units=/etc/systemd/system:/usr/lib/systemd/system
