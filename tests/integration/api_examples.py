@@ -22,8 +22,8 @@ from wall_clock import WallClock
 
 DOCUMENT, TRANSFERS = "docs/API.md", "docs/TRANSFERS.md"
 FILE_NAME, FILE_BYTES = "2024/01/15/a.jpg", 150000
-LINE_LIMIT_S = 30
-PATIENCE_S = 30
+LINE_LIMIT_S = 60
+PATIENCE_S = 60
 PASSWORD = "correct horse battery staple"
 AT = "2024-01-15T10:30:00Z"
 MEASURED = {"average_latency", "bytes", "latency_ms", "p50", "p99", "quality", "score", "success_rate"}

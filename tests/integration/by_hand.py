@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What deploy/*/README.md tells people to type, typed: on a machine of a systemd of its own
-(tests/support/own_systemd.py), with Debian's sshd, rsync, mosquitto and PostgreSQL. Then the node runs,
-and a device gets in by each way that was opened for it. Needs root.
+"""What deploy/*/README.md and docs/INSTALL.md tell people to type by hand, typed: on a machine of a
+systemd of its own (tests/support/own_systemd.py), with Debian's sshd, rsync, mosquitto and PostgreSQL.
+Then the node runs, and a device gets in by each way that was opened for it. Needs root.
 """
 
 import glob
@@ -141,6 +141,15 @@ def a_device_at_the_broker(machine):
     return document, 1
 
 
+def another_configuration(machine):
+    """One with a secret in it, which the setup for the broker has made."""
+    document = "docs/INSTALL.md"
+    expect("CREDENTIALS_DIRECTORY" in machine.shell("grep -v '^ *#' /etc/viaduct/node.yaml"), "no secret")
+    machine.type(document, 0)
+    machine.is_active("viaduct")
+    return document, 1
+
+
 def a_database(machine):
     document = "deploy/postgresql/README.md"
     machine.shell(f"cd {OWN}; runuser -u postgres -- {machine.postgresql}/initdb --no-sync --auth=peer "
@@ -160,7 +169,8 @@ def run(t):
         say("a machine of its own needs root, and is left out")
         return
     machine = Machine(t)
-    steps = (a_node_as_a_service, sshd_for_devices, rsyncd_for_devices, a_device_at_the_broker, a_database)
+    steps = (a_node_as_a_service, sshd_for_devices, rsyncd_for_devices, a_device_at_the_broker,
+             another_configuration, a_database)
     every_block_is_typed(dict(step(machine) for step in steps))
     machine.shell("systemctl stop viaduct mosquitto rsync ssh postgresql")
     t.figure(lines=machine.typed)
