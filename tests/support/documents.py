@@ -56,10 +56,9 @@ def shell_lines(text):
 def read_claims(root=ROOT):
     claims = []
     for number, line in enumerate(read_document(CLAIMS, root).splitlines(), 1):
-        words = line.split("#", 1)[0] if line.startswith("#") else line
-        parts = [part.strip() for part in words.split("|")]
-        if len(parts) == 1 and not parts[0]:
+        if not line.strip() or line.startswith("#"):
             continue
+        parts = [part.strip() for part in line.split("|")]
         if len(parts) not in (4, 5):
             raise ValueError(f"{CLAIMS}:{number}: not 'document | language | how | test | reason'")
         document, _, heading = parts[0].partition("#")
