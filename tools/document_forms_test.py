@@ -100,6 +100,32 @@ def sdk(build):
         assert words in whole.splitlines(), f"sdk/template/README.md: {words!r} is not in {document}"
 
 
+def tools_of_the_tests(build):
+    """The options in the table of tools, each of its program."""
+    table = read_document("docs/TESTING.md").split("\n## Tools\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)[^|]*\| (.*) \|$", table, re.MULTILINE)
+    named = [(name, re.findall(r"`(--[a-z-]+)", text)) for name, text in rows]
+    for name, given in named:
+        if given:
+            flag = "--help-all" if name == "loadgen" else "--help"
+            has_options(given, shown_by(str(build / "tests" / name), flag), f"docs/TESTING.md, {name}")
+    assert sum(len(given) for _, given in named) > 5, f"the table of tools is gone: {named}"
+
+
+def benchmarks(_build):
+    """bench/README.md has each case, and no other."""
+    document = "bench/README.md"
+    source = read_document("bench/run")
+    known = set(re.findall(r'"(\w+)"', re.search(r"^CASES = \[(.*?)\]", source, re.MULTILINE | re.DOTALL)[1]))
+    table = read_document(document).split("\n## Cases\n")[1].split("\n## ")[0]
+    told = {name for cell in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
+            for name in re.findall(r"`(\w+)`", cell)}
+    assert told == known - {"base"}, f"{document}: {told ^ (known - {'base'})}"
+    given = re.findall(r"`(--[a-z]+)`", read_document(document))
+    assert given, f"{document} names no option"
+    has_options(given, source, document)
+
+
 def inside_sentences(document):
     """What stands in the text in grave accents and begins with one of our programs."""
     text = re.sub(r"^```.*?^```", "", read_document(document), flags=re.MULTILINE | re.DOTALL)
@@ -142,7 +168,7 @@ def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     for document in ("README.md", "CONTRIBUTING.md"):
         entry_script(document)
-    for look in (fault_script, training, onnxruntime, sdk, sentences):
+    for look in (fault_script, training, onnxruntime, sdk, tools_of_the_tests, benchmarks, sentences):
         look(build)
     print("documents: what is not run could be")
 
