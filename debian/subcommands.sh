@@ -6,17 +6,18 @@ set -eu
 
 program=$1
 
-names() { # COMMAND...: its subcommands
-  "$program" "$@" --help | awk '/^Subcommands:/ { on = 1; next } /^[^ ]/ { on = 0 } on && /^  [a-z]/ { print $1 }'
+names() { # the subcommands that a help on standard input names
+  awk '/^Subcommands:/ { on = 1; next } /^[^ ]/ { on = 0 } on && /^  [a-z]/ { print $1 }'
 }
 
 describe() { # COMMAND...
+  help=$("$program" "$@" --help)
   echo ".SS viaductctl $*"
   echo .nf
-  "$program" "$@" --help | sed 's/\\/\\\\/g; s/-/\\-/g; s/^\([.'\'']\)/\\\&\1/'
+  printf '%s\n' "$help" | sed 's/\\/\\\\/g; s/-/\\-/g; s/^\([.'\'']\)/\\\&\1/'
   echo .fi
-  for name in $(names "$@"); do describe "$@" "$name"; done
+  for name in $(printf '%s\n' "$help" | names); do describe "$@" "$name"; done
 }
 
 echo '[COMMANDS]'
-for command in $(names); do describe "$command"; done
+for command in $("$program" --help | names); do describe "$command"; done

@@ -5,7 +5,6 @@
 """
 import json
 import pathlib
-import re
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/support"))
+from documents import claimed_blocks  # noqa: E402
 from processes import free_port  # noqa: E402
 
 DEADLINE_S = 60
@@ -23,8 +23,7 @@ DEADLINE_S = 60
 
 def blocks(build, folder):
     """The two shell blocks below "by hand", with paths and ports of this run."""
-    text = (ROOT / "README.md").read_text().split("## Your first node, by hand")[1]
-    found = re.findall(r"```sh\n(.*?)```", text, re.S)[:2]
+    found = [block.text for block in claimed_blocks(__file__, ["README.md"])]
     assert len(found) == 2, "README.md has lost its example"
     server, edge = free_port(), free_port()
     changes = {"./dev build\n": "", "build/release": str(build), "/tmp/viaduct-": folder + "/",

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -10,15 +12,28 @@
 namespace viaduct::ctl {
 namespace {
 
+// Subcommands, and groups of options: those are children without a name.
+std::vector<const CLI::App*> ChildrenOf(const CLI::App* command, bool groups) {
+  return command->get_subcommands(
+      [groups](const CLI::App* child) { return child->get_name().empty() == groups; });
+}
+
+void AppendOptions(const CLI::App* command, std::vector<std::string>* words) {
+  for (const CLI::Option* option : command->get_options()) {
+    for (const auto& name : option->get_lnames()) {
+      if (std::find(words->begin(), words->end(), "--" + name) == words->end()) {
+        words->push_back("--" + name);
+      }
+    }
+  }
+}
+
 // Long options and subcommands of one command, as the completion offers them.
 std::string Words(const CLI::App* command) {
   std::vector<std::string> words;
-  for (const CLI::App* child : command->get_subcommands([](const CLI::App*) { return true; })) {
-    words.push_back(child->get_name());
-  }
-  for (const CLI::Option* option : command->get_options()) {
-    for (const auto& name : option->get_lnames()) words.push_back("--" + name);
-  }
+  for (const CLI::App* child : ChildrenOf(command, false)) words.push_back(child->get_name());
+  AppendOptions(command, &words);
+  for (const CLI::App* group : ChildrenOf(command, true)) AppendOptions(group, &words);
   return absl::StrJoin(words, " ");
 }
 
@@ -27,7 +42,7 @@ void AppendBranches(const CLI::App* command, const std::string& path, const char
                     std::string* script) {
   absl::StrAppend(script,
                   absl::StrReplaceAll(shape, {{"@PATH@", path}, {"@WORDS@", Words(command)}}));
-  for (const CLI::App* child : command->get_subcommands([](const CLI::App*) { return true; })) {
+  for (const CLI::App* child : ChildrenOf(command, false)) {
     AppendBranches(child, absl::StrCat(path, " ", child->get_name()), shape, script);
   }
 }

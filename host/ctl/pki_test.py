@@ -14,6 +14,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "support"))
+from documents import claimed_blocks  # noqa: E402
+
 CTL = sys.argv.pop(1) if len(sys.argv) > 1 else "viaductctl"
 LIMIT_S = 60
 CONFLICT, INVALID = 5, 6
@@ -175,14 +178,10 @@ class PkiTest(unittest.TestCase):
 
 class DocumentTest(unittest.TestCase):
     def test_the_examples_of_the_document_run(self):
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        with open(os.path.join(root, "docs", "SECURITY.md"), encoding="utf-8") as file:
-            blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.MULTILINE | re.DOTALL)
-        self.assertTrue(blocks)
         path = os.path.dirname(os.path.abspath(CTL)) + ":" + os.environ["PATH"]
-        for block in blocks:
+        for block in claimed_blocks(__file__, ["docs/SECURITY.md"]):
             with tempfile.TemporaryDirectory() as folder:
-                done = subprocess.run(["bash", "-ec", block], cwd=folder, env=dict(os.environ, PATH=path),
+                done = subprocess.run(["bash", "-ec", block.text], cwd=folder, env=dict(os.environ, PATH=path),
                                       capture_output=True, text=True, timeout=LIMIT_S, check=False)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 

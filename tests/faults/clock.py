@@ -6,38 +6,15 @@ Each node has a wall clock of its own (clock_shim.c); timed waits notice jumps a
 clock_settime.
 """
 
-import os
-import struct
 import time
 
 import common_path  # noqa: F401
-from harness import CannotRun, Failure, main, wait_for
+from harness import Failure, main, wait_for
+from wall_clock import WallClock
 
 MESSAGES = 200
 DAY_S = 86400
 TEN_YEARS_S = 3652 * DAY_S
-
-
-class WallClock:
-    """The wall clock of one node, settable while it runs."""
-
-    def __init__(self, t, name):
-        shim = os.path.join(t.build.folder, "tests", "clock_shim.so")
-        if not os.path.exists(shim):
-            raise CannotRun(f"{shim} is not built")
-        path = os.path.join(t.folder, f"{name}.clock")
-        with open(path, "wb") as f:
-            f.write(bytes(8))
-        self.file = open(path, "r+b", buffering=0)
-        self.env = {"LD_PRELOAD": shim, "VIADUCT_TEST_CLOCK": path}
-
-    def jump(self, seconds):
-        """So many seconds from the true time on."""
-        self.file.seek(0)
-        self.file.write(struct.pack("=q", int(seconds * 1e9)))
-
-    def to_1970(self):
-        self.jump(10 - time.time())
 
 
 def send(t, edge):
@@ -55,7 +32,7 @@ def run(t):
                                            "time_to_live": {"detection": "1h", "health": "1h"}})
     edge_time, server_time = WallClock(t, "edge"), WallClock(t, "server")
     # The edge wakes in 1970 with no battery, the server lives ten years ahead.
-    edge_time.to_1970()
+    edge_time.set(10)
     server_time.jump(TEN_YEARS_S)
     edge.start(env=edge_time.env)
     send(t, edge)

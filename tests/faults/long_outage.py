@@ -18,9 +18,9 @@ import subprocess
 import time
 
 import common_path  # noqa: F401
-from clock import WallClock
 from disk_full import USE_ALL, Filler, enter_namespace, must_refuse, room, same_process, tmpfs
 from harness import Failure, main, monotonic, say, wait_for
+from wall_clock import WallClock
 
 SHORT_MESSAGES, LONG_MESSAGES = 20_000, 2_000_000
 HOURS = 24

@@ -7,13 +7,13 @@ a terminal, the audit with and without the node. Each check stands alone on a no
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import time
 
 import common_path  # noqa: F401
 from control_checks import LIMIT_S, ctl, ctl_json, expect, run_checks
-from documents import read_document, shell_lines
 from harness import free_port, main
 from mqtt_security import Authority
 
@@ -254,19 +254,6 @@ def the_audit_is_listed_and_verified(t):
     expect(done.returncode == 1 and "line" in done.stderr, f"a changed line: {done}")
 
 
-def the_documented_certificates_are_made(t):
-    folder = os.path.join(t.folder, "documented")
-    os.mkdir(folder)
-    env = dict(os.environ)
-    env["PATH"] = os.path.dirname(t.build.program("viaductctl")) + ":" + env["PATH"]
-    lines = shell_lines(read_document("docs/SECURITY.md"))
-    expect(any("pki init" in line for line in lines), "docs/SECURITY.md has lost its commands")
-    for line in lines:
-        done = subprocess.run(["bash", "-c", line], cwd=folder, env=env, capture_output=True,
-                              text=True, check=False)
-        expect(done.returncode == 0, f"{line}: {done}")
-
-
 def a_node_that_asks_nobody_says_so(t):
     node = t.server("open")
     node.start()
@@ -282,13 +269,15 @@ def completion_knows_the_commands(t):
                           capture_output=True, text=True, check=True)
     for path in ("auth key rotate", "auth user password", "auth audit verify", "auth whoami"):
         expect(f"'viaductctl {path}'" in done.stdout, f"completion does not know {path}")
+    erase, = re.findall(r"'viaductctl privacy erase *'\) words='(.*)'", done.stdout)
+    expect("--plate" in erase.split() and erase.count("--help") == 1, f"options of a group: {erase}")
 
 
 CHECKS = [a_fresh_node_needs_no_other_first_step, a_key_may_what_its_role_may,
           keys_are_rotated_and_revoked, a_revoked_key_watches_no_more,
           over_tcp_a_key_goes_before_the_certificate,
           passwords_are_typed_and_not_shown, the_audit_is_listed_and_verified,
-          the_documented_certificates_are_made, a_node_that_asks_nobody_says_so, completion_knows_the_commands]
+          a_node_that_asks_nobody_says_so, completion_knows_the_commands]
 
 if __name__ == "__main__":
     main(lambda t: run_checks(t, CHECKS), limit=280)

@@ -9,9 +9,7 @@ import os
 import resource
 import socket
 import sqlite3
-import struct
 import subprocess
-import time
 
 import common_path  # noqa: F401
 from broker import Broker
@@ -19,6 +17,7 @@ from certificates import DAY, Authority
 from harness import Failure, free_port, main, say
 from private_mounts import enter_namespace
 from ssh_server import SshServer
+from wall_clock import WallClock
 
 SECRET = "very-s3cret-word"
 FEW_FILES = 256
@@ -131,13 +130,9 @@ def permissions(t):
 
 def machine(t):
     server = t.server(name="machine")
-    clock = os.path.join(t.folder, "doctor.clock")
-    with open(clock, "wb") as f:
-        f.write(struct.pack("=q", int((10 - time.time()) * 1e9)))
-    shim = os.path.join(t.build.folder, "tests", "clock_shim.so")
-    if os.path.exists(shim):
-        finds(doctor(t, server, env={"LD_PRELOAD": shim, "VIADUCT_TEST_CLOCK": clock}), "fail",
-              "host", "clock", "1970")
+    clock = WallClock(t, "doctor")
+    clock.set(10)
+    finds(doctor(t, server, env=clock.env), "fail", "host", "clock", "1970")
     finds(doctor(t, server, few_files=True), "warn", "host", "limits", str(FEW_FILES))
     server.config["node"]["timezone"] = "Europe/Berlin"
     server.write_config()

@@ -9,12 +9,13 @@ the models of the tree reach, less a margin for another version of OpenCV.
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 
 import common_path  # noqa: F401
-from documents import read_document, shell_lines
+from documents import claimed_blocks, read_document, shell_lines
 from processes import Build, Node
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -117,6 +118,20 @@ def documented(t):
             fail(f"{line}\n{done.stdout}{done.stderr}")
 
 
+def documented_scenes(t):
+    """What plugins/hailo_lpr/training/README.md tells people to type, with fewer pictures."""
+    for block in claimed_blocks(__file__, ["plugins/hailo_lpr/training/README.md"]):
+        words = shlex.split(block.text)
+        if words[:3] != ["./dev", "scenes", "OUT"]:
+            fail(f"another command: {words}")
+        words[words.index("--count") + 1] = "2"
+        folder = t.path("documented")
+        subprocess.run([t.python, SCENES, folder, *words[3:]], check=True)
+        found = sorted(os.listdir(folder))
+        if [os.path.splitext(name)[1] for name in found].count(".jpg") != 2 or len(found) < 4:
+            fail(f"no two scenes with their ground truth: {found}")
+
+
 def bad_input(t):
     """What is not looked at is counted and said, and the exit code is not 0."""
     bad = t.path("bad")
@@ -191,6 +206,7 @@ def main():
         figures(t)
         options(t)
         documented(t)
+        documented_scenes(t)
         bad_input(t)
         plugins(t)
         node(t)

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import select
+import shlex
 import socket
 import struct
 import subprocess
@@ -18,6 +19,7 @@ import threading
 
 import common_path  # noqa: F401
 from broker import Broker, mosquitto_program
+from documents import read_document, shell_lines
 from emulated_network import RURAL, URBAN, EmulatedNetwork, become_root, road, vehicle
 from harness import ROOT, CannotRun, Failure, die_with_parent, main, monotonic, say, wait_for
 
@@ -332,12 +334,19 @@ def inhabitants(inodes):
     return sorted(found)
 
 
+def documented_by_hand():
+    """(the words of the command, the lines of what follows)"""
+    section = read_document("docs/TESTING.md").split("\n## Networks\n")[1].split("\n## ")[0]
+    command, = shell_lines(section)
+    return shlex.split(command), re.search(r"^```text\n(.*?)^```", section, re.M | re.S)[1].splitlines()
+
+
 def killed_with_the_program(t, _network):
-    """kill -9 of the script that made the network, with a program running in it."""
+    """kill -9 of the script that made the network by hand, as docs/TESTING.md shows."""
+    command, dialogue = documented_by_hand()
     program = subprocess.Popen(
-        [sys.executable, os.path.join(ROOT, "tests/support/emulated_network.py"), "--build",
-         t.build.folder, "--road", "lte=rural"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
+        [sys.executable, *[t.build.folder if word == "build/dev" else word for word in command]],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
         env={**os.environ, "VIADUCT_TEST_TMP": t.folder})
     words = {}
     while "emulator" not in words:
@@ -347,9 +356,13 @@ def killed_with_the_program(t, _network):
     paths = [re.search(r"--net=(\S+)", words[end]).group(1) for end in ("near", "far")]
     inodes = {os.stat(path).st_ino for path in paths}
     expect(inhabitants(inodes) == [program.pid], "the namespaces are not the program's")
-    program.stdin.write('{"do": "stats"}\n')
-    program.stdin.flush()
-    expect(json.loads(program.stdout.readline())["ok"], "no answer by hand")
+    expect(set(words) == {line.split(": ")[0] for line in dialogue if not line.startswith("{")}, f"{words}")
+    typed = [line for line in dialogue if line.startswith('{"do"')]
+    expect(typed, "docs/TESTING.md has lost its commands")
+    for line in typed:
+        program.stdin.write(line + "\n")
+        program.stdin.flush()
+        expect(json.loads(program.stdout.readline())["ok"], f"{line}: no answer by hand")
     program.kill()
     program.wait()
     wait_for(lambda: not os.path.exists(f"/proc/{words['emulator']}"), PATIENCE_S,

@@ -10,7 +10,8 @@ import signal
 import subprocess
 
 import common_path  # noqa: F401
-from harness import ROOT, Failure, main, wait_for
+from documents import read_document, shell_lines
+from harness import Failure, main, wait_for
 
 LINE_LIMIT_S = 60
 
@@ -18,12 +19,6 @@ LINE_LIMIT_S = 60
 def expect(condition, what):
     if not condition:
         raise Failure(what)
-
-
-def examples():
-    with open(os.path.join(ROOT, "docs", "OPERATIONS.md")) as f:
-        blocks = re.findall(r"^```sh\n(.*?)^```", f.read(), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
 def damaged_spool(t, edge):
@@ -53,7 +48,7 @@ def documented(t):
     shutil.copy(server.config_path, os.path.join(work, "node.yaml"))
     env = dict(os.environ, VIADUCT_SOCKET=server.control[len("unix:"):])
     env["PATH"] = os.path.dirname(t.build.program("viaductctl")) + ":" + env["PATH"]
-    lines = examples()
+    lines = shell_lines(read_document("docs/OPERATIONS.md"))
     expect(len(lines) > 8, f"only {len(lines)} examples")
     for line in lines:
         wanted = re.search(r"# exit (\d+)$", line)

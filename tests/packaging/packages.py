@@ -21,6 +21,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from documents import claimed_blocks  # noqa: E402
 from packaged_machine import Machine, expect, run, wire  # noqa: E402
 from processes import CannotRun, Failure, say, wait_for  # noqa: E402
 
@@ -28,6 +29,7 @@ SKIPPED = 77  # As ctest is told.
 MOST_EXPOSURE = 2.0
 ARRIVAL_LIMIT_S = 60
 DETECTIONS = 20
+BLOCKS = {"A server": 2, "An edge": 1, "Upgrade and removal": 1}
 CHANGED = "# changed by hand"
 # Written by the test, or by shadow's tools with a group that came and went.
 BESIDE = ("/etc", "/etc/hosts", "/etc/group", "/etc/gshadow")
@@ -35,10 +37,9 @@ BESIDE = ("/etc", "/etc/hosts", "/etc/group", "/etc/gshadow")
 
 def commands(heading):
     """The blocks of commands below a heading of the document."""
-    with open(os.path.join(ROOT, "docs", "INSTALL.md")) as f:
-        section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", f.read(), re.MULTILINE | re.DOTALL)
-    expect(section, f"docs/INSTALL.md has no section {heading}")
-    return re.findall(r"^```sh\n(.*?)^```", section.group(1), re.MULTILINE | re.DOTALL)
+    blocks = [block for block in claimed_blocks(__file__, ["docs/INSTALL.md"]) if block.heading == heading]
+    expect(len(blocks) == BLOCKS[heading], f"docs/INSTALL.md has {len(blocks)} blocks below {heading}")
+    return [block.text for block in blocks]
 
 
 def the_package(folder, name):

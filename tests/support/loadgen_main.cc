@@ -1,8 +1,7 @@
 // loadgen: one native load generator for every system under test. Prints one JSON line of results.
 //   loadgen http --port 8000 --connections 16 --seconds 5
-//   loadgen grpc --target unix:/tmp/edge/control.sock --rate 1000 --watch
-//   unix:/tmp/server/control.sock loadgen http --port 8000 --form array --batch 64 --log run.ledger
-//   --prefix R1A
+//   loadgen grpc --target unix:/tmp/edge/control.sock --rate 1000 --window 256
+//   loadgen http --port 8000 --form array --batch 64 --log run.ledger --prefix R1A
 //   loadgen socketio --port 8765 --sessions 8 --window 100
 // The full list: loadgen --help-all; what the figures mean: docs/TESTING.md.
 #include <sched.h>
@@ -142,6 +141,7 @@ int Report(const absl::StatusOr<LoadResults>& results) {
 
 int Main(int argc, char** argv) {
   CLI::App app("loadgen: makes detections, sends them, measures, writes the ledger's log");
+  app.set_help_all_flag("--help-all", "with what each way of sending takes");
   app.require_subcommand(1);
   Common common;
   HttpOptions http;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The generator, the relay and the sink together: nothing that the generator claims as accepted is
-missing at the sink, however often the relay breaks the connections."""
+missing at the sink, however often the relay breaks the connections. Then the ledger judges a store as
+docs/TESTING.md says."""
 
 import json
 import os
@@ -8,7 +9,25 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from documents import claimed_blocks  # noqa: E402
 from harness import Failure, die_with_parent, main, wait_for  # noqa: E402
+
+
+def ledger_judges(t):
+    server = t.server()
+    server.start()
+    load = t.http_load(server.http_port, messages=50, seconds=30)
+    accepted = load.result()["accepted"]
+    server.stop()
+    for name, path in (("data", server.data_dir), ("traffic.ledger", load.log_path)):
+        os.symlink(path, os.path.join(t.folder, name))
+    for line in claimed_blocks(__file__, ["docs/TESTING.md"])[0].text.splitlines():
+        done = subprocess.run(["bash", "-c", line.replace("build/dev", t.build.folder)], cwd=t.folder,
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failure(f"{line}\n{done.stdout}{done.stderr}")
+    if f"{accepted}" not in done.stdout:
+        raise Failure(f"{accepted} accepted, judged: {done.stdout}")
 
 
 def run(t):
@@ -42,6 +61,7 @@ def run(t):
     if len(t.obligations()) != accepted:
         raise Failure(f"accepted {accepted}, the logs have {len(t.obligations())}")
     t.figure(accepted=accepted, sink=seen)
+    ledger_judges(t)
 
 
 main(run)

@@ -2,6 +2,6 @@
 
 verb_docs() {
   need build docs
-  step "Building viaductctl, which knows the permissions" build dev viaductctl
+  step "Building the programs, which say what they do" build dev viaductctl viaduct-host viaduct-check
   "$DEBIAN_PYTHON" tools/site/build_site.py build/dev build/docs
 }

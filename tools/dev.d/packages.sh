@@ -23,7 +23,7 @@ PACKAGES_test=(
 )
 
 # The documents as a site.
-PACKAGES_docs=(mkdocs python3-protobuf git)
+PACKAGES_docs=(mkdocs python3-protobuf git help2man=help2man groff-base)
 
 PACKAGES_demo=(curl procps)
 

@@ -2,7 +2,7 @@
 """Builds the documents as a static site that needs no other host, and checks that every link and
 anchor in it leads somewhere.
 
-    tools/site/build_site.py BUILD OUT     BUILD: where viaductctl was built; OUT is replaced
+    tools/site/build_site.py BUILD OUT     BUILD: where the programs were built; OUT is replaced
 """
 
 import html.parser
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import urllib.parse
 
+import manuals
 import reference
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -108,6 +109,8 @@ def main(build, out):
         tree.put("reference/grpc.md", reference.grpc(os.path.join(ROOT, "proto")))
         tree.put("reference/permissions.md",
                  reference.permissions(os.path.join(build, "bin/viaductctl")))
+        for path, text in manuals.pages(ROOT, os.path.join(build, "bin")).items():
+            tree.put(path, text)
         with open(os.path.join(HERE, "mkdocs.yml")) as f:
             plan = f.read()
         with tempfile.NamedTemporaryFile("w", suffix=".yml") as config:
