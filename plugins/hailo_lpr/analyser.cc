@@ -12,8 +12,11 @@
 namespace viaduct::hailo_lpr {
 namespace {
 
-constexpr float kMostCommon = 0.4F;      // IoU of boxes that are one plate.
-constexpr float kInside = 0.5F;          // That much of the smaller box in the larger: one plate.
+constexpr float kMostCommon = 0.4F;  // IoU of boxes that are one plate.
+constexpr float kInside = 0.5F;      // That much of the smaller box in the larger: one plate.
+// Of plates have a form; fewer do not outweigh the words and numbers in a street that have it too.
+constexpr double kUsualForm = 0.045;
+constexpr float kUnusual = 0.5F;         // What is left of the confidence of the others.
 constexpr float kVehicleMargin = 0.05F;  // Plates stand out of the boxes of vehicles.
 
 // Measures from its making, or from the last lap.
@@ -114,10 +117,9 @@ absl::Status Analyser::FindPlatesIn(const cv::Mat& picture, const cv::Rect& part
   if (!status.ok()) return status;
   const auto x = static_cast<float>(part.x);
   const auto y = static_cast<float>(part.y);
-  for (Detection one : found_) {
-    one.box = Moved(one.box, x, y);
-    for (Detection& line : one.lines) line.box = Moved(line.box, x, y);
-    if (Counts(one, picture.size())) found->push_back(one);
+  for (const Detection& there : found_) {
+    Detection one = Moved(there, x, y);
+    if (Counts(one, picture.size())) found->push_back(std::move(one));
   }
   return absl::OkStatus();
 }
@@ -169,7 +171,9 @@ absl::Status Analyser::Read(const cv::Mat& picture, Analysis* out) {
 }
 
 void Analyser::Choose(PlateSeen* seen) const {
+  if (models_.grammars.empty()) return;
   double most = 0;
+  double usual = 0;
   size_t index = 0;
   for (const Grammar& grammar : models_.grammars) {
     const Grammar::Choice choice = grammar.Choose(seen->readings);
@@ -180,10 +184,13 @@ void Analyser::Choose(PlateSeen* seen) const {
     most = score;
     index = choice.index;
     seen->grammar = grammar.name();
+    usual = grammar.OwnWeightOf(reading.text());
   }
   // The others stay in their order.
   const auto chosen = seen->readings.begin() + static_cast<ptrdiff_t>(index);
   std::rotate(seen->readings.begin(), chosen, chosen + 1);
+  if (usual >= kUsualForm) return;
+  for (Reading& reading : seen->readings) reading.confidence *= kUnusual;
 }
 
 }  // namespace viaduct::hailo_lpr
