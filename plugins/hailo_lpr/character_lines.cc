@@ -94,7 +94,7 @@ absl::Status CharacterLines::Detect(const cv::Mat& picture, std::vector<Detectio
 
 std::vector<Paper> CharacterLines::FindAtScales(const cv::Mat& picture,
                                                 std::vector<Detection>* found) {
-  std::vector<Paper> papers;
+  std::vector<Paper> papers = paper_finder_.Find(picture);
   const cv::Mat* grey = &picture;
   if (picture.channels() == 3) {
     cv::cvtColor(picture, grey_, cv::COLOR_BGR2GRAY);
@@ -112,7 +112,6 @@ std::vector<Paper> CharacterLines::FindAtScales(const cv::Mat& picture,
       std::swap(scaled_, grey_);
       grey = &grey_;
     }
-    if (i == 0) papers = paper_finder_.Find(*grey, scale);
     FindAtScale(*grey, scale, &papers, found);
   }
   return papers;

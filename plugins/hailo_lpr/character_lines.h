@@ -1,6 +1,6 @@
 // Finds plates without a model: shapes of like height side by side on one line, dark on light or
-// light on dark, at several scales and contrasts, and outlines of plates with such shapes on them. It
-// proposes; the recogniser decides.
+// light on dark, at several scales and contrasts, and outlines of plates with such shapes on them.
+// It proposes; the recogniser decides.
 #pragma once
 
 #include <cmath>

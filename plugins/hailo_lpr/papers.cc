@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kWidest = 800;  // A picture that is wider is looked at in this width.
 constexpr int kLevelStep = 16;
+constexpr int kColourStep = 24;
 // In pixels of that width.
 constexpr int kNarrowest = 20;
 constexpr int kLowest = 10;
@@ -43,8 +44,8 @@ struct Rows {
   float from;
   float to;
 };
-constexpr Rows kUpperLine = {0.05F, 0.53F};
-constexpr Rows kLowerLine = {0.53F, 1.0F};
+constexpr Rows kUpperLine = {0.08F, 0.51F};
+constexpr Rows kLowerLine = {0.55F, 0.98F};
 constexpr Rows kWordsOfStack = {0.44F, 0.64F};
 constexpr Rows kWords = {0.59F, 0.97F};
 constexpr float kInkOfColumn = 0.1F;  // Of a column within a line; less is paper.
@@ -267,14 +268,26 @@ std::vector<Detection> JoinPapers(const cv::Mat& picture, const std::vector<Pape
   return plates;
 }
 
-const std::vector<Paper>& PaperFinder::Find(const cv::Mat& grey, float scale) {
+const std::vector<Paper>& PaperFinder::Find(const cv::Mat& picture) {
   papers_.clear();
-  const float smaller = std::min(1.0F, static_cast<float>(kWidest) / static_cast<float>(grey.cols));
-  const cv::Size size(std::max(1, static_cast<int>(static_cast<float>(grey.cols) * smaller)),
-                      std::max(1, static_cast<int>(static_cast<float>(grey.rows) * smaller)));
-  cv::resize(grey, scaled_, size, 0, 0, cv::INTER_AREA);
-  for (int level = kLevelStep; level < 256 - kLevelStep / 2; level += kLevelStep) {
-    FindAtLevel(level, scale * smaller);
+  const float scale =
+      std::min(1.0F, static_cast<float>(kWidest) / static_cast<float>(picture.cols));
+  const cv::Size size(std::max(1, static_cast<int>(static_cast<float>(picture.cols) * scale)),
+                      std::max(1, static_cast<int>(static_cast<float>(picture.rows) * scale)));
+  cv::resize(picture, scaled_, size, 0, 0, cv::INTER_AREA);
+  if (picture.channels() == 1) {
+    FindAtLevels(scaled_, kLevelStep, scale);
+  } else {
+    cv::cvtColor(scaled_, grey_, cv::COLOR_BGR2GRAY);
+    FindAtLevels(grey_, kLevelStep, scale);
+    // How far a colour is from grey: what separates a green plate from bodywork as bright as it is.
+    cv::split(scaled_, channels_);
+    cv::max(channels_[0], channels_[1], colour_);
+    cv::max(colour_, channels_[2], colour_);
+    cv::min(channels_[0], channels_[1], grey_);
+    cv::min(grey_, channels_[2], grey_);
+    cv::subtract(colour_, grey_, colour_);
+    FindAtLevels(colour_, kColourStep, scale);
   }
   std::stable_sort(papers_.begin(), papers_.end(),
                    [](const Paper& a, const Paper& b) { return a.levels > b.levels; });
@@ -282,13 +295,19 @@ const std::vector<Paper>& PaperFinder::Find(const cv::Mat& grey, float scale) {
   return papers_;
 }
 
-void PaperFinder::FindAtLevel(int level, float scale) {
-  cv::compare(scaled_, level, mask_, cv::CMP_GT);
+void PaperFinder::FindAtLevels(const cv::Mat& plane, int step, float scale) {
+  for (int level = step; level < 256 - kLevelStep / 2; level += step) {
+    FindAtLevel(plane, level, scale);
+  }
+}
+
+void PaperFinder::FindAtLevel(const cv::Mat& plane, int level, float scale) {
+  cv::compare(plane, level, mask_, cv::CMP_GT);
   // All of them: a plate may lie in a window, a grille or its own holder.
   cv::findContours(mask_, contours_, cv::RETR_LIST, cv::CHAIN_APPROX_SIMPLE);
   const size_t count = std::min(contours_.size(), kMostContours);
   for (size_t i = 0; i < count; ++i) {
-    std::optional<Paper> paper = PaperOf(contours_[i], scaled_.cols / kWidestPart);
+    std::optional<Paper> paper = PaperOf(contours_[i], plane.cols / kWidestPart);
     if (!paper) continue;
     paper->box = Scaled(paper->box, 1 / scale);
     Add(*paper);

@@ -1,6 +1,6 @@
-// The outlines of what may be plates: areas of one brightness with four straight edges, lighter or
-// darker than what is around them. They help where characters alone make no line: few of them on a
-// plate, or letters that touch what stands below them.
+// The outlines of what may be plates: areas of one brightness or colour with four straight edges,
+// lighter or darker than what is around them. They help where characters alone make no line: few of
+// them on a plate, or letters that touch what stands below them.
 #pragma once
 
 #include <cmath>
@@ -15,7 +15,7 @@ namespace viaduct::hailo_lpr {
 struct Paper {
   Box box;  // Upright: with a slope it is higher than the paper.
   float slope = 0;
-  int levels = 1;         // Of brightness, at which it is one area.
+  int levels = 1;         // Of brightness or colour, at which it is one area.
   size_t characters = 0;  // Of like height on one line: the most of all contrasts.
 
   float height() const { return box.height() - std::abs(slope) * box.width(); }
@@ -32,15 +32,17 @@ class PaperFinder {
   // Contours of one level that are looked at; more are noise.
   static constexpr size_t kMostContours = 4'000;
 
-  // `grey` has 8 bits a pixel and is `scale` of the picture in whose pixels the papers are. Those
-  // that keep their form at most levels first; valid until the next call.
-  const std::vector<Paper>& Find(const cv::Mat& grey, float scale);
+  // `picture` has 8 bits a channel, grey or BGR; a coloured paper is found by its colour as well.
+  // Those that keep their form at most levels first; valid until the next call.
+  const std::vector<Paper>& Find(const cv::Mat& picture);
 
  private:
-  void FindAtLevel(int level, float scale);
+  void FindAtLevels(const cv::Mat& plane, int step, float scale);
+  void FindAtLevel(const cv::Mat& plane, int level, float scale);
   void Add(const Paper& paper);
 
-  cv::Mat scaled_, mask_;
+  cv::Mat scaled_, grey_, colour_, mask_;
+  std::vector<cv::Mat> channels_;
   std::vector<std::vector<cv::Point>> contours_;
   std::vector<Paper> papers_;
 };
