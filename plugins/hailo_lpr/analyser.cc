@@ -13,8 +13,11 @@
 namespace viaduct::hailo_lpr {
 namespace {
 
-constexpr float kMostCommon = 0.4F;      // IoU of boxes that are one plate.
-constexpr float kInside = 0.5F;          // That much of the smaller box in the larger: one plate.
+constexpr float kMostCommon = 0.4F;  // IoU of boxes that are one plate.
+constexpr float kInside = 0.5F;      // That much of the smaller box in the larger: one plate.
+// Of plates have a form; fewer do not outweigh the words and numbers in a street that have it too.
+constexpr double kUsualForm = 0.045;
+constexpr float kUnusual = 0.5F;         // What is left of the confidence of the others.
 constexpr float kVehicleMargin = 0.05F;  // Plates stand out of the boxes of vehicles.
 // Readings between them are in doubt: a further look may tell.
 constexpr float kLeastDoubted = 0.05F;
@@ -118,10 +121,9 @@ absl::Status Analyser::FindPlatesIn(const cv::Mat& picture, const cv::Rect& part
   if (!status.ok()) return status;
   const auto x = static_cast<float>(part.x);
   const auto y = static_cast<float>(part.y);
-  for (Detection one : found_) {
-    one.box = Moved(one.box, x, y);
-    for (Detection& line : one.lines) line.box = Moved(line.box, x, y);
-    if (Counts(one, picture.size())) found->push_back(one);
+  for (const Detection& there : found_) {
+    Detection one = Moved(there, x, y);
+    if (Counts(one, picture.size())) found->push_back(std::move(one));
   }
   return absl::OkStatus();
 }
@@ -167,6 +169,7 @@ absl::Status Analyser::Read(const cv::Mat& picture, Analysis* out) {
   if (!status.ok()) return status;
   for (PlateSeen& seen : out->plates) {
     if (seen.readings.empty()) continue;
+    DoubtUnusual(&seen);
     const bool known = !options_.require_grammar || !seen.grammar.empty();
     seen.accepted = known && seen.readings[0].confidence >= out->min_confidence;
   }
@@ -217,6 +220,16 @@ void Analyser::Choose(PlateSeen* seen) const {
   // The others stay in their order.
   const auto chosen = seen->readings.begin() + static_cast<ptrdiff_t>(index);
   std::rotate(seen->readings.begin(), chosen, chosen + 1);
+}
+
+// Words and numbers of the street fit a rare form, or none.
+void Analyser::DoubtUnusual(PlateSeen* seen) const {
+  if (models_.grammars.empty()) return;
+  for (const Grammar& grammar : models_.grammars) {
+    if (grammar.name() != seen->grammar) continue;
+    if (grammar.OwnWeightOf(seen->readings[0].text()) >= kUsualForm) return;
+  }
+  for (Reading& reading : seen->readings) reading.confidence *= kUnusual;
 }
 
 }  // namespace viaduct::hailo_lpr

@@ -72,6 +72,7 @@ class Analyser {
   absl::Status Read(const cv::Mat& picture, Analysis* out);
   absl::Status LookAgainAtDoubted(const cv::Mat& picture, Analysis* out);
   void Choose(PlateSeen* seen) const;
+  void DoubtUnusual(PlateSeen* seen) const;
 
   Models models_;
   const PlateOptions options_;

@@ -85,6 +85,16 @@ absl::Status CharacterLines::Detect(const cv::Mat& picture, std::vector<Detectio
       (picture.channels() != 1 && picture.channels() != 3)) {
     return absl::InvalidArgumentError("picture: not 8 bits of grey or BGR");
   }
+  const std::vector<Paper> papers = FindAtScales(picture, found);
+  KeepBest(kMostCommon, kMostLines, found);
+  *found = JoinPapers(picture, papers, std::move(*found));
+  KeepBest(kMostCommon, kMostFound, found);
+  return absl::OkStatus();
+}
+
+std::vector<Paper> CharacterLines::FindAtScales(const cv::Mat& picture,
+                                                std::vector<Detection>* found) {
+  std::vector<Paper> papers = paper_finder_.Find(picture);
   const cv::Mat* grey = &picture;
   if (picture.channels() == 3) {
     cv::cvtColor(picture, grey_, cv::COLOR_BGR2GRAY);
@@ -102,13 +112,13 @@ absl::Status CharacterLines::Detect(const cv::Mat& picture, std::vector<Detectio
       std::swap(scaled_, grey_);
       grey = &grey_;
     }
-    FindAtScale(*grey, scale, found);
+    FindAtScale(*grey, scale, &papers, found);
   }
-  KeepBest(kMostCommon, kMostFound, found);
-  return absl::OkStatus();
+  return papers;
 }
 
-void CharacterLines::FindAtScale(const cv::Mat& grey, float scale, std::vector<Detection>* found) {
+void CharacterLines::FindAtScale(const cv::Mat& grey, float scale, std::vector<Paper>* papers,
+                                 std::vector<Detection>* found) {
   cv::blur(grey, mean_, cv::Size(kNeighbourhood, kNeighbourhood));
   for (const Contrast& contrast : kContrasts) {
     const double share = contrast.dark ? 1 - contrast.share : 1 + contrast.share;
@@ -116,6 +126,7 @@ void CharacterLines::FindAtScale(const cv::Mat& grey, float scale, std::vector<D
     mean_.convertTo(threshold_, CV_8U, share, least);
     cv::compare(grey, threshold_, mask_, contrast.dark ? cv::CMP_LT : cv::CMP_GT);
     FindShapes();
+    CountCharacters(shapes_, scale, papers);
     JoinShapes(grey, contrast.dark, scale, found);
   }
 }

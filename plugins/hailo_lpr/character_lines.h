@@ -1,5 +1,6 @@
 // Finds plates without a model: shapes of like height side by side on one line, dark on light or
-// light on dark, at several scales and contrasts. It proposes; the recogniser decides.
+// light on dark, at several scales and contrasts, and outlines of plates with such shapes on them.
+// It proposes; the recogniser decides.
 #pragma once
 
 #include <cmath>
@@ -9,6 +10,7 @@
 #include "absl/status/status.h"
 #include "opencv2/core.hpp"
 #include "plugins/hailo_lpr/detection.h"
+#include "plugins/hailo_lpr/papers.h"
 #include "plugins/hailo_lpr/shapes.h"
 
 namespace viaduct::hailo_lpr {
@@ -16,6 +18,8 @@ namespace viaduct::hailo_lpr {
 class CharacterLines final : public Detector {
  public:
   static constexpr size_t kMostFound = 5;
+  // Lines that are looked for on the outlines of plates.
+  static constexpr size_t kMostLines = 20;
   // A picture that is wider is looked at in this width.
   static constexpr int kWidest = 1280;
   // More shapes of one contrast are foliage or noise: the rest of them is left out.
@@ -24,16 +28,6 @@ class CharacterLines final : public Detector {
   absl::Status Detect(const cv::Mat& picture, std::vector<Detection>* found) override;
 
  private:
-  struct Shape {
-    float left = 0;
-    float top = 0;
-    float width = 0;
-    float height = 0;
-
-    float right() const { return left + width; }
-    float middle_x() const { return left + width / 2; }
-    float middle_y() const { return top + height / 2; }
-  };
   struct Line {
     Box box;
     size_t count = 0;
@@ -51,7 +45,9 @@ class CharacterLines final : public Detector {
     }
   };
 
-  void FindAtScale(const cv::Mat& grey, float scale, std::vector<Detection>* found);
+  std::vector<Paper> FindAtScales(const cv::Mat& picture, std::vector<Detection>* found);
+  void FindAtScale(const cv::Mat& grey, float scale, std::vector<Paper>* papers,
+                   std::vector<Detection>* found);
   void FindShapes();
   void JoinShapes(const cv::Mat& grey, bool dark, float scale, std::vector<Detection>* found);
   static bool Neighbours(const Shape& a, const Shape& b);
@@ -71,6 +67,7 @@ class CharacterLines final : public Detector {
   // Kept from picture to picture, so that little is allocated anew.
   cv::Mat grey_, scaled_, mean_, threshold_, mask_;
   ShapeFinder finder_;
+  PaperFinder paper_finder_;
   std::vector<Shape> shapes_;
   std::vector<int> parents_;
 };

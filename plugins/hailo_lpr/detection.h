@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -47,7 +48,20 @@ struct Detection {
   float slope = 0;
   // Of a plate with stacked lines: each, from above to below. Empty: the box is one line.
   std::vector<Detection> lines;
+  // The same plate cut otherwise, as lines of characters; all are read.
+  std::vector<Detection> looks;
+  // Where words may stand that are no line of characters: the province.
+  std::vector<Detection> words;
 };
+
+// The same in a picture of which this one is a part that begins at x and y.
+inline Detection Moved(Detection found, float x, float y) {
+  found.box = Moved(found.box, x, y);
+  for (auto* parts : {&found.lines, &found.looks, &found.words}) {
+    for (Detection& part : *parts) part = Moved(std::move(part), x, y);
+  }
+  return found;
+}
 
 // The margin that detectors of lines leave around the characters, in heights of a character.
 inline constexpr float kLineMargin = 0.45F;

@@ -2,10 +2,13 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
@@ -15,6 +18,7 @@ namespace {
 constexpr size_t kMaxFormBytes = 256;
 // A form of repeats within the limit is small; a set with a mistake may not become a large one.
 constexpr int64_t kMaxPatternBytes = 1 << 20;
+constexpr char kAny[] = "[A-Z0-9]";  // X.
 // All consonants of the Thai script but the two obsolete ones, ฃ and ฅ.
 constexpr char kThai[] = "[กขคฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮ]";
 
@@ -63,7 +67,7 @@ absl::Status ReadSet(const std::string& form, size_t* at, std::string* pattern) 
       pattern->append("[0-9]");
       return absl::OkStatus();
     case 'X':
-      pattern->append("[A-Z0-9]");
+      pattern->append(kAny);
       return absl::OkStatus();
     case 'T':
       pattern->append(kThai);
@@ -113,7 +117,8 @@ absl::StatusOr<Grammar> Grammar::Parse(std::string_view yaml) {
       if (!(weight > 0 && weight < 1e6)) return Wrong(text, "weight: not above 0");
       absl::StatusOr<std::unique_ptr<RE2>> pattern = PatternOf(text);
       if (!pattern.ok()) return pattern.status();
-      grammar.forms_.push_back({*std::move(pattern), weight});
+      const bool any = absl::StrContains((*pattern)->pattern(), kAny);
+      grammar.forms_.push_back({*std::move(pattern), weight, any});
       sum += weight;
     }
     for (Form& form : grammar.forms_) form.share /= sum;
@@ -138,6 +143,18 @@ absl::StatusOr<Grammar> Grammar::Load(const std::string& path) {
 double Grammar::WeightOf(const std::string& reading) const {
   double weight = 0;
   for (const Form& form : forms_) {
+    if (RE2::FullMatch(reading, *form.pattern)) weight += form.share;
+  }
+  return weight;
+}
+
+double Grammar::OwnWeightOf(const std::string& reading) const {
+  const auto digits = static_cast<size_t>(
+      std::count_if(reading.begin(), reading.end(), [](char c) { return absl::ascii_isdigit(c); }));
+  const bool one_kind = digits == 0 || digits == reading.size();
+  double weight = 0;
+  for (const Form& form : forms_) {
+    if (one_kind && form.any) continue;
     if (RE2::FullMatch(reading, *form.pattern)) weight += form.share;
   }
   return weight;

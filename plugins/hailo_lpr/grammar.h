@@ -28,6 +28,9 @@ class Grammar {
   const std::string& title() const { return title_; }
   // The share of plates that have a form of this reading; 0: none of them has.
   double WeightOf(const std::string& reading) const;
+  // The same of forms that say where letters and where digits stand, if the reading has only one of
+  // both: every word and every number has a form of X.
+  double OwnWeightOf(const std::string& reading) const;
 
   struct Choice {
     size_t index = 0;      // Of the readings.
@@ -40,6 +43,7 @@ class Grammar {
   struct Form {
     std::unique_ptr<RE2> pattern;
     double share = 0;
+    bool any = false;  // It has an X.
   };
 
   std::string name_;

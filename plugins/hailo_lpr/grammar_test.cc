@@ -38,6 +38,22 @@ TEST(Grammar, MatchesWholeReadings) {
   }
 }
 
+TEST(Grammar, CountsWordsAndNumbersOnlyWhereAFormSaysSo) {
+  const auto grammar = Grammar::Parse(R"(
+name: mixed
+forms:
+  - {form: "X{2,8}", weight: 3}
+  - {form: "D{6}"}
+)");
+  ASSERT_TRUE(grammar.ok()) << grammar.status();
+  EXPECT_DOUBLE_EQ(grammar->WeightOf("PIZZA"), 0.75);
+  EXPECT_DOUBLE_EQ(grammar->OwnWeightOf("PIZZA"), 0);
+  EXPECT_DOUBLE_EQ(grammar->OwnWeightOf("2026"), 0);
+  EXPECT_DOUBLE_EQ(grammar->OwnWeightOf("202611"), 0.25);
+  EXPECT_DOUBLE_EQ(grammar->OwnWeightOf("AB12"), 0.75);
+  EXPECT_DOUBLE_EQ(grammar->OwnWeightOf(""), 0);
+}
+
 TEST(Grammar, ChoosesAmongReadingsAndMakesNone) {
   const auto grammar = Grammar::Parse(kTwo);
   ASSERT_TRUE(grammar.ok());

@@ -9,7 +9,8 @@
 namespace viaduct::hailo_lpr {
 namespace {
 
-constexpr float kLevel = 0.02F;  // A slope below it is left.
+constexpr float kLevel = 0.02F;    // A slope below it is left.
+constexpr float kCertain = 0.97F;  // A reading as certain needs no other look.
 constexpr size_t kLorryDigits = 6;
 constexpr double kLeastDeviation = 8;  // A flat crop stays flat; as in training/net.py.
 
@@ -33,6 +34,32 @@ bool HasOnlyDigits(const Reading& reading) {
                        return character.text.size() == 1 && character.text[0] >= '0' &&
                               character.text[0] <= '9';
                      });
+}
+
+void SortByConfidence(std::vector<Reading>* readings) {
+  std::stable_sort(readings->begin(), readings->end(),
+                   [](const Reading& a, const Reading& b) { return a.confidence > b.confidence; });
+  if (readings->size() > kMostReadings) readings->resize(kMostReadings);
+}
+
+// Of two looks at one plate the more certain one counts for each text. That there is nothing to
+// read in one of them says nothing.
+void Merge(std::vector<Reading> more, std::vector<Reading>* readings) {
+  for (Reading& reading : more) {
+    const auto same = std::find_if(readings->begin(), readings->end(), [&](const Reading& other) {
+      return other.text() == reading.text();
+    });
+    if (same == readings->end()) {
+      readings->push_back(std::move(reading));
+    } else if (same->confidence < reading.confidence) {
+      *same = std::move(reading);
+    }
+  }
+  const auto nothing = [](const Reading& reading) { return reading.characters.empty(); };
+  if (!std::all_of(readings->begin(), readings->end(), nothing)) {
+    readings->erase(std::remove_if(readings->begin(), readings->end(), nothing), readings->end());
+  }
+  SortByConfidence(readings);
 }
 
 }  // namespace
@@ -91,10 +118,25 @@ void FillInput(const cv::Mat& crop, const TensorShape& shape, cv::Mat* input) {
 
 absl::Status PlateReader::Read(const cv::Mat& picture, const Detection& plate,
                                std::vector<Reading>* readings) {
-  if (!plate.lines.empty()) return ReadStack(picture, plate.lines, readings);
-  const absl::Status read = ReadCrop(CropUpright(picture, plate), readings);
+  absl::Status read = ReadLook(picture, plate, readings);
+  for (const Detection& look : plate.looks) {
+    if (!read.ok()) return read;
+    if (!readings->empty() && readings->front().confidence >= kCertain &&
+        !readings->front().characters.empty()) {
+      break;
+    }
+    std::vector<Reading> more;
+    read = ReadLook(picture, look, &more);
+    Merge(std::move(more), readings);
+  }
   if (!read.ok()) return read;
-  return AddProvince(picture, plate, nullptr, readings);
+  return AddProvince(picture, plate, readings);
+}
+
+absl::Status PlateReader::ReadLook(const cv::Mat& picture, const Detection& look,
+                                   std::vector<Reading>* readings) {
+  if (!look.lines.empty()) return ReadStack(picture, look.lines, readings);
+  return ReadCrop(CropUpright(picture, look), readings);
 }
 
 // The lines one after the other, from above to below. How likely a text is as a whole is the
@@ -119,19 +161,15 @@ absl::Status PlateReader::ReadStack(const cv::Mat& picture, const std::vector<De
         longer.push_back(std::move(both));
       }
     }
-    std::stable_sort(longer.begin(), longer.end(), [](const Reading& a, const Reading& b) {
-      return a.confidence > b.confidence;
-    });
-    if (longer.size() > kMostReadings) longer.resize(kMostReadings);
+    SortByConfidence(&longer);
     whole = std::move(longer);
   }
   *readings = std::move(whole);
-  const Detection* next = lines.size() > 1 ? &lines[1] : nullptr;
-  return AddProvince(picture, lines.front(), next, readings);
+  return absl::OkStatus();
 }
 
-absl::Status PlateReader::AddProvince(const cv::Mat& picture, const Detection& line,
-                                      const Detection* next, std::vector<Reading>* readings) {
+absl::Status PlateReader::AddProvince(const cv::Mat& picture, const Detection& plate,
+                                      std::vector<Reading>* readings) {
   const auto has_province = [](const Reading& reading) {
     return HasThai(reading) || HasOnlyDigits(reading);
   };
@@ -139,7 +177,7 @@ absl::Status PlateReader::AddProvince(const cv::Mat& picture, const Detection& l
     return absl::OkStatus();
   }
   Province province;
-  const absl::Status read = province_->Read(picture, line, next, &province);
+  const absl::Status read = province_->Read(picture, plate, &province);
   if (!read.ok()) return read;
   for (Reading& reading : *readings) {
     if (!has_province(reading)) continue;

@@ -47,9 +47,11 @@ class PlateReader final : public Recogniser {
 
  private:
   const std::unique_ptr<Runner> runner_;
+  absl::Status ReadLook(const cv::Mat& picture, const Detection& look,
+                        std::vector<Reading>* readings);
   absl::Status ReadStack(const cv::Mat& picture, const std::vector<Detection>& lines,
                          std::vector<Reading>* readings);
-  absl::Status AddProvince(const cv::Mat& picture, const Detection& line, const Detection* next,
+  absl::Status AddProvince(const cv::Mat& picture, const Detection& plate,
                            std::vector<Reading>* readings);
 
   const CtcOptions options_;

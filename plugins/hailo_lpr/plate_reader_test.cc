@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -108,6 +109,36 @@ TEST_F(PlateReaderTest, ReadsStackedLinesFromAboveToBelow) {
   found.lines[0].box = {400, 20, 520, 80};  // Nothing stands there.
   ASSERT_TRUE(reader_->Read(scene, found, &readings).ok());
   EXPECT_TRUE(readings.empty());
+}
+
+TEST_F(PlateReaderTest, ReadsAPlateThatIsCutInTwoWays) {
+  cv::Mat scene(400, 600, CV_8UC3, cv::Scalar::all(225));
+  Plate("KRX 4725", {260, 60}).copyTo(scene(cv::Rect(200, 100, 260, 60)));
+  Detection whole;
+  whole.box = {200, 100, 460, 160};
+  Detection half = whole;
+  half.box.left = 320;
+  std::vector<Reading> of_half;
+  ASSERT_TRUE(reader_->Read(scene, half, &of_half).ok());
+  ASSERT_FALSE(of_half.empty());
+  EXPECT_NE(of_half[0].text(), "KRX4725");
+  half.looks = {whole};
+  std::vector<Reading> readings;
+  ASSERT_TRUE(reader_->Read(scene, half, &readings).ok());
+  EXPECT_LE(readings.size(), kMostReadings);
+  EXPECT_TRUE(std::any_of(readings.begin(), readings.end(),
+                          [](const Reading& reading) { return reading.text() == "KRX4725"; }));
+  for (size_t i = 1; i < readings.size(); ++i) {
+    EXPECT_LE(readings[i].confidence, readings[i - 1].confidence);
+    EXPECT_FALSE(readings[i].characters.empty());
+  }
+  // Where nothing is to be seen in one of them, the other counts.
+  Detection blank = whole;
+  blank.box = {10, 200, 150, 240};
+  blank.looks = {whole};
+  ASSERT_TRUE(reader_->Read(scene, blank, &readings).ok());
+  ASSERT_FALSE(readings.empty());
+  EXPECT_EQ(readings[0].text(), "KRX4725");
 }
 
 TEST_F(PlateReaderTest, ReadsNothingWhereNothingIs) {

@@ -214,10 +214,26 @@ std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line,
   return found;
 }
 
-absl::Status ProvinceReader::Read(const cv::Mat& picture, const Detection& line,
-                                  const Detection* next, Province* province) {
+std::vector<cv::Mat> WordsOf(const cv::Mat& picture, const Detection& plate) {
+  std::vector<cv::Mat> found;
+  const auto add_below = [&](const Detection& look) {
+    const bool stacked = look.lines.size() > 1;
+    for (cv::Mat& crop : LinesBelow(picture, look.lines.empty() ? look : look.lines[0],
+                                    stacked ? &look.lines[1] : nullptr)) {
+      found.push_back(std::move(crop));
+    }
+  };
+  // Of an outline the plate is more than its line.
+  if (plate.words.empty()) add_below(plate);
+  for (const Detection& look : plate.looks) add_below(look);
+  for (const Detection& words : plate.words) found.push_back(CropUpright(picture, words));
+  return found;
+}
+
+absl::Status ProvinceReader::Read(const cv::Mat& picture, const Detection& plate,
+                                  Province* province) {
   *province = {};
-  for (const cv::Mat& crop : LinesBelow(picture, line, next)) {
+  for (const cv::Mat& crop : WordsOf(picture, plate)) {
     Province one;
     const absl::Status read = ReadCrop(crop, &one);
     if (!read.ok()) return read;

@@ -42,10 +42,8 @@ class ProvinceReader {
   ProvinceReader(std::unique_ptr<Runner> runner, ProvinceOptions options)
       : runner_(std::move(runner)), options_(std::move(options)) {}
 
-  // `line` is the line of characters as a detector found it in `picture`; `next`, null where there
-  // is none, is the one below it, before which the province stands.
-  absl::Status Read(const cv::Mat& picture, const Detection& line, const Detection* next,
-                    Province* province);
+  // `plate` as a detector found it in `picture`.
+  absl::Status Read(const cv::Mat& picture, const Detection& plate, Province* province);
   // The same for a picture that is the line of the province.
   absl::Status ReadCrop(const cv::Mat& crop, Province* province);
 
@@ -60,5 +58,8 @@ class ProvinceReader {
 // null), the likeliest first; at most three.
 std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line,
                                 const Detection* next);
+
+// The same for all lines of a plate, with the parts of it in which words may stand.
+std::vector<cv::Mat> WordsOf(const cv::Mat& picture, const Detection& plate);
 
 }  // namespace viaduct::hailo_lpr

@@ -117,9 +117,7 @@ TEST(ProvinceReader, GivesNothingWhereNothingIs) {
   ASSERT_TRUE(reader->ReadCrop(cv::Mat(20, 100, CV_8UC1, cv::Scalar(128)), &province).ok());
   EXPECT_EQ(province.name, "");
   ASSERT_TRUE(
-      reader
-          ->Read(cv::Mat(200, 400, CV_8UC3, cv::Scalar::all(200)), FirstLine(), nullptr, &province)
-          .ok());
+      reader->Read(cv::Mat(200, 400, CV_8UC3, cv::Scalar::all(200)), FirstLine(), &province).ok());
   EXPECT_EQ(province.name, "");
 }
 

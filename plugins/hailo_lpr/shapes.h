@@ -9,6 +9,18 @@
 
 namespace viaduct::hailo_lpr {
 
+// What may be a character, in pixels.
+struct Shape {
+  float left = 0;
+  float top = 0;
+  float width = 0;
+  float height = 0;
+
+  float right() const { return left + width; }
+  float middle_x() const { return left + width / 2; }
+  float middle_y() const { return top + height / 2; }
+};
+
 // Eight-connected, in the order of their first row. Keeps its memory from mask to mask: at most
 // what a chessboard of the size needs. One thread at a time.
 class ShapeFinder {
