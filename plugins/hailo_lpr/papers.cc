@@ -13,7 +13,10 @@ namespace {
 
 constexpr int kWidest = 800;  // A picture that is wider is looked at in this width.
 constexpr int kLevelStep = 16;
+constexpr int kHighestLevel = 240;
+// The same of colours, from grey to strong ones.
 constexpr int kColourStep = 24;
+constexpr int kStrongest = 144;
 // In pixels of that width.
 constexpr int kNarrowest = 20;
 constexpr int kLowest = 10;
@@ -276,10 +279,10 @@ const std::vector<Paper>& PaperFinder::Find(const cv::Mat& picture) {
                       std::max(1, static_cast<int>(static_cast<float>(picture.rows) * scale)));
   cv::resize(picture, scaled_, size, 0, 0, cv::INTER_AREA);
   if (picture.channels() == 1) {
-    FindAtLevels(scaled_, kLevelStep, scale);
+    FindAtLevels(scaled_, kLevelStep, kHighestLevel, scale);
   } else {
     cv::cvtColor(scaled_, grey_, cv::COLOR_BGR2GRAY);
-    FindAtLevels(grey_, kLevelStep, scale);
+    FindAtLevels(grey_, kLevelStep, kHighestLevel, scale);
     // How far a colour is from grey: what separates a green plate from bodywork as bright as it is.
     cv::split(scaled_, channels_);
     cv::max(channels_[0], channels_[1], colour_);
@@ -287,7 +290,7 @@ const std::vector<Paper>& PaperFinder::Find(const cv::Mat& picture) {
     cv::min(channels_[0], channels_[1], grey_);
     cv::min(grey_, channels_[2], grey_);
     cv::subtract(colour_, grey_, colour_);
-    FindAtLevels(colour_, kColourStep, scale);
+    FindAtLevels(colour_, kColourStep, kStrongest, scale);
   }
   std::stable_sort(papers_.begin(), papers_.end(),
                    [](const Paper& a, const Paper& b) { return a.levels > b.levels; });
@@ -295,8 +298,8 @@ const std::vector<Paper>& PaperFinder::Find(const cv::Mat& picture) {
   return papers_;
 }
 
-void PaperFinder::FindAtLevels(const cv::Mat& plane, int step, float scale) {
-  for (int level = step; level < 256 - kLevelStep / 2; level += step) {
+void PaperFinder::FindAtLevels(const cv::Mat& plane, int step, int highest, float scale) {
+  for (int level = step; level <= highest; level += step) {
     FindAtLevel(plane, level, scale);
   }
 }

@@ -37,7 +37,7 @@ class PaperFinder {
   const std::vector<Paper>& Find(const cv::Mat& picture);
 
  private:
-  void FindAtLevels(const cv::Mat& plane, int step, float scale);
+  void FindAtLevels(const cv::Mat& plane, int step, int highest, float scale);
   void FindAtLevel(const cv::Mat& plane, int level, float scale);
   void Add(const Paper& paper);
 

@@ -10,7 +10,7 @@ namespace viaduct::hailo_lpr {
 namespace {
 
 constexpr float kLevel = 0.02F;    // A slope below it is left.
-constexpr float kCertain = 0.97F;  // A reading as certain needs no other look.
+constexpr float kCertain = 0.93F;  // A reading as certain needs no other look.
 constexpr size_t kLorryDigits = 6;
 constexpr double kLeastDeviation = 8;  // A flat crop stays flat; as in training/net.py.
 
