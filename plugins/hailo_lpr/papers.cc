@@ -12,11 +12,11 @@ namespace viaduct::hailo_lpr {
 namespace {
 
 constexpr int kWidest = 800;  // A picture that is wider is looked at in this width.
-constexpr int kLevelStep = 16;
+constexpr int kLevelStep = 20;
 constexpr int kHighestLevel = 240;
 // The same of colours, from grey to strong ones.
-constexpr int kColourStep = 24;
-constexpr int kStrongest = 144;
+constexpr int kColourStep = 32;
+constexpr int kStrongest = 128;
 // In pixels of that width.
 constexpr int kNarrowest = 20;
 constexpr int kLowest = 10;
