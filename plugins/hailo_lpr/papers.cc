@@ -12,7 +12,7 @@ namespace viaduct::hailo_lpr {
 namespace {
 
 constexpr int kWidest = 800;  // A picture that is wider is looked at in this width.
-constexpr int kLevelStep = 20;
+constexpr int kLevelStep = 16;
 constexpr int kHighestLevel = 240;
 // The same of colours, from grey to strong ones.
 constexpr int kColourStep = 32;
