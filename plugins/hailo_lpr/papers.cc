@@ -15,8 +15,8 @@ constexpr int kWidest = 800;  // A picture that is wider is looked at in this wi
 constexpr int kLevelStep = 16;
 constexpr int kHighestLevel = 240;
 // The same of colours, from grey to strong ones.
-constexpr int kColourStep = 24;
-constexpr int kStrongest = 144;
+constexpr int kColourStep = 32;
+constexpr int kStrongest = 128;
 // In pixels of that width.
 constexpr int kNarrowest = 20;
 constexpr int kLowest = 10;
@@ -38,6 +38,7 @@ constexpr float kMostOffHeight = 0.22F;
 constexpr float kMostOffLine = 0.2F;
 constexpr float kFromMiddle = 0.1F;  // The lines of a stack, in heights of the paper.
 constexpr size_t kFewest = 2;
+constexpr size_t kMostOnPaper = 64;   // More are foliage or noise: the rest of them is left out.
 constexpr float kWidestLine = 1.25F;  // Of the paper: the margins of a line stand out.
 
 // What a narrower paper has is two lines.
@@ -121,7 +122,7 @@ std::vector<Shape> ShapesOn(const Paper& paper, const std::vector<Shape>& shapes
   const float least = (IsStack(paper) ? kLeastOfStack : kLeastCharacter) * paper.height();
   std::vector<Shape> on;
   for (const Shape& shape : shapes) {
-    if (shape.left > paper.box.right) break;
+    if (shape.left > paper.box.right || on.size() == kMostOnPaper) break;
     if (shape.height >= least && shape.height <= kMostCharacter * paper.height() &&
         shape.left >= paper.box.left && shape.right() <= paper.box.right &&
         IsOn(paper, shape.middle_x(), shape.middle_y())) {

@@ -91,6 +91,16 @@ TEST(CountCharacters, CountsThoseOfOneHeightOnOneLine) {
   EXPECT_EQ(papers[0].characters, 3u);  // The most of all contrasts.
 }
 
+TEST(CountCharacters, LeavesOutTheRestOfVeryMany) {
+  Paper paper;
+  paper.box = BoxOf(kPlate);
+  std::vector<Paper> papers = {paper};
+  std::vector<Shape> shapes;
+  for (int i = 0; i < 2000; ++i) shapes.push_back({610 + static_cast<float>(i) / 20, 310, 14, 24});
+  CountCharacters(shapes, 1, &papers);
+  EXPECT_LE(papers[0].characters, 64u);
+}
+
 TEST(JoinPapers, MakesOnePlateOfAPaperAndTheLineOnIt) {
   const cv::Mat scene = Scene(kPlate, kCharacters, 220, 20);
   Paper paper;

@@ -35,6 +35,7 @@ constexpr float kWider = 0.2F;  // At each side than the line of characters.
 // Of a row between the outer fifths: less is paper, more is a frame or the vehicle.
 constexpr float kLeastInk = 0.03F;
 constexpr float kMostInk = 0.8F;
+constexpr float kCertain = 0.99F;  // Of a province: no other part is read.
 
 absl::Status Wrong(const std::string& path, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("province: ", path, ": ", what));
@@ -238,6 +239,7 @@ absl::Status ProvinceReader::Read(const cv::Mat& picture, const Detection& plate
     const absl::Status read = ReadCrop(crop, &one);
     if (!read.ok()) return read;
     if (one.confidence > province->confidence) *province = std::move(one);
+    if (province->confidence >= kCertain) break;
   }
   return absl::OkStatus();
 }
