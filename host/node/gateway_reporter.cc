@@ -47,6 +47,12 @@ void GatewayReporter::Look() {
   if (now_ns < due_ns_ && mark == told_) return;
   next_ns_ = now_ns + absl::ToInt64Nanoseconds(kMinGap);
   if (report.links.empty() || Waits() || CostsByItself(report)) return;
+  if (Refused()) {
+    next_ns_ = told_ns_ + absl::ToInt64Nanoseconds(kAfterRefusal);
+    if (now_ns < next_ns_) return;
+    next_ns_ = now_ns + absl::ToInt64Nanoseconds(kMinGap);
+  }
+  told_ns_ = now_ns;
   due_ns_ = now_ns + absl::ToInt64Nanoseconds(interval_);
   told_ = std::move(mark);
   told_confirmed_ = ConfirmedOf(report);
@@ -82,6 +88,15 @@ bool GatewayReporter::Waits() const {
   return false;
 }
 
+bool GatewayReporter::Refused() const {
+  if (told_id_.empty()) return false;
+  SpoolFilter filter;
+  filter.message_ids = {told_id_};
+  filter.state = SpoolEntryState::kRejected;
+  const absl::StatusOr<SpoolPage> page = deps_.spool->List(filter, 1, "", false);
+  return page.ok() && !page->entries.empty();
+}
+
 bool GatewayReporter::CostsByItself(const GatewayReport& report) const {
   const auto free = [](const RoadReport& road) { return road.state == "ready" && !road.metered; };
   const auto metered = [](const RoadReport& road) { return road.state == "ready" && road.metered; };
@@ -93,7 +108,7 @@ bool GatewayReporter::CostsByItself(const GatewayReport& report) const {
 void GatewayReporter::Submit(GatewayReport report) {
   const absl::Time now = deps_.clock->Now();
   Envelope envelope;
-  envelope.message_id = NewUuid(now);
+  envelope.message_id = told_id_ = NewUuid(now);
   envelope.timestamp = now;
   envelope.protocol = "rest";  // A name that every server knows; no road has carried it yet.
   envelope.edge_device_id = deps_.node_id;

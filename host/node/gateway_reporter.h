@@ -26,6 +26,8 @@ class GatewayReporter {
   static constexpr absl::Duration kLookEvery = absl::Seconds(1);
   // Between two reports, whatever happens; and between two looks into the spool.
   static constexpr absl::Duration kMinGap = absl::Seconds(5);
+  // After one that the server has refused, so that they do not fill the spool as dead letters.
+  static constexpr absl::Duration kAfterRefusal = absl::Hours(1);
 
   struct Deps {  // All outlive it.
     std::string node_id;
@@ -51,6 +53,8 @@ class GatewayReporter {
   // What a change of is told of at once.
   static std::string MarkOf(const GatewayReport& report);
   bool Waits() const;
+  // The last one was refused, and is among the dead letters.
+  bool Refused() const;
   // Only metered roads are ready, and nothing else went over one since the last report.
   bool CostsByItself(const GatewayReport& report) const;
   void Submit(GatewayReport report);
@@ -60,7 +64,9 @@ class GatewayReporter {
   // Of the looks alone, which follow each other.
   int64_t next_ns_ = 0;         // Not before that.
   int64_t due_ns_ = 0;          // At the latest.
-  std::string told_;            // MarkOf the last one.
+  int64_t told_ns_ = 0;         // When the last one was made.
+  std::string told_id_;         // Of the message; "": none was made.
+  std::string told_;            // MarkOf it.
   int64_t told_confirmed_ = 0;  // Over all roads, when it was made.
   int64_t own_ = 0;             // Of what was confirmed since: the report itself.
 };

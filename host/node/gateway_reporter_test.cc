@@ -42,6 +42,7 @@ class GatewayReporterTest : public ::testing::Test {
     SpoolOptions spool;
     spool.path = folder_.File("spool.db");
     spool.confirm_delay = absl::ZeroDuration();
+    spool.max_rejects = 1;
     spool_ = *Spool::Open(spool, &clock_, &log_);
   }
   void Begin() {
@@ -61,8 +62,8 @@ class GatewayReporterTest : public ::testing::Test {
       ++submitted_;
       done(AppendOne(spool_.get(), std::move(envelope)));
     };
-    reporter_ = std::make_unique<GatewayReporter>(absl::Seconds(60), std::move(deps));
-    reporter_->Start();
+    reporters_.push_back(std::make_unique<GatewayReporter>(absl::Seconds(60), std::move(deps)));
+    reporters_.back()->Start();
   }
   // So many looks, a second apart.
   void Pass(int seconds) {
@@ -111,7 +112,7 @@ class GatewayReporterTest : public ::testing::Test {
   absl::Mutex mutex_;
   GatewayReport report_ ABSL_GUARDED_BY(mutex_);
   std::atomic<int> submitted_{0};
-  std::unique_ptr<GatewayReporter> reporter_;
+  std::vector<std::unique_ptr<GatewayReporter>> reporters_;
 };
 
 TEST_F(GatewayReporterTest, TellsOfTheRoadsEveryInterval) {
@@ -170,8 +171,7 @@ TEST_F(GatewayReporterTest, WhatAnEarlierRunLeftWaitsToo) {
   Pass(6);
   ASSERT_EQ(submitted_, 1);
   const int looks = executor_.count;
-  Begin();  // As after a restart: it knows nothing; the timers of the one before go on.
-  (void)looks;
+  Begin();  // As after a restart: it knows nothing. The one before looks on.
   clock_.Advance(absl::Seconds(120));
   timers_.Wake();
   ASSERT_TRUE(WaitFor([&] { return executor_.count >= looks + 2; }));
@@ -206,6 +206,18 @@ TEST_F(GatewayReporterTest, AMeteredRoadIsNotUsedForReportsAlone) {
   SetRoad("uplink", "ready");
   Pass(10);
   EXPECT_EQ(submitted_, 3);
+}
+
+TEST_F(GatewayReporterTest, AServerThatRefusesThemIsToldLessOften) {
+  Pass(6);
+  SettleAll(spool_.get(), ClaimAll(spool_.get()), SettleKind::kReject, 0, "not your camera");
+  ASSERT_TRUE(WaitFor([this] { return spool_->Info().rejected == 1; }));
+  SetRoad("uplink", "offline");
+  Pass(200);
+  EXPECT_EQ(submitted_, 1);
+  clock_.Advance(GatewayReporter::kAfterRefusal);
+  Pass(2);
+  EXPECT_EQ(submitted_, 2);
 }
 
 TEST_F(GatewayReporterTest, ANodeWithoutRoadsSaysNothing) {
