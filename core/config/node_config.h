@@ -149,6 +149,8 @@ struct GatewayOptions {
     double per_second = 0;  // 0: no limit.
   } backlog;
   std::array<bool, 4> ordered{};  // By DataType.
+  // Between two reports to the server of how the roads are; zero: none is made.
+  absl::Duration report_interval = absl::ZeroDuration();
 };
 
 struct LimitOptions {

@@ -143,6 +143,7 @@ GatewayOptions ReadGateway(const json& section) {
   gateway.retry_budget = {Real(budget, "share"), Real(budget, "per_second")};
   const json& backlog = At(section, "backlog");
   gateway.backlog = {Time(backlog, "after"), Real(backlog, "rate")};
+  gateway.report_interval = Time(At(section, "report"), "interval");
   const json& ordering = At(section, "ordering");
   const auto strict = [&](const char* type) { return Text(ordering, type) == "strict"; };
   gateway.ordered = {strict("detection"), strict("health"), strict("config"), strict("control")};

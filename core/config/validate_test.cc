@@ -201,8 +201,17 @@ TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   EXPECT_EQ(config.gateway.backlog.after, absl::Seconds(5));
   EXPECT_EQ(config.gateway.backlog.per_second, 0);
   EXPECT_EQ(config.gateway.ordered, (std::array<bool, 4>{}));
+  EXPECT_EQ(config.gateway.report_interval, absl::ZeroDuration()) << "no report unless asked for";
   EXPECT_EQ(config.limits.max_message_bytes, 32u << 20);
   EXPECT_EQ(config.limits.start_timeout, absl::Seconds(10));
+}
+
+TEST_F(ValidateTest, AReportOfTheRoadsHasAnInterval) {
+  EXPECT_EQ(Validate("gateway: {report: {}}").config->gateway.report_interval, absl::Seconds(60));
+  EXPECT_EQ(Validate("gateway: {report: {interval: 15m}}").config->gateway.report_interval,
+            absl::Minutes(15));
+  EXPECT_THAT(Summary(Validate("gateway: {report: {interval: 9s}}")),
+              ElementsAre("1 /gateway/report/interval out_of_range"));
 }
 
 TEST_F(ValidateTest, ReadsEveryKey) {

@@ -56,6 +56,7 @@ const Application::Impl::Route Application::Impl::kRoutes[] = {
     {{"GET", "/api/communication/stats"}, &Impl::GetCommunicationStats, RouteKind::kPlain},
     {{"GET", "/api/communication/logs"}, &Impl::GetCommunicationLogs, RouteKind::kStore},
     {{"GET", "/api/communication/links"}, &Impl::GetLinks, RouteKind::kDesk},
+    {{"GET", "/api/communication/nodes"}, &Impl::ListNodes, RouteKind::kStore},
     {{"GET", "/api/transfers"}, &Impl::ListTransfers, RouteKind::kDesk},
     {{"GET", "/api/alerts"}, &Impl::ListAlerts, RouteKind::kDesk},
     {{"POST", "/api/alerts/{alert_id}/acknowledge"}, &Impl::AcknowledgeAlert, RouteKind::kDesk},

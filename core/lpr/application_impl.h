@@ -205,6 +205,9 @@ struct Application::Impl {
   void GetCameraHealth(RoutedRequest request, ReplyFn reply);
   void UpdateCamera(RoutedRequest request, ReplyFn reply);
 
+  // gateway_routes.cc
+  void ListNodes(RoutedRequest request, ReplyFn reply);
+
   // desk_routes.cc
   void GetLinks(RoutedRequest request, ReplyFn reply);
   void ListTransfers(RoutedRequest request, ReplyFn reply);

@@ -317,7 +317,7 @@ TEST_F(ApplicationTest, TheOpenApiDocumentHasEveryRoute) {
                           (allow.find("HEAD") != std::string::npos ? 1 : 0);
     EXPECT_EQ(listed, methods.size()) << path << " allows " << allow;
   }
-  EXPECT_EQ(document["paths"].size(), 41u);
+  EXPECT_EQ(document["paths"].size(), 42u);
 }
 
 TEST_F(ApplicationTest, AParameterThatIsNoTextIsRefused) {

@@ -219,7 +219,8 @@ void Application::Impl::PublishHealth(const Envelope& envelope, const std::strin
   if (!ReadHealth(envelope.payload_json, payload_options(), &payload).ok()) return;
   const std::string& camera =
       payload.header.camera_id.empty() ? envelope.edge_device_id : payload.header.camera_id;
-  NoteHeard(camera, payload.header.checkpoint_id);
+  const bool of_camera = payload.component != kGatewayComponent;
+  NoteHeard(camera, of_camera ? std::string_view(payload.header.checkpoint_id) : "");
   JsonWriter json;
   json.BeginObject().Field("health_id", std::string_view(id));
   json.Field("camera_id", std::string_view(camera));

@@ -68,6 +68,7 @@ constexpr Permission kRows[] = {
     {kHttp, "GET /api/file_transfers", kViewer, kItsOwn, kRead},
     {kHttp, "GET /api/file_transfers/unannounced", kViewer, kNever, kRead},
     {kHttp, "GET /api/communication/links", kViewer, kNever, kRead},
+    {kHttp, "GET /api/communication/nodes", kViewer, kNever, kRead},
     {kHttp, "GET /api/transfers", kViewer, kNever, kFiles},
     {kHttp, "GET /api/alerts", kViewer, kNever, kRead},
     {kHttp, "POST /api/alerts/{alert_id}/acknowledge", kOperator, kNever, kControl},

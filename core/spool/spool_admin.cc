@@ -150,7 +150,11 @@ absl::Status Spool::Impl::ScanWaiting(const SpoolFilter& filter, int64_t* key, s
     if (Matches(filter, entry)) Add(std::move(entry), page);
     return !IsFull(*page, page_size) && *budget > 0;
   };
-  const spool_internal::KeyRange range{*key, LastKey(kClasses - 1), static_cast<int64_t>(*budget)};
+  // Keys are by priority: others need not be looked at.
+  const int first = filter.priority.ok() ? static_cast<int>(*filter.priority) : 0;
+  const int last = filter.priority.ok() ? first : kClasses - 1;
+  const spool_internal::KeyRange range{std::max(*key, FirstKey(first)), LastKey(last),
+                                       static_cast<int64_t>(*budget)};
   absl::MutexLock read(&read_mutex_);
   if (reader_ == nullptr) return absl::UnavailableError("spool: closed or being repaired");
   return with_envelope ? reader_->ReadRows(range, visit) : reader_->ReadRowsBriefly(range, visit);

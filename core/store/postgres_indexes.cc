@@ -41,14 +41,16 @@ absl::StatusOr<State> StateOf(PgConnection* db, std::string_view index) {
 
 struct PostgresIndexes::Index {
   std::string_view name;
-  const char* suffix;  // Of the name in a partition.
+  const char* suffix;  // Of the name in a partition of lpr_events; "": of health_reports.
   const char* columns;
   const char* before;  // What it needs.
 };
 
-// The second finds parts of plates. pg_trgm comes with the server, and may be created by who may
-// create in the database. Its pending list is read with each search: it stays short.
+// The first finds the newest report of the gateway of a device, the last parts of plates. pg_trgm
+// comes with the server, and may be created by who may create in the database. Its pending list is
+// read with each search: it stays short.
 const PostgresIndexes::Index PostgresIndexes::kIndexes[] = {
+    {"health_reports_gateway", "", "(device, id) WHERE component = 'gateway'", ""},
     {"lpr_events_device", "_device", "(edge_device_id, captured_at, id)", ""},
     {kPlateIndex, "_plate",
      "USING gin (license_plate gin_trgm_ops) WITH (gin_pending_list_limit = 1024)",
@@ -99,15 +101,18 @@ absl::StatusOr<bool> PostgresIndexes::Look() {
 
 void PostgresIndexes::Tell(const absl::Status& status) {
   if (!told_) {
-    log_->Warning("store", "cannot make an index of events, it is tried again",
+    log_->Warning("store", "cannot make an index, it is tried again",
                   {{"error", std::string(status.message())}});
   }
   told_ = true;
 }
 
-// The index of the whole table is none until each partition has its part.
+// The index of all events is none until each partition has its part.
 absl::Status PostgresIndexes::Make(PgConnection* db, const Index& index) {
   if (*index.before != '\0') VD_RETURN_IF_ERROR(db->Exec(index.before));
+  if (*index.suffix == '\0') {
+    return MakeOn(db, index, std::string(index.name), "health_reports");
+  }
   VD_ASSIGN_OR_RETURN(const State state, StateOf(db, index.name));
   if (state == State::kMissing) {
     VD_RETURN_IF_ERROR(db->Exec(absl::StrCat(kShortly, "CREATE INDEX ", AbslView(index.name),
@@ -122,10 +127,16 @@ absl::Status PostgresIndexes::Make(PgConnection* db, const Index& index) {
   return absl::OkStatus();
 }
 
-// One that is not valid is what an interruption left.
 absl::Status PostgresIndexes::MakeIn(PgConnection* db, const Index& index,
                                      const std::string& partition) {
   const std::string name = absl::StrCat(partition, index.suffix);
+  VD_RETURN_IF_ERROR(MakeOn(db, index, name, partition));
+  return db->Exec(absl::StrCat("ALTER INDEX ", AbslView(index.name), " ATTACH PARTITION ", name));
+}
+
+// One that is not valid is what an interruption left.
+absl::Status PostgresIndexes::MakeOn(PgConnection* db, const Index& index, const std::string& name,
+                                     const std::string& table) {
   VD_ASSIGN_OR_RETURN(const State state, StateOf(db, name));
   VD_RETURN_IF_ERROR(db->Exec(kPatiently));
   if (state == State::kInvalid) {
@@ -134,11 +145,10 @@ absl::Status PostgresIndexes::MakeIn(PgConnection* db, const Index& index,
   }
   if (state != State::kValid) {
     VD_RETURN_IF_ERROR(db->ExecLong(
-        absl::StrCat("CREATE INDEX CONCURRENTLY ", name, " ON ", partition, " ", index.columns),
+        absl::StrCat("CREATE INDEX CONCURRENTLY ", name, " ON ", table, " ", index.columns),
         kBuildLimit, stopping_));
   }
-  VD_RETURN_IF_ERROR(db->Exec(kShortly));
-  return db->Exec(absl::StrCat("ALTER INDEX ", AbslView(index.name), " ATTACH PARTITION ", name));
+  return db->Exec(kShortly);
 }
 
 }  // namespace viaduct

@@ -1,4 +1,4 @@
-// Indexes that a table full of events gets while it is in use.
+// Indexes that a table full of events or health reports gets while it is in use.
 #pragma once
 
 #include <memory>
@@ -44,6 +44,8 @@ class PostgresIndexes {
   absl::StatusOr<bool> Look();
   absl::Status Make(PgConnection* db, const Index& index);
   absl::Status MakeIn(PgConnection* db, const Index& index, const std::string& partition);
+  absl::Status MakeOn(PgConnection* db, const Index& index, const std::string& name,
+                      const std::string& table);
   void Tell(const absl::Status& status);
 
   const Options options_;

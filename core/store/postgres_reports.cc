@@ -1,4 +1,4 @@
-// Counts by hour and by camera, and the health reports of one device.
+// Counts by hour and by camera, the health reports of one device, and those of all gateways.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -26,6 +26,13 @@ constexpr std::string_view kSources =
     "s.id WHERE h.hour >= $1 AND h.hour < $2 AND ($3 = '' OR e.device_id = $3) GROUP BY s.id, "
     "e.device_id HAVING sum(h.detections) > 0 ORDER BY n DESC, e.device_id, s.checkpoint_id LIMIT "
     "$4";
+// One look at health_reports_gateway for each device.
+constexpr std::string_view kGateways =
+    "SELECT h.id, h.message_id, e.device_id, h.checkpoint_id, h.protocol, h.captured_at, "
+    "h.arrived_at, h.component, h.status, h.message, CASE WHEN octet_length(h.payload) <= $3 THEN "
+    "h.payload ELSE '' END FROM edge_devices e CROSS JOIN LATERAL (SELECT * FROM health_reports g "
+    "WHERE g.device = e.id AND g.component = 'gateway' ORDER BY g.id DESC LIMIT 1) h WHERE "
+    "e.device_id > $1 ORDER BY e.device_id LIMIT $2";
 
 absl::StatusOr<StoreReport> Answer(PgConnection* db, const HoursQuery& query) {
   PgParams params = PgParams().Add(query.from_hour).Add(query.to_hour);
@@ -99,6 +106,22 @@ absl::StatusOr<StoreReport> Answer(PgConnection* db, const HealthQuery& query) {
   if (shown > 0 && (rows.rows() > limit || bytes >= kMaxPageBytes)) {
     out.next_cursor = absl::StrCat(rows.Int(shown - 1, 0));
   }
+  return out;
+}
+
+absl::StatusOr<StoreReport> Answer(PgConnection* db, const GatewaysQuery& query) {
+  constexpr auto kMaxPayload = static_cast<int64_t>(GatewaysQuery::kMaxPayloadBytes);
+  // Of so many rows, so that no reply is larger than a page and one row.
+  constexpr auto kMostRows = static_cast<int>(kMaxPageBytes / GatewaysQuery::kMaxPayloadBytes);
+  const int limit = std::min(ClampLimit(query.limit), kMostRows);
+  VD_ASSIGN_OR_RETURN(
+      const PgResult rows,
+      db->Run(kGateways, PgParams().Add(query.cursor).Add(int64_t{limit} + 1).Add(kMaxPayload),
+              "cannot read reports of gateways"));
+  GatewayReports out;
+  const int shown = std::min(rows.rows(), limit);
+  for (int row = 0; row < shown; ++row) out.rows.push_back(ReadHealth(rows, row));
+  if (rows.rows() > limit) out.next_cursor = out.rows.back().camera_id;
   return out;
 }
 

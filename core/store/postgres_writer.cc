@@ -231,6 +231,7 @@ PostgresWriter::Effects PostgresWriter::Sum(Slots slots) {
       ++effects.counters["health_reports"];
       ++effects.days[{DayOf(health->arrived_at), "health_reports"}];
       Effects::Touch* const seen = touch(slot.device, health->arrived_at);
+      if (health->component == kGatewayComponent) continue;
       if (!health->checkpoint_id.empty()) seen->checkpoint_id = health->checkpoint_id;
       seen->health_status = health->status;
     } else if (const auto* message = std::get_if<MessageRecord>(slot.record)) {

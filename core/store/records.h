@@ -43,6 +43,10 @@ struct DetectionRecord {
   std::string note;                       // What was wrong with a part of it; "" when nothing was.
 };
 
+// Of a HealthRecord in which a node tells of its roads (core/lpr/gateway_report.h). It says nothing
+// of a camera: of its device only that it was seen.
+inline constexpr std::string_view kGatewayComponent = "gateway";
+
 struct HealthRecord {
   MessageKey key{};
   std::string message_id;

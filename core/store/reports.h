@@ -50,6 +50,14 @@ struct HealthReports {
   std::string next_cursor;         // "" at the end.
 };
 
+// The newest report of the gateway of each device that has sent one.
+struct GatewaysQuery {
+  static constexpr size_t kMaxPayloadBytes = 64u << 10;  // A larger one comes as "".
+  int limit = 50;                                        // 1..kMaxPageRows
+  std::string cursor;                                    // next_cursor of the page before.
+};
+using GatewayReports = HealthReports;  // By device_id.
+
 // Detections by their keys; those that are not there are left out.
 struct DetectionsQuery {
   std::vector<MessageKey> keys;  // At most kMaxPageRows.
@@ -58,7 +66,8 @@ struct DetectionsReport {
   std::vector<DetectionRow> rows;  // In no order; fewer where they reach kMaxPageBytes.
 };
 
-using ReportQuery = std::variant<HoursQuery, SourcesQuery, HealthQuery, DetectionsQuery>;
+using ReportQuery =
+    std::variant<HoursQuery, SourcesQuery, HealthQuery, GatewaysQuery, DetectionsQuery>;
 using StoreReport = std::variant<HoursReport, SourcesReport, HealthReports, DetectionsReport>;
 
 }  // namespace viaduct

@@ -1,4 +1,4 @@
-// Counts by hour and by camera, and the health reports of one device.
+// Counts by hour and by camera, the health reports of one device, and those of all gateways.
 #include <string>
 #include <utility>
 
@@ -21,6 +21,13 @@ constexpr char kSources[] =
     "edge_devices e ON e.id = s.device JOIN detection_hours h ON h.source = s.id WHERE h.hour >= "
     "?1 AND h.hour < ?2 AND (?3 = '' OR e.device_id = ?3) GROUP BY s.id ORDER BY 3 DESC, 1, 2 "
     "LIMIT ?4";
+// One look at health_reports_gateway for each device.
+constexpr char kGateways[] =
+    "SELECT h.id, h.message_id, e.device_id, h.checkpoint_id, h.protocol, h.captured_at, "
+    "h.arrived_at, h.component, h.status, h.message, CASE WHEN length(CAST(h.payload AS BLOB)) <= "
+    "?3 THEN h.payload ELSE '' END FROM edge_devices e JOIN health_reports h ON h.id = (SELECT "
+    "g.id FROM health_reports g WHERE g.device = e.id AND g.component = 'gateway' ORDER BY g.id "
+    "DESC LIMIT 1) WHERE e.device_id > ?1 ORDER BY e.device_id LIMIT ?2";
 
 absl::StatusOr<StoreReport> Answer(SqliteDb* db, const HoursQuery& query) {
   const bool all = query.camera_id.empty();
@@ -92,6 +99,26 @@ absl::StatusOr<StoreReport> Answer(SqliteDb* db, const HealthQuery& query) {
       return out;
     }
     last = statement.Int(0);
+    out.rows.push_back(ReadHealth(statement));
+    bytes += out.rows.back().payload_json.size();
+  }
+}
+
+absl::StatusOr<StoreReport> Answer(SqliteDb* db, const GatewaysQuery& query) {
+  const int limit = ClampLimit(query.limit);
+  VD_ASSIGN_OR_RETURN(SqliteStatement statement, db->Prepare(kGateways));
+  statement.Bind(1, std::string_view(query.cursor));
+  statement.Bind(2, int64_t{limit} + 1);
+  statement.Bind(3, static_cast<int64_t>(GatewaysQuery::kMaxPayloadBytes));
+  GatewayReports out;
+  size_t bytes = 0;
+  while (true) {
+    VD_ASSIGN_OR_RETURN(const bool more, statement.Next("cannot read reports of gateways"));
+    if (!more) return out;
+    if (out.rows.size() == static_cast<size_t>(limit) || bytes >= kMaxPageBytes) {
+      out.next_cursor = out.rows.back().camera_id;
+      return out;
+    }
     out.rows.push_back(ReadHealth(statement));
     bytes += out.rows.back().payload_json.size();
   }

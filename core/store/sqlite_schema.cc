@@ -186,6 +186,10 @@ INSERT INTO detection_hours
 INSERT INTO detection_hours
   SELECT 0, hour, sum(detections), sum(plates) FROM detection_hours GROUP BY hour;
 )sql",
+    // 5: the newest report of the gateway of a device.
+    R"sql(
+CREATE INDEX health_reports_gateway ON health_reports (device, id) WHERE component = 'gateway';
+)sql",
 };
 
 absl::StatusOr<int64_t> CurrentVersion(SqliteDb* db) {

@@ -274,7 +274,11 @@ absl::Status SqliteWriter::Apply(const HealthRecord& r, AppendResult* result) {
   }
   ++effects_.health_reports;
   ++DayOf(r.arrived_at)->health_reports;
-  Touch(device, r.arrived_at, r.checkpoint_id, r.status);
+  if (r.component == kGatewayComponent) {
+    Touch(device, r.arrived_at, "", "");
+  } else {
+    Touch(device, r.arrived_at, r.checkpoint_id, r.status);
+  }
   return absl::OkStatus();
 }
 

@@ -136,6 +136,54 @@ TEST_P(StoreReportsTest, ShowsTheHealthOfOneDeviceNewestFirst) {
       ReportOf<HealthReports>(store_.get(), HealthQuery{"CAM001", 2, "x"}).status()));
 }
 
+TEST_P(StoreReportsTest, ShowsTheNewestReportOfEachGateway) {
+  const auto tell = [this](const std::string& device, const std::string& id,
+                           const std::string& payload) {
+    HealthRecord r = HealthReport(id, "warning");
+    r.camera_id = device;
+    r.component = std::string(kGatewayComponent);
+    r.payload_json = payload;
+    EXPECT_TRUE(AppendOne(r).status.ok());
+  };
+  const auto seen = [this](GatewaysQuery query, std::string* next) {
+    const auto page = ReportOf<GatewayReports>(store_.get(), query);
+    EXPECT_TRUE(page.ok()) << page.status();
+    std::vector<std::string> out;
+    if (!page.ok()) return out;
+    for (const HealthRecord& r : page->rows) {
+      out.push_back(absl::StrCat(r.camera_id, " ", r.payload_json));
+    }
+    *next = page->next_cursor;
+    return out;
+  };
+  tell("E2", "a", R"({"n":1})");
+  tell("E1", "b", R"({"n":2})");
+  tell("E2", "c", R"({"n":3})");
+  AppendOne(HealthReport("d", "healthy"));  // Of a camera.
+  tell("E3", "e", std::string(GatewaysQuery::kMaxPayloadBytes, ' ') + "{}");
+  std::string next;
+  EXPECT_THAT(seen({2, ""}, &next), ElementsAre(R"(E1 {"n":2})", R"(E2 {"n":3})"));
+  EXPECT_EQ(next, "E2");
+  EXPECT_THAT(seen({2, next}, &next), ElementsAre("E3 ")) << "too large to be read";
+  EXPECT_EQ(next, "");
+  EXPECT_THAT(seen({2, "E3"}, &next), IsEmpty());
+}
+
+TEST_P(StoreReportsTest, AReportOfAGatewaySaysNothingOfACamera) {
+  HealthRecord r = HealthReport("h-1", "error");
+  AppendOne(r);
+  clock_.Advance(absl::Seconds(5));
+  r = HealthReport("h-2", "healthy");
+  r.component = std::string(kGatewayComponent);
+  r.checkpoint_id = "CAM001";
+  AppendOne(r);
+  const absl::StatusOr<DeviceRow> device = store_->GetDevice("CAM001");
+  ASSERT_TRUE(device.ok()) << device.status();
+  EXPECT_EQ(device->checkpoint_id, "CP01");
+  EXPECT_EQ(device->health_status, "error");
+  EXPECT_EQ(device->last_seen, r.arrived_at);
+}
+
 TEST_P(StoreReportsTest, FindsDetectionsByTheirKeys) {
   const DetectionRecord one = Detection("m-1");
   const DetectionRecord two = Detection("m-2", "CAM2", "B");

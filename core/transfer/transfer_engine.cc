@@ -405,6 +405,19 @@ Transfer TransferEngine::WithProgress(Transfer transfer) const {
   return transfer;
 }
 
+std::vector<Transfer> TransferEngine::OnRoads(size_t most) const {
+  std::vector<Transfer> out;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [sequence, active] : active_) {
+      if (out.size() == most) break;
+      out.push_back(active.transfer);
+    }
+  }
+  for (Transfer& transfer : out) transfer = WithProgress(std::move(transfer));
+  return out;
+}
+
 size_t TransferEngine::active() const {
   absl::MutexLock lock(&mutex_);
   return active_.size();

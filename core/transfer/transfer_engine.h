@@ -103,6 +103,8 @@ class TransferEngine {
 
   // With how far it is, where it is under way.
   Transfer WithProgress(Transfer transfer) const;
+  // Some of those that are on a road.
+  std::vector<Transfer> OnRoads(size_t most) const;
   size_t active() const;
   bool AnyRoadReady() const;
   bool IsActive(int64_t sequence) const;

@@ -472,4 +472,17 @@ absl::StatusOr<TransferPage> Transfers::List(const TransferFilter& filter, size_
   return page;
 }
 
+std::vector<Transfer> Transfers::UnderWay(size_t most) const {
+  std::vector<Transfer> out = engine_->OnRoads(most);
+  const auto add = [&](const Transfer& transfer) {
+    if (out.size() < most && !engine_->IsActive(transfer.sequence)) out.push_back(transfer);
+    return out.size() < most;
+  };
+  for (const TransferState state : {TransferState::kQueued, TransferState::kWaitingConfirmation}) {
+    // What cannot be read now is told of by the health of the node.
+    if (out.size() < most) queue_->Each(state, add).IgnoreError();
+  }
+  return out;
+}
+
 }  // namespace viaduct

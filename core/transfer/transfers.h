@@ -131,6 +131,9 @@ class Transfers {
   absl::StatusOr<TransferPage> List(const TransferFilter& filter, size_t page_size,
                                     const std::string& page_token) const;
 
+  // Some that are not finished: those on a road, then those that wait longest.
+  std::vector<Transfer> UnderWay(size_t most) const;
+
   TransferCounts Counts() const { return queue_->Counts(); }
   TransferTotals Totals() const { return engine_->totals(); }
   size_t active() const { return engine_->active(); }

@@ -57,11 +57,11 @@ export function confidence(value) {
 const kStatusKinds = {
   online: 'good', healthy: 'good', stored: 'good', done: 'good', confirmed: 'good', closed: 'good', ready: 'good', running: 'good',
   offline: 'bad', error: 'bad', failed: 'bad', open: 'bad', critical: 'bad', unhealthy: 'bad',
-  warning: 'fair', degraded: 'fair', half_open: 'fair', waiting: 'fair', maintenance: 'fair', unconfirmed: 'fair',
+  warning: 'fair', degraded: 'fair', half_open: 'fair', waiting: 'fair', maintenance: 'fair', unconfirmed: 'fair', old: 'fair',
 };
 
 // A state is never told by colour alone.
-export const status = (name) => (name ? html`<span class="state state-${kStatusKinds[name] ?? 'plain'}">${
+export const status = (name) => (name ? html`<span class="state state-${Object.hasOwn(kStatusKinds, name) ? kStatusKinds[name] : 'plain'}">${
   t(`status.${name}`)}</span>` : html`<span class="text-body-secondary">–</span>`);
 
 const kTries = 3;  // A node that has much to do says so instead of sending an image.

@@ -6,14 +6,11 @@
 #include <utility>
 
 namespace viaduct {
-namespace {
 
 bool IsStopped(InstanceState state) {
   return state == InstanceState::kStopped || state == InstanceState::kCreated ||
          state == InstanceState::kConfigured;
 }
-
-}  // namespace
 
 std::optional<double> DownReading(const InstanceInfo& instance, const LinkStats* link) {
   if (instance.state == InstanceState::kFailed) return 1;

@@ -41,6 +41,8 @@ void AddQuotaReadings(const std::vector<std::string>& over_quota, std::vector<Al
 // it cannot be asked.
 void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out);
 
+// It was, or is not yet, started: on purpose.
+bool IsStopped(InstanceState state);
 // 1: the road does not reach its peer; 0: it does; none: nothing can be said. `link` is null where
 // the dispatcher does not have it.
 std::optional<double> DownReading(const InstanceInfo& instance, const LinkStats* link);

@@ -10,15 +10,13 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
-#include "core/gateway/dispatcher.h"
 #include "core/lpr/node_desk.h"
 #include "core/observe/alerts.h"
 #include "core/observe/log.h"
-#include "core/plugin/instances.h"
-#include "core/spool/spool.h"
 #include "core/transfer/transfers.h"
 #include "host/node/alert_marks.h"
 #include "host/node/config_control.h"
+#include "host/node/gateway_facts.h"
 
 namespace viaduct {
 
@@ -31,10 +29,8 @@ class Desk final : public NodeDesk {
     std::string node_id;
     const Clock* clock = nullptr;
     Log* log = nullptr;
-    Instances* instances = nullptr;
-    Dispatcher* dispatcher = nullptr;  // May be null, as the next two.
-    Spool* spool = nullptr;
-    Transfers* transfers = nullptr;
+    const GatewayFacts* gateway = nullptr;
+    Transfers* transfers = nullptr;  // May be null.
     const Alerts* alerts = nullptr;
     AlertMarks* marks = nullptr;
     ConfigControl* config = nullptr;

@@ -12,6 +12,10 @@ void ErrorWindow::Add(uint64_t confirmed, uint64_t failed, absl::Duration window
   while (samples_.size() > 1 && now_ns - samples_[1].at_ns >= window_ns) samples_.pop_front();
 }
 
+uint64_t ErrorWindow::Confirmed() const {
+  return samples_.empty() ? 0 : now_.confirmed - samples_.front().confirmed;
+}
+
 std::optional<double> ErrorWindow::Share(uint64_t min) const {
   if (samples_.empty()) return std::nullopt;
   const uint64_t confirmed = now_.confirmed - samples_.front().confirmed;

@@ -19,6 +19,8 @@ class ErrorWindow {
   void Add(uint64_t confirmed, uint64_t failed, absl::Duration window, int64_t now_ns);
   // None when fewer than `min` have ended in the window.
   std::optional<double> Share(uint64_t min) const;
+  // In the window.
+  uint64_t Confirmed() const;
 
  private:
   struct Sample {

@@ -20,6 +20,8 @@
 #include "host/node/control_socket.h"
 #include "host/node/desk.h"
 #include "host/node/file_answers.h"
+#include "host/node/gateway_facts.h"
+#include "host/node/gateway_reporter.h"
 #include "host/node/gateway_setup.h"
 #include "host/node/grpc_server.h"
 #include "host/node/node_facts.h"
@@ -336,11 +338,12 @@ absl::Status Node::StartControl() {
   }
   BuildPrivacy();
   VD_RETURN_IF_ERROR(BuildBackups());
+  BuildReports();
   monitor_ = std::make_unique<NodeMonitor>(NodeMonitor::Deps{
       &timers_, &pools_.reads, &health_, &metrics_, spool_.get(), store_.get(), instances_.get(),
       dispatcher_.get(), transfers_.get(), image_file_sink_.get(), receiver_.get(), vision_.get(),
       control_certificates_.get(), &foundation_->clock, sealing_.get(), store_sink_.get(),
-      privacy_.get()});
+      privacy_.get(), gateway_facts_.get()});
   BuildAlerts();
   BeginDesk();
   BuildServices();
@@ -387,6 +390,7 @@ absl::Status Node::StartInstances() {
   if (network_ != nullptr) network_->Start();
   monitor_->Start();
   alerts_->Start();
+  if (reporter_ != nullptr) reporter_->Start();
   if (backups_ != nullptr) backups_->Start();
   fleet_events_->Start();
   instances_->AwaitSettled(config.limits.start_timeout);

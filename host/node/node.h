@@ -56,6 +56,8 @@ class NodeMonitor;
 class AlertMonitor;
 class AlertMarks;
 class Desk;
+class GatewayFacts;
+class GatewayReporter;
 class Vision;
 class Webhook;
 struct NodeServices;
@@ -111,6 +113,7 @@ class Node {
   void BuildConfigControl();
   void BuildServices();
   void BuildAlerts();
+  void BuildReports();
   void BuildFleet();
   void BeginFleet();
   void BeginCommands();
@@ -188,9 +191,11 @@ class Node {
   std::unique_ptr<Roads> roads_;
   std::unique_ptr<NetworkMonitor> network_;
   std::unique_ptr<ControlCertificates> control_certificates_;  // Null without control.tcp.
+  std::unique_ptr<GatewayFacts> gateway_facts_;
   std::unique_ptr<NodeMonitor> monitor_;
   std::unique_ptr<Webhook> webhook_;  // Null where none is configured.
   std::unique_ptr<AlertMonitor> alerts_;
+  std::unique_ptr<GatewayReporter> reporter_;  // Null where none is configured.
   std::unique_ptr<StateHub> hub_;
   std::unique_ptr<ConfigControl> config_;
   std::unique_ptr<BackupRunner> backups_;  // Null where none are made.

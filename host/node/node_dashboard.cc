@@ -78,9 +78,7 @@ void Node::BeginDesk() {
   deps.node_id = foundation_->config.node.id;
   deps.clock = &foundation_->clock;
   deps.log = foundation_->log.get();
-  deps.instances = instances_.get();
-  deps.dispatcher = dispatcher_.get();
-  deps.spool = spool_.get();
+  deps.gateway = gateway_facts_.get();
   deps.transfers = transfers_.get();
   deps.alerts = &alerts_->alerts();
   deps.marks = marks_.get();

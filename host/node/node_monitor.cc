@@ -136,6 +136,7 @@ void NodeMonitor::LookAtLinks() {
   std::set<std::string> configured;
   for (const InstanceInfo& info : deps_.instances->List()) configured.insert(info.name);
   links_.Look(deps_.dispatcher->Stats(), configured);
+  deps_.gateway->Look();
 }
 
 void NodeMonitor::AddTransferMetrics() {

@@ -25,6 +25,7 @@
 #include "core/transfer/transfers.h"
 #include "core/vision/vision.h"
 #include "host/node/control_certificates.h"
+#include "host/node/gateway_facts.h"
 #include "host/node/link_metrics.h"
 #include "host/node/vision_monitor.h"
 
@@ -53,6 +54,7 @@ class NodeMonitor {
     const Sealing* sealing = nullptr;       // May be null.
     const StoreSink* store_sink = nullptr;  // Null as the store.
     const Privacy* privacy = nullptr;
+    GatewayFacts* gateway = nullptr;
   };
 
   explicit NodeMonitor(Deps deps);

@@ -254,6 +254,7 @@ TEST_F(SetupTest, AnEdgeHasTheRoadToItsServer) {
   EXPECT_THAT(node, HasSubstr("\n      base_url: https://hub.example:9443\n      api_key: file:"));
   EXPECT_THAT(node, Not(HasSubstr("EDGE001")));
   EXPECT_THAT(node, HasSubstr("  #[ca]\n  #     ca_file:"));
+  EXPECT_THAT(node, HasSubstr("\ngateway:\n  report: {interval: 60s}\n"));
 }
 
 TEST(ProgramTest, WhatItSaysOfErrorsIsNotItsOutput) {

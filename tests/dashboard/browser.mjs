@@ -131,6 +131,12 @@ export function report(camera, status, message) {
                                       component: 'camera', timestamp: new Date().toISOString(), details: {cpu_usage: 12.5}});
 }
 
+// As a node tells of its roads, with `details` of anybody's making.
+export function tell(node, details) {
+  return send('POST', '/api/health', {type: 'health_check', camera_id: node, checkpoint_id: node, component: 'gateway',
+                                      status: 'healthy', timestamp: new Date().toISOString(), details});
+}
+
 export function register(camera, more) {
   return send('POST', '/api/cameras/register', {camera_id: camera, checkpoint_id: 'GATE-1', ...more});
 }

@@ -11,12 +11,14 @@ desktop and phone; VIADUCT_DASHBOARD_ONLY=NAME runs one check.
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import CannotRun, Failure, die_with_parent, main  # noqa: E402
+from relayed_roads import road_to  # noqa: E402
 from websocket_nodes import add_listener  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -64,6 +66,39 @@ def pictures(t, below=""):
     return [t.picture(text, size=60000, width=640, height=360) for text in ("VD101", "VD102", "VD103")]
 
 
+class Edge:
+    """A node with two roads to the server, of which one can be cut, and a file that has no road."""
+
+    def __init__(self, t, server, sockets):
+        self.trial, self.server = t, server
+        self.cut_off = t.relay(sockets)
+        self.node = t.edge(server.http_port, name="edge7", node_id="EDGE7")
+
+    def start(self):
+        key = self.server.ctl("auth", "key", "create", "--device", "EDGE7")["key"]
+        roads = [road_to("rest", self.server.http_port, "EDGE7", api_key=key),
+                 road_to("websocket", self.cut_off.port, "EDGE7", api_key=key)]
+        roads[0]["name"], roads[1]["name"] = "fibre", "radio"
+        self.node.config["instances"][1:] = roads
+        self.node.config["gateway"] = {"report": {"interval": "10s"},
+                                       "probe": {"interval": "1s", "retry_interval": "1s"}}
+        self.node.write_config()
+        self.node.start()
+        folder = os.path.join(self.node.data_dir, "transfers", "outgoing")
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, "evidence.jpg")
+        shutil.copyfile(pictures(self.trial)[0], path)
+        self.node.ctl("transfers", "send", path)
+
+    def stop(self):
+        if self.node.stop() != 0:
+            raise Failure("the edge did not end well")
+
+    def orders(self):
+        return {"edge": self.start, "cut-road": lambda: self.cut_off.say("refuse"),
+                "heal-road": lambda: self.cut_off.say("pass"), "stop-edge": self.stop}
+
+
 def serve_orders(process, orders):
     """The script asks for what only this side can do: one word a line, answered by 'done'."""
     for line in process.stdout:
@@ -100,7 +135,8 @@ def run(t):
              "only": os.environ.get("VIADUCT_DASHBOARD_ONLY"),
              "shots": os.environ.get("VIADUCT_DASHBOARD_SHOTS")}
     orders = {"cut": lambda: relay.say("refuse"), "heal": lambda: relay.say("pass"),
-              "restart": lambda: (server.stop(), server.start())}
+              "restart": lambda: (server.stop(), server.start()),
+              **Edge(t, server, sockets).orders()}
     if run_script("pages.mjs", trial, orders) != 0:
         raise Failure("the pages are not as they should be, see above")
     if server.stop() != 0:

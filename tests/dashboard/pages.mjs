@@ -5,6 +5,7 @@ import {closeBrowser, detect, openBrowser, register, report, trial} from './brow
 import * as live from './live_checks.mjs';
 import * as look from './look_checks.mjs';
 import * as people from './people_checks.mjs';
+import * as roads from './roads_checks.mjs';
 import * as work from './work_checks.mjs';
 
 export const kStored = 260;  // More than two pages of the search.
@@ -27,7 +28,7 @@ async function main() {
   await fill();
   await openBrowser();
   let failed = 0;
-  for (const [name, check] of Object.entries({...people, ...look, ...work, ...live})) {
+  for (const [name, check] of Object.entries({...people, ...look, ...work, ...roads, ...live})) {
     if (trial.only && name !== trial.only) continue;
     const begin = performance.now();
     try {

@@ -26,7 +26,7 @@ LINE_LIMIT_S = 60
 PATIENCE_S = 60
 PASSWORD = "correct horse battery staple"
 AT = "2024-01-15T10:30:00Z"
-MEASURED = {"average_latency", "bytes", "latency_ms", "p50", "p99", "quality", "score", "success_rate"}
+MEASURED = {"age_s", "average_latency", "bytes", "latency_ms", "p50", "p99", "quality", "score", "success_rate"}
 CONFIG = """\
 node:
   id: SERVER1
@@ -111,6 +111,18 @@ class Site:
     def everything_is_handed_on(self):
         wait_for(lambda: self.node.spool_messages() == 0, PATIENCE_S, "the messages to be handed on")
 
+    def a_node_has_told(self):
+        """As an edge reports (docs/GATEWAY.md)."""
+        link = {"link": "uplink", "plugin": "rest", "state": "ready", "ready": True, "breaker": "closed",
+                "metered": False, "share": 1, "recent_share": 1, "confirmed": 7, "success_rate": 1,
+                "recent_success_rate": 1, "latency_ms": {"p50": 1.2, "p90": 2.5, "p99": 4.1},
+                "quality": "excellent", "score": 0.98}
+        report = {"type": "health_check", "camera_id": "EDGE1", "checkpoint_id": "EDGE1", "timestamp": AT,
+                  "component": "gateway", "status": "healthy",
+                  "details": {"interval_s": 60, "links": [link], "switches": [], "files": [],
+                              "backlog": {"messages": 0, "bytes": 0, "oldest_s": 0}}}
+        self.type(f"curl -s $S/api/health -d {shlex.quote(json.dumps(report))}", "anna")
+
     def a_file_waits(self):
         path = os.path.join(self.t.folder, "outgoing", "a.jpg")
         with open(path, "wb") as f:
@@ -135,6 +147,7 @@ class Site:
 
 
 BEFORE = {"GET /api/communication/links": Site.everything_is_handed_on,
+          "GET /api/communication/nodes?limit=50&cursor=": Site.a_node_has_told,
           "GET /api/transfers?limit=50&cursor=": Site.a_file_waits,
           "GET /api/file_transfers": Site.a_file_is_announced,
           "GET /api/alerts": Site.a_link_is_down}
