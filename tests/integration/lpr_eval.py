@@ -24,7 +24,7 @@ SEED = 31
 COUNT = 10  # Scenes of each look.
 OK, FAILED, NOT_FOUND, INVALID = 0, 1, 4, 6
 # Of each set: plates found among five candidates, read (O=0, I=1), false plates an image.
-FLOORS = {"eu": (0.70, 0.40, 0.4), "th": (0.60, 0.25, 0.4), "us": (0.60, 0.25, 0.4)}
+FLOORS = {"eu": (0.85, 0.80, 0.1), "th": (0.75, 0.55, 0.1), "us": (0.80, 0.70, 0.1)}
 
 
 class Trial:
