@@ -32,6 +32,8 @@ constexpr size_t kMostAtOnce = 1'000;  // Before the best are chosen.
 // Characters, in heights of the paper; those of a stack have less.
 constexpr float kLeastCharacter = 0.26F;
 constexpr float kLeastOfStack = 0.2F;
+// Lines of smaller characters lie on bodywork around their plate.
+constexpr float kLeastOfLine = 0.37F;
 constexpr float kMostCharacter = 0.95F;
 // Characters of one line, in the height of one.
 constexpr float kMostOffHeight = 0.22F;
@@ -232,7 +234,7 @@ bool IsLineOf(const Paper& paper, const Detection& line) {
   if (!IsOn(paper, (box.left + box.right) / 2, (box.top + box.bottom) / 2)) return false;
   const float character =
       (box.height() - std::abs(line.slope) * box.width()) / (1 + 2 * kLineMargin);
-  return character >= kLeastOfStack * paper.height();
+  return character >= (IsStack(paper) ? kLeastOfStack : kLeastOfLine) * paper.height();
 }
 
 }  // namespace
