@@ -11,15 +11,15 @@
 namespace viaduct::hailo_lpr {
 namespace {
 
-constexpr int kWidest = 800;  // A picture that is wider is looked at in this width.
+constexpr int kWidest = 640;  // A picture that is wider is looked at in this width.
 constexpr int kLevelStep = 16;
 constexpr int kHighestLevel = 240;
 // The same of colours, from grey to strong ones.
 constexpr int kColourStep = 32;
 constexpr int kStrongest = 128;
 // In pixels of that width.
-constexpr int kNarrowest = 20;
-constexpr int kLowest = 10;
+constexpr int kNarrowest = 16;
+constexpr int kLowest = 8;
 constexpr int kWidestPart = 2;  // No plate is wider than one part of so many of the picture.
 constexpr double kLeastAspect = 1;
 constexpr double kMostAspect = 6.5;
