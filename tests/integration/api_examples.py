@@ -110,6 +110,9 @@ class Site:
 
     def everything_is_handed_on(self):
         wait_for(lambda: self.node.spool_messages() == 0, PATIENCE_S, "the messages to be handed on")
+        links = "curl -s $S/api/communication/links"
+        wait_for(lambda: json.loads(self.type(links, "anna")[1])["links"][0]["recent_share"], PATIENCE_S,
+                 "the last minutes to be counted")
 
     def a_node_has_told(self):
         """As an edge reports (docs/GATEWAY.md)."""
