@@ -83,7 +83,12 @@ void GatewayFacts::Look() {
   std::map<std::string, ErrorWindow> kept;
   for (const LinkStats& link : links) {
     ErrorWindow& window = kept[link.name];
-    window = std::move(recent_[link.name]);
+    const auto known = recent_.find(link.name);
+    if (known != recent_.end()) {
+      window = std::move(known->second);
+    } else {
+      window.Add(0, 0, kRecentTraffic, now_ns);  // As it was when the link began.
+    }
     window.Add(link.confirmed, FailedOf(link), kRecentTraffic, now_ns);
   }
   recent_ = std::move(kept);

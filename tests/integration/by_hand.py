@@ -121,6 +121,8 @@ def rsyncd_for_devices(machine):
     machine.type(document, 0)
     machine.is_active("rsync")
     machine.type(document, 1)
+    listens = "ss -Hltn 'sport = :873' | grep -q ."
+    wait_for(lambda: machine.systemd.run("bash", "-c", listens).returncode == 0, PATIENCE_S, "rsyncd to listen")
     machine.shell(f"cd {OWN}; sed -n 's/^cam001://p' /srv/viaduct/rsyncd.secrets >password; chmod 600 password; "
                   "rsync --password-file=password a.jpg rsync://cam001@127.0.0.1/cam001/b.jpg")
     expect(machine.shell("stat -c '%U %G %a' /srv/viaduct/edge/cam001/incoming/b.jpg") ==
