@@ -20,8 +20,8 @@ constexpr double kUsualForm = 0.045;
 constexpr float kUnusual = 0.5F;         // What is left of the confidence of the others.
 constexpr float kVehicleMargin = 0.05F;  // Plates stand out of the boxes of vehicles.
 // Readings between them are in doubt: a further look may tell.
-constexpr float kLeastDoubted = 0.05F;
-constexpr float kMostDoubted = 0.998F;
+constexpr float kLeastDoubted = 0.2F;
+constexpr float kMostDoubted = 0.98F;
 
 // Measures from its making, or from the last lap.
 class Stopwatch {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -31,16 +32,18 @@ Detection Lower(Detection line) {
   return line;
 }
 
-std::array<Detection, kMoreLooks> Looks(const Detection& plate) {
-  std::array<Detection, kMoreLooks> looks = {Turned(plate, kTurn), Turned(plate, -kTurn),
-                                             Lower(plate)};
-  for (size_t i = 0; i < plate.lines.size(); ++i) {
-    const Detection& line = plate.lines[i];
-    looks[0].lines[i] = Turned(line, kTurn);
-    looks[1].lines[i] = Turned(line, -kTurn);
-    looks[2].lines[i] = Lower(line);
+// The plate, its lines and its other cuts alike.
+Detection All(Detection plate, const std::function<Detection(Detection)>& otherwise) {
+  for (auto* parts : {&plate.lines, &plate.looks}) {
+    for (Detection& part : *parts) part = All(std::move(part), otherwise);
   }
-  return looks;
+  return otherwise(std::move(plate));
+}
+
+std::array<Detection, kMoreLooks> Looks(const Detection& plate) {
+  return {All(plate, [](Detection line) { return Turned(std::move(line), kTurn); }),
+          All(plate, [](Detection line) { return Turned(std::move(line), -kTurn); }),
+          All(plate, Lower)};
 }
 
 // What all looks said of a plate.

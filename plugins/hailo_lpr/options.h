@@ -72,7 +72,7 @@ struct ModelOptions {
 struct PlateOptions {
   std::optional<float> min_confidence;  // Nothing: what calibration of the reader says.
   bool require_grammar = false;
-  int looked_at_again = 2;  // Plates of a picture at most, of those whose reading is in doubt.
+  int looked_at_again = 1;  // Plates of a picture at most, of those whose reading is in doubt.
   int min_vehicle_width = 0;
   int min_width = 30;  // Pixels of the picture.
   int min_height = 8;
