@@ -13,8 +13,6 @@
 namespace viaduct {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::Eq;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
