@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/spool/spool_test_support.h"
 #include "host/node/alert_json.h"
+#include "host/node/testing/counting_executor.h"
 
 namespace viaduct {
 namespace {
@@ -39,17 +39,6 @@ class KeepingLog final : public Log {
  private:
   absl::Mutex mutex_;
   std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
-};
-
-// Runs each look at once and counts them.
-class CountingExecutor final : public Executor {
- public:
-  bool Submit(Task task) override {
-    task();
-    ++count;
-    return true;
-  }
-  std::atomic<int> count{0};
 };
 
 class AlertMonitorTest : public ::testing::Test {

@@ -75,9 +75,7 @@ std::vector<RoadSwitchReport> SwitchesOf(const Dispatcher& dispatcher) {
 
 }  // namespace
 
-void GatewayFacts::Look() {
-  if (deps_.dispatcher == nullptr) return;
-  const std::vector<LinkStats> links = deps_.dispatcher->Stats();
+void GatewayFacts::Look(const std::vector<LinkStats>& links) {
   const int64_t now_ns = deps_.clock->MonotonicNanos();
   absl::MutexLock lock(&mutex_);
   std::map<std::string, ErrorWindow> kept;

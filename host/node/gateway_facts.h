@@ -32,9 +32,9 @@ class GatewayFacts {
 
   explicit GatewayFacts(Deps deps) : deps_(deps) {}
 
-  // Notes what went over each road. To be called now and then: what is recent is as of the last
-  // time.
-  void Look();
+  // Notes what went over each road, `links` being those of the dispatcher now. To be called now and
+  // then: what is recent is as of the last time.
+  void Look(const std::vector<LinkStats>& links);
 
   // Roads, their last switches and what waits; no files. In the order of the configuration, then
   // those that are not started.

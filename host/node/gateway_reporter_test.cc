@@ -12,22 +12,12 @@
 
 #include "absl/synchronization/mutex.h"
 #include "core/spool/spool_test_support.h"
+#include "host/node/testing/counting_executor.h"
 
 namespace viaduct {
 namespace {
 
 using ::testing::HasSubstr;
-
-// Runs each look at once and counts them.
-class CountingExecutor final : public Executor {
- public:
-  bool Submit(Task task) override {
-    task();
-    ++count;
-    return true;
-  }
-  std::atomic<int> count{0};
-};
 
 class GatewayReporterTest : public ::testing::Test {
  protected:

@@ -135,8 +135,9 @@ void NodeMonitor::LookAtSpool() {
 void NodeMonitor::LookAtLinks() {
   std::set<std::string> configured;
   for (const InstanceInfo& info : deps_.instances->List()) configured.insert(info.name);
-  links_.Look(deps_.dispatcher->Stats(), configured);
-  deps_.gateway->Look();
+  const std::vector<LinkStats> links = deps_.dispatcher->Stats();
+  links_.Look(links, configured);
+  deps_.gateway->Look(links);
 }
 
 void NodeMonitor::AddTransferMetrics() {

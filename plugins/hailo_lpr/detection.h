@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,11 @@ struct Box {
 
 inline Box Moved(const Box& box, float x, float y) {
   return {box.left + x, box.top + y, box.right + x, box.bottom + y};
+}
+
+// Of a line in an upright box: the box is as much higher as the slope over its width adds.
+inline float LineHeight(const Box& box, float slope) {
+  return box.height() - std::abs(slope) * box.width();
 }
 
 // Intersection over union: 0 of boxes apart, 1 of the same box.

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <functional>
 #include <map>
 #include <string>
 #include <utility>
-
-#include "plugins/hailo_lpr/ctc.h"
 
 namespace viaduct::hailo_lpr {
 namespace {
@@ -16,19 +13,18 @@ namespace {
 constexpr float kTurn = 0.035F;  // As a slope: two degrees.
 constexpr float kLower = 0.08F;  // Of the height of the line.
 
-// The box of a line with another slope is as much higher as the slope over its width adds.
+// The height of the line stays, so that of its box does not.
 Detection Turned(Detection line, float by) {
-  const float before = std::abs(line.slope);
+  const float height = LineHeight(line.box, line.slope);
   line.slope += by;
-  const float more = (std::abs(line.slope) - before) * line.box.width() / 2;
+  const float more = (height - LineHeight(line.box, line.slope)) / 2;
   line.box.top -= more;
   line.box.bottom += more;
   return line;
 }
 
 Detection Lower(Detection line) {
-  const float height = line.box.height() - std::abs(line.slope) * line.box.width();
-  line.box = Moved(line.box, 0, kLower * std::max(height, 0.0F));
+  line.box = Moved(line.box, 0, kLower * std::max(LineHeight(line.box, line.slope), 0.0F));
   return line;
 }
 
@@ -78,10 +74,7 @@ class Mean {
       reading.province = province->first;
       reading.province_confidence = province->second / looks;
     }
-    std::stable_sort(readings.begin(), readings.end(), [](const Reading& a, const Reading& b) {
-      return a.confidence > b.confidence;
-    });
-    if (readings.size() > kMostReadings) readings.resize(kMostReadings);
+    KeepLikeliest(&readings);
     return readings;
   }
 

@@ -232,8 +232,7 @@ bool IsLineOf(const Paper& paper, const Detection& line) {
   const Box& box = line.box;
   if (box.width() > kWidestLine * paper.box.width()) return false;
   if (!IsOn(paper, (box.left + box.right) / 2, (box.top + box.bottom) / 2)) return false;
-  const float character =
-      (box.height() - std::abs(line.slope) * box.width()) / (1 + 2 * kLineMargin);
+  const float character = LineHeight(box, line.slope) / (1 + 2 * kLineMargin);
   return character >= (IsStack(paper) ? kLeastOfStack : kLeastOfLine) * paper.height();
 }
 

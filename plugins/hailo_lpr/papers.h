@@ -3,7 +3,6 @@
 // them on a plate, or letters that touch what stands below them.
 #pragma once
 
-#include <cmath>
 #include <vector>
 
 #include "opencv2/core.hpp"
@@ -18,7 +17,7 @@ struct Paper {
   int levels = 1;         // Of brightness or colour, at which it is one area.
   size_t characters = 0;  // Of like height on one line: the most of all contrasts.
 
-  float height() const { return box.height() - std::abs(slope) * box.width(); }
+  float height() const { return LineHeight(box, slope); }
   // y of its middle at x.
   float MiddleAt(float x) const {
     return (box.top + box.bottom) / 2 + slope * (x - (box.left + box.right) / 2);

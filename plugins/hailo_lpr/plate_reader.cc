@@ -36,12 +36,6 @@ bool HasOnlyDigits(const Reading& reading) {
                      });
 }
 
-void SortByConfidence(std::vector<Reading>* readings) {
-  std::stable_sort(readings->begin(), readings->end(),
-                   [](const Reading& a, const Reading& b) { return a.confidence > b.confidence; });
-  if (readings->size() > kMostReadings) readings->resize(kMostReadings);
-}
-
 // Of two looks at one plate the more certain one counts for each text. That there is nothing to
 // read in one of them says nothing.
 void Merge(std::vector<Reading> more, std::vector<Reading>* readings) {
@@ -59,10 +53,16 @@ void Merge(std::vector<Reading> more, std::vector<Reading>* readings) {
   if (!std::all_of(readings->begin(), readings->end(), nothing)) {
     readings->erase(std::remove_if(readings->begin(), readings->end(), nothing), readings->end());
   }
-  SortByConfidence(readings);
+  KeepLikeliest(readings);
 }
 
 }  // namespace
+
+void KeepLikeliest(std::vector<Reading>* readings) {
+  std::stable_sort(readings->begin(), readings->end(),
+                   [](const Reading& a, const Reading& b) { return a.confidence > b.confidence; });
+  if (readings->size() > kMostReadings) readings->resize(kMostReadings);
+}
 
 std::vector<std::string> ReaderAlphabet() {
   std::vector<std::string> alphabet;
@@ -161,7 +161,7 @@ absl::Status PlateReader::ReadStack(const cv::Mat& picture, const std::vector<De
         longer.push_back(std::move(both));
       }
     }
-    SortByConfidence(&longer);
+    KeepLikeliest(&longer);
     whole = std::move(longer);
   }
   *readings = std::move(whole);

@@ -60,6 +60,9 @@ class PlateReader final : public Recogniser {
   std::vector<Tensor> outputs_;
 };
 
+// The likeliest first, and kMostReadings at most.
+void KeepLikeliest(std::vector<Reading>* readings);
+
 // The classes of the model in models/, in order: digits, Latin capitals, Thai consonants.
 std::vector<std::string> ReaderAlphabet();
 

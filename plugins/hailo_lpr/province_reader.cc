@@ -43,8 +43,7 @@ absl::Status Wrong(const std::string& path, absl::string_view what) {
 
 // The height of a character of a line with the margins that the detector gives it, upright.
 float CharacterHeight(const Detection& line) {
-  return std::max(line.box.height() - std::abs(line.slope) * line.box.width(), 1.0F) /
-         (1 + 2 * kLineMargin);
+  return std::max(LineHeight(line.box, line.slope), 1.0F) / (1 + 2 * kLineMargin);
 }
 
 float Mean(const cv::Mat& picture, const cv::Mat& mask) {
