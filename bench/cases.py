@@ -151,9 +151,13 @@ def idle_connections(trial, args):
 
 # --- The whole road ---
 
-def road(trial, number):
+def road(trial, number, gateway=None):
+    """A server and its edge, which has `gateway` in its configuration."""
     server = trial.server(name=f"road-server{number}")
     edge = trial.edge(server.http_port, name=f"road-edge{number}")
+    if gateway:
+        edge.config["gateway"] = gateway
+        edge.write_config()
     server.start()
     edge.start()
     return server, edge

@@ -41,7 +41,7 @@ TEST_F(AlertOptionsTest, EveryRuleIsOnByDefaultAndHasASensibleThreshold) {
   EXPECT_EQ(RuleOf(options, AlertKind::kLinkErrors).raise, 0.5);
   EXPECT_EQ(RuleOf(options, AlertKind::kLinkErrors).clear, 0.2);
   EXPECT_EQ(options.error_window, absl::Minutes(1));
-  EXPECT_EQ(options.min_messages, 20u);
+  EXPECT_EQ(options.min_messages, 5u);
   EXPECT_EQ(RuleOf(options, AlertKind::kLinkDown).raise, 1);
   EXPECT_EQ(RuleOf(options, AlertKind::kLinkDown).clear, 0);
   EXPECT_EQ(RuleOf(options, AlertKind::kLinkDown).hold, absl::Minutes(2));

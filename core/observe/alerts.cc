@@ -32,7 +32,8 @@ std::string TextOf(AlertKind kind, const std::string& subject, double value) {
     case AlertKind::kBacklogBytes:
       return absl::StrCat("back-log: ", Percent(value), " of its bound in use");
     case AlertKind::kDiskFree:
-      return absl::StrCat("disk: only ", Percent(value), " free for the data folder");
+      return absl::StrCat("disk: only ", Percent(value), " free for ",
+                          subject.empty() ? "the data folder" : subject);
     case AlertKind::kDeadLetters:
       return absl::StrCat("back-log: ", value, " messages were set aside");
     case AlertKind::kFailedFiles:

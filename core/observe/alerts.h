@@ -26,7 +26,7 @@ enum class AlertKind : uint8_t {
   kLinkDown,      // 1: a link does not reach its peer.
   kBacklogAge,    // Seconds that the oldest message has waited.
   kBacklogBytes,  // Share of the bound of the back-log that is in use.
-  kDiskFree,      // Share of the data folder's file system that is free: the less, the worse.
+  kDiskFree,      // Share of a file system with data that is free: the less, the worse.
   kDeadLetters,   // Messages that were set aside.
   kFailedFiles,   // Files that were given up.
   kFilesBytes,    // Share of the bound of the node's own files that is in use.

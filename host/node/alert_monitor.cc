@@ -56,7 +56,7 @@ void AlertMonitor::Look() {
     AddTransferReadings(deps_.transfers->Counts(), deps_.transfers->max_bytes(), &readings);
   }
   if (deps_.receiver != nullptr) AddQuotaReadings(deps_.receiver->Info().over_quota, &readings);
-  AddDiskReading(deps_.data_dir, &readings);
+  AddDiskReadings(deps_.data_paths, &readings);
   // What was read before Stop is of a node that runs.
   if (stopping_.load()) return;
   alerts_.Evaluate(readings);

@@ -41,7 +41,7 @@ class AlertMonitor {
     Spool* spool = nullptr;            // May be null.
     Transfers* transfers = nullptr;    // May be null.
     Receiver* receiver = nullptr;      // May be null.
-    std::string data_dir;
+    std::vector<std::string> data_paths;  // The data folder, then what may lie elsewhere.
     // Told of each alert that is raised or cleared, after log and health; must return at once.
     std::function<void(const Alert&)> tell;
   };

@@ -62,7 +62,7 @@ class AlertMonitorTest : public ::testing::Test {
     deps.health = &health_;
     deps.metrics = &metrics_;
     deps.spool = spool_.get();
-    deps.data_dir = folder_.path();
+    deps.data_paths = {folder_.path()};
     deps.tell = [this](const Alert& alert) {
       absl::MutexLock lock(&mutex_);
       told_.push_back(absl::StrCat(std::string(AlertStateName(alert)), " ", alert.text));

@@ -1,8 +1,10 @@
 #include "host/node/alert_readings.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace viaduct {
@@ -73,13 +75,21 @@ void AddQuotaReadings(const std::vector<std::string>& over_quota, std::vector<Al
   }
 }
 
-void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out) {
-  struct statvfs disk {};
-  std::optional<double> free;
-  if (statvfs(folder.c_str(), &disk) == 0 && disk.f_blocks > 0) {
-    free = static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks);
+void AddDiskReadings(const std::vector<std::string>& paths, std::vector<AlertReading>* out) {
+  std::set<dev_t> seen;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    struct stat status {};
+    // What is not there yet is looked at when it is.
+    const bool there = stat(paths[i].c_str(), &status) == 0;
+    if (i > 0 && (!there || !seen.insert(status.st_dev).second)) continue;
+    if (there) seen.insert(status.st_dev);
+    struct statvfs disk {};
+    std::optional<double> free;
+    if (statvfs(paths[i].c_str(), &disk) == 0 && disk.f_blocks > 0) {
+      free = static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks);
+    }
+    out->push_back({AlertKind::kDiskFree, i == 0 ? "" : paths[i], free});
   }
-  out->push_back({AlertKind::kDiskFree, "", free});
 }
 
 }  // namespace viaduct

@@ -37,9 +37,10 @@ void AddTransferReadings(const TransferCounts& counts, uint64_t max_bytes,
                          std::vector<AlertReading>* out);
 // Of devices that had more than they may.
 void AddQuotaReadings(const std::vector<std::string>& over_quota, std::vector<AlertReading>* out);
-// Share of the file system of `folder` that a program without privileges may still use; none where
-// it cannot be asked.
-void AddDiskReading(const std::string& folder, std::vector<AlertReading>* out);
+// Share of each file system that a program without privileges may still use; none where it cannot
+// be asked. The first of `paths` is the data folder, whose subject is empty; another counts where it
+// is on a file system of its own, and is the subject.
+void AddDiskReadings(const std::vector<std::string>& paths, std::vector<AlertReading>* out);
 
 // It was, or is not yet, started: on purpose.
 bool IsStopped(InstanceState state);

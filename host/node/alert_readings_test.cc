@@ -135,12 +135,20 @@ TEST_F(AlertReadingsTest, EachDeviceOverItsQuotaIsASubject) {
 
 TEST_F(AlertReadingsTest, ReadsTheDisk) {
   std::vector<AlertReading> out;
-  AddDiskReading("/proc/self/no-such-folder", &out);
-  AddDiskReading("/", &out);
+  AddDiskReadings({"/proc/self/no-such-folder"}, &out);
+  AddDiskReadings({"/"}, &out);
   EXPECT_EQ(out[0].value, std::nullopt);
   ASSERT_TRUE(out[1].value.has_value());
   EXPECT_GE(*out[1].value, 0);
   EXPECT_LT(*out[1].value, 1);
+}
+
+TEST_F(AlertReadingsTest, ReadsEachFileSystemOnceByWhatLiesOnIt) {
+  std::vector<AlertReading> out;
+  AddDiskReadings({"/", "/no-such-folder", "/", "/proc", "/proc/self", "/sys"}, &out);
+  std::vector<std::string> subjects;
+  for (const AlertReading& reading : out) subjects.push_back(reading.subject);
+  EXPECT_THAT(subjects, testing::ElementsAre("", "/proc", "/sys"));
 }
 
 }  // namespace

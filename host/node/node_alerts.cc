@@ -1,6 +1,10 @@
 // What of a node has to do with alerts: where each is told that was raised or cleared.
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "core/config/incoming_options.h"
+#include "core/config/transfer_options.h"
 #include "host/node/alert_marks.h"
 #include "host/node/alert_monitor.h"
 #include "host/node/desk.h"
@@ -8,6 +12,19 @@
 #include "host/node/webhook.h"
 
 namespace viaduct {
+namespace {
+
+// The data folder, then what of its contents may lie elsewhere.
+std::vector<std::string> DataPaths(const NodeConfig& config) {
+  std::vector<std::string> paths = {config.node.data_dir, config.spool.path, config.store.images,
+                                    ReadTransferOptions(config).folder};
+  if (!config.store.postgresql.has_value()) paths.push_back(config.store.sqlite_path);
+  const auto incoming = ReadIncomingOptions(config);
+  if (incoming.has_value()) paths.insert(paths.end(), {incoming->folder, incoming->files});
+  return paths;
+}
+
+}  // namespace
 
 void Node::BuildAlerts() {
   AlertOptions options = ReadAlertOptions(foundation_->config);
@@ -31,7 +48,7 @@ void Node::BuildAlerts() {
   deps.spool = spool_.get();
   deps.transfers = transfers_.get();
   deps.receiver = receiver_.get();
-  deps.data_dir = foundation_->config.node.data_dir;
+  deps.data_paths = DataPaths(foundation_->config);
   deps.tell = [this](const Alert& alert) {
     hub_->PublishAlert(alert);
     if (alert.cleared_at.has_value()) desk_->OnCleared(alert);

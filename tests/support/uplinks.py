@@ -25,13 +25,13 @@ def milliseconds(duration):
 
 class Site:
     """`uplinks`: protocol -> name of the road it takes, in the order of the edge's instances.
-    `gateway`: of the edge's configuration."""
+    `gateway`: of the edge's configuration; `edge`: more of it, as `Trial.edge` takes it."""
 
-    def __init__(self, trial, network, uplinks, name="", gateway=None):
+    def __init__(self, trial, network, uplinks, name="", gateway=None, **edge):
         self.trial, self.network, self.uplinks = trial, network, uplinks
         self.broker = None
         self.server = network.server(name=f"server{name}")
-        self.edge = network.edge(self.server, name=f"edge{name}")
+        self.edge = network.edge(self.server, name=f"edge{name}", **edge)
         self.load = None
         if "mqtt" in uplinks:
             self.broker = Broker(trial, f"broker{name}", address="0.0.0.0")
@@ -62,12 +62,13 @@ class Site:
                           "client_id": "CAM001"}}[protocol]
         return {"name": protocol, "plugin": protocol, "config": {"role": "client", **where}}
 
-    def start(self):
+    def start(self, **edge):
+        """`edge`: as `Node.start` takes it."""
         if self.broker:
             with self.network.far.inside():
                 self.broker.start()
         self.server.start()
-        self.edge.start()
+        self.edge.start(**edge)
         wait_for(self._all_ready, READY_LIMIT_S, f"the uplinks of {self.edge.name}", 0.05)
 
     def _all_ready(self):
