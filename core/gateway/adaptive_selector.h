@@ -25,7 +25,7 @@ class AdaptiveSelector final : public Selector {
     int64_t settle_ns = 2'000'000'000;     // And since the last one that had to be.
     int64_t explore_ns = 30'000'000'000;   // A link of which nothing was heard so long is tried.
     int64_t explore_new_ns = 500'000'000;  // Between tries of links that never confirmed any.
-    uint32_t explore_every = 8;  // Of the messages at most, for links of which little is known.
+    uint32_t explore_every = 20;  // Of the messages at most, for links of which little is known.
     double silence = 2;          // A link that says nothing for so many times what was expected,
     double silence_ms = 20;      // and so much more, will go on saying nothing for as long again.
     size_t explore_bytes = 64u << 10;  // With a message of at most this size.

@@ -523,14 +523,19 @@ TEST(ConfiguredOrderSelectorTest, PrefersTheFirstThatHasNotFailedIt) {
   EXPECT_EQ(selector.Pick(message, links).link, Choice::kNone);
 }
 
-TEST(LatencyHistogramTest, CountsIntoPowersOfTwo) {
+TEST(LatencyHistogramTest, QuantilesLieWithinTheBucketByTheirRank) {
+  EXPECT_EQ(LatencySnapshot().QuantileUs(0.5), 0u);
   LatencyHistogram histogram;
-  for (int i = 0; i < 99; ++i) histogram.Add(100'000);  // 100 us
-  histogram.Add(5'000'000'000);
+  for (int i = 0; i < 100; ++i) histogram.Add(100'000);  // 100 us, between 64 and 128.
+  EXPECT_EQ(histogram.Read().QuantileUs(0.5), 96u);
+  EXPECT_EQ(histogram.Read().QuantileUs(1), 128u);
+  histogram.Add(0);
+  EXPECT_EQ(histogram.Read().QuantileUs(0), 0u);
+  for (int i = 0; i < 99; ++i) histogram.Add(5'000'000'000);  // Between 2^22 and 2^23 us.
   const LatencySnapshot snapshot = histogram.Read();
-  EXPECT_EQ(snapshot.count, 100u);
-  EXPECT_EQ(snapshot.QuantileUs(0.5), 128u);
-  EXPECT_EQ(snapshot.QuantileUs(0.999), 8'388'608u);
+  EXPECT_EQ(snapshot.count, 200u);
+  EXPECT_GT(snapshot.QuantileUs(0.75), 6'000'000u);
+  EXPECT_LT(snapshot.QuantileUs(0.75), 6'500'000u);
 }
 
 }  // namespace

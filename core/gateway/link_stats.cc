@@ -1,6 +1,7 @@
 #include "core/gateway/link_stats.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace viaduct {
 
@@ -20,10 +21,15 @@ std::string_view SwitchReasonName(SwitchReason reason) {
 
 uint64_t LatencySnapshot::QuantileUs(double quantile) const {
   const double rank = quantile * static_cast<double>(count);
-  uint64_t seen = 0;
+  double before = 0;
   for (size_t i = 0; i < kBuckets; ++i) {
-    seen += buckets[i];
-    if (seen > 0 && static_cast<double>(seen) >= rank) return uint64_t{1} << i;
+    const auto held = static_cast<double>(buckets[i]);
+    if (held > 0 && before + held >= rank) {
+      const double from = i == 0 ? 0 : static_cast<double>(uint64_t{1} << (i - 1));
+      const double width = i == 0 ? 1 : from;
+      return static_cast<uint64_t>(std::llround(from + width * (rank - before) / held));
+    }
+    before += held;
   }
   return 0;
 }

@@ -30,7 +30,8 @@ struct LatencySnapshot {
   std::array<uint64_t, kBuckets> buckets{};
   uint64_t count = 0;
   uint64_t sum_us = 0;
-  // Upper bound of the bucket that holds the quantile, in microseconds; 0 when nothing was counted.
+  // In microseconds, as if what a bucket holds were spread evenly over it; 0 when nothing was
+  // counted.
   uint64_t QuantileUs(double quantile) const;
 };
 

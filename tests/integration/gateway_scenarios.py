@@ -20,7 +20,7 @@ from uplinks import PROTOCOLS, Site
 
 REPEATS = 3
 ALLOWED = 1.1
-NOISE_MS = 10  # Of a busy machine, beside that.
+NOISE_MS = {"mean": 3, "p50": 3, "p99": 15}  # Of a busy machine, beside that.
 SECONDS_PER_SWITCH = 30
 FIRST_SWITCHES = 2  # The first choice, and another once each uplink has confirmed something.
 DRIVE_S = 3600
@@ -30,10 +30,10 @@ DRIVE_S = 3600
 Scenario = collections.namedtuple(
     "Scenario", "name settings rate short_s long_s p50_ms p99_ms shared drive", defaults=[False] * 2)
 SCENARIOS = [
-    Scenario("urban", URBAN, 20, 8, 30, 500, 5000),
-    Scenario("suburban", SUBURBAN, 20, 8, 30, 1000, 8000),
-    Scenario("rural", RURAL, 5, 12, 90, 4000, 20_000),
-    Scenario("one road for all", SUBURBAN, 20, 8, 30, 1000, 8000, shared=True),
+    Scenario("urban", URBAN, 20, 8, 60, 500, 5000),
+    Scenario("suburban", SUBURBAN, 20, 8, 60, 1000, 8000),
+    Scenario("rural", RURAL, 5, 12, 240, 4000, 20_000),
+    Scenario("one road for all", SUBURBAN, 20, 8, 60, 1000, 8000, shared=True),
     Scenario("vehicle", GOOD, 10, 25, 300, 5000, 25_000, drive=True),
 ]
 
@@ -123,7 +123,7 @@ def compare(scenario, rounds):
                "switched": [r["adaptive"]["switched"] for r in rounds]}
     say(f"{scenario.name}: {json.dumps(figures)}")
     for what, value in adaptive.items():
-        if value > medians[best][what] * ALLOWED + NOISE_MS:
+        if value > medians[best][what] * ALLOWED + NOISE_MS[what]:
             raise Failure(f"{scenario.name}: {what} {value} ms, {best} alone {medians[best]}")
         if scenario.drive and value >= min(medians[name][what] for name in PROTOCOLS):
             raise Failure(f"{scenario.name}: {what} {value} ms is not better than alone: {medians}")
