@@ -4,7 +4,7 @@ over emulated roads, which are all cut. Each hour cameras hand messages of high,
 priority to the edge, which is killed with -9 twice in the middle of it and whose disk is full once;
 then the roads are there again, and in the middle of the drain the edge is killed once more.
 Everything that was accepted arrives once, unchanged and with its capture time, and high priority
-goes before normal, normal before low.
+goes before normal, normal before low, but for the tenth that the backlog has in any case.
 
 The wall clock of the edge lives the day, an hour at a time, and capture times are of that day. What
 counts monotonic time (time to live, back-off) lives the minutes of the trial: the time to live is
@@ -37,6 +37,7 @@ RANKS = {priority: rank for rank, priority in enumerate(SHARES)}
 DISK_BYTES = 2000  # Of a message in the spool, and what else there is.
 WINDOW = 256  # Of each link. So much may be under way, and arrive in another order than it was sent.
 UNDER_WAY = WINDOW * len(PROTOCOLS)
+BACKLOG_SHARE = 0.1  # Of what goes is of the backlog in any case (docs/GATEWAY.md).
 KILLED_AFTER = 0.4  # Of the drain.
 PATIENCE_S = 900
 LIMIT_S = 600
@@ -135,20 +136,22 @@ def accepted_in(t, edge):
 
 
 def check_order(expected, path, accepted):
-    """Priorities first, capture times kept; of high and of normal priority, how many came when more
-    of a lower one had come than can be under way."""
-    late, seen = dict.fromkeys(RANKS, 0), dict.fromkeys(RANKS, 0)
+    """Priorities first, capture times kept; how many of a lower one came before the last of high and
+    of normal priority."""
+    seen, before_last = dict.fromkeys(RANKS, 0), {}
     for priority, wanted, captured in expected.arrivals(path):
         if captured != wanted:
             raise Failure(f"captured at {wanted}, stored as {captured}")
         seen[priority] += 1
-        lower = sum(n for other, n in seen.items() if RANKS[other] > RANKS[priority])
-        late[priority] += lower > UNDER_WAY
+        before_last[priority] = dict(seen)
     if sum(seen.values()) != accepted:
         raise Failure(f"{seen} of {accepted} stored")
-    if max(late.values()) > UNDER_WAY:
-        raise Failure(f"lower priority before higher: {late}")
-    return late
+    early = {}
+    for priority, others in before_last.items():
+        early[priority] = sum(n for other, n in others.items() if RANKS[other] > RANKS[priority])
+        if early[priority] > BACKLOG_SHARE * sum(others.values()) + UNDER_WAY:
+            raise Failure(f"lower priority before {priority}: {early[priority]} of {others}")
+    return early
 
 
 def drain(site, clock, owed):
@@ -190,7 +193,7 @@ def run(t):
     t.figure(**figures, share={name: n for name, n in site.confirmed().items()})
     say(f"drained: {figures}")
     t.conclude(site.server, [site.edge], seconds=PATIENCE_S)
-    t.figure(late=check_order(expected, site.server.store_path, t.figures["accepted"]))
+    t.figure(early=check_order(expected, site.server.store_path, t.figures["accepted"]))
 
 
 if __name__ == "__main__":
