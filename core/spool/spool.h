@@ -87,6 +87,9 @@ struct SpoolInfo {
   bool disk_full = false;
   bool low_space = false;  // Less than min_free_bytes are free: takes nothing new.
   bool failed = false;     // Damaged again and again; refuses everything.
+  // Why the last repair of a damaged file failed; it is tried again, and until then everything is
+  // refused. "": nothing is to be repaired.
+  std::string repair_error;
   // Since the spool was made.
   uint64_t accepted_total = 0;
   uint64_t confirmed_total = 0;

@@ -116,6 +116,7 @@ SpoolInfo Spool::Impl::Info() {
   info.delayed = index_.delayed();
   info.rejected = static_cast<uint64_t>(state.dead_messages);
   info.full = over_bounds_;
+  info.repair_error = repair_error_;
   info.accepted_total = static_cast<uint64_t>(state.accepted_total);
   info.confirmed_total = static_cast<uint64_t>(state.confirmed_total);
   info.expired_total = static_cast<uint64_t>(state.expired_total);

@@ -182,7 +182,10 @@ class Spool::Impl {
   void RemoveInSmallGroups(Work* work);
 
   // spool_care.cc
-  absl::Status Recover(const std::string& reason);
+  bool Usable() const;
+  int64_t RepairDueNanos() const;
+  absl::Status RepairIfDamaged(const std::string& found);
+  absl::Status Repair();
   void RestartIndex(const SpoolState& state);
   void CheckpointIfDue();
   void Maintain();
@@ -213,12 +216,14 @@ class Spool::Impl {
   SpoolState state_;         // As committed.
   int64_t retry_at_ns_ = 0;  // No transaction of removals alone before.
   int64_t room_wanted_ = 0;  // By what was refused last on a full disk.
-  int64_t next_recovery_ns_ = 0;
   int64_t next_maintenance_ns_ = 0;
   int64_t next_shrink_ns_ = kNever;  // kNever: it does not go on.
   int64_t shrink_pages_ = 1;         // In the next step.
-  int64_t last_recovery_ns_ = 0;
-  int recoveries_ = 0;  // Without an hour between them.
+  std::string damage_;               // Not empty: the file is to be repaired.
+  int64_t next_repair_ns_ = 0;
+  int64_t repair_pause_ns_ = 1'000'000'000;  // After the next one.
+  int64_t last_repair_ns_ = 0;
+  int repairs_ = 0;  // Without an hour between them.
   std::array<int64_t, spool_internal::kClasses> sweep_cursor_{};
 
   absl::Mutex read_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
@@ -237,6 +242,7 @@ class Spool::Impl {
   uint64_t commits_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t unknown_settled_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string repair_error_ ABSL_GUARDED_BY(mutex_);  // Of a damaged file: why it is not repaired.
   bool over_bounds_ ABSL_GUARDED_BY(mutex_) = false;  // The latest append met the bounds.
 
   std::atomic<bool> disk_full_{false};

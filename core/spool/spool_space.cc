@@ -39,7 +39,7 @@ void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status
   for (Removal& removal : effects->dropped) work->removals.push_back(std::move(removal));
   Refuse(work, answer);
   if (full) spared_ = false;
-  if (full && writer_ != nullptr) {
+  if (full && Usable()) {
     reserve_.Release();
     RemoveInSmallGroups(work);
     GiveSpaceBack();
@@ -112,7 +112,6 @@ bool Spool::Impl::RegainSpace() {
 // the end of the file are cut off, which needs a few pages of log, and then what is left of the log
 // fits. What fails here is tried again with the next message.
 void Spool::Impl::GiveSpaceBack() {
-  if (writer_ == nullptr) return;
   absl::MutexLock read(&read_mutex_);
   for (int64_t pages = kMostGivenBackPages; pages >= kLeastGivenBackPages; pages /= 4) {
     if (writer_->Shrink(static_cast<int>(pages)).ok()) break;

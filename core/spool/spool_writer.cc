@@ -63,7 +63,7 @@ bool Spool::Impl::TakeWork(Work* work, int64_t* wait_ns) {
   const size_t removals = queue_.removals.size() + queue_.attempts.size();
   const int64_t due =
       std::max(first_removal_ns_ + absl::ToInt64Nanoseconds(options_.confirm_delay), retry_at_ns_);
-  const int64_t next_care_ns = std::min(next_maintenance_ns_, next_shrink_ns_);
+  const int64_t next_care_ns = std::min({next_maintenance_ns_, next_shrink_ns_, RepairDueNanos()});
   const bool urgent = !queue_.appends.empty() || !queue_.admin.empty() || queue_.maintenance ||
                       !queue_.damage.empty() || now >= next_care_ns;
   const bool removals_due =
@@ -97,9 +97,8 @@ void Spool::Impl::LeaveRemovals(Work* work) {
 
 void Spool::Impl::Process(Work* work) {
   Effects effects;
-  absl::Status status;
-  if (!work->damage.empty()) status = Recover(work->damage);
-  if (status.ok() && writer_ != nullptr) {
+  absl::Status status = RepairIfDamaged(work->damage);
+  if (status.ok()) {
     if (disk_full_ && !RegainSpace() && !reserve_.held()) {
       status = absl::ResourceExhaustedError("spool: the disk is full");
     } else if (!work->appends.empty()) {
@@ -112,7 +111,7 @@ void Spool::Impl::Process(Work* work) {
     status = Transaction(work, &effects);
     if (absl::IsDataLoss(status)) {
       effects = Effects();
-      status = Recover(std::string(status.message()));
+      status = RepairIfDamaged(std::string(status.message()));
       if (status.ok()) status = Transaction(work, &effects);
     }
   }
@@ -123,9 +122,9 @@ void Spool::Impl::Process(Work* work) {
     Answer(work);
     VD_CRASH_POINT("spool.done.after");
   }
-  if (writer_ != nullptr) CheckpointIfDue();
-  if (work->maintenance && writer_ != nullptr) Maintain();
-  if (writer_ != nullptr && clock_->MonotonicNanos() >= next_shrink_ns_) ShrinkFile();
+  if (Usable()) CheckpointIfDue();
+  if (work->maintenance) Maintain();
+  if (Usable() && clock_->MonotonicNanos() >= next_shrink_ns_) ShrinkFile();
 }
 
 // What is undone by a loss of power is sent once more, and the peer says that it has it: no reason
@@ -138,7 +137,6 @@ bool Spool::Impl::OnlyConfirms(const Work& work) {
 }
 
 absl::Status Spool::Impl::Transaction(Work* work, Effects* effects) {
-  if (writer_ == nullptr) return absl::UnavailableError("spool: damaged, not repaired yet");
   const auto sync =
       OnlyConfirms(*work) ? SpoolDatabase::Sync::kLater : SpoolDatabase::Sync::kAtCommit;
   effects->state = state_;

@@ -116,6 +116,10 @@ void NodeMonitor::LookAtSpool() {
   }
   if (info.failed) {
     deps_.health->Set("spool", HealthState::kUnhealthy, "damaged again and again, takes nothing");
+  } else if (!info.repair_error.empty()) {
+    deps_.health->Set(
+        "spool", HealthState::kUnhealthy,
+        absl::StrCat("damaged, takes and sends nothing, the repair failed: ", info.repair_error));
   } else if (info.disk_full) {
     deps_.health->Set("spool", HealthState::kUnhealthy, "no space on disk");
   } else if (info.full) {
