@@ -165,6 +165,44 @@ TEST_F(SpoolRepairFailsTest, LeavesNoHalfFileThatTakesTheRoomOfTheNextTry) {
   EXPECT_FALSE(std::filesystem::exists(options_.path + ".salvage"));
 }
 
+TEST_F(SpoolRepairFailsTest, IsClosedAtOnceAndRepairedAtTheNextStart) {
+  const std::vector<OutboxMessage> claimed = ClaimAll(spool_.get(), 10);
+  ASSERT_NO_FATAL_FAILURE(FailARepair());
+  SettleAll(spool_.get(), claimed, SettleKind::kConfirmed);
+  std::future<void> closed = std::async(std::launch::async, [&] { spool_->Close(); });
+  EXPECT_EQ(closed.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  MakeRoom();
+  closed.wait();
+  spool_ = Open();
+  EXPECT_GE(spool_->Info().messages + spool_->Info().rejected, kMessages - claimed.size());
+}
+
+TEST_F(SpoolFaultTest, ClosesOnAFailingDiskAndGivesTheUnwrittenAgainLater) {
+  TestVfs vfs("closing");
+  options_.vfs = vfs.name();
+  std::unique_ptr<Spool> spool = Open();
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(spool->Append({TestEnvelope(absl::StrCat("m", i))}, nullptr).ok());
+  }
+  std::vector<OutboxMessage> claimed;
+  ASSERT_TRUE(WaitFor([&] {
+    spool->Claim({300, 64u << 20}, &claimed);
+    return claimed.size() == 300;
+  }));
+  for (const int code : {SQLITE_IOERR_WRITE, SQLITE_READONLY}) {
+    vfs.FailWrites(code);
+    SettleAll(spool.get(), claimed, SettleKind::kConfirmed);
+    std::future<void> closed = std::async(std::launch::async, [&] { spool->Close(); });
+    EXPECT_EQ(closed.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    vfs.FailWrites(0);
+    closed.wait();
+    spool.reset();
+    spool = Open();
+    claimed = ClaimAll(spool.get());
+    EXPECT_EQ(claimed.size(), 300u);
+  }
+}
+
 TEST_F(SpoolFaultTest, FreeSpaceGoesBackInStepsWhileMessagesCome) {
   constexpr int kMessages = 3'000;
   constexpr size_t kBytes = 8'000;

@@ -213,9 +213,10 @@ class Spool::Impl {
   spool_internal::LockFile lock_;
   spool_internal::SpaceReserve reserve_;
   std::unique_ptr<SpoolDatabase> writer_;
-  SpoolState state_;         // As committed.
-  int64_t retry_at_ns_ = 0;  // No transaction of removals alone before.
-  int64_t room_wanted_ = 0;  // By what was refused last on a full disk.
+  SpoolState state_;           // As committed.
+  int64_t retry_at_ns_ = 0;    // No transaction of removals alone before.
+  bool cannot_write_ = false;  // And the log says so.
+  int64_t room_wanted_ = 0;    // By what was refused last on a full disk.
   int64_t next_maintenance_ns_ = 0;
   int64_t next_shrink_ns_ = kNever;  // kNever: it does not go on.
   int64_t shrink_pages_ = 1;         // In the next step.

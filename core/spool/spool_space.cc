@@ -31,7 +31,7 @@ int64_t LogBytes(size_t rows, size_t bytes) {
 
 void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status& status) {
   const bool full = absl::IsResourceExhausted(status);
-  const bool news = full ? !disk_full_.exchange(true) : !work->appends.empty();
+  const bool news = full ? !disk_full_.exchange(true) : !std::exchange(cannot_write_, true);
   if (news) log_->Error("spool", "cannot write", {{"error", StdView(status.message())}});
   const absl::Status answer =
       full || absl::IsUnavailable(status) ? status : absl::UnavailableError(status.message());

@@ -357,6 +357,7 @@ void Spool::Impl::Publish(Work* work, Effects* effects) {
                   {{"path", options_.path}, {"lost", absl::StrCat(lost)}});
   }
   state_ = effects->state;
+  cannot_write_ = false;
   bool unpassed = false;
   {
     absl::MutexLock lock(&mutex_);
@@ -433,8 +434,20 @@ void Spool::Impl::Refuse(Work* work, const absl::Status& status) {
   work->admin.clear();
 }
 
+// Whoever closes does not wait for a disk that fails: what could not be written is done again after
+// the next start, and the receivers know what they have.
 void Spool::Impl::Requeue(std::vector<Removal> removals, std::vector<AttemptUpdate> attempts) {
-  absl::MutexLock lock(&mutex_);
+  absl::ReleasableMutexLock lock(&mutex_);
+  if (closing_) {
+    const size_t unwritten =
+        removals.size() + attempts.size() + queue_.removals.size() + queue_.attempts.size();
+    queue_.removals.clear();
+    queue_.attempts.clear();
+    lock.Release();
+    log_->Error("spool", "closed on a disk that fails, what was confirmed is sent again",
+                {{"unwritten", absl::StrCat(unwritten)}});
+    return;
+  }
   for (Removal& removal : removals) queue_.removals.push_back(std::move(removal));
   // What was noted meanwhile is newer and must be written later.
   queue_.attempts.insert(queue_.attempts.begin(), std::make_move_iterator(attempts.begin()),
