@@ -78,14 +78,8 @@ int64_t Spool::Impl::TimeToLiveMs(DataType type) const {
   return life == absl::InfiniteDuration() ? 0 : absl::ToInt64Milliseconds(life);
 }
 
-bool Spool::Impl::Ordered(DataType type) const {
-  const auto index = static_cast<size_t>(type);
-  return index < options_.ordered.size() && options_.ordered[index];  // Of a damaged row: any.
-}
-
 Spool::Impl::LoadedMessage Spool::Impl::Load(SpoolRow row) const {
-  const uint64_t stream =
-      Ordered(row.type) ? spool_internal::StreamOf(KeyClass(row.key), row.device, row.type) : 0;
+  const uint64_t stream = StreamOf(row.key, row.device, row.type);
   LoadedMessage loaded = spool_internal::LoadedFrom(std::move(row));
   loaded.stream = stream;
   return loaded;
@@ -131,10 +125,12 @@ absl::Status Spool::Impl::Append(std::vector<Envelope> envelopes, AppendDone don
 }
 
 void Spool::Impl::ReportDamage(const std::string& what) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (queue_.damage.empty()) queue_.damage = what;
-  }
+  absl::MutexLock lock(&mutex_);
+  NoteDamageLocked(what);
+}
+
+void Spool::Impl::NoteDamageLocked(const std::string& what) {
+  if (queue_.damage.empty()) queue_.damage = what;
   waker_.Wake();
 }
 

@@ -200,7 +200,7 @@ void Spool::Impl::SweepExpired() {
     absl::MutexLock lock(&mutex_);
     for (const StoredRow& stored : expired) {
       const int64_t key = stored.row.key;
-      if (!index_.TakeWaiting(key, OutState::kClaimed, stored.bytes)) continue;
+      if (!index_.TakeWaiting(OrderOf(stored.row), OutState::kClaimed, stored.bytes)) continue;
       index_.Find(key)->has_attempt_row = true;
       LeaveLocked(key, RemovalKind::kExpired, "");
     }

@@ -74,6 +74,9 @@ struct SpoolDatabase::Statements {
   Statement read_rows{VD_SELECT_ROW "WHERE m.key BETWEEN ? AND ? ORDER BY m.key LIMIT ?"};
   Statement read_brief{VD_SELECT_BRIEF "WHERE m.key BETWEEN ? AND ? ORDER BY m.key LIMIT ?"};
   Statement read_row{VD_SELECT_ROW "WHERE m.key=?"};
+  // Columns before the envelope: its pages are not read.
+  Statement read_order{
+      "SELECT key, type, device FROM message WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"};
   Statement read_dead{"SELECT " VD_ROW_COLUMNS
                       ", dead_ms, damaged, reason FROM dead WHERE key BETWEEN ? AND ? "
                       "ORDER BY key LIMIT ?"};
@@ -264,6 +267,19 @@ absl::StatusOr<absl::optional<StoredRow>> SpoolDatabase::ReadRow(int64_t key) {
   if (row) stored = StoredFrom(s, false);
   s.Reset();
   return stored;
+}
+
+absl::Status SpoolDatabase::ReadOrder(const KeyRange& range, const OrderFn& fn) {
+  Statement& s = statements_->read_order;
+  VD_RETURN_IF_ERROR(s.Start(db_.get()));
+  s.Bind(range.first).Bind(range.last).Bind(range.limit);
+  while (true) {
+    VD_ASSIGN_OR_RETURN(const bool row, s.Step());
+    if (!row) break;
+    fn(s.Int(0), static_cast<DataType>(s.Int(1) & 0xff), std::string(s.Text(2)));
+  }
+  s.Reset();
+  return absl::OkStatus();
 }
 
 absl::Status SpoolDatabase::ReadDead(const KeyRange& range, const DeadFn& fn) {

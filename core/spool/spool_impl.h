@@ -1,7 +1,8 @@
 // The inside of Spool. Internal to core/spool; split over spool.cc (what callers do),
-// spool_claim.cc (what the dispatcher takes), spool_writer.cc (the thread and its transactions),
-// spool_care.cc (full disk, damage, expiry, checkpoints), spool_sealing.cc (encryption of what lies
-// in the file) and spool_admin.cc (looking and throwing away).
+// spool_claim.cc (what the dispatcher takes), spool_order.cc (of types that are ordered),
+// spool_writer.cc (the thread and its transactions), spool_care.cc (full disk, damage, expiry,
+// checkpoints), spool_sealing.cc (encryption of what lies in the file) and spool_admin.cc (looking
+// and throwing away).
 #pragma once
 
 #include <atomic>
@@ -25,6 +26,14 @@
 #include "core/spool/spool_recovery.h"
 
 namespace viaduct {
+
+namespace spool_internal {
+
+inline constexpr int kRowsPerRead = 512;
+// By one claim, behind messages that hold them up; then others have their turn.
+inline constexpr int64_t kMostRowsPassed = 16 * kRowsPerRead;
+
+}  // namespace spool_internal
 
 // Thread-safe. Lock order: read_mutex_ before mutex_. read_mutex_ guards the reading connection and
 // is the one lock that is held over I/O; mutex_ guards memory and is held for moments.
@@ -57,6 +66,7 @@ class Spool::Impl {
   using SpoolRow = spool_internal::SpoolRow;
   using SpoolState = spool_internal::SpoolState;
   using StoredRow = spool_internal::StoredRow;
+  using StreamRow = spool_internal::StreamRow;
 
   struct AppendGroup {
     std::vector<SpoolRow> rows;
@@ -71,6 +81,11 @@ class Spool::Impl {
     bool has_attempt_row = false;
     uint64_t bytes = 0;
     std::string reason;
+  };
+  // May be dropped.
+  struct Candidate {
+    StreamRow row;
+    uint64_t bytes = 0;
   };
   struct AttemptUpdate {
     int64_t key = 0;
@@ -91,9 +106,10 @@ class Spool::Impl {
     std::vector<AdminWork> admin;
     std::string damage;  // Not empty: somebody found the file damaged.
     bool maintenance = false;
+    bool ready = false;  // Claim may give more.
     bool empty() const {
       return appends.empty() && removals.empty() && attempts.empty() && admin.empty() &&
-             damage.empty() && !maintenance;
+             damage.empty() && !maintenance && !ready;
     }
   };
   // A claim under way.
@@ -122,14 +138,32 @@ class Spool::Impl {
   // spool_claim.cc
   void ClaimOnce(const ClaimLimits& limits, std::vector<OutboxMessage>* out);
   void ClaimDue(int klass, bool live, Claiming* claiming);
+  bool GiveStored(int64_t key, bool backlog, Claiming* claiming)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
   void ClaimReady(int klass, Claiming* claiming);
   void ClaimHeld(int klass, Claiming* claiming);
   void ClaimUnread(int klass, Claiming* claiming);
+  absl::Status ClaimRows(const spool_internal::KeyRange& range, Claiming* claiming, int64_t* rows,
+                         bool* stopped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
   bool ClaimRow(StoredRow stored, Claiming* claiming) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayTakeMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Give(LoadedMessage loaded, bool backlog, Claiming* claiming)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Deliverable(LoadedMessage* loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // spool_order.cc
+  bool Ordered(DataType type) const;
+  uint64_t StreamOf(int64_t key, const std::string& device, DataType type) const;
+  StreamRow OrderOf(const SpoolRow& row) const {
+    return {row.key, StreamOf(row.key, row.device, row.type)};
+  }
+  absl::StatusOr<std::vector<StreamRow>> ReadOrder(const spool_internal::KeyRange& range)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
+  void RefillStreams(int klass);
+  absl::Status ClaimInOrder(const spool_internal::KeyRange& range, Claiming* claiming,
+                            int64_t* rows, bool* stopped)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
+  void ClaimAgain();
 
   // spool.cc
   void LeaveLocked(int64_t key, RemovalKind kind, std::string reason)
@@ -137,10 +171,10 @@ class Spool::Impl {
   bool SettleLocked(const Settlement& settlement) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t DueNanos(const Settlement& settlement) const;
   void ReportDamage(const std::string& what);
+  void NoteDamageLocked(const std::string& what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LogDamage(const DamageReport& report);
   int64_t SpoolNowMs() const;
   int64_t TimeToLiveMs(DataType type) const;
-  bool Ordered(DataType type) const;
   LoadedMessage Load(SpoolRow row) const;
 
   // spool_sealing.cc

@@ -65,7 +65,7 @@ bool Spool::Impl::TakeWork(Work* work, int64_t* wait_ns) {
       std::max(first_removal_ns_ + absl::ToInt64Nanoseconds(options_.confirm_delay), retry_at_ns_);
   const int64_t next_care_ns = std::min({next_maintenance_ns_, next_shrink_ns_, RepairDueNanos()});
   const bool urgent = !queue_.appends.empty() || !queue_.admin.empty() || queue_.maintenance ||
-                      !queue_.damage.empty() || now >= next_care_ns;
+                      queue_.ready || !queue_.damage.empty() || now >= next_care_ns;
   const bool removals_due =
       removals > 0 && (now >= due || (removals >= kRemovalsAtOnce && now >= retry_at_ns_));
   if (closing_ && queue_.empty()) {
@@ -122,6 +122,7 @@ void Spool::Impl::Process(Work* work) {
     Answer(work);
     VD_CRASH_POINT("spool.done.after");
   }
+  if (work->ready) CallReady();
   if (Usable()) CheckpointIfDue();
   if (work->maintenance) Maintain();
   if (Usable() && clock_->MonotonicNanos() >= next_shrink_ns_) ShrinkFile();
@@ -257,24 +258,24 @@ absl::Status Spool::Impl::MakeRoom(int klass, uint64_t bytes, Effects* effects, 
     int64_t next = FirstKey(c);
     bool more = true;
     while (more && !*made) {
-      std::vector<std::pair<int64_t, uint64_t>> candidates;
+      std::vector<Candidate> candidates;
       more = false;
       VD_RETURN_IF_ERROR(
           writer_->ReadRowsBriefly({next, LastKey(c), kDropScanRows}, [&](const StoredRow& stored) {
-            candidates.emplace_back(stored.row.key, stored.bytes);
+            candidates.push_back({OrderOf(stored.row), stored.bytes});
             next = stored.row.key + 1;
             more = true;
             return true;
           }));
       for (size_t i = 0; i < candidates.size() && !*made; ++i) {
         Removal removal;
-        removal.key = candidates[i].first;
-        removal.bytes = candidates[i].second;
+        removal.key = candidates[i].row.key;
+        removal.bytes = candidates[i].bytes;
         removal.kind = RemovalKind::kDropped;
         removal.has_attempt_row = true;
         {
           absl::MutexLock lock(&mutex_);
-          if (!index_.TakeWaiting(removal.key, OutState::kLeaving, removal.bytes)) continue;
+          if (!index_.TakeWaiting(candidates[i].row, OutState::kLeaving, removal.bytes)) continue;
         }
         effects->dropped.push_back(removal);
         VD_RETURN_IF_ERROR(ApplyRemoval(removal, &effects->state));
@@ -303,7 +304,8 @@ absl::Status Spool::Impl::DropWaiting(int64_t key, AdminWork* admin, Effects* ef
   removal.has_attempt_row = true;
   {
     absl::MutexLock lock(&mutex_);
-    if (!index_.TakeWaiting(key, OutState::kLeaving, row->bytes)) return absl::OkStatus();
+    if (!index_.TakeWaiting(OrderOf(row->row), OutState::kLeaving, row->bytes))
+      return absl::OkStatus();
   }
   effects->dropped.push_back(removal);
   ++admin->changed;
