@@ -14,6 +14,7 @@ namespace viaduct {
 using spool_internal::FirstKey;
 using spool_internal::kClasses;
 using spool_internal::KeyClass;
+using spool_internal::kRemovalsAtOnce;
 using spool_internal::MakeKey;
 
 namespace {
@@ -111,7 +112,7 @@ absl::Status Spool::Impl::Append(std::vector<Envelope> envelopes, AppendDone don
     const size_t messages = queued_messages_ + group.rows.size();
     const size_t bytes = queued_bytes_ + group.bytes;
     if (messages > options_.max_queued_messages || bytes > options_.max_queued_bytes) {
-      refused_ += group.rows.size();
+      CountRefused(SpoolRefusal::kTooFast, group.rows.size());
       return absl::ResourceExhaustedError(absl::StrCat("spool: too much waits to be written, ",
                                                        queued_messages_, " messages, ",
                                                        queued_bytes_, " bytes"));
@@ -193,7 +194,6 @@ bool Spool::Impl::SettleLocked(const Settlement& settlement) {
 }
 
 void Spool::Impl::Settle(absl::Span<const Settlement> settlements) {
-  constexpr size_t kRemovalsAtOnce = 1024;
   bool wake = false;
   {
     absl::MutexLock lock(&mutex_);

@@ -146,6 +146,7 @@ void Spool::Impl::CheckpointIfDue() {
 
 void Spool::Impl::Maintain() {
   next_maintenance_ns_ = clock_->MonotonicNanos() + kMaintenanceNs;
+  TellLosses();
   if (!Usable()) return;
   SweepExpired();
   ShrinkFile();
@@ -162,8 +163,9 @@ void Spool::Impl::PersistTime() {
   const auto& messages = state_.messages;
   const bool waiting =
       std::any_of(messages.begin(), messages.end(), [](int64_t n) { return n > 0; });
-  if (!Usable() || (disk_full_ && !spared_) || !AnythingExpires() || !waiting) return;
-  if (SpoolNowMs() == state_.spool_ms) return;
+  const bool ages = AnythingExpires() && waiting;
+  if (!Usable() || (disk_full_ && !spared_) || !(ages || DeadOverShare(state_))) return;
+  if (SpoolNowMs() == state_.spool_ms && !DeadOverShare(state_)) return;
   Work nothing;
   Effects effects;
   const absl::Status status = Transaction(&nothing, &effects);

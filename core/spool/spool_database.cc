@@ -77,6 +77,7 @@ struct SpoolDatabase::Statements {
   // Columns before the envelope: its pages are not read.
   Statement read_order{
       "SELECT key, type, device FROM message WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"};
+  Statement first_dead{"SELECT ifnull(min(key), -1) FROM dead WHERE key BETWEEN ? AND ?"};
   Statement read_dead{"SELECT " VD_ROW_COLUMNS
                       ", dead_ms, damaged, reason FROM dead WHERE key BETWEEN ? AND ? "
                       "ORDER BY key LIMIT ?"};
@@ -300,6 +301,17 @@ absl::Status SpoolDatabase::ReadDead(const KeyRange& range, const DeadFn& fn) {
   }
   s.Reset();
   return absl::OkStatus();
+}
+
+absl::StatusOr<absl::optional<int64_t>> SpoolDatabase::FirstDead(int64_t first, int64_t last) {
+  Statement& s = statements_->first_dead;
+  VD_RETURN_IF_ERROR(s.Start(db_.get()));
+  s.Bind(first).Bind(last);
+  VD_ASSIGN_OR_RETURN(const bool row, s.Step());
+  absl::optional<int64_t> key;
+  if (row && s.Int(0) >= 0) key = s.Int(0);
+  s.Reset();
+  return key;
 }
 
 absl::Status SpoolDatabase::Checkpoint(bool restart) {

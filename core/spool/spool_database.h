@@ -81,6 +81,7 @@ class SpoolDatabase {
   absl::Status ReadOrder(const KeyRange& range, const OrderFn& fn);
   using DeadFn = std::function<bool(StoredDeadRow)>;
   absl::Status ReadDead(const KeyRange& range, const DeadFn& fn);
+  absl::StatusOr<absl::optional<int64_t>> FirstDead(int64_t first, int64_t last);
 
   // Moves the log into the database; `restart` also waits for readers and starts the log anew.
   absl::Status Checkpoint(bool restart);

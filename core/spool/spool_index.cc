@@ -180,6 +180,7 @@ bool SpoolIndex::TakeDue(int klass, bool live, int64_t live_ms, int64_t* key, Ou
   if (found == nullptr) return false;  // What is due is out.
   *key = *due.begin();
   due.erase(due.begin());
+  c.delayed.erase(*key);
   *entry = found;
   SetState(*entry, OutState::kClaimed);
   return true;
@@ -238,6 +239,7 @@ bool SpoolIndex::TakeWaiting(const StreamRow& row, OutState state, uint64_t byte
   if (OutEntry* const out = Find(key); out != nullptr) {
     if (out->state != OutState::kDelayed) return false;
     delayed_.erase({out->due_ns, key});
+    c.delayed.erase(key);
     c.due_live.erase(key);
     c.due_backlog.erase(key);
     SetState(out, state);
@@ -271,6 +273,20 @@ bool SpoolIndex::TakeWaiting(const StreamRow& row, OutState state, uint64_t byte
   return true;
 }
 
+bool SpoolIndex::Waits(const StreamRow& row) {
+  Class& c = Of(row.key);
+  if (const OutEntry* const out = Find(row.key)) return out->state == OutState::kDelayed;
+  return c.held.contains(row.key) || IsSkipped(row) || FindReady(&c, row.key) != c.ready.end() ||
+         (row.key >= c.cursor && row.key <= c.visible);
+}
+
+int64_t SpoolIndex::FirstWaiting(int klass) const {
+  const Class& c = classes_[static_cast<size_t>(klass)];
+  int64_t first = FirstUnpassed(c);
+  if (!c.delayed.empty()) first = std::min(first, *c.delayed.begin());
+  return first;
+}
+
 OutEntry* SpoolIndex::Find(int64_t key) {
   const auto it = out_.find(key);
   return it == out_.end() ? nullptr : &it->second;
@@ -281,6 +297,7 @@ void SpoolIndex::Delay(int64_t key, int64_t due_ns) {
   SetState(entry, OutState::kDelayed);
   entry->due_ns = due_ns;
   delayed_.insert({due_ns, key});
+  Of(key).delayed.insert(key);
 }
 
 void SpoolIndex::Leave(int64_t key, OutState state) { SetState(Find(key), state); }
@@ -300,14 +317,19 @@ int64_t SpoolIndex::NextDue() const {
   return delayed_.empty() ? Outbox::kNever : delayed_.begin()->first;
 }
 
+int64_t SpoolIndex::FirstUnpassed(const Class& klass) {
+  int64_t first = klass.cursor;
+  if (!klass.ready.empty()) first = std::min(first, klass.ready.front().message.key);
+  if (!klass.held.empty()) first = std::min(first, klass.held.begin()->first);
+  if (!klass.skipping.empty()) first = std::min(first, klass.skipping.begin()->first);
+  return first;
+}
+
 std::array<int64_t, kClasses> SpoolIndex::Heads() const {
   std::array<int64_t, kClasses> heads{};
   for (int c = 0; c < kClasses; ++c) {
     const Class& klass = classes_[static_cast<size_t>(c)];
-    int64_t head = klass.cursor;
-    if (!klass.ready.empty()) head = std::min(head, klass.ready.front().message.key);
-    if (!klass.held.empty()) head = std::min(head, klass.held.begin()->first);
-    if (!klass.skipping.empty()) head = std::min(head, klass.skipping.begin()->first);
+    int64_t head = FirstUnpassed(klass);
     for (auto it = out_.lower_bound(FirstKey(c)); it != out_.end() && it->first < head; ++it) {
       if (it->second.state == OutState::kLeaving) continue;
       head = it->first;

@@ -117,8 +117,14 @@ class SpoolIndex {
   // Holds skipped ones of `rows`, which are all that lie from `first` to `last` in the file. False:
   // what must be there is missing.
   bool Refill(int klass, int64_t first, int64_t last, absl::Span<const StreamRow> rows);
+  // No message that waits has a smaller key.
+  int64_t FirstWaiting(int klass) const;
+  bool Waits(const StreamRow& row);
   // Takes a message that waits, wherever it waits, for removal. False: it is out or unknown.
   bool TakeWaiting(const StreamRow& row, OutState state, uint64_t bytes);
+
+  // What was taken as kLeaving waits again. Not while the file is being read.
+  void GiveBack(const StreamRow& row);
 
   OutEntry* Find(int64_t key);
   void Delay(int64_t key, int64_t due_ns);  // 0: due at once.
@@ -145,6 +151,7 @@ class SpoolIndex {
     int64_t visible = 0;              // Last key announced by Appended.
     int64_t unread = 0;               // Rows in [cursor, visible] that are none of these.
     int64_t appended = 0;
+    absl::btree_set<int64_t> delayed;  // Due or not.
     absl::btree_set<int64_t> due_live;
     absl::btree_set<int64_t> due_backlog;
     absl::btree_map<int64_t, uint64_t> held;  // The stream of each.
@@ -164,6 +171,7 @@ class SpoolIndex {
     bool idle() const { return out == 0 && held.empty(); }
   };
 
+  static int64_t FirstUnpassed(const Class& klass);
   Class& Of(int64_t key) { return classes_[static_cast<size_t>(KeyClass(key))]; }
   OutEntry* Add(int64_t key, const OutEntry& entry);
   void SetState(OutEntry* entry, OutState state);
@@ -174,6 +182,7 @@ class SpoolIndex {
   void Unhold(Class* klass, int64_t key, uint64_t stream);
   bool HoldOrSkip(const StreamRow& row);
   bool IsSkipped(const StreamRow& row) const;
+  bool IsPassed(const StreamRow& row);
   void Unskip(uint64_t stream);
   void MoveNext(uint64_t stream, Stream* waiting, int64_t next);
   std::deque<LoadedMessage>::iterator FindReady(Class* klass, int64_t key);

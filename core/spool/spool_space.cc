@@ -35,8 +35,7 @@ void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status
   if (news) log_->Error("spool", "cannot write", {{"error", StdView(status.message())}});
   const absl::Status answer =
       full || absl::IsUnavailable(status) ? status : absl::UnavailableError(status.message());
-  // What was taken out to make room stays out; it is removed with the next transaction.
-  for (Removal& removal : effects->dropped) work->removals.push_back(std::move(removal));
+  GiveBack(effects);
   Refuse(work, answer);
   if (full) spared_ = false;
   if (full && Usable()) {

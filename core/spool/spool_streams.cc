@@ -36,9 +36,14 @@ bool SpoolIndex::MayHold(const Stream& stream) const {
 }
 
 void SpoolIndex::Hold(const StreamRow& row, Stream* stream) {
+  Class& c = Of(row.key);
+  const bool goes_next = stream->out == 0;  // The first of what is held.
+  if (goes_next && !stream->held.empty()) c.free.erase(*stream->held.begin());
+  if (goes_next) c.hungry.erase({stream->next, row.stream});
   ++held_messages_;
   stream->held.insert(row.key);
-  Of(row.key).held.emplace(row.key, row.stream);
+  c.held.emplace(row.key, row.stream);
+  if (goes_next) c.free.insert(*stream->held.begin());
 }
 
 void SpoolIndex::Unhold(Class* klass, int64_t key, uint64_t stream) {
@@ -51,7 +56,8 @@ void SpoolIndex::Unhold(Class* klass, int64_t key, uint64_t stream) {
 // False: of too many streams something is skipped.
 bool SpoolIndex::HoldOrSkip(const StreamRow& row) {
   Stream& stream = streams_[row.stream];
-  if (stream.skipped == 0 && MayHold(stream)) {
+  // What was given back goes before all that is skipped.
+  if (stream.skipped == 0 ? MayHold(stream) : row.key < stream.next) {
     Hold(row, &stream);
     return true;
   }
@@ -126,10 +132,8 @@ bool SpoolIndex::Refill(int klass, int64_t first, int64_t last, absl::Span<const
       MoveNext(row.stream, &stream, row.key);
       continue;
     }
-    const bool hungry = stream.idle();
     Hold(row, &stream);
     MoveNext(row.stream, &stream, row.key + 1);
-    if (hungry) Of(row.key).free.insert(row.key);
     Unskip(row.stream);
   }
   Class& c = classes_[static_cast<size_t>(klass)];
@@ -139,6 +143,27 @@ bool SpoolIndex::Refill(int klass, int64_t first, int64_t last, absl::Span<const
   if (last >= stream.end - 1) return false;
   MoveNext(hungry, &stream, last + 1);
   return true;
+}
+
+void SpoolIndex::GiveBack(const StreamRow& row) {
+  Class& c = Of(row.key);
+  out_.erase(row.key);
+  if (IsSkipped(row)) {
+    ++streams_[row.stream].skipped;
+  } else if (Blocked(row.stream) && IsPassed(row)) {
+    Hold(row, &streams_[row.stream]);  // Before those that were read behind it.
+  } else {
+    c.cursor = std::min(c.cursor, row.key);
+    ++c.unread;
+  }
+}
+
+// Whether all that came before it in its blocked stream was read.
+bool SpoolIndex::IsPassed(const StreamRow& row) {
+  const Stream& stream = streams_[row.stream];
+  return row.key < Of(row.key).cursor ||
+         (!stream.held.empty() && *stream.held.rbegin() > row.key) ||
+         (stream.skipped > 0 && stream.next > row.key);
 }
 
 }  // namespace viaduct::spool_internal
