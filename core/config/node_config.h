@@ -74,6 +74,7 @@ struct SpoolOptionsConfig {
   uint64_t max_messages = 0;
   uint64_t min_free_bytes = 0;
   SpoolFull when_full = SpoolFull::kRejectNew;
+  double dead_letter_share = 0;
   bool encrypt = false;
   // By data type; infinite where the configuration names none.
   absl::Duration detection_time_to_live = absl::InfiniteDuration();

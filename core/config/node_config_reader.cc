@@ -82,6 +82,7 @@ SpoolOptionsConfig ReadSpool(const json& section, const std::string& data_dir) {
   spool.min_free_bytes = Bytes(section, "min_free_bytes");
   spool.when_full = Text(section, "when_full") == "reject_new" ? SpoolFull::kRejectNew
                                                                : SpoolFull::kDropOldestLowPriority;
+  spool.dead_letter_share = Real(section, "dead_letter_share");
   spool.encrypt = Flag(section, "encrypt");
   const json& live = At(section, "time_to_live");
   const absl::Duration for_ever = absl::InfiniteDuration();

@@ -177,6 +177,7 @@ TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   EXPECT_EQ(config.spool.max_bytes, 4ull << 30);
   EXPECT_EQ(config.spool.max_messages, 10'000'000u);
   EXPECT_EQ(config.spool.min_free_bytes, 64u << 20);
+  EXPECT_EQ(config.spool.dead_letter_share, 0.1);
   EXPECT_EQ(config.spool.detection_time_to_live, absl::Hours(24 * 30));
   EXPECT_EQ(config.spool.health_time_to_live, absl::Hours(24));
   EXPECT_EQ(config.spool.control_time_to_live, absl::InfiniteDuration());
@@ -226,7 +227,7 @@ instances:
   - {name: http, plugin: rest, start: manual, on_start_failure: fail,
      link: {metered: true, cost_per_mb: 0.25}, config: {role: server}}
 spool: {path: q/s.db, max_bytes: 1GiB, max_messages: 5, min_free_bytes: 2MiB,
-        when_full: drop_oldest_low_priority,
+        when_full: drop_oldest_low_priority, dead_letter_share: 0.25,
         time_to_live: {health: 2h, control: 1m30s}}
 store: {sqlite: {path: /fast/x.db}, images: pics}
 gateway: {window: 1, batch: 2, retry: {initial_delay: 1s, max_delay: 2s, multiplier: 1.5,
@@ -257,6 +258,7 @@ limits: {max_message_bytes: 65536, start_timeout: 1s,
   EXPECT_EQ(config.spool.path, "/data/q/s.db");
   EXPECT_EQ(config.spool.max_bytes, 1u << 30);
   EXPECT_EQ(config.spool.min_free_bytes, 2u << 20);
+  EXPECT_EQ(config.spool.dead_letter_share, 0.25);
   EXPECT_EQ(config.spool.when_full, SpoolFull::kDropOldestLowPriority);
   EXPECT_EQ(config.spool.detection_time_to_live, absl::InfiniteDuration());
   EXPECT_EQ(config.spool.health_time_to_live, absl::Hours(2));

@@ -14,6 +14,7 @@ namespace viaduct {
 using spool_internal::FirstKey;
 using spool_internal::kClasses;
 using spool_internal::KeyClass;
+using spool_internal::kRemovalsAtOnce;
 using spool_internal::MakeKey;
 
 namespace {
@@ -78,14 +79,8 @@ int64_t Spool::Impl::TimeToLiveMs(DataType type) const {
   return life == absl::InfiniteDuration() ? 0 : absl::ToInt64Milliseconds(life);
 }
 
-bool Spool::Impl::Ordered(DataType type) const {
-  const auto index = static_cast<size_t>(type);
-  return index < options_.ordered.size() && options_.ordered[index];  // Of a damaged row: any.
-}
-
 Spool::Impl::LoadedMessage Spool::Impl::Load(SpoolRow row) const {
-  const uint64_t stream =
-      Ordered(row.type) ? spool_internal::StreamOf(KeyClass(row.key), row.device, row.type) : 0;
+  const uint64_t stream = StreamOf(row.key, row.device, row.type);
   LoadedMessage loaded = spool_internal::LoadedFrom(std::move(row));
   loaded.stream = stream;
   return loaded;
@@ -117,7 +112,7 @@ absl::Status Spool::Impl::Append(std::vector<Envelope> envelopes, AppendDone don
     const size_t messages = queued_messages_ + group.rows.size();
     const size_t bytes = queued_bytes_ + group.bytes;
     if (messages > options_.max_queued_messages || bytes > options_.max_queued_bytes) {
-      refused_ += group.rows.size();
+      CountRefused(SpoolRefusal::kTooFast, group.rows.size());
       return absl::ResourceExhaustedError(absl::StrCat("spool: too much waits to be written, ",
                                                        queued_messages_, " messages, ",
                                                        queued_bytes_, " bytes"));
@@ -131,10 +126,12 @@ absl::Status Spool::Impl::Append(std::vector<Envelope> envelopes, AppendDone don
 }
 
 void Spool::Impl::ReportDamage(const std::string& what) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (queue_.damage.empty()) queue_.damage = what;
-  }
+  absl::MutexLock lock(&mutex_);
+  NoteDamageLocked(what);
+}
+
+void Spool::Impl::NoteDamageLocked(const std::string& what) {
+  if (queue_.damage.empty()) queue_.damage = what;
   waker_.Wake();
 }
 
@@ -197,7 +194,6 @@ bool Spool::Impl::SettleLocked(const Settlement& settlement) {
 }
 
 void Spool::Impl::Settle(absl::Span<const Settlement> settlements) {
-  constexpr size_t kRemovalsAtOnce = 1024;
   bool wake = false;
   {
     absl::MutexLock lock(&mutex_);

@@ -27,6 +27,21 @@ enum class WhenFull : uint8_t {
   kDropOldestLowPriority,  // Makes room among messages of the same or a lower priority.
 };
 
+enum class SpoolDrop : uint8_t {
+  kFull,         // To make room.
+  kDeadLetters,  // Dead letters over their share.
+  kByHand,
+};
+inline constexpr size_t kSpoolDrops = 3;
+
+enum class SpoolRefusal : uint8_t {
+  kFull,       // By the bounds of the spool.
+  kDiskFull,   // Or less free than is left to others.
+  kDiskFails,  // Also: the file is damaged, and not repaired.
+  kTooFast,    // Too much waited to be written.
+};
+inline constexpr size_t kSpoolRefusals = 4;
+
 struct SpoolOptions {
   std::string path;  // The folder must exist. Files beside it: -wal, -shm, .lock, .reserve, ...
   uint64_t max_bytes = uint64_t{4} << 30;  // Envelopes, ids and 64 bytes a message.
@@ -38,6 +53,8 @@ struct SpoolOptions {
   // anything; infinite: never.
   std::array<absl::Duration, 4> time_to_live{absl::InfiniteDuration(), absl::InfiniteDuration(),
                                              absl::InfiniteDuration(), absl::InfiniteDuration()};
+  // Of max_bytes and max_messages, for dead letters: beyond, the oldest of them go.
+  double dead_letter_share = 0.1;
   uint32_t max_rejects = 5;  // So many refusals make a dead letter.
   // What waits longer is backlog: it goes behind what is live, and no faster than asked.
   absl::Duration live_age = absl::Seconds(5);
@@ -81,12 +98,16 @@ struct SpoolInfo {
   uint64_t in_flight = 0;
   uint64_t delayed = 0;   // Waiting for their next attempt.
   uint64_t rejected = 0;  // Dead letters.
+  uint64_t rejected_bytes = 0;
   absl::Duration oldest_age = absl::ZeroDuration();
   WhenFull when_full = WhenFull::kRejectNew;
-  bool full = false;  // By its own bounds.
+  bool full = false;  // By its own bounds: has refused what would not fit now either.
   bool disk_full = false;
   bool low_space = false;  // Less than min_free_bytes are free: takes nothing new.
   bool failed = false;     // Damaged again and again; refuses everything.
+  // Why the last repair of a damaged file failed; it is tried again, and until then everything is
+  // refused. "": nothing is to be repaired.
+  std::string repair_error;
   // Since the spool was made.
   uint64_t accepted_total = 0;
   uint64_t confirmed_total = 0;
@@ -97,7 +118,9 @@ struct SpoolInfo {
   uint64_t lost_total = 0;
   // Since it was opened.
   uint64_t commits = 0;
-  uint64_t refused = 0;          // Appends that failed.
+  uint64_t refused = 0;  // Appends that failed.
+  std::array<uint64_t, kSpoolRefusals> refused_by{};
+  std::array<uint64_t, kSpoolDrops> dropped_by{};
   uint64_t unknown_settled = 0;  // Settled twice, or never claimed.
 };
 

@@ -115,7 +115,9 @@ SpoolInfo Spool::Impl::Info() {
   info.in_flight = index_.claimed();
   info.delayed = index_.delayed();
   info.rejected = static_cast<uint64_t>(state.dead_messages);
-  info.full = over_bounds_;
+  info.rejected_bytes = static_cast<uint64_t>(state.dead_bytes);
+  info.full = full_for_bytes_ > 0;
+  info.repair_error = repair_error_;
   info.accepted_total = static_cast<uint64_t>(state.accepted_total);
   info.confirmed_total = static_cast<uint64_t>(state.confirmed_total);
   info.expired_total = static_cast<uint64_t>(state.expired_total);
@@ -124,7 +126,9 @@ SpoolInfo Spool::Impl::Info() {
   info.damages_total = static_cast<uint64_t>(state.damages_total);
   info.lost_total = static_cast<uint64_t>(state.lost_total);
   info.commits = commits_;
-  info.refused = refused_;
+  info.refused_by = refusals_;
+  for (const uint64_t refused : refusals_) info.refused += refused;
+  info.dropped_by = drops_;
   info.unknown_settled = unknown_settled_;
   return info;
 }
@@ -257,6 +261,65 @@ absl::StatusOr<uint64_t> Spool::Impl::ChangeMatching(const SpoolFilter& filter, 
     total += changed;
   } while (!token.empty());
   return total;
+}
+
+absl::Status Spool::Impl::ApplyAdmin(AdminWork* admin, Effects* effects) {
+  admin->changed = 0;
+  for (const int64_t key : admin->drop) VD_RETURN_IF_ERROR(DropWaiting(key, admin, effects));
+  for (const int64_t key : admin->drop_dead) VD_RETURN_IF_ERROR(DropDead(key, admin, effects));
+  for (const int64_t key : admin->retry_dead) VD_RETURN_IF_ERROR(RetryDead(key, admin, effects));
+  return absl::OkStatus();
+}
+
+absl::Status Spool::Impl::DropWaiting(int64_t key, AdminWork* admin, Effects* effects) {
+  VD_ASSIGN_OR_RETURN(absl::optional<StoredRow> row, writer_->ReadRow(key));
+  if (!row.has_value()) return absl::OkStatus();  // Delivered meanwhile.
+  Removal removal;
+  removal.key = key;
+  removal.kind = RemovalKind::kDropped;
+  removal.bytes = row->bytes;
+  removal.why = SpoolDrop::kByHand;
+  removal.stream = OrderOf(row->row).stream;
+  removal.has_attempt_row = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!index_.TakeWaiting(OrderOf(row->row), OutState::kLeaving, row->bytes))
+      return absl::OkStatus();
+  }
+  effects->dropped.push_back(removal);
+  ++admin->changed;
+  return ApplyRemoval(removal, effects);
+}
+
+absl::Status Spool::Impl::DropDead(int64_t key, AdminWork* admin, Effects* effects) {
+  VD_ASSIGN_OR_RETURN(const bool found, EraseDead(key, SpoolDrop::kByHand, effects));
+  admin->changed += found ? 1 : 0;
+  return absl::OkStatus();
+}
+
+// A dead letter comes back as a new message: at the end of its class, with a new life.
+absl::Status Spool::Impl::RetryDead(int64_t key, AdminWork* admin, Effects* effects) {
+  absl::optional<StoredDeadRow> dead;
+  VD_RETURN_IF_ERROR(writer_->ReadDead({key, key, 1}, [&dead](StoredDeadRow stored) {
+    dead = std::move(stored);
+    return true;
+  }));
+  if (!dead.has_value() || !dead->intact || dead->dead.damaged) return absl::OkStatus();
+  VD_ASSIGN_OR_RETURN([[maybe_unused]] const bool found, writer_->DeleteDead(key));
+  SpoolState& state = effects->state;
+  spool_internal::CountDead(dead->bytes, -1, &state);
+  SpoolRow& row = dead->dead.row;
+  row.key = FirstKey(KeyClass(key)) | state.next_sequence++;
+  row.spool_ms = state.spool_ms;
+  VD_RETURN_IF_ERROR(writer_->Insert(row));
+  spool_internal::CountRow(row.key, dead->bytes, 1, &state);
+  ++admin->changed;
+  // Left unread on purpose: there may be many.
+  LoadedMessage loaded;
+  loaded.message.key = row.key;
+  loaded.bytes = dead->bytes;
+  effects->loaded.push_back(std::move(loaded));
+  return absl::OkStatus();
 }
 
 void Spool::Impl::NoteDropped(uint64_t count, const std::string& reason) {

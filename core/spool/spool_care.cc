@@ -18,8 +18,12 @@ namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kForcedCheckpointFactor = 3;  // So far behind, and readers have to wait for it.
-constexpr int64_t kRecoveryMemoryNs = 3'600 * kSecondNs;
-constexpr int kMaxRecoveries = 4;  // Then the disk, not the file, is broken.
+constexpr int64_t kRepairMemoryNs = 3'600 * kSecondNs;
+constexpr int kMaxRepairs = 4;  // Then the disk, not the file, is broken.
+// A repair reads the whole file: the next one comes after a pause, a longer one after each that
+// failed.
+constexpr int64_t kShortestRepairPauseNs = kSecondNs;
+constexpr int64_t kLongestRepairPauseNs = 60 * kSecondNs;
 constexpr int64_t kMaintenanceNs = 60 * kSecondNs;
 constexpr int64_t kSweepRows = 2'000;
 // Free pages that are worth the work, where what is in use is so small a part of them: to move one
@@ -32,36 +36,67 @@ constexpr int64_t kShrinkPauseNs = 20 * kShrinkStepNs;
 
 }  // namespace
 
-absl::Status Spool::Impl::Recover(const std::string& reason) {
+bool Spool::Impl::Usable() const { return writer_ != nullptr && damage_.empty(); }
+
+int64_t Spool::Impl::RepairDueNanos() const {
+  return damage_.empty() || failed_ ? kNever : next_repair_ns_;
+}
+
+// Nothing is written to a damaged file. One that could not be repaired (no room for a second copy,
+// a disk that fails) is tried again when its time has come, whether anybody asks or not.
+absl::Status Spool::Impl::RepairIfDamaged(const std::string& found) {
+  if (damage_.empty()) damage_ = found;
+  if (damage_.empty()) return absl::OkStatus();
   const int64_t now = clock_->MonotonicNanos();
-  if (failed_) return absl::UnavailableError("spool: damaged again and again, given up");
-  if (now < next_recovery_ns_) return absl::UnavailableError("spool: damaged, not repaired yet");
-  if (now - last_recovery_ns_ > kRecoveryMemoryNs) recoveries_ = 0;
-  last_recovery_ns_ = now;
-  if (++recoveries_ > kMaxRecoveries) {
-    failed_ = true;
-    log_->Error("spool", "damaged again and again, giving up", {{"error", reason}});
-    return absl::UnavailableError("spool: damaged again and again, given up");
+  if (now - last_repair_ns_ > kRepairMemoryNs) repairs_ = 0;
+  if (repairs_ >= kMaxRepairs && !failed_.exchange(true)) {
+    log_->Error("spool", "damaged again and again, giving up", {{"error", damage_}});
   }
-  log_->Error("spool", "file is damaged, salvaging", {{"error", reason}, {"path", options_.path}});
+  if (failed_) return absl::UnavailableError("spool: damaged again and again, given up");
+  if (now < next_repair_ns_) return absl::UnavailableError("spool: damaged, not repaired yet");
+  const absl::Status status = Repair();
+  // Counted from the end: with a large file a repair takes longer than the pause.
+  last_repair_ns_ = clock_->MonotonicNanos();
+  next_repair_ns_ = last_repair_ns_ + repair_pause_ns_;
+  {
+    absl::MutexLock lock(&mutex_);
+    repair_error_ = std::string(status.message());
+  }
+  if (!status.ok()) {
+    log_->Error("spool", "repair failed, tried again later",
+                {{"error", StdView(status.message())},
+                 {"after_s", absl::StrCat(repair_pause_ns_ / kSecondNs)}});
+    repair_pause_ns_ = std::min(2 * repair_pause_ns_, kLongestRepairPauseNs);
+    return absl::UnavailableError(status.message());
+  }
+  ++repairs_;
+  repair_pause_ns_ = kShortestRepairPauseNs;
+  damage_.clear();
+  CallReady();  // What could not be read before is there to be claimed.
+  return absl::OkStatus();
+}
+
+absl::Status Spool::Impl::Repair() {
+  log_->Error("spool", "file is damaged, salvaging", {{"error", damage_}, {"path", options_.path}});
+  next_shrink_ns_ = kNever;
   absl::MutexLock read(&read_mutex_);
   reader_.reset();
   writer_.reset();
   const auto salvage = [&]() -> absl::StatusOr<spool_internal::OpenedSpool> {
     VD_ASSIGN_OR_RETURN(DamageReport report,
-                        spool_internal::SalvageSpoolFile(options_.path, options_.vfs, reason));
+                        spool_internal::SalvageSpoolFile(options_.path, options_.vfs, damage_));
     VD_ASSIGN_OR_RETURN(spool_internal::OpenedSpool opened,
                         spool_internal::OpenSpoolFile(options_.path, options_.vfs, log_));
     opened.damages.push_back(std::move(report));
     return opened;
   };
   absl::StatusOr<spool_internal::OpenedSpool> opened = salvage();
-  if (!opened.ok()) {
-    next_recovery_ns_ = now + kSecondNs;
-    // The old file is untouched or the new one complete: the next try starts where this one ended.
-    ReportDamage(reason);
-    return absl::UnavailableError(opened.status().message());
+  if (absl::IsResourceExhausted(opened.status())) {
+    disk_full_ = true;
+    reserve_.Release();  // For the next try.
   }
+  // The old file is untouched or the new one complete: the next try starts where this one ended.
+  VD_RETURN_IF_ERROR(opened.status());
   writer_ = std::move(opened->writer);
   reader_ = std::move(opened->reader);
   state_ = opened->state;
@@ -111,6 +146,8 @@ void Spool::Impl::CheckpointIfDue() {
 
 void Spool::Impl::Maintain() {
   next_maintenance_ns_ = clock_->MonotonicNanos() + kMaintenanceNs;
+  TellLosses();
+  if (!Usable()) return;
   SweepExpired();
   ShrinkFile();
   PersistTime();
@@ -126,8 +163,9 @@ void Spool::Impl::PersistTime() {
   const auto& messages = state_.messages;
   const bool waiting =
       std::any_of(messages.begin(), messages.end(), [](int64_t n) { return n > 0; });
-  if (writer_ == nullptr || (disk_full_ && !spared_) || !AnythingExpires() || !waiting) return;
-  if (SpoolNowMs() == state_.spool_ms) return;
+  const bool ages = AnythingExpires() && waiting;
+  if (!Usable() || (disk_full_ && !spared_) || !(ages || DeadOverShare(state_))) return;
+  if (SpoolNowMs() == state_.spool_ms && !DeadOverShare(state_)) return;
   Work nothing;
   Effects effects;
   const absl::Status status = Transaction(&nothing, &effects);
@@ -164,7 +202,7 @@ void Spool::Impl::SweepExpired() {
     absl::MutexLock lock(&mutex_);
     for (const StoredRow& stored : expired) {
       const int64_t key = stored.row.key;
-      if (!index_.TakeWaiting(key, OutState::kClaimed, stored.bytes)) continue;
+      if (!index_.TakeWaiting(OrderOf(stored.row), OutState::kClaimed, stored.bytes)) continue;
       index_.Find(key)->has_attempt_row = true;
       LeaveLocked(key, RemovalKind::kExpired, "");
     }

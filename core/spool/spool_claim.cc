@@ -8,12 +8,13 @@ namespace viaduct {
 
 using spool_internal::kClasses;
 using spool_internal::KeyClass;
+using spool_internal::kMostRowsPassed;
+using spool_internal::kRowsPerRead;
 using spool_internal::UnreadRange;
 
 namespace {
 
 constexpr int64_t kNanosPerMilli = 1'000'000;
-constexpr size_t kRowsPerRead = 512;
 constexpr int64_t kRereadNs = 1'000 * kNanosPerMilli;
 
 }  // namespace
@@ -96,26 +97,39 @@ void Spool::Impl::ClaimDue(int klass, bool live, Claiming* claiming) {
         continue;
       }
     }
-    absl::StatusOr<absl::optional<StoredRow>> stored =
-        reader_ == nullptr ? absl::UnavailableError("spool: being repaired")
-                           : reader_->ReadRow(key);
-    absl::MutexLock lock(&mutex_);
-    if (!stored.ok() || !stored->has_value()) {
-      index_.Delay(key, clock_->MonotonicNanos() + kRereadNs);
-      if ((!stored.ok() && absl::IsDataLoss(stored.status())) || stored.ok()) {
-        if (queue_.damage.empty()) queue_.damage = "spool: a claimed row is missing or unreadable";
-        waker_.Wake();
-      }
-      return;
-    }
-    if (!(*stored)->intact) {
-      LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
-      continue;
-    }
-    LoadedMessage loaded = spool_internal::LoadedFrom(std::move((*stored)->row));
-    loaded.message.attempts = index_.Find(key)->attempts;
-    Give(std::move(loaded), backlog, claiming);
+    if (!GiveStored(key, backlog, claiming)) return;
   }
+}
+
+// Reads the body of what the index has let out and gives it away. False: the file cannot be read.
+bool Spool::Impl::GiveStored(int64_t key, bool backlog, Claiming* claiming) {
+  absl::StatusOr<absl::optional<StoredRow>> stored =
+      reader_ == nullptr ? absl::UnavailableError("spool: being repaired") : reader_->ReadRow(key);
+  absl::MutexLock lock(&mutex_);
+  if (!stored.ok() || !stored->has_value()) {
+    index_.Delay(key, clock_->MonotonicNanos() + kRereadNs);
+    if (stored.ok() || absl::IsDataLoss(stored.status())) {
+      NoteDamageLocked("spool: a claimed row is missing or unreadable");
+    }
+    return false;
+  }
+  StoredRow& row = **stored;
+  OutEntry* const entry = index_.Find(key);
+  if (entry->bytes == 0) {  // It was held: of it no more than the key was known.
+    entry->bytes = row.bytes;
+    entry->spool_ms = row.row.spool_ms;
+    entry->attempts = row.attempt.attempts;
+    entry->rejects = row.attempt.rejects;
+    entry->has_attempt_row = row.attempt.attempts > 0;
+  }
+  if (!row.intact) {
+    LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
+    return true;
+  }
+  LoadedMessage loaded = spool_internal::LoadedFrom(std::move(row.row));
+  loaded.message.attempts = entry->attempts;
+  Give(std::move(loaded), backlog, claiming);
+  return true;
 }
 
 void Spool::Impl::ClaimReady(int klass, Claiming* claiming) {
@@ -129,11 +143,17 @@ void Spool::Impl::ClaimReady(int klass, Claiming* claiming) {
 }
 
 void Spool::Impl::ClaimHeld(int klass, Claiming* claiming) {
-  absl::MutexLock lock(&mutex_);
   const bool backlog = Claiming::IsBacklog(klass, /*waited=*/true);
-  LoadedMessage loaded;
-  while (claiming->more(backlog) && MayTakeMore() && index_.TakeHeld(klass, &loaded)) {
-    Give(std::move(loaded), backlog, claiming);
+  if (claiming->more(backlog)) RefillStreams(klass);
+  while (claiming->more(backlog)) {
+    absl::MutexLock read(&read_mutex_);
+    int64_t key = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      OutEntry* entry = nullptr;
+      if (!MayTakeMore() || !index_.TakeHeld(klass, &key, &entry)) return;
+    }
+    if (!GiveStored(key, backlog, claiming)) return;
   }
 }
 
@@ -163,8 +183,21 @@ bool Spool::Impl::ClaimRow(StoredRow stored, Claiming* claiming) {
   return claiming->more(backlog) && MayTakeMore();
 }
 
+absl::Status Spool::Impl::ClaimRows(const spool_internal::KeyRange& range, Claiming* claiming,
+                                    int64_t* rows, bool* stopped) {
+  return reader_->ReadRows(range, [&](StoredRow stored) {
+    ++*rows;
+    absl::MutexLock lock(&mutex_);
+    *stopped = !ClaimRow(std::move(stored), claiming);
+    return !*stopped;
+  });
+}
+
 void Spool::Impl::ClaimUnread(int klass, Claiming* claiming) {
   const bool backlog = Claiming::IsBacklog(klass, /*waited=*/true);
+  const bool in_order = std::any_of(options_.ordered.begin(), options_.ordered.end(),
+                                    [](bool ordered) { return ordered; });
+  int64_t passed = 0;
   while (claiming->more(backlog)) {
     UnreadRange unread;
     absl::MutexLock read(&read_mutex_);
@@ -173,28 +206,26 @@ void Spool::Impl::ClaimUnread(int klass, Claiming* claiming) {
       unread = index_.Unread(klass);
       if (unread.count <= 0 || reader_ == nullptr || !MayTakeMore()) return;
     }
-    const auto limit =
-        static_cast<int64_t>(std::min({kRowsPerRead, claiming->left.messages,
-                                       backlog ? claiming->left.backlog : claiming->left.live}));
+    const size_t most = backlog ? claiming->left.backlog : claiming->left.live;
+    const int64_t limit =
+        in_order
+            ? kRowsPerRead
+            : static_cast<int64_t>(std::min({size_t{kRowsPerRead}, claiming->left.messages, most}));
     int64_t rows = 0;
     bool stopped = false;
-    const absl::Status status =
-        reader_->ReadRows({unread.first, unread.last, limit}, [&](StoredRow stored) {
-          ++rows;
-          absl::MutexLock lock(&mutex_);
-          stopped = !ClaimRow(std::move(stored), claiming);
-          return !stopped;
-        });
+    const spool_internal::KeyRange range{unread.first, unread.last, limit};
+    const absl::Status status = in_order ? ClaimInOrder(range, claiming, &rows, &stopped)
+                                         : ClaimRows(range, claiming, &rows, &stopped);
     if (!status.ok()) {
       if (absl::IsDataLoss(status)) ReportDamage(std::string(status.message()));
       return;
     }
     if (stopped) return;
+    passed += rows;
+    if (in_order && passed >= kMostRowsPassed) return ClaimAgain();
     if (rows >= limit) continue;
     absl::MutexLock lock(&mutex_);
-    if (index_.CheckExhausted(klass, unread)) return;
-    if (queue_.damage.empty()) queue_.damage = "spool: rows are missing";
-    waker_.Wake();
+    if (!index_.CheckExhausted(klass, unread)) NoteDamageLocked("spool: rows are missing");
     return;
   }
 }

@@ -74,6 +74,10 @@ struct SpoolDatabase::Statements {
   Statement read_rows{VD_SELECT_ROW "WHERE m.key BETWEEN ? AND ? ORDER BY m.key LIMIT ?"};
   Statement read_brief{VD_SELECT_BRIEF "WHERE m.key BETWEEN ? AND ? ORDER BY m.key LIMIT ?"};
   Statement read_row{VD_SELECT_ROW "WHERE m.key=?"};
+  // Columns before the envelope: its pages are not read.
+  Statement read_order{
+      "SELECT key, type, device FROM message WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"};
+  Statement first_dead{"SELECT ifnull(min(key), -1) FROM dead WHERE key BETWEEN ? AND ?"};
   Statement read_dead{"SELECT " VD_ROW_COLUMNS
                       ", dead_ms, damaged, reason FROM dead WHERE key BETWEEN ? AND ? "
                       "ORDER BY key LIMIT ?"};
@@ -266,6 +270,19 @@ absl::StatusOr<absl::optional<StoredRow>> SpoolDatabase::ReadRow(int64_t key) {
   return stored;
 }
 
+absl::Status SpoolDatabase::ReadOrder(const KeyRange& range, const OrderFn& fn) {
+  Statement& s = statements_->read_order;
+  VD_RETURN_IF_ERROR(s.Start(db_.get()));
+  s.Bind(range.first).Bind(range.last).Bind(range.limit);
+  while (true) {
+    VD_ASSIGN_OR_RETURN(const bool row, s.Step());
+    if (!row) break;
+    fn(s.Int(0), static_cast<DataType>(s.Int(1) & 0xff), std::string(s.Text(2)));
+  }
+  s.Reset();
+  return absl::OkStatus();
+}
+
 absl::Status SpoolDatabase::ReadDead(const KeyRange& range, const DeadFn& fn) {
   Statement& s = statements_->read_dead;
   VD_RETURN_IF_ERROR(s.Start(db_.get()));
@@ -284,6 +301,17 @@ absl::Status SpoolDatabase::ReadDead(const KeyRange& range, const DeadFn& fn) {
   }
   s.Reset();
   return absl::OkStatus();
+}
+
+absl::StatusOr<absl::optional<int64_t>> SpoolDatabase::FirstDead(int64_t first, int64_t last) {
+  Statement& s = statements_->first_dead;
+  VD_RETURN_IF_ERROR(s.Start(db_.get()));
+  s.Bind(first).Bind(last);
+  VD_ASSIGN_OR_RETURN(const bool row, s.Step());
+  absl::optional<int64_t> key;
+  if (row && s.Int(0) >= 0) key = s.Int(0);
+  s.Reset();
+  return key;
 }
 
 absl::Status SpoolDatabase::Checkpoint(bool restart) {

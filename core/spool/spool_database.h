@@ -76,8 +76,12 @@ class SpoolDatabase {
   absl::Status ReadRows(const KeyRange& range, const RowFn& fn);
   absl::Status ReadRowsBriefly(const KeyRange& range, const RowFn& fn);
   absl::StatusOr<absl::optional<StoredRow>> ReadRow(int64_t key);
+  // What decides about the order of rows, whatever their size; cannot check them.
+  using OrderFn = std::function<void(int64_t key, DataType type, const std::string& device)>;
+  absl::Status ReadOrder(const KeyRange& range, const OrderFn& fn);
   using DeadFn = std::function<bool(StoredDeadRow)>;
   absl::Status ReadDead(const KeyRange& range, const DeadFn& fn);
+  absl::StatusOr<absl::optional<int64_t>> FirstDead(int64_t first, int64_t last);
 
   // Moves the log into the database; `restart` also waits for readers and starts the log anew.
   absl::Status Checkpoint(bool restart);

@@ -107,6 +107,102 @@ TEST_F(SpoolFaultTest, DamageWhileRunningIsRepairedAndClaimsSurvive) {
   spool.reset();
 }
 
+// A file that is damaged, on a disk that has no room for another one.
+class SpoolRepairFailsTest : public SpoolFaultTest {
+ protected:
+  static constexpr size_t kMessages = 2'000;
+
+  SpoolRepairFailsTest() : vfs_("unrepaired") {
+    options_.vfs = vfs_.name();
+    spool_ = Open();
+    std::vector<Envelope> many;
+    for (size_t i = 0; i < kMessages; ++i) many.push_back(TestEnvelope(absl::StrCat("m", i)));
+    AppendAll(spool_.get(), std::move(many));
+    spool_.reset();
+    spool_ = Open();  // With cold caches every read comes from the file.
+  }
+  // A claim meets the damage; the repair fails.
+  void FailARepair() {
+    ClaimAll(spool_.get(), 1);
+    vfs_.DamageReads(true);
+    vfs_.FailWrites(SQLITE_FULL);
+    std::vector<OutboxMessage> none;
+    ASSERT_TRUE(WaitFor([&] {
+      spool_->Claim({kMessages, 64u << 20}, &none);
+      return !spool_->Info().repair_error.empty();
+    }));
+  }
+  void MakeRoom() {
+    vfs_.DamageReads(false);
+    vfs_.FailWrites(0);
+  }
+
+  TestVfs vfs_;
+  std::unique_ptr<Spool> spool_;
+};
+
+TEST_F(SpoolRepairFailsTest, IsTriedAgainUntilItSucceedsAndTheDispatcherIsTold) {
+  ASSERT_NO_FATAL_FAILURE(FailARepair());
+  EXPECT_EQ(AppendOne(spool_.get(), TestEnvelope("refused")).code(),
+            absl::StatusCode::kUnavailable);
+  std::atomic<bool> ready{false};
+  spool_->SetReadyHandler([&] { ready = true; });
+  MakeRoom();
+  // Nobody appends, claims or settles meanwhile.
+  EXPECT_TRUE(WaitFor([&] { return ready.load(); }));
+  spool_->SetReadyHandler(nullptr);
+  EXPECT_EQ(spool_->Info().repair_error, "");
+  EXPECT_EQ(spool_->Damages().size(), 1u);
+  EXPECT_TRUE(AppendOne(spool_.get(), TestEnvelope("fresh")).ok());
+  const SpoolInfo info = spool_->Info();
+  EXPECT_FALSE(info.failed);
+  EXPECT_GE(info.messages + info.rejected + info.lost_total, kMessages);
+  EXPECT_FALSE(ClaimAll(spool_.get()).empty());
+}
+
+TEST_F(SpoolRepairFailsTest, LeavesNoHalfFileThatTakesTheRoomOfTheNextTry) {
+  ASSERT_NO_FATAL_FAILURE(FailARepair());
+  EXPECT_FALSE(std::filesystem::exists(options_.path + ".salvage"));
+}
+
+TEST_F(SpoolRepairFailsTest, IsClosedAtOnceAndRepairedAtTheNextStart) {
+  const std::vector<OutboxMessage> claimed = ClaimAll(spool_.get(), 10);
+  ASSERT_NO_FATAL_FAILURE(FailARepair());
+  SettleAll(spool_.get(), claimed, SettleKind::kConfirmed);
+  std::future<void> closed = std::async(std::launch::async, [&] { spool_->Close(); });
+  EXPECT_EQ(closed.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  MakeRoom();
+  closed.wait();
+  spool_ = Open();
+  EXPECT_GE(spool_->Info().messages + spool_->Info().rejected, kMessages - claimed.size());
+}
+
+TEST_F(SpoolFaultTest, ClosesOnAFailingDiskAndGivesTheUnwrittenAgainLater) {
+  TestVfs vfs("closing");
+  options_.vfs = vfs.name();
+  std::unique_ptr<Spool> spool = Open();
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(spool->Append({TestEnvelope(absl::StrCat("m", i))}, nullptr).ok());
+  }
+  std::vector<OutboxMessage> claimed;
+  ASSERT_TRUE(WaitFor([&] {
+    spool->Claim({300, 64u << 20}, &claimed);
+    return claimed.size() == 300;
+  }));
+  for (const int code : {SQLITE_IOERR_WRITE, SQLITE_READONLY}) {
+    vfs.FailWrites(code);
+    SettleAll(spool.get(), claimed, SettleKind::kConfirmed);
+    std::future<void> closed = std::async(std::launch::async, [&] { spool->Close(); });
+    EXPECT_EQ(closed.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    vfs.FailWrites(0);
+    closed.wait();
+    spool.reset();
+    spool = Open();
+    claimed = ClaimAll(spool.get());
+    EXPECT_EQ(claimed.size(), 300u);
+  }
+}
+
 TEST_F(SpoolFaultTest, FreeSpaceGoesBackInStepsWhileMessagesCome) {
   constexpr int kMessages = 3'000;
   constexpr size_t kBytes = 8'000;

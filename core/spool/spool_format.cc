@@ -103,6 +103,17 @@ uint32_t AttemptChecksum(int64_t key, uint32_t attempts, uint32_t rejects) {
   return Checksum('A').Add(key).Add(uint64_t{attempts}).Add(uint64_t{rejects}).value();
 }
 
+void CountRow(int64_t key, uint64_t bytes, int64_t sign, SpoolState* state) {
+  const auto klass = static_cast<size_t>(KeyClass(key));
+  state->messages[klass] += sign;
+  state->bytes[klass] += sign * static_cast<int64_t>(bytes);
+}
+
+void CountDead(uint64_t bytes, int64_t sign, SpoolState* state) {
+  state->dead_messages += sign;
+  state->dead_bytes += sign * static_cast<int64_t>(bytes);
+}
+
 std::string EncodeState(const SpoolState& state) {
   std::string blob;
   const auto put = [&blob](int64_t value) {

@@ -74,6 +74,9 @@ struct SpoolState {
   int64_t lost_total = 0;
 };
 
+void CountRow(int64_t key, uint64_t bytes, int64_t sign, SpoolState* state);
+void CountDead(uint64_t bytes, int64_t sign, SpoolState* state);
+
 std::string EncodeState(const SpoolState& state);
 bool DecodeState(std::string_view blob, SpoolState* state);
 

@@ -1,7 +1,8 @@
 // The inside of Spool. Internal to core/spool; split over spool.cc (what callers do),
-// spool_claim.cc (what the dispatcher takes), spool_writer.cc (the thread and its transactions),
-// spool_care.cc (full disk, damage, expiry, checkpoints), spool_sealing.cc (encryption of what lies
-// in the file) and spool_admin.cc (looking and throwing away).
+// spool_claim.cc (what the dispatcher takes), spool_order.cc (the same of types that are ordered),
+// spool_writer.cc (the thread and its transactions), spool_room.cc (its own bounds), spool_space.cc
+// (a full disk), spool_care.cc (damage, expiry, checkpoints), spool_sealing.cc (encryption of what
+// lies in the file) and spool_admin.cc (looking and throwing away).
 #pragma once
 
 #include <atomic>
@@ -25,6 +26,16 @@
 #include "core/spool/spool_recovery.h"
 
 namespace viaduct {
+
+namespace spool_internal {
+
+// So many removals are worth a transaction of their own, without more company.
+inline constexpr size_t kRemovalsAtOnce = 128;
+inline constexpr int kRowsPerRead = 512;
+// By one claim, behind messages that hold them up; then others have their turn.
+inline constexpr int64_t kMostRowsPassed = 16 * kRowsPerRead;
+
+}  // namespace spool_internal
 
 // Thread-safe. Lock order: read_mutex_ before mutex_. read_mutex_ guards the reading connection and
 // is the one lock that is held over I/O; mutex_ guards memory and is held for moments.
@@ -57,6 +68,7 @@ class Spool::Impl {
   using SpoolRow = spool_internal::SpoolRow;
   using SpoolState = spool_internal::SpoolState;
   using StoredRow = spool_internal::StoredRow;
+  using StreamRow = spool_internal::StreamRow;
 
   struct AppendGroup {
     std::vector<SpoolRow> rows;
@@ -68,9 +80,16 @@ class Spool::Impl {
   struct Removal {
     int64_t key = 0;
     RemovalKind kind = RemovalKind::kConfirmed;
+    SpoolDrop why = SpoolDrop::kFull;  // Of what is dropped.
     bool has_attempt_row = false;
+    uint64_t stream = 0;  // Of what is dropped.
     uint64_t bytes = 0;
     std::string reason;
+  };
+  // May be dropped.
+  struct Candidate {
+    StreamRow row;
+    uint64_t bytes = 0;
   };
   struct AttemptUpdate {
     int64_t key = 0;
@@ -91,9 +110,10 @@ class Spool::Impl {
     std::vector<AdminWork> admin;
     std::string damage;  // Not empty: somebody found the file damaged.
     bool maintenance = false;
+    bool ready = false;  // Claim may give more.
     bool empty() const {
       return appends.empty() && removals.empty() && attempts.empty() && admin.empty() &&
-             damage.empty() && !maintenance;
+             damage.empty() && !maintenance && !ready;
     }
   };
   // A claim under way.
@@ -117,19 +137,43 @@ class Spool::Impl {
     SpoolState state;
     std::vector<LoadedMessage> loaded;  // Committed rows for the index.
     std::vector<Removal> dropped;       // To make room, or by an administrator.
+    std::array<uint64_t, kSpoolDrops> drops{};
+    std::array<int64_t, spool_internal::kClasses> drop_from{};  // Nothing waits below.
+  };
+  struct Losses {
+    std::array<uint64_t, kSpoolDrops> drops{};
+    std::array<uint64_t, kSpoolRefusals> refusals{};
   };
 
   // spool_claim.cc
   void ClaimOnce(const ClaimLimits& limits, std::vector<OutboxMessage>* out);
   void ClaimDue(int klass, bool live, Claiming* claiming);
+  bool GiveStored(int64_t key, bool backlog, Claiming* claiming)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
   void ClaimReady(int klass, Claiming* claiming);
   void ClaimHeld(int klass, Claiming* claiming);
   void ClaimUnread(int klass, Claiming* claiming);
+  absl::Status ClaimRows(const spool_internal::KeyRange& range, Claiming* claiming, int64_t* rows,
+                         bool* stopped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
   bool ClaimRow(StoredRow stored, Claiming* claiming) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayTakeMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Give(LoadedMessage loaded, bool backlog, Claiming* claiming)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Deliverable(LoadedMessage* loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // spool_order.cc
+  bool Ordered(DataType type) const;
+  uint64_t StreamOf(int64_t key, const std::string& device, DataType type) const;
+  StreamRow OrderOf(const SpoolRow& row) const {
+    return {row.key, StreamOf(row.key, row.device, row.type)};
+  }
+  absl::StatusOr<std::vector<StreamRow>> ReadOrder(const spool_internal::KeyRange& range)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
+  void RefillStreams(int klass);
+  absl::Status ClaimInOrder(const spool_internal::KeyRange& range, Claiming* claiming,
+                            int64_t* rows, bool* stopped)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
+  void ClaimAgain();
 
   // spool.cc
   void LeaveLocked(int64_t key, RemovalKind kind, std::string reason)
@@ -137,10 +181,10 @@ class Spool::Impl {
   bool SettleLocked(const Settlement& settlement) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t DueNanos(const Settlement& settlement) const;
   void ReportDamage(const std::string& what);
+  void NoteDamageLocked(const std::string& what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LogDamage(const DamageReport& report);
   int64_t SpoolNowMs() const;
   int64_t TimeToLiveMs(DataType type) const;
-  bool Ordered(DataType type) const;
   LoadedMessage Load(SpoolRow row) const;
 
   // spool_sealing.cc
@@ -156,21 +200,31 @@ class Spool::Impl {
   void Process(Work* work);
   static bool OnlyConfirms(const Work& work);
   absl::Status Transaction(Work* work, Effects* effects);
-  absl::Status ApplyRemoval(const Removal& removal, SpoolState* state);
+  absl::Status ApplyRemoval(const Removal& removal, Effects* effects);
   absl::Status MoveToDead(const Removal& removal, const StoredRow& row, SpoolState* state);
   absl::Status InsertGroup(AppendGroup* group, Effects* effects);
-  absl::Status MakeRoom(int klass, uint64_t bytes, Effects* effects, bool* made);
-  absl::Status ApplyAdmin(AdminWork* admin, Effects* effects);
-  absl::Status RetryDead(int64_t key, AdminWork* admin, Effects* effects);
-  absl::Status DropDead(int64_t key, AdminWork* admin, Effects* effects);
-  absl::Status DropWaiting(int64_t key, AdminWork* admin, Effects* effects);
-  bool Fits(const SpoolState& state, uint64_t bytes) const;
   void Publish(Work* work, Effects* effects);
   bool PublishRows(Work* work, Effects* effects);
   void Answer(Work* work);
   void Refuse(Work* work, const absl::Status& status);
   void Requeue(std::vector<Removal> removals, std::vector<AttemptUpdate> attempts);
   void CallReady();
+
+  // spool_room.cc
+  bool Fits(const SpoolState& state, uint64_t bytes) const;
+  absl::Status MakeRoom(int klass, uint64_t bytes, Effects* effects, bool* made);
+  absl::Status ChooseWaiting(int klass, uint64_t bytes, const Effects& effects, SpoolState* left,
+                             std::vector<Candidate>* chosen);
+  absl::Status DropChosen(const Candidate& candidate, Effects* effects);
+  void GiveBack(Effects* effects);
+  bool DeadOverShare(const SpoolState& state) const;
+  absl::Status TrimDead(size_t most, Effects* effects);
+  absl::Status DropOldestDead(SpoolDrop why, Effects* effects);
+  absl::StatusOr<bool> EraseDead(int64_t key, SpoolDrop why, Effects* effects);
+  static void CountDrop(SpoolDrop why, Effects* effects);
+  void CountRefused(SpoolRefusal why, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteFull(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellLosses();
 
   // spool_space.cc
   void RefuseWithoutRoom(Work* work);
@@ -182,7 +236,10 @@ class Spool::Impl {
   void RemoveInSmallGroups(Work* work);
 
   // spool_care.cc
-  absl::Status Recover(const std::string& reason);
+  bool Usable() const;
+  int64_t RepairDueNanos() const;
+  absl::Status RepairIfDamaged(const std::string& found);
+  absl::Status Repair();
   void RestartIndex(const SpoolState& state);
   void CheckpointIfDue();
   void Maintain();
@@ -197,6 +254,10 @@ class Spool::Impl {
   absl::Status ScanDead(const SpoolFilter& filter, int64_t* key, size_t* budget, size_t page_size,
                         bool with_envelope, SpoolPage* page);
   absl::Status NoteDamage(const absl::Status& status);
+  absl::Status ApplyAdmin(AdminWork* admin, Effects* effects);
+  absl::Status RetryDead(int64_t key, AdminWork* admin, Effects* effects);
+  absl::Status DropDead(int64_t key, AdminWork* admin, Effects* effects);
+  absl::Status DropWaiting(int64_t key, AdminWork* admin, Effects* effects);
   absl::StatusOr<uint64_t> RunAdmin(AdminWork work);
 
   const SpoolOptions options_;
@@ -210,15 +271,20 @@ class Spool::Impl {
   spool_internal::LockFile lock_;
   spool_internal::SpaceReserve reserve_;
   std::unique_ptr<SpoolDatabase> writer_;
-  SpoolState state_;         // As committed.
-  int64_t retry_at_ns_ = 0;  // No transaction of removals alone before.
+  SpoolState state_;           // As committed.
+  int64_t retry_at_ns_ = 0;    // No transaction of removals alone before.
+  bool cannot_write_ = false;  // And the log says so.
+  Losses told_;                // What the log says already.
+  int64_t next_tell_ns_ = 0;
   int64_t room_wanted_ = 0;  // By what was refused last on a full disk.
-  int64_t next_recovery_ns_ = 0;
   int64_t next_maintenance_ns_ = 0;
   int64_t next_shrink_ns_ = kNever;  // kNever: it does not go on.
   int64_t shrink_pages_ = 1;         // In the next step.
-  int64_t last_recovery_ns_ = 0;
-  int recoveries_ = 0;  // Without an hour between them.
+  std::string damage_;               // Not empty: the file is to be repaired.
+  int64_t next_repair_ns_ = 0;
+  int64_t repair_pause_ns_ = 1'000'000'000;  // After the next one.
+  int64_t last_repair_ns_ = 0;
+  int repairs_ = 0;  // Without an hour between them.
   std::array<int64_t, spool_internal::kClasses> sweep_cursor_{};
 
   absl::Mutex read_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
@@ -235,9 +301,12 @@ class Spool::Impl {
   SpoolState published_ ABSL_GUARDED_BY(mutex_);
   std::vector<DamageReport> damages_ ABSL_GUARDED_BY(mutex_);
   uint64_t commits_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::array<uint64_t, kSpoolDrops> drops_ ABSL_GUARDED_BY(mutex_){};
+  std::array<uint64_t, kSpoolRefusals> refusals_ ABSL_GUARDED_BY(mutex_){};
   uint64_t unknown_settled_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool over_bounds_ ABSL_GUARDED_BY(mutex_) = false;  // The latest append met the bounds.
+  std::string repair_error_ ABSL_GUARDED_BY(mutex_);  // Of a damaged file: why it is not repaired.
+  // The smallest message that met the bounds and would still; 0: none.
+  uint64_t full_for_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 
   std::atomic<bool> disk_full_{false};
   std::atomic<bool> spared_{false};  // It would not be full but for min_free_bytes.

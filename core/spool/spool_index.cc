@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/hash/hash.h"
-
 namespace viaduct::spool_internal {
 namespace {
 
@@ -12,11 +10,6 @@ namespace {
 bool HoldsUp(OutState state) { return state == OutState::kClaimed || state == OutState::kDelayed; }
 
 }  // namespace
-
-uint64_t StreamOf(int klass, const std::string& device, DataType type) {
-  return std::max<uint64_t>(
-      1, absl::Hash<std::tuple<int, std::string, DataType>>()(std::tuple(klass, device, type)));
-}
 
 OutEntry OutEntryOf(const LoadedMessage& loaded) {
   OutEntry entry;
@@ -49,8 +42,11 @@ void SpoolIndex::Restart(const SpoolState& state) {
   ready_messages_ = 0;
   ready_bytes_ = 0;
   held_messages_ = 0;
-  held_bytes_ = 0;
-  for (auto& [stream, waiting] : streams_) waiting.held.clear();
+  skipping_streams_ = 0;
+  for (auto& [stream, waiting] : streams_) {
+    waiting.held.clear();
+    waiting.skipped = 0;
+  }
   absl::erase_if(streams_, [](const auto& stream) { return stream.second.out == 0; });
   for (int c = 0; c < kClasses; ++c) {
     const auto i = static_cast<size_t>(c);
@@ -58,6 +54,8 @@ void SpoolIndex::Restart(const SpoolState& state) {
     klass.ready.clear();
     klass.held.clear();
     klass.free.clear();
+    klass.skipping.clear();
+    klass.hungry.clear();
     klass.cursor = std::max(FirstKey(c), state.head[i]);
     klass.visible = MakeKey(static_cast<Priority>(c), state.next_sequence - 1);
     klass.unread = state.messages[i];
@@ -81,54 +79,6 @@ void SpoolIndex::SetState(OutEntry* entry, OutState state) {
   entry->state = state;
   if (state == OutState::kClaimed) ++claimed_;
   if (leaves) LeaveStream(entry->stream);
-}
-
-// ---- streams
-// -------------------------------------------------------------------------------------
-
-void SpoolIndex::LeaveStream(uint64_t stream) {
-  const auto found = streams_.find(stream);
-  if (stream == 0 || found == streams_.end()) return;
-  Stream& waiting = found->second;
-  if (waiting.out > 0) --waiting.out;
-  if (waiting.out > 0) return;
-  if (waiting.held.empty()) {
-    streams_.erase(found);
-  } else {
-    Of(*waiting.held.begin()).free.insert(*waiting.held.begin());
-  }
-}
-
-bool SpoolIndex::MayHold(const LoadedMessage& loaded) const {
-  return held_messages_ < limits_.max_ready_messages &&
-         held_bytes_ + loaded.message.envelope_json.size() <= limits_.max_ready_bytes;
-}
-
-void SpoolIndex::Hold(LoadedMessage loaded) {
-  const int64_t key = loaded.message.key;
-  ++held_messages_;
-  held_bytes_ += loaded.message.envelope_json.size();
-  streams_[loaded.stream].held.insert(key);
-  Of(key).held.emplace(key, std::move(loaded));
-}
-
-LoadedMessage SpoolIndex::Unhold(Class* klass, int64_t key) {
-  const auto found = klass->held.find(key);
-  LoadedMessage loaded = std::move(found->second);
-  klass->held.erase(found);
-  klass->free.erase(key);
-  --held_messages_;
-  held_bytes_ -= loaded.message.envelope_json.size();
-  streams_[loaded.stream].held.erase(key);
-  return loaded;
-}
-
-bool SpoolIndex::TakeHeld(int klass, LoadedMessage* loaded) {
-  Class& c = classes_[static_cast<size_t>(klass)];
-  if (c.free.empty()) return false;
-  *loaded = Unhold(&c, *c.free.begin());
-  Add(loaded->message.key, OutEntryOf(*loaded));
-  return true;
 }
 
 // ---- live messages
@@ -198,8 +148,8 @@ bool SpoolIndex::TakeReady(int klass, LoadedMessage* loaded) {
       Add(loaded->message.key, OutEntryOf(*loaded));
       return true;
     }
-    if (!behind && MayHold(first)) {
-      Hold(PopReady(&c));
+    if (!behind && HoldOrSkip({first.message.key, first.stream})) {
+      PopReady(&c);
     } else {
       PutBack(&c);
     }
@@ -230,6 +180,7 @@ bool SpoolIndex::TakeDue(int klass, bool live, int64_t live_ms, int64_t* key, Ou
   if (found == nullptr) return false;  // What is due is out.
   *key = *due.begin();
   due.erase(due.begin());
+  c.delayed.erase(*key);
   *entry = found;
   SetState(*entry, OutState::kClaimed);
   return true;
@@ -249,22 +200,30 @@ UnreadRange SpoolIndex::Unread(int klass) const {
   return UnreadRange{c.cursor, c.visible, c.unread, c.appended};
 }
 
+SpoolIndex::Take SpoolIndex::Pass(const StreamRow& row) {
+  Class& c = Of(row.key);
+  if (row.key < c.cursor || row.key > c.visible) return Take::kPassed;
+  if (out_.contains(row.key) || c.held.contains(row.key) || IsSkipped(row) ||
+      FindReady(&c, row.key) != c.ready.end()) {
+    c.cursor = row.key + 1;
+    return Take::kPassed;
+  }
+  if (row.stream == 0) return Take::kTaken;
+  // What is live and before it may be of its stream.
+  if (!c.ready.empty() && c.ready.front().message.key < row.key) return Take::kFull;
+  if (!Blocked(row.stream)) return Take::kTaken;
+  if (!HoldOrSkip(row)) return Take::kFull;
+  c.cursor = row.key + 1;
+  --c.unread;
+  return Take::kPassed;
+}
+
 SpoolIndex::Take SpoolIndex::TakeRead(LoadedMessage* loaded) {
   const int64_t key = loaded->message.key;
-  Class& c = Of(key);
-  if (key < c.cursor || key > c.visible) return Take::kPassed;
-  if (out_.contains(key) || c.held.contains(key) || FindReady(&c, key) != c.ready.end()) {
-    c.cursor = key + 1;
-    return Take::kPassed;
-  }
-  const bool blocked = Blocked(loaded->stream);
-  if (blocked && !MayHold(*loaded)) return Take::kFull;
-  c.cursor = key + 1;
-  --c.unread;
-  if (blocked) {
-    Hold(std::move(*loaded));
-    return Take::kPassed;
-  }
+  const Take take = Pass({key, loaded->stream});
+  if (take != Take::kTaken) return take;
+  Of(key).cursor = key + 1;
+  --Of(key).unread;
   Add(key, OutEntryOf(*loaded));
   return Take::kTaken;
 }
@@ -274,21 +233,25 @@ bool SpoolIndex::CheckExhausted(int klass, const UnreadRange& range) const {
   return c.unread <= c.appended - range.appended;
 }
 
-bool SpoolIndex::TakeWaiting(int64_t key, OutState state, uint64_t bytes) {
+bool SpoolIndex::TakeWaiting(const StreamRow& row, OutState state, uint64_t bytes) {
+  const int64_t key = row.key;
   Class& c = Of(key);
   if (OutEntry* const out = Find(key); out != nullptr) {
     if (out->state != OutState::kDelayed) return false;
     delayed_.erase({out->due_ns, key});
+    c.delayed.erase(key);
     c.due_live.erase(key);
     c.due_backlog.erase(key);
     SetState(out, state);
     return true;
   }
   OutEntry entry;
-  if (c.held.contains(key)) {
+  entry.bytes = bytes;
+  if (const auto held = c.held.find(key); held != c.held.end()) {
     const bool first = c.free.contains(key);
-    entry = OutEntryOf(Unhold(&c, key));
+    entry.stream = held->second;
     entry.state = state;
+    Unhold(&c, key, entry.stream);
     Add(key, entry);
     if (first && !HoldsUp(state)) LeaveStream(entry.stream);
     return true;
@@ -298,15 +261,30 @@ bool SpoolIndex::TakeWaiting(int64_t key, OutState state, uint64_t bytes) {
     ready_bytes_ -= ready->message.envelope_json.size();
     entry = OutEntryOf(*ready);
     c.ready.erase(ready);
+  } else if (IsSkipped(row)) {
+    Unskip(row.stream);
   } else if (key >= c.cursor && key <= c.visible) {
     --c.unread;
-    entry.bytes = bytes;
   } else {
     return false;
   }
   entry.state = state;
   Add(key, entry);
   return true;
+}
+
+bool SpoolIndex::Waits(const StreamRow& row) {
+  Class& c = Of(row.key);
+  if (const OutEntry* const out = Find(row.key)) return out->state == OutState::kDelayed;
+  return c.held.contains(row.key) || IsSkipped(row) || FindReady(&c, row.key) != c.ready.end() ||
+         (row.key >= c.cursor && row.key <= c.visible);
+}
+
+int64_t SpoolIndex::FirstWaiting(int klass) const {
+  const Class& c = classes_[static_cast<size_t>(klass)];
+  int64_t first = FirstUnpassed(c);
+  if (!c.delayed.empty()) first = std::min(first, *c.delayed.begin());
+  return first;
 }
 
 OutEntry* SpoolIndex::Find(int64_t key) {
@@ -319,6 +297,7 @@ void SpoolIndex::Delay(int64_t key, int64_t due_ns) {
   SetState(entry, OutState::kDelayed);
   entry->due_ns = due_ns;
   delayed_.insert({due_ns, key});
+  Of(key).delayed.insert(key);
 }
 
 void SpoolIndex::Leave(int64_t key, OutState state) { SetState(Find(key), state); }
@@ -338,13 +317,19 @@ int64_t SpoolIndex::NextDue() const {
   return delayed_.empty() ? Outbox::kNever : delayed_.begin()->first;
 }
 
+int64_t SpoolIndex::FirstUnpassed(const Class& klass) {
+  int64_t first = klass.cursor;
+  if (!klass.ready.empty()) first = std::min(first, klass.ready.front().message.key);
+  if (!klass.held.empty()) first = std::min(first, klass.held.begin()->first);
+  if (!klass.skipping.empty()) first = std::min(first, klass.skipping.begin()->first);
+  return first;
+}
+
 std::array<int64_t, kClasses> SpoolIndex::Heads() const {
   std::array<int64_t, kClasses> heads{};
   for (int c = 0; c < kClasses; ++c) {
     const Class& klass = classes_[static_cast<size_t>(c)];
-    int64_t head = klass.cursor;
-    if (!klass.ready.empty()) head = std::min(head, klass.ready.front().message.key);
-    if (!klass.held.empty()) head = std::min(head, klass.held.begin()->first);
+    int64_t head = FirstUnpassed(klass);
     for (auto it = out_.lower_bound(FirstKey(c)); it != out_.end() && it->first < head; ++it) {
       if (it->second.state == OutState::kLeaving) continue;
       head = it->first;

@@ -54,6 +54,13 @@ class Model {
   }
 
   void Forget(const std::string& id) { entries_.erase(keys_.at(id)); }
+  // False: it is out, or gone.
+  bool Drop(const std::string& id) {
+    const auto found = entries_.find(keys_.at(id));
+    if (found == entries_.end() || found->second.where == Where::kOut) return false;
+    entries_.erase(found);
+    return true;
+  }
   void Delay(const std::string& id, int64_t due, bool counts) {
     Entry& entry = entries_.at(keys_.at(id));
     entry.where = Where::kDelayed;
@@ -132,8 +139,7 @@ class Model {
         return e.where == Where::kFile && keys_.at(e.id) < key;
       });
       if (!behind && !Blocked(key)) return Give(priority, entry, false);
-      const bool held = !behind && Count(Where::kHeld) < room_;
-      entry->where = held ? Where::kHeld : Where::kFile;
+      entry->where = behind ? Where::kFile : Where::kHeld;
       return true;
     });
   }
@@ -148,8 +154,7 @@ class Model {
     Each(priority, Where::kFile, [&](const Key& key, Entry* entry) {
       if (!Room(priority, true) || Out() >= max_out_) return false;
       if (!Blocked(key)) return Give(priority, entry, true);
-      if (Count(Where::kHeld) >= room_) return false;
-      entry->where = Where::kHeld;
+      entry->where = Where::kHeld;  // Held or skipped: nobody sees the difference.
       return true;
     });
   }
@@ -178,6 +183,7 @@ class History {
     options_.time_to_live[0] = absl::Hours(1);  // So that the spool keeps its time at a restart.
     options_.live_age = absl::Seconds(random_() % 5);
     options_.ordered = {random_() % 2 == 0, false, false, false};
+    dropped_.message_ids.assign(1, "");
     model_ = std::make_unique<Model>(options_.max_ready_messages, options_.max_claimed,
                                      absl::ToInt64Nanoseconds(options_.live_age));
   }
@@ -203,6 +209,8 @@ class History {
         default:
           if (random_() % 6 == 0) {
             Restart();
+          } else if (random_() % 4 == 0) {
+            Drop();
           } else {
             clock_.Advance(absl::Seconds(random_() % 3));
           }
@@ -255,6 +263,16 @@ class History {
       claimed_.push_back(message);
     }
   }
+  // By hand, wherever it waits.
+  void Drop() {
+    if (next_id_ == 0) return;
+    std::string& id = dropped_.message_ids.front();
+    id = absl::StrCat("m", 1 + random_() % static_cast<unsigned>(next_id_));
+    ASSERT_TRUE(WaitFor([&] { return spool_->Info().messages == model_->size(); }));
+    const absl::StatusOr<uint64_t> dropped = spool_->Drop(dropped_, "test");
+    ASSERT_TRUE(dropped.ok()) << dropped.status();
+    ASSERT_EQ(*dropped, model_->Drop(id) ? 1u : 0u) << id;
+  }
   void Settle() {
     while (!claimed_.empty() && random_() % 4 != 0) {
       const size_t at = random_() % claimed_.size();
@@ -281,6 +299,7 @@ class History {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Spool> spool_;
   std::vector<OutboxMessage> claimed_;
+  SpoolFilter dropped_;
   int next_id_ = 0;
 };
 

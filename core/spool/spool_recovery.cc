@@ -335,7 +335,15 @@ absl::Status TidyUp(const std::string& path, const std::string& vfs,
 absl::StatusOr<DamageReport> SalvageSpoolFile(const std::string& path, const std::string& vfs,
                                               const std::string& reason) {
   VD_CRASH_POINT("spool.salvage.before");
-  VD_ASSIGN_OR_RETURN(DamageReport report, FillFromPages(path, vfs));
+  absl::StatusOr<DamageReport> filled = FillFromPages(path, vfs);
+  if (!filled.ok()) {
+    // Where it failed for want of room, what was filled of it would take the room of the next try.
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+      RemoveFile(FillingPath(path) + suffix).IgnoreError();
+    }
+    return filled.status();
+  }
+  DamageReport report = *std::move(filled);
   VD_CRASH_POINT("spool.salvage.written");
   VD_RETURN_IF_ERROR(RenameFile(FillingPath(path), CompletePath(path)));
   VD_RETURN_IF_ERROR(SyncDirectoryOf(path));

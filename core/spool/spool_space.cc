@@ -31,15 +31,14 @@ int64_t LogBytes(size_t rows, size_t bytes) {
 
 void Spool::Impl::HandleFailure(Work* work, Effects* effects, const absl::Status& status) {
   const bool full = absl::IsResourceExhausted(status);
-  const bool news = full ? !disk_full_.exchange(true) : !work->appends.empty();
+  const bool news = full ? !disk_full_.exchange(true) : !std::exchange(cannot_write_, true);
   if (news) log_->Error("spool", "cannot write", {{"error", StdView(status.message())}});
   const absl::Status answer =
       full || absl::IsUnavailable(status) ? status : absl::UnavailableError(status.message());
-  // What was taken out to make room stays out; it is removed with the next transaction.
-  for (Removal& removal : effects->dropped) work->removals.push_back(std::move(removal));
+  GiveBack(effects);
   Refuse(work, answer);
   if (full) spared_ = false;
-  if (full && writer_ != nullptr) {
+  if (full && Usable()) {
     reserve_.Release();
     RemoveInSmallGroups(work);
     GiveSpaceBack();
@@ -112,7 +111,6 @@ bool Spool::Impl::RegainSpace() {
 // the end of the file are cut off, which needs a few pages of log, and then what is left of the log
 // fits. What fails here is tried again with the next message.
 void Spool::Impl::GiveSpaceBack() {
-  if (writer_ == nullptr) return;
   absl::MutexLock read(&read_mutex_);
   for (int64_t pages = kMostGivenBackPages; pages >= kLeastGivenBackPages; pages /= 4) {
     if (writer_->Shrink(static_cast<int>(pages)).ok()) break;

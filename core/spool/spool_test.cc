@@ -158,6 +158,85 @@ TEST_F(SpoolTest, AnOrderedTypeGoesOneAtATimeByDevice) {
   EXPECT_THAT(Claim(10), ElementsAre("a2", "b1", "health"));
 }
 
+// Many more than are held, of one device; what others have comes all the same, and theirs in order.
+TEST_F(SpoolTest, ALongBacklogOfOneDeviceHoldsUpNoOther) {
+  options_.ordered[static_cast<size_t>(DataType::kDetection)] = true;
+  options_.max_ready_messages = 100;
+  Open();
+  const auto put = [&](const std::string& device, int first, int count) {
+    std::vector<Envelope> group;
+    for (int i = first; i < first + count; ++i) {
+      group.push_back(TestEnvelope(absl::StrCat(device, i)));
+      group.back().edge_device_id = device;
+    }
+    for (const absl::Status& status : AppendAll(spool_.get(), std::move(group))) {
+      ASSERT_TRUE(status.ok()) << status;
+    }
+  };
+  constexpr int kMany = 3'000;
+  put("A", 0, kMany);
+  put("B", 0, 200);
+  clock_.Advance(absl::Seconds(6));
+  std::vector<OutboxMessage> of_a = ClaimAll(spool_.get(), 1'000);
+  ASSERT_THAT(Ids(of_a), ElementsAre("A0", "B0"));
+  SettleAll(spool_.get(), {of_a[1]}, SettleKind::kConfirmed);
+  of_a.pop_back();
+  put("C", 0, 1);  // It is live: it does not go through the file.
+  std::vector<OutboxMessage> live;
+  ClaimLimits limits{10, 1 << 20};
+  limits.backlog = 0;
+  EXPECT_EQ(spool_->Claim(limits, &live), 1u);
+  EXPECT_THAT(Ids(live), ElementsAre("C0"));
+  for (int i = 1; i < 200; ++i) {
+    const std::vector<OutboxMessage> next = ClaimAll(spool_.get(), 1'000);
+    ASSERT_THAT(Ids(next), ElementsAre(absl::StrCat("B", i)));
+    SettleAll(spool_.get(), next, SettleKind::kConfirmed);
+  }
+  put("A", kMany, 1);
+  for (int i = 1; i <= kMany; ++i) {
+    SettleAll(spool_.get(), of_a, SettleKind::kConfirmed);
+    of_a = ClaimAll(spool_.get(), 1'000);
+    ASSERT_THAT(Ids(of_a), ElementsAre(absl::StrCat("A", i)));
+  }
+  EXPECT_TRUE(spool_->Damages().empty());
+}
+
+// More than one claim reads: it says that there is more.
+TEST_F(SpoolTest, ReadsPastALongBacklogInPartsAndSaysSo) {
+  options_.ordered[static_cast<size_t>(DataType::kDetection)] = true;
+  Open();
+  std::vector<Envelope> group;
+  constexpr int kMany = 30'000;
+  for (int i = 0; i < kMany; ++i) group.push_back(TestEnvelope("a"));
+  AppendAll(spool_.get(), std::move(group));
+  Put("other", Priority::kNormal, DataType::kHealth);
+  Reopen();
+  std::atomic<int> called{0};
+  spool_->SetReadyHandler([&] { ++called; });
+  std::vector<OutboxMessage> messages;
+  EXPECT_EQ(spool_->Claim({1'000, 64u << 20}, &messages), 1u);
+  for (int calls = 0; messages.size() < 2; ++calls) {
+    ASSERT_TRUE(WaitFor([&] { return called > calls; }));
+    spool_->Claim({1'000, 64u << 20}, &messages);
+  }
+  EXPECT_THAT(Ids(messages), ElementsAre("a", "other"));
+  spool_->SetReadyHandler(nullptr);
+}
+
+// A claim without a share for what is live reads the file, where later ones of a device may lie.
+TEST_F(SpoolTest, WhatIsLiveGoesBeforeWhatCameLaterInTheFile) {
+  options_.ordered[static_cast<size_t>(DataType::kDetection)] = true;
+  options_.max_ready_messages = 1;
+  Open();
+  Put("a1");  // In memory.
+  Put("a2");  // Only in the file.
+  std::vector<OutboxMessage> messages;
+  ClaimLimits limits{1, 1 << 20};
+  limits.live = 0;
+  EXPECT_EQ(spool_->Claim(limits, &messages), 0u);
+  EXPECT_THAT(Claim(10), ElementsAre("a1"));
+}
+
 TEST_F(SpoolTest, ADeadLetterLetsItsStreamGoOn) {
   options_.ordered[static_cast<size_t>(DataType::kDetection)] = true;
   options_.max_rejects = 1;

@@ -13,32 +13,18 @@ namespace viaduct {
 
 using spool_internal::DeadRow;
 using spool_internal::FirstKey;
-using spool_internal::kClasses;
 using spool_internal::KeyClass;
 using spool_internal::kMaxSequence;
-using spool_internal::LastKey;
-using spool_internal::StoredDeadRow;
+using spool_internal::kRemovalsAtOnce;
 
 namespace {
 
-constexpr int64_t kDropScanRows = 256;
-// In one transaction, so that what is appended meanwhile or with them does not wait long for them;
-// of many that wait it is a part.
-constexpr size_t kRemovalsAtOnce = 128;
+// Of removals, kRemovalsAtOnce are in one transaction, so that what is appended meanwhile or with
+// them does not wait long for them; of many that wait it is a part.
 constexpr size_t kRemovalsBesideAppends = 32;
 constexpr size_t kPartOfRemovals = 8;
-
-size_t ClassOf(int64_t key) { return static_cast<size_t>(KeyClass(key)); }
-
-void CountRow(int64_t key, uint64_t bytes, int64_t sign, spool_internal::SpoolState* state) {
-  state->messages[ClassOf(key)] += sign;
-  state->bytes[ClassOf(key)] += sign * static_cast<int64_t>(bytes);
-}
-
-void CountDead(uint64_t bytes, int64_t sign, spool_internal::SpoolState* state) {
-  state->dead_messages += sign;
-  state->dead_bytes += sign * static_cast<int64_t>(bytes);
-}
+// Dead letters over their share that go with one transaction, besides as many as come.
+constexpr size_t kDeadDropsAtOnce = 64;
 
 }  // namespace
 
@@ -63,9 +49,9 @@ bool Spool::Impl::TakeWork(Work* work, int64_t* wait_ns) {
   const size_t removals = queue_.removals.size() + queue_.attempts.size();
   const int64_t due =
       std::max(first_removal_ns_ + absl::ToInt64Nanoseconds(options_.confirm_delay), retry_at_ns_);
-  const int64_t next_care_ns = std::min(next_maintenance_ns_, next_shrink_ns_);
+  const int64_t next_care_ns = std::min({next_maintenance_ns_, next_shrink_ns_, RepairDueNanos()});
   const bool urgent = !queue_.appends.empty() || !queue_.admin.empty() || queue_.maintenance ||
-                      !queue_.damage.empty() || now >= next_care_ns;
+                      queue_.ready || !queue_.damage.empty() || now >= next_care_ns;
   const bool removals_due =
       removals > 0 && (now >= due || (removals >= kRemovalsAtOnce && now >= retry_at_ns_));
   if (closing_ && queue_.empty()) {
@@ -97,9 +83,8 @@ void Spool::Impl::LeaveRemovals(Work* work) {
 
 void Spool::Impl::Process(Work* work) {
   Effects effects;
-  absl::Status status;
-  if (!work->damage.empty()) status = Recover(work->damage);
-  if (status.ok() && writer_ != nullptr) {
+  absl::Status status = RepairIfDamaged(work->damage);
+  if (status.ok()) {
     if (disk_full_ && !RegainSpace() && !reserve_.held()) {
       status = absl::ResourceExhaustedError("spool: the disk is full");
     } else if (!work->appends.empty()) {
@@ -111,8 +96,9 @@ void Spool::Impl::Process(Work* work) {
   if (status.ok() && writes) {
     status = Transaction(work, &effects);
     if (absl::IsDataLoss(status)) {
+      GiveBack(&effects);
       effects = Effects();
-      status = Recover(std::string(status.message()));
+      status = RepairIfDamaged(std::string(status.message()));
       if (status.ok()) status = Transaction(work, &effects);
     }
   }
@@ -121,11 +107,13 @@ void Spool::Impl::Process(Work* work) {
   } else if (writes) {
     Publish(work, &effects);
     Answer(work);
+    TellLosses();
     VD_CRASH_POINT("spool.done.after");
   }
-  if (writer_ != nullptr) CheckpointIfDue();
-  if (work->maintenance && writer_ != nullptr) Maintain();
-  if (writer_ != nullptr && clock_->MonotonicNanos() >= next_shrink_ns_) ShrinkFile();
+  if (work->ready) CallReady();
+  if (Usable()) CheckpointIfDue();
+  if (work->maintenance) Maintain();
+  if (Usable() && clock_->MonotonicNanos() >= next_shrink_ns_) ShrinkFile();
 }
 
 // What is undone by a loss of power is sent once more, and the peer says that it has it: no reason
@@ -138,7 +126,6 @@ bool Spool::Impl::OnlyConfirms(const Work& work) {
 }
 
 absl::Status Spool::Impl::Transaction(Work* work, Effects* effects) {
-  if (writer_ == nullptr) return absl::UnavailableError("spool: damaged, not repaired yet");
   const auto sync =
       OnlyConfirms(*work) ? SpoolDatabase::Sync::kLater : SpoolDatabase::Sync::kAtCommit;
   effects->state = state_;
@@ -151,8 +138,9 @@ absl::Status Spool::Impl::Transaction(Work* work, Effects* effects) {
     }
     VD_CRASH_POINT("spool.remove.before");
     for (const Removal& removal : work->removals) {
-      VD_RETURN_IF_ERROR(ApplyRemoval(removal, &effects->state));
+      VD_RETURN_IF_ERROR(ApplyRemoval(removal, effects));
     }
+    VD_RETURN_IF_ERROR(TrimDead(kDeadDropsAtOnce + work->removals.size(), effects));
     VD_CRASH_POINT("spool.remove.after");
     for (AdminWork& admin : work->admin) VD_RETURN_IF_ERROR(ApplyAdmin(&admin, effects));
     VD_CRASH_POINT("spool.append.before");
@@ -173,7 +161,8 @@ absl::Status Spool::Impl::Transaction(Work* work, Effects* effects) {
   return status;
 }
 
-absl::Status Spool::Impl::ApplyRemoval(const Removal& removal, SpoolState* state) {
+absl::Status Spool::Impl::ApplyRemoval(const Removal& removal, Effects* effects) {
+  SpoolState* const state = &effects->state;
   bool ghost = false;
   {
     absl::MutexLock lock(&mutex_);
@@ -192,10 +181,10 @@ absl::Status Spool::Impl::ApplyRemoval(const Removal& removal, SpoolState* state
   VD_ASSIGN_OR_RETURN(const bool found, writer_->Delete(removal.key));
   if (!found) return absl::DataLossError(absl::StrCat("spool: row is missing, key ", removal.key));
   if (keeps) VD_CRASH_POINT("spool.dead.after");
-  CountRow(removal.key, removal.bytes, -1, state);
+  spool_internal::CountRow(removal.key, removal.bytes, -1, state);
   state->confirmed_total += removal.kind == RemovalKind::kConfirmed ? 1 : 0;
   state->expired_total += removal.kind == RemovalKind::kExpired ? 1 : 0;
-  state->dropped_total += removal.kind == RemovalKind::kDropped ? 1 : 0;
+  if (removal.kind == RemovalKind::kDropped) CountDrop(removal.why, effects);
   return absl::OkStatus();
 }
 
@@ -207,7 +196,7 @@ absl::Status Spool::Impl::MoveToDead(const Removal& removal, const StoredRow& ro
   dead.damaged = removal.kind == RemovalKind::kDamaged || !row.intact;
   dead.reason = removal.reason;
   VD_RETURN_IF_ERROR(writer_->InsertDead(dead, /*ignore_existing=*/true));
-  CountDead(row.bytes, 1, state);
+  spool_internal::CountDead(row.bytes, 1, state);
   if (dead.damaged) {
     ++state->damages_total;
     ++state->lost_total;
@@ -215,16 +204,6 @@ absl::Status Spool::Impl::MoveToDead(const Removal& removal, const StoredRow& ro
     ++state->rejected_total;
   }
   return absl::OkStatus();
-}
-
-bool Spool::Impl::Fits(const SpoolState& state, uint64_t bytes) const {
-  auto messages = static_cast<uint64_t>(state.dead_messages);
-  auto total = static_cast<uint64_t>(state.dead_bytes);
-  for (size_t c = 0; c < kClasses; ++c) {
-    messages += static_cast<uint64_t>(state.messages[c]);
-    total += static_cast<uint64_t>(state.bytes[c]);
-  }
-  return messages < options_.max_messages && total + bytes <= options_.max_bytes;
 }
 
 absl::Status Spool::Impl::InsertGroup(AppendGroup* group, Effects* effects) {
@@ -246,108 +225,9 @@ absl::Status Spool::Impl::InsertGroup(AppendGroup* group, Effects* effects) {
     row.key = FirstKey(KeyClass(row.key)) | state.next_sequence++;
     row.spool_ms = state.spool_ms;
     VD_RETURN_IF_ERROR(writer_->Insert(row));
-    CountRow(row.key, bytes, 1, &state);
+    spool_internal::CountRow(row.key, bytes, 1, &state);
     ++state.accepted_total;
   }
-  return absl::OkStatus();
-}
-
-// Drops the oldest waiting messages of the lowest priority there is, down to the priority of the
-// one that wants in.
-absl::Status Spool::Impl::MakeRoom(int klass, uint64_t bytes, Effects* effects, bool* made) {
-  for (int c = kClasses - 1; c >= klass && !*made; --c) {
-    int64_t next = FirstKey(c);
-    bool more = true;
-    while (more && !*made) {
-      std::vector<std::pair<int64_t, uint64_t>> candidates;
-      more = false;
-      VD_RETURN_IF_ERROR(
-          writer_->ReadRowsBriefly({next, LastKey(c), kDropScanRows}, [&](const StoredRow& stored) {
-            candidates.emplace_back(stored.row.key, stored.bytes);
-            next = stored.row.key + 1;
-            more = true;
-            return true;
-          }));
-      for (size_t i = 0; i < candidates.size() && !*made; ++i) {
-        Removal removal;
-        removal.key = candidates[i].first;
-        removal.bytes = candidates[i].second;
-        removal.kind = RemovalKind::kDropped;
-        removal.has_attempt_row = true;
-        {
-          absl::MutexLock lock(&mutex_);
-          if (!index_.TakeWaiting(removal.key, OutState::kLeaving, removal.bytes)) continue;
-        }
-        effects->dropped.push_back(removal);
-        VD_RETURN_IF_ERROR(ApplyRemoval(removal, &effects->state));
-        *made = Fits(effects->state, bytes);
-      }
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Spool::Impl::ApplyAdmin(AdminWork* admin, Effects* effects) {
-  admin->changed = 0;
-  for (const int64_t key : admin->drop) VD_RETURN_IF_ERROR(DropWaiting(key, admin, effects));
-  for (const int64_t key : admin->drop_dead) VD_RETURN_IF_ERROR(DropDead(key, admin, effects));
-  for (const int64_t key : admin->retry_dead) VD_RETURN_IF_ERROR(RetryDead(key, admin, effects));
-  return absl::OkStatus();
-}
-
-absl::Status Spool::Impl::DropWaiting(int64_t key, AdminWork* admin, Effects* effects) {
-  VD_ASSIGN_OR_RETURN(absl::optional<StoredRow> row, writer_->ReadRow(key));
-  if (!row.has_value()) return absl::OkStatus();  // Delivered meanwhile.
-  Removal removal;
-  removal.key = key;
-  removal.kind = RemovalKind::kDropped;
-  removal.bytes = row->bytes;
-  removal.has_attempt_row = true;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!index_.TakeWaiting(key, OutState::kLeaving, row->bytes)) return absl::OkStatus();
-  }
-  effects->dropped.push_back(removal);
-  ++admin->changed;
-  return ApplyRemoval(removal, &effects->state);
-}
-
-absl::Status Spool::Impl::DropDead(int64_t key, AdminWork* admin, Effects* effects) {
-  absl::optional<StoredDeadRow> dead;
-  VD_RETURN_IF_ERROR(writer_->ReadDead({key, key, 1}, [&dead](StoredDeadRow stored) {
-    dead = std::move(stored);
-    return true;
-  }));
-  if (!dead.has_value()) return absl::OkStatus();
-  VD_ASSIGN_OR_RETURN([[maybe_unused]] const bool found, writer_->DeleteDead(key));
-  CountDead(dead->bytes, -1, &effects->state);
-  ++effects->state.dropped_total;
-  ++admin->changed;
-  return absl::OkStatus();
-}
-
-// A dead letter comes back as a new message: at the end of its class, with a new life.
-absl::Status Spool::Impl::RetryDead(int64_t key, AdminWork* admin, Effects* effects) {
-  absl::optional<StoredDeadRow> dead;
-  VD_RETURN_IF_ERROR(writer_->ReadDead({key, key, 1}, [&dead](StoredDeadRow stored) {
-    dead = std::move(stored);
-    return true;
-  }));
-  if (!dead.has_value() || !dead->intact || dead->dead.damaged) return absl::OkStatus();
-  VD_ASSIGN_OR_RETURN([[maybe_unused]] const bool found, writer_->DeleteDead(key));
-  SpoolState& state = effects->state;
-  CountDead(dead->bytes, -1, &state);
-  SpoolRow& row = dead->dead.row;
-  row.key = FirstKey(KeyClass(key)) | state.next_sequence++;
-  row.spool_ms = state.spool_ms;
-  VD_RETURN_IF_ERROR(writer_->Insert(row));
-  CountRow(row.key, dead->bytes, 1, &state);
-  ++admin->changed;
-  // Left unread on purpose: there may be many.
-  LoadedMessage loaded;
-  loaded.message.key = row.key;
-  loaded.bytes = dead->bytes;
-  effects->loaded.push_back(std::move(loaded));
   return absl::OkStatus();
 }
 
@@ -359,6 +239,7 @@ void Spool::Impl::Publish(Work* work, Effects* effects) {
                   {{"path", options_.path}, {"lost", absl::StrCat(lost)}});
   }
   state_ = effects->state;
+  cannot_write_ = false;
   bool unpassed = false;
   {
     absl::MutexLock lock(&mutex_);
@@ -392,17 +273,20 @@ bool Spool::Impl::PublishRows(Work* work, Effects* effects) {
   }
   for (AppendGroup& group : work->appends) {
     for (size_t i = 0; i < group.rows.size(); ++i) {
-      over_bounds_ = !group.results[i].ok();
-      if (over_bounds_) {
-        ++refused_;
+      const uint64_t bytes = RowBytes(group.rows[i]);
+      if (!group.results[i].ok()) {
+        NoteFull(bytes);
         continue;
       }
+      if (bytes >= full_for_bytes_) full_for_bytes_ = 0;
       index_.Appended(Load(std::move(group.rows[i])));
       ready = true;
     }
     queued_messages_ -= group.rows.size();
     queued_bytes_ -= group.bytes;
   }
+  if (full_for_bytes_ > 0 && Fits(state_, full_for_bytes_)) full_for_bytes_ = 0;
+  for (size_t i = 0; i < effects->drops.size(); ++i) drops_[i] += effects->drops[i];
   if (claim_was_full_ && !index_.Full()) {
     claim_was_full_ = false;
     ready = true;
@@ -419,10 +303,12 @@ void Spool::Impl::Answer(Work* work) {
 
 // Nothing of the appends was written.
 void Spool::Impl::Refuse(Work* work, const absl::Status& status) {
+  const SpoolRefusal why =
+      absl::IsResourceExhausted(status) ? SpoolRefusal::kDiskFull : SpoolRefusal::kDiskFails;
   {
     absl::MutexLock lock(&mutex_);
     for (const AppendGroup& group : work->appends) {
-      refused_ += group.rows.size();
+      CountRefused(why, group.rows.size());
       queued_messages_ -= group.rows.size();
       queued_bytes_ -= group.bytes;
     }
@@ -435,8 +321,20 @@ void Spool::Impl::Refuse(Work* work, const absl::Status& status) {
   work->admin.clear();
 }
 
+// Whoever closes does not wait for a disk that fails: what could not be written is done again after
+// the next start, and the receivers know what they have.
 void Spool::Impl::Requeue(std::vector<Removal> removals, std::vector<AttemptUpdate> attempts) {
-  absl::MutexLock lock(&mutex_);
+  absl::ReleasableMutexLock lock(&mutex_);
+  if (closing_) {
+    const size_t unwritten =
+        removals.size() + attempts.size() + queue_.removals.size() + queue_.attempts.size();
+    queue_.removals.clear();
+    queue_.attempts.clear();
+    lock.Release();
+    log_->Error("spool", "closed on a disk that fails, what was confirmed is sent again",
+                {{"unwritten", absl::StrCat(unwritten)}});
+    return;
+  }
   for (Removal& removal : removals) queue_.removals.push_back(std::move(removal));
   // What was noted meanwhile is newer and must be written later.
   queue_.attempts.insert(queue_.attempts.begin(), std::make_move_iterator(attempts.begin()),

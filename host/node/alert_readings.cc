@@ -53,9 +53,14 @@ void AlertReadings::AddLinks(const std::vector<InstanceInfo>& instances,
 void AddSpoolReadings(const SpoolInfo& info, std::vector<AlertReading>* out) {
   const double age = info.messages == 0 ? 0 : absl::ToDoubleSeconds(info.oldest_age);
   out->push_back({AlertKind::kBacklogAge, "", age});
-  if (info.max_bytes > 0) {
+  if (info.max_bytes > 0 && info.max_messages > 0) {
+    // Whatever counts against the bounds, dead letters too; the bound that is closer.
+    const auto share = [](uint64_t used, uint64_t most) {
+      return static_cast<double>(used) / static_cast<double>(most);
+    };
     out->push_back({AlertKind::kBacklogBytes, "",
-                    static_cast<double>(info.bytes) / static_cast<double>(info.max_bytes)});
+                    std::max(share(info.bytes + info.rejected_bytes, info.max_bytes),
+                             share(info.messages + info.rejected, info.max_messages))});
   }
   out->push_back({AlertKind::kDeadLetters, "", static_cast<double>(info.rejected)});
 }

@@ -98,7 +98,9 @@ TEST_F(AlertReadingsTest, RoadsThatWereStoppedAndOtherInstancesHaveNoReading) {
 TEST_F(AlertReadingsTest, ReadsTheSpool) {
   SpoolInfo info;
   info.max_bytes = 1000;
-  info.bytes = 250;
+  info.max_messages = 100;
+  info.bytes = 200;
+  info.rejected_bytes = 50;
   info.messages = 2;
   info.oldest_age = absl::Minutes(3);
   info.rejected = 4;
@@ -111,6 +113,10 @@ TEST_F(AlertReadingsTest, ReadsTheSpool) {
   out.clear();
   AddSpoolReadings(info, &out);
   EXPECT_THAT(out[0].value, Optional(0.0));
+  info.messages = 76;  // Small ones: their number is the bound that is closer.
+  out.clear();
+  AddSpoolReadings(info, &out);
+  EXPECT_THAT(out[1].value, Optional(0.8));
 }
 
 TEST_F(AlertReadingsTest, ReadsTheFiles) {

@@ -50,6 +50,7 @@ SpoolOptions MakeSpoolOptions(const NodeConfig& config) {
                           : WhenFull::kDropOldestLowPriority;
   options.time_to_live = {config.spool.detection_time_to_live, config.spool.health_time_to_live,
                           config.spool.config_time_to_live, config.spool.control_time_to_live};
+  options.dead_letter_share = config.spool.dead_letter_share;
   options.encrypt = config.spool.encrypt;
   options.max_rejects = config.gateway.max_rejects;
   options.live_age = config.gateway.backlog.after;

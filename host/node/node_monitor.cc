@@ -23,23 +23,6 @@ MetricNumber AddGauge(Metrics* metrics, const char* name, const char* help) {
   return Add(metrics, MetricKind::kGauge, name, help);
 }
 
-// What the spool counts, since it was made.
-struct SpoolTotal {
-  const char* name;
-  const char* help;
-  uint64_t SpoolInfo::*total;
-};
-constexpr SpoolTotal kSpoolTotals[] = {
-    {"viaduct_spool_accepted_total", "Messages accepted.", &SpoolInfo::accepted_total},
-    {"viaduct_spool_confirmed_total", "Messages confirmed by a peer.", &SpoolInfo::confirmed_total},
-    {"viaduct_spool_rejected_total", "Messages set aside after refusals.",
-     &SpoolInfo::rejected_total},
-    {"viaduct_spool_expired_total", "Messages given up for their age.", &SpoolInfo::expired_total},
-    {"viaduct_spool_dropped_total", "Messages dropped by a rule or an administrator.",
-     &SpoolInfo::dropped_total},
-    {"viaduct_spool_lost_total", "Messages lost with a damaged file.", &SpoolInfo::lost_total},
-};
-
 // "": nothing.
 std::string WrongWithTransfers(uint64_t failed,
                                const std::vector<std::pair<std::string, absl::Status>>& folders) {
@@ -56,15 +39,7 @@ NodeMonitor::NodeMonitor(Deps deps)
     : deps_(deps), links_(deps.metrics), vision_(deps.metrics, deps.health) {
   resident_ = AddGauge(deps_.metrics, "viaduct_node_resident_bytes", "Resident memory.");
   if (deps_.spool != nullptr) {
-    spool_messages_ = AddGauge(deps_.metrics, "viaduct_spool_messages", "Messages that wait.");
-    spool_bytes_ = AddGauge(deps_.metrics, "viaduct_spool_bytes", "Bytes of waiting messages.");
-    spool_oldest_ = AddGauge(deps_.metrics, "viaduct_spool_oldest_seconds",
-                             "Age of the oldest waiting message.");
-    const SpoolInfo info = deps_.spool->Info();
-    for (const SpoolTotal& t : kSpoolTotals) {
-      spool_totals_.push_back(
-          {Add(deps_.metrics, MetricKind::kCounter, t.name, t.help), t.total, info.*t.total});
-    }
+    spool_.emplace(deps_.metrics, deps_.health, deps_.clock, deps_.spool->Info());
   }
   if (deps_.transfers != nullptr) AddTransferMetrics();
   if (deps_.receiver != nullptr) AddReceiverMetrics();
@@ -93,7 +68,7 @@ void NodeMonitor::Arm() {
 
 void NodeMonitor::Look() {
   deps_.metrics->Set(resident_, static_cast<double>(ResidentBytes()));
-  if (deps_.spool != nullptr) LookAtSpool();
+  if (spool_.has_value()) spool_->Look(deps_.spool->Info());
   if (deps_.store != nullptr) LookAtStore();
   if (deps_.dispatcher != nullptr) LookAtLinks();
   if (deps_.transfers != nullptr) LookAtTransfers();
@@ -102,34 +77,6 @@ void NodeMonitor::Look() {
   LookAtProtection();
   vision_.Look(*deps_.vision);
   Arm();
-}
-
-void NodeMonitor::LookAtSpool() {
-  const SpoolInfo info = deps_.spool->Info();
-  deps_.metrics->Set(spool_messages_, static_cast<double>(info.messages));
-  deps_.metrics->Set(spool_bytes_, static_cast<double>(info.bytes));
-  deps_.metrics->Set(spool_oldest_, absl::ToDoubleSeconds(info.oldest_age));
-  for (Counted& counted : spool_totals_) {
-    const uint64_t now = info.*counted.total;
-    deps_.metrics->Increase(counted.number, static_cast<double>(now - counted.seen));
-    counted.seen = now;
-  }
-  if (info.failed) {
-    deps_.health->Set("spool", HealthState::kUnhealthy, "damaged again and again, takes nothing");
-  } else if (info.disk_full) {
-    deps_.health->Set("spool", HealthState::kUnhealthy, "no space on disk");
-  } else if (info.full) {
-    deps_.health->Set("spool", HealthState::kUnhealthy,
-                      absl::StrCat("full, ", info.messages, " messages wait"));
-  } else if (info.low_space) {
-    deps_.health->Set("spool", HealthState::kDegraded,
-                      "less free on the disk than spool.min_free_bytes, takes nothing new");
-  } else if (info.rejected > 0) {
-    deps_.health->Set("spool", HealthState::kDegraded,
-                      absl::StrCat(info.rejected, " messages were refused by the peer"));
-  } else {
-    deps_.health->Set("spool", HealthState::kHealthy);
-  }
 }
 
 void NodeMonitor::LookAtLinks() {

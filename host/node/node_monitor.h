@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -27,6 +28,7 @@
 #include "host/node/control_certificates.h"
 #include "host/node/gateway_facts.h"
 #include "host/node/link_metrics.h"
+#include "host/node/spool_monitor.h"
 #include "host/node/vision_monitor.h"
 
 namespace viaduct {
@@ -65,7 +67,6 @@ class NodeMonitor {
  private:
   void Look();
   void Arm();
-  void LookAtSpool();
   void LookAtStore();
   void LookAtLinks();
   void AddTransferMetrics();
@@ -76,21 +77,11 @@ class NodeMonitor {
   void LookAtReceiver();
   void LookAtCertificates();
 
-  // A total of the spool outlives the process; its counter begins with it.
-  struct Counted {
-    MetricNumber number = 0;
-    uint64_t SpoolInfo::*total = nullptr;
-    uint64_t seen = 0;
-  };
-
   const Deps deps_;
   LinkMetrics links_;
   VisionMonitor vision_;
+  std::optional<SpoolMonitor> spool_;
   MetricNumber resident_ = 0;
-  std::vector<Counted> spool_totals_;
-  MetricNumber spool_messages_ = 0;
-  MetricNumber spool_bytes_ = 0;
-  MetricNumber spool_oldest_ = 0;
   std::array<MetricNumber, kTransferStates> transfer_files_{};
   MetricNumber transfer_bytes_ = 0;
   MetricNumber transfer_held_ = 0;

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What waited for a server that was away: it follows what is live, no faster than it was told to,
 and a type whose order is strict comes in the order of its acceptance, over two roads, through kills
-of the edge and of the server. Looked at in the order in which the server's store took the rows.
+of the edge and of the server, and over REST and WebSocket while their roads are cut, where a camera
+with few messages does not wait for one with many. Looked at in the order in which the server's store
+took the rows. A spool that is full drops what is worth least, and says so.
 Long: ten times as many, with more kills.
 """
 
@@ -12,6 +14,7 @@ import time
 
 import common_path  # noqa: F401
 from harness import Failure, main, monotonic, say, wait_for
+from websocket_nodes import add_listener, use_road
 
 TIME = "2024-01-15T10:30:00.000Z"
 CAMERAS = 5
@@ -112,11 +115,96 @@ def strict_order(t):
         node.kill()
         node.start()
     wait_for(lambda: server.total_detections() >= total, PATIENCE_S, f"{total} messages", 0.05)
-    rows = stored(server)
+    expect_in_order(sent, stored(server))
+    t.figure(order={"messages": total, "kills": kills})
+    for node in (edge, server):
+        node.stop()
+
+
+def expect_in_order(sent, rows):
     for camera, ids in sent.items():
         came = [i for i in rows if i.startswith(camera)]
         expect(came == ids, f"{camera}: out of order, lost or double: {came[:20]} ...")
-    t.figure(order={"messages": total, "kills": kills})
+
+
+def order_over_cut_roads(t):
+    """REST and WebSocket: each is cut in turn, silently; the edge starts anew with all of the
+    backlog. One camera has far more than is kept in memory of it."""
+    many, few = (20000, 300) if t.long else (1500, 60)
+    server = t.server(name="cut-server")
+    sockets = add_listener(server)
+    roads = {"rest": t.relay(server.http_port), "websocket": t.relay(sockets)}
+    edge = t.edge(roads["rest"].port, name="cut-edge",
+                  gateway={"retry": {"initial_delay": "20ms", "max_delay": "200ms"},
+                           "selection": {"strategy": "round_robin"},
+                           "ordering": {"detection": "strict"}})
+    rest = edge.config["instances"][-1]
+    use_road(edge, f"ws://127.0.0.1:{roads['websocket'].port}", form="raw")
+    websocket = edge.config["instances"][-1]
+    websocket["name"] = "uplink2"
+    edge.config["instances"][-1:] = [rest, websocket]
+    edge.write_config()
+    for node in (server, edge):
+        node.start()
+    for relay in roads.values():
+        relay.say("drop")
+    sent = {"CAM000": [f"CAM000-{n:05d}" for n in range(many)],
+            "CAM001": [f"CAM001-{n:05d}" for n in range(few)]}
+    for camera, ids in sent.items():
+        for begin in range(0, len(ids), 250):
+            send(edge, [envelope(i, camera) for i in ids[begin:begin + 250]])
+    edge.kill()
+    edge.start()
+    roads["websocket"].say("pass")
+    roads["websocket"].say("reset")  # What fell silent has lost bytes.
+    wait_for(lambda: server.total_detections() >= few // 2, PATIENCE_S, "the WebSocket road", 0.01)
+    roads["rest"].say("pass")
+    roads["websocket"].say("drop")
+    at_the_cut = server.total_detections()
+    wait_for(lambda: server.total_detections() >= at_the_cut + few, PATIENCE_S, "the REST road", 0.01)
+    edge.kill()
+    edge.start()
+    roads["websocket"].say("pass")
+    roads["websocket"].say("reset")
+    total = many + few
+    wait_for(lambda: server.total_detections() >= total, PATIENCE_S, f"{total} messages", 0.05)
+    rows = stored(server)
+    expect_in_order(sent, rows)
+    last = max(n for n, i in enumerate(rows) if i.startswith("CAM001"))
+    expect(last < 5 * few, f"{few} messages of one camera came among the first {last} of {total}")
+    t.figure(cut={"messages": total, "last_of_the_few": last})
+    for node in (edge, server):
+        node.stop()
+
+
+def spool_health(edge):
+    components = edge.get("/api/health").json()["components"]
+    return {one["name"]: one["status"] for one in components}["spool"]
+
+
+def full_spool_drops(t):
+    """drop_oldest_low_priority: the oldest of low priority go, nothing of normal priority; metrics
+    and health say so."""
+    bound, low, normal = 300, 200, 250
+    server = t.server(name="drop-server")
+    edge = t.edge(server.http_port, name="drop-edge",
+                  spool={"path": "spool.db", "max_messages": bound,
+                         "when_full": "drop_oldest_low_priority"})
+    edge.start()
+    send(edge, [envelope(f"low-{n:05d}", "CAM001", "low") for n in range(low)])
+    send(edge, [envelope(f"normal-{n:05d}", "CAM001") for n in range(normal)])
+    dropped = low + normal - bound
+    line = f'viaduct_spool_dropped_total{{reason="full"}} {dropped}'
+    wait_for(lambda: line in edge.get("/metrics").body.decode(), PATIENCE_S, line)
+    expect(spool_health(edge) == "degraded", f"the spool's health is {spool_health(edge)}")
+    server.start()
+    wait_for(lambda: server.total_detections() >= bound, PATIENCE_S, f"{bound} messages", 0.05)
+    wait_for(lambda: edge.spool_messages() == 0, PATIENCE_S, "the edge to be done")
+    rows = stored(server)
+    expect(len(rows) == bound, f"{len(rows)} messages came")
+    kept = {f"low-{n:05d}" for n in range(dropped, low)} | {f"normal-{n:05d}" for n in range(normal)}
+    expect(set(rows) == kept, f"others were dropped: {sorted(kept - set(rows))[:10]} ...")
+    t.figure(full={"bound": bound, "dropped": dropped})
     for node in (edge, server):
         node.stop()
 
@@ -125,6 +213,8 @@ def run(t):
     live_first(t)
     say(f"live first: {json.dumps(t.figures['live'])}")
     strict_order(t)
+    order_over_cut_roads(t)
+    full_spool_drops(t)
 
 
 if __name__ == "__main__":
