@@ -26,6 +26,7 @@ int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
 DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
   views_.resize(links_.size());
   Room total;
+  looked_ns_ = now;
   for (size_t i = 0; i < links_.size(); ++i) {
     LinkState& state = *links_[i];
     if (state.blocked && state.blocked_until_ns <= now) state.blocked = false;
@@ -37,17 +38,19 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
       state.timed_ns = now;
     }
     const bool ready = state.link->ready();
-    state.counters->meter.NoteReady(ready && breaker != BreakerState::kOpen, now);
+    const size_t credit = ready ? state.link->credit() : 0;
+    NoteCredit(&state, credit, now);
     LinkView& view = views_[i];
     Describe(state, now, &view);
+    view.ready = Works(state, now);
+    state.counters->meter.NoteReady(view.ready, now);
     state.timeout_ns = std::max(Nanos(options_.delivery_timeout),
                                 Nanos(state.link->confirm_timeout() * kConfirmTimes));
     state.counters->ready.store(ready, std::memory_order_relaxed);
-    view.ready = ready && breaker != BreakerState::kOpen;
     // It may come back over another road.
     if (!view.ready) state.backlog = BacklogWindow();
     if (!view.ready || state.blocked) continue;
-    view.room = std::min(state.link->credit(), state.table.room());
+    view.room = std::min(credit, state.table.room());
     if (breaker == BreakerState::kHalfOpen) {
       view.room = view.in_flight == 0 ? std::min<size_t>(view.room, 1) : 0;
     }
@@ -56,6 +59,28 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
     total.backlog += view.backlog_room;
   }
   return total;
+}
+
+bool DispatchCore::Works(const LinkState& state, int64_t now) {
+  return state.connected && state.link->ready() &&
+         state.breaker.state(now) != BreakerState::kOpen;
+}
+
+void DispatchCore::NoteCredit(LinkState* state, size_t credit, int64_t now) {
+  const bool was_connected = state->connected;
+  if (!state->link->ready()) {
+    state->connected = false;
+    state->refuses_ns = 0;
+  } else if (credit > 0 || state->table.active() > 0) {
+    state->connected = state->connected || credit > 0;
+    state->refuses_ns = 0;
+  } else if (state->connected) {
+    if (state->refuses_ns == 0) state->refuses_ns = now;
+    state->connected = now - state->refuses_ns < kUnconnectedNs;
+  }
+  if (state->connected == was_connected) return;
+  log_->Info("gateway", state->connected ? "link is connected" : "link has no connection",
+             {{"link", state->link->name()}});
 }
 
 // As much as leaves the link to what is live, and one at least, so that it goes on.

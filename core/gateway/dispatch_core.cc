@@ -181,10 +181,7 @@ int64_t DispatchCore::DelayNanos(uint32_t failures) {
 bool DispatchCore::OtherLinkUntried(uint64_t tried, int64_t now) const {
   for (size_t i = 0; i < links_.size(); ++i) {
     const LinkState& state = *links_[i];
-    if ((tried >> i & 1) == 0 && state.breaker.state(now) != BreakerState::kOpen &&
-        state.link->ready()) {
-      return true;
-    }
+    if ((tried >> i & 1) == 0 && Works(state, now)) return true;
   }
   return false;
 }
@@ -309,8 +306,12 @@ int64_t DispatchCore::NextWake(int64_t now) const {
     const int64_t opens = state->breaker.open_until_ns();
     if (opens > now) wake = std::min(wake, opens);
     if (state->blocked) wake = std::min(wake, state->blocked_until_ns);
-    room = room || (opens <= now && !state->blocked && state->link->ready());
+    if (state->refuses_ns != 0 && state->connected) {
+      wake = std::min(wake, state->refuses_ns + kUnconnectedNs);
+    }
+    room = room || (!state->blocked && Works(*state, now));
   }
+  if (claiming_ && !links_.empty()) wake = std::min(wake, looked_ns_ + kLookNs);
   if (room && claiming_) {
     wake = std::min(wake, outbox_->NextDueNanos());
     if (const int64_t paced = backlog_pace_.NextNanos(); paced > now) wake = std::min(wake, paced);

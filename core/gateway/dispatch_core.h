@@ -71,6 +71,10 @@ class DispatchCore {
   // A link that took nothing and says nothing is asked again after this, and a message that no link
   // took is offered again.
   static constexpr int64_t kBlockedNs = 100'000'000;
+  // A link that takes nothing for so long, though it has nothing under way, has no connection.
+  static constexpr int64_t kUnconnectedNs = 1'000'000'000;
+  // The links are looked at so often also when there is nothing to do.
+  static constexpr int64_t kLookNs = 1'000'000'000;
 
   // All must outlive the core.
   DispatchCore(const DispatcherOptions& options, Outbox* outbox, Selector* selector, Clock* clock,
@@ -125,6 +129,8 @@ class DispatchCore {
     int64_t timed_ns = 0;       // and how late it is.
     bool blocked = false;       // Took less than it had promised.
     int64_t blocked_until_ns = 0;
+    bool connected = false;      // It takes messages, or has only just ceased to:
+    int64_t refuses_ns = 0;      // takes none since then, with nothing under way; 0: it takes some.
     std::vector<OutboundMessage> batch;  // Being collected; borrows from claimed_.
     std::vector<size_t> batch_sources;   // Indexes into claimed_.
 
@@ -153,6 +159,8 @@ class DispatchCore {
   };
 
   LinkState* FindLink(LinkId id);
+  // Started, connected, and not pausing after failures.
+  static bool Works(const LinkState& state, int64_t now);
   void CompleteLate(LinkState* state, const Delivery& delivery, Outcome outcome);
   void Forget(const Delivery& delivery);
   void NoteRepeated(const Delivery& delivery, LinkId link, uint64_t token);
@@ -178,6 +186,8 @@ class DispatchCore {
   void FlushSettlements();
   Room UpdateViews(int64_t now);
   static size_t BacklogRoom(const LinkState& state, size_t room, int64_t now);
+  // Whether it has a connection, by what it would take.
+  void NoteCredit(LinkState* state, size_t credit, int64_t now);
   void NoteTraffic(LinkState* state, int64_t now);
   bool Pump(int64_t now);
   void ClaimSome(const Room& room, int64_t now);
@@ -207,6 +217,7 @@ class DispatchCore {
   BacklogPace backlog_pace_;
   double backlog_share_ = 0;  // Messages of the backlog whose turn it is, whatever is live.
   Traffic traffic_;
+  int64_t looked_ns_ = 0;  // At the links.
   // The link that each kind of message took last, when that was no choice of the moment.
   std::array<std::string, kMessageKinds> chosen_;
   std::vector<LinkSwitch> switches_;

@@ -36,7 +36,7 @@ int64_t DispatchCore::SilentAtNs(const LinkState& state) const {
 bool DispatchCore::OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) const {
   for (size_t i = 0; i < links_.size(); ++i) {
     const LinkState& state = *links_[i];
-    if (i != index && (tried >> i & 1) == 0 && state.link->ready() && SilentAtNs(state) > now &&
+    if (i != index && (tried >> i & 1) == 0 && Works(state, now) && SilentAtNs(state) > now &&
         state.breaker.state(now) == BreakerState::kClosed) {
       return true;
     }

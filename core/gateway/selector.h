@@ -37,7 +37,7 @@ size_t MessageKind(const SelectorMessage& message);
 struct LinkView {
   std::string_view name;
   std::string_view plugin;  // Of its instance: rules may name either.
-  bool ready = false;       // Started, not draining, not pausing after failures.
+  bool ready = false;       // Started, connected, not draining, not pausing after failures.
   size_t room = 0;          // Messages it takes now.
   size_t backlog_room = 0;  // Of these, of the backlog.
   size_t in_flight = 0;

@@ -1,0 +1,133 @@
+// What goes, and what waits, while some of the links do not work.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/gateway/adaptive_selector.h"
+#include "core/gateway/dispatch_core.h"
+#include "core/gateway/scripted_links.h"
+
+namespace viaduct {
+namespace {
+
+using ::testing::Contains;
+using ::testing::Field;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
+
+class ChoiceTest : public ::testing::Test {
+ protected:
+  ChoiceTest() { clock_.Advance(absl::Hours(1)); }
+
+  void Begin(Selector* selector) {
+    core_ = std::make_unique<DispatchCore>(options_, &outbox_, selector, &clock_, random_, &log_);
+  }
+  ScriptedLink* Add(const std::string& name, LinkTraits traits = LinkTraits()) {
+    links_.push_back(std::make_unique<ScriptedLink>(name));
+    counters_.push_back(std::make_shared<LinkCounters>());
+    EXPECT_TRUE(core_->AddLink(static_cast<LinkId>(links_.size()), links_.back().get(),
+                               std::move(traits), counters_.back()));
+    return links_.back().get();
+  }
+  void Pass(absl::Duration time) {
+    clock_.Advance(time);
+    core_->Step();
+  }
+  // Everything that the link holds ends so.
+  void End(size_t link, Outcome outcome, absl::Duration retry_after = absl::ZeroDuration()) {
+    std::vector<Completion> completions;
+    for (const uint64_t token : links_[link]->tokens) {
+      completions.push_back({token, outcome, absl::OkStatus(), retry_after});
+    }
+    links_[link]->tokens.clear();
+    core_->Complete(static_cast<LinkId>(link + 1), completions);
+  }
+
+  FakeClock clock_;
+  NullLog log_;
+  std::mt19937 random_;
+  DispatcherOptions options_;
+  ScriptedOutbox outbox_{&clock_};
+  std::unique_ptr<DispatchCore> core_;
+  std::vector<std::unique_ptr<ScriptedLink>> links_;
+  std::vector<std::shared_ptr<LinkCounters>> counters_;
+};
+
+constexpr ScriptedOutbox::Kind kWaited{Priority::kNormal, true, 2};
+
+// A free road that all prefer, and one that costs.
+class FreeAndDearTest : public ChoiceTest {
+ protected:
+  FreeAndDearTest() {
+    Begin(&selector_);
+    free_ = Add("free");
+    LinkTraits metered;
+    metered.metered = true;
+    dear_ = Add("dear", metered);
+    for (int64_t key = 1; key <= 20; ++key) {
+      outbox_.Put(key, key % 2 == 0 ? ScriptedOutbox::Kind() : kWaited);
+      Pass(absl::Milliseconds(10));
+      End(0, Outcome::kDurable);
+      End(1, Outcome::kDurable);
+    }
+    EXPECT_THAT(dear_->ids, IsEmpty());
+    EXPECT_THAT(free_->ids, SizeIs(20));
+  }
+
+  AdaptiveSelector selector_;
+  ScriptedLink* free_ = nullptr;
+  ScriptedLink* dear_ = nullptr;
+};
+
+TEST_F(FreeAndDearTest, WhatWaitedTakesTheDearRoadWhenTheFreeOneHasNoConnection) {
+  free_->room = 0;  // Its broker is gone; the instance goes on trying.
+  core_->Step();
+  outbox_.Put(100, kWaited);
+  outbox_.Put(101, {Priority::kLow, true, 2});
+  Pass(absl::Milliseconds(500));
+  EXPECT_THAT(dear_->ids, IsEmpty()) << "that may be of a moment";
+  Pass(absl::Milliseconds(600));
+  Pass(absl::Milliseconds(200));
+  EXPECT_THAT(dear_->ids, UnorderedElementsAre("m100", "m101"));
+  const std::vector<LinkSwitch> switches = core_->TakeSwitches();
+  EXPECT_THAT(switches, Contains(Field(&LinkSwitch::why, "free is not ready")));
+  free_->room = 100;
+  core_->LinkReady(1);
+  Pass(absl::Minutes(1));
+  outbox_.Put(102, kWaited);
+  Pass(absl::Milliseconds(200));
+  EXPECT_THAT(dear_->ids, SizeIs(2)) << "it is back";
+}
+
+TEST_F(FreeAndDearTest, ARoadThatIsOnlyFullHasAConnection) {
+  outbox_.Put(100);
+  Pass(absl::Milliseconds(1));
+  ASSERT_THAT(free_->tokens, SizeIs(1));
+  free_->room = 0;
+  outbox_.Put(101, kWaited);
+  for (int i = 0; i < 9; ++i) Pass(absl::Milliseconds(100));
+  EXPECT_THAT(dear_->ids, IsEmpty());
+  EXPECT_TRUE(core_->Explain(SelectorMessage()).links[0].why == "full");
+}
+
+TEST_F(FreeAndDearTest, TheLinksAreLookedAtWhileNothingIsToBeDone) {
+  free_->room = 0;
+  int64_t wake = core_->Step();
+  ASSERT_LE(wake, clock_.MonotonicNanos() + DispatchCore::kUnconnectedNs);
+  for (int i = 0; i < 3; ++i) {
+    clock_.Advance(absl::Nanoseconds(wake - clock_.MonotonicNanos()));
+    wake = core_->Step();
+  }
+  EXPECT_EQ(core_->Explain(SelectorMessage()).links[0].why, "not ready");
+  clock_.Advance(absl::Minutes(5));
+  core_->Step();
+  EXPECT_LT(counters_[0]->meter.Read(clock_.MonotonicNanos()).facts.uptime, 0.7);
+}
+
+}  // namespace
+}  // namespace viaduct
