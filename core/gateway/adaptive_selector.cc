@@ -87,6 +87,22 @@ double AdaptiveSelector::MostForBacklog(const SelectorMessage& message,
   return least_ms;
 }
 
+size_t AdaptiveSelector::RoomForBacklog(absl::Span<const LinkView> links) const {
+  size_t most = 0;
+  for (size_t kind = 0; kind < kMessageKinds; ++kind) {
+    SelectorMessage message = SmallestOfKind(kind);
+    if (message.priority == Priority::kHigh) continue;  // Is never backlog.
+    message.backlog = true;
+    const double most_ms = MostForBacklog(message, links);
+    size_t room = 0;
+    for (const LinkView& link : links) {
+      if (PriceMs(message, link) <= most_ms) room += link.backlog_room;
+    }
+    most = std::max(most, room);
+  }
+  return most;
+}
+
 AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& message,
                                                     absl::Span<const LinkView> links) const {
   const Preference& preference = preferences_[MessageKind(message)];

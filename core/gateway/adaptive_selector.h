@@ -40,6 +40,7 @@ class AdaptiveSelector final : public Selector {
   Choice Pick(const SelectorMessage& message, absl::Span<const LinkView> links) override;
   Explanation Explain(const SelectorMessage& message,
                       absl::Span<const LinkView> links) const override;
+  size_t RoomForBacklog(absl::Span<const LinkView> links) const override;
 
  private:
   enum class Why : uint8_t { kNone, kBest, kPreferred, kUnavailable, kSpill, kExplore };

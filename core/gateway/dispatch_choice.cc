@@ -22,7 +22,7 @@ int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
 
 }  // namespace
 
-// Returns what the links would take together.
+// Returns what the links would take together, of the backlog as far as the selector lets it.
 DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
   views_.resize(links_.size());
   Room total;
@@ -56,8 +56,8 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
     }
     view.backlog_room = BacklogRoom(state, view.room, now);
     total.messages += view.room;
-    total.backlog += view.backlog_room;
   }
+  total.backlog = selector_->RoomForBacklog(views_);
   return total;
 }
 

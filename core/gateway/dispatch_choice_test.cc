@@ -115,6 +115,17 @@ TEST_F(FreeAndDearTest, ARoadThatIsOnlyFullHasAConnection) {
   EXPECT_TRUE(core_->Explain(SelectorMessage()).links[0].why == "full");
 }
 
+TEST_F(FreeAndDearTest, WhatTheDearRoadIsNotGivenIsNotClaimedForIt) {
+  for (int64_t key = 100; key < 400; ++key) outbox_.Put(key, {Priority::kNormal, true, 5'000});
+  for (int i = 0; i < 20; ++i) {
+    Pass(absl::Milliseconds(10));
+    End(0, Outcome::kDurable);
+  }
+  EXPECT_GT(free_->ids.size(), 100u);
+  EXPECT_EQ(outbox_.releases, 0u);
+  EXPECT_THAT(dear_->ids, IsEmpty());
+}
+
 TEST_F(FreeAndDearTest, TheLinksAreLookedAtWhileNothingIsToBeDone) {
   free_->room = 0;
   int64_t wake = core_->Step();
