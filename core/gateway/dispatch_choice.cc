@@ -159,16 +159,34 @@ void DispatchCore::NoteChoice(const SelectorMessage& facts, const Choice& choice
   switches_.push_back(std::move(change));
 }
 
-// Claims what the links would take and offers it; true when there may be more.
-bool DispatchCore::Pump(int64_t now) {
+// What finds no link is put off: others, for links that have room, may be behind it.
+void DispatchCore::PumpAll(int64_t now) {
+  int in_vain = 0;
+  while (in_vain < kMostInVain) {
+    const Pumped pumped = Pump(now);
+    if (pumped == Pumped::kNothing) return;
+    in_vain = pumped == Pumped::kInVain ? in_vain + 1 : 0;
+  }
+}
+
+// Claims what the links would take and offers it.
+DispatchCore::Pumped DispatchCore::Pump(int64_t now) {
   const Room room = UpdateViews(now);
-  if (room.messages == 0) return false;
+  if (room.messages == 0) return Pumped::kNothing;
   ClaimSome(room, now);
   size_t assigned = 0;
   for (size_t i = 0; i < claimed_.size(); ++i) assigned += Assign(i, now) ? 1 : 0;
   for (size_t i = 0; i < links_.size(); ++i) DeliverBatch(i, now);
   FlushSettlements();
-  return assigned > 0;
+  if (assigned > 0) return Pumped::kSome;
+  return claimed_.empty() ? Pumped::kNothing : Pumped::kInVain;
+}
+
+// Out of the way of others, the longer the longer messages like it have found no link.
+void DispatchCore::PutOff(int64_t key, size_t kind, int64_t now) {
+  int64_t& since = in_vain_ns_[kind];
+  if (since == 0) since = now;
+  Settle(key, SettleKind::kRelease, std::clamp(now - since, kBlockedNs, kMostBlockedNs));
 }
 
 // What is live comes first, but its share is kept for the backlog.
@@ -232,10 +250,10 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
   const Choice choice = selector_->Pick(facts, views_);
   if (choice.link < 0 || static_cast<size_t>(choice.link) >= views_.size() ||
       !HasRoom(facts, views_[static_cast<size_t>(choice.link)])) {
-    // Out of the way of others for a moment.
-    Settle(message.key, SettleKind::kRelease, kBlockedNs);
+    PutOff(message.key, MessageKind(facts), now);
     return false;
   }
+  in_vain_ns_[MessageKind(facts)] = 0;
   NoteChoice(facts, choice);
   const auto link = static_cast<size_t>(choice.link);
   LinkView& view = views_[link];

@@ -10,6 +10,8 @@
 #include "core/gateway/adaptive_selector.h"
 #include "core/gateway/dispatch_core.h"
 #include "core/gateway/scripted_links.h"
+#include "core/gateway/selection_rules.h"
+#include "core/gateway/standard_rules.h"
 
 namespace viaduct {
 namespace {
@@ -138,6 +140,56 @@ TEST_F(FreeAndDearTest, TheLinksAreLookedAtWhileNothingIsToBeDone) {
   clock_.Advance(absl::Minutes(5));
   core_->Step();
   EXPECT_LT(counters_[0]->meter.Read(clock_.MonotonicNanos()).facts.uptime, 0.7);
+}
+
+// Each size has its road, and no other.
+class NoFallbackTest : public ChoiceTest {
+ protected:
+  NoFallbackTest() {
+    RuleSelector::Options rules = SizePriorityRules();
+    rules.falls_back = false;
+    selector_ = std::make_unique<RuleSelector>(std::move(rules));
+    options_.fallback = false;
+    Begin(selector_.get());
+    rest_ = Add("rest");
+    mqtt_ = Add("mqtt");
+  }
+  static constexpr ScriptedOutbox::Kind kForRest{Priority::kNormal, false, 5'000};
+  static constexpr ScriptedOutbox::Kind kForMqtt{Priority::kNormal, false, 50'000};
+
+  std::unique_ptr<RuleSelector> selector_;
+  ScriptedLink* rest_ = nullptr;
+  ScriptedLink* mqtt_ = nullptr;
+};
+
+TEST_F(NoFallbackTest, OneRoadThatIsDownStopsNoOther) {
+  rest_->is_ready = false;
+  for (int64_t key = 1; key <= 2'000; ++key) outbox_.Put(key, kForRest);
+  Pass(absl::Milliseconds(1));
+  for (int64_t key = 10'001; key <= 10'020; ++key) {
+    outbox_.Put(key, kForMqtt);
+    Pass(absl::Milliseconds(100));
+    End(1, Outcome::kDurable);
+  }
+  EXPECT_THAT(mqtt_->ids, SizeIs(20)) << "at once";
+  rest_->is_ready = true;
+  core_->LinkReady(1);
+  for (int i = 0; i < 200; ++i) {
+    Pass(absl::Milliseconds(100));
+    End(0, Outcome::kDurable);
+  }
+  EXPECT_THAT(rest_->ids, SizeIs(2'000));
+}
+
+TEST_F(NoFallbackTest, WhatWaitsForItsRoadIsLookedAtLessAndLessOften) {
+  rest_->is_ready = false;
+  for (int64_t key = 1; key <= 100; ++key) outbox_.Put(key, kForRest);
+  for (int i = 0; i < 600; ++i) Pass(absl::Milliseconds(100));
+  EXPECT_LT(outbox_.claims, 100u * 20) << "in a minute";
+  outbox_.claims = 0;
+  for (int i = 0; i < 600; ++i) Pass(absl::Milliseconds(100));
+  EXPECT_LE(outbox_.claims, 100u * 7);
+  EXPECT_GE(outbox_.claims, 100u * 5);
 }
 
 }  // namespace

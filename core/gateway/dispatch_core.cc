@@ -291,8 +291,7 @@ int64_t DispatchCore::Step() {
   const int64_t now = clock_->MonotonicNanos();
   TimeOutDeliveries(now);
   LeaveSilentLinks(now);
-  while (claiming_ && Pump(now)) {
-  }
+  if (claiming_) PumpAll(now);
   return NextWake(now);
 }
 

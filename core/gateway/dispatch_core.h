@@ -71,6 +71,10 @@ class DispatchCore {
   // A link that took nothing and says nothing is asked again after this, and a message that no link
   // took is offered again.
   static constexpr int64_t kBlockedNs = 100'000'000;
+  // The same while that goes on: as long as it has done, but no longer than this.
+  static constexpr int64_t kMostBlockedNs = 10'000'000'000;
+  // So often in a row at most what is claimed may find no link before events are looked at.
+  static constexpr int kMostInVain = 8;
   // A link that takes nothing for so long, though it has nothing under way, has no connection.
   static constexpr int64_t kUnconnectedNs = 1'000'000'000;
   // The links are looked at so often also when there is nothing to do.
@@ -189,10 +193,13 @@ class DispatchCore {
   // Whether it has a connection, by what it would take.
   void NoteCredit(LinkState* state, size_t credit, int64_t now);
   void NoteTraffic(LinkState* state, int64_t now);
-  bool Pump(int64_t now);
+  enum class Pumped : uint8_t { kNothing, kInVain, kSome };
+  Pumped Pump(int64_t now);
   void ClaimSome(const Room& room, int64_t now);
   void Describe(const LinkState& state, int64_t now, LinkView* view) const;
   bool Assign(size_t index, int64_t now);
+  void PutOff(int64_t key, size_t kind, int64_t now);
+  void PumpAll(int64_t now);
   OutboundMessage Outbound(const OutboxMessage& message) const;
   size_t PartSize(const LinkState& state, size_t first) const;
   void DeliverBatch(size_t link_index, int64_t now);
@@ -221,6 +228,8 @@ class DispatchCore {
   // The link that each kind of message took last, when that was no choice of the moment.
   std::array<std::string, kMessageKinds> chosen_;
   std::vector<LinkSwitch> switches_;
+  // Since when no message of the kind has found a link; 0: the last one did.
+  std::array<int64_t, kMessageKinds> in_vain_ns_{};
 };
 
 }  // namespace viaduct

@@ -77,9 +77,9 @@ void Spool::Impl::Give(LoadedMessage loaded, bool backlog, Claiming* claiming) {
   claiming->out->push_back(std::move(loaded.message));
 }
 
-bool Spool::Impl::MayTakeMore() {
-  claim_was_full_ = claim_was_full_ || index_.Full();
-  return !index_.Full();
+bool Spool::Impl::MayTakeMore(int klass) {
+  claim_was_full_ = claim_was_full_ || index_.Full(klass);
+  return !index_.Full(klass);
 }
 
 void Spool::Impl::ClaimDue(int klass, bool live, Claiming* claiming) {
@@ -123,7 +123,7 @@ void Spool::Impl::ClaimReady(int klass, Claiming* claiming) {
   const bool backlog = Claiming::IsBacklog(klass, /*waited=*/false);
   if (Claiming::IsBacklog(klass, /*waited=*/true)) index_.DropStale(klass, claiming->live_ms);
   LoadedMessage loaded;
-  while (claiming->more(backlog) && MayTakeMore() && index_.TakeReady(klass, &loaded)) {
+  while (claiming->more(backlog) && MayTakeMore(klass) && index_.TakeReady(klass, &loaded)) {
     Give(std::move(loaded), backlog, claiming);
   }
 }
@@ -132,7 +132,7 @@ void Spool::Impl::ClaimHeld(int klass, Claiming* claiming) {
   absl::MutexLock lock(&mutex_);
   const bool backlog = Claiming::IsBacklog(klass, /*waited=*/true);
   LoadedMessage loaded;
-  while (claiming->more(backlog) && MayTakeMore() && index_.TakeHeld(klass, &loaded)) {
+  while (claiming->more(backlog) && MayTakeMore(klass) && index_.TakeHeld(klass, &loaded)) {
     Give(std::move(loaded), backlog, claiming);
   }
 }
@@ -160,7 +160,7 @@ bool Spool::Impl::ClaimRow(StoredRow stored, Claiming* claiming) {
   } else {
     LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
   }
-  return claiming->more(backlog) && MayTakeMore();
+  return claiming->more(backlog) && MayTakeMore(KeyClass(key));
 }
 
 void Spool::Impl::ClaimUnread(int klass, Claiming* claiming) {
@@ -171,7 +171,7 @@ void Spool::Impl::ClaimUnread(int klass, Claiming* claiming) {
     {
       absl::MutexLock lock(&mutex_);
       unread = index_.Unread(klass);
-      if (unread.count <= 0 || reader_ == nullptr || !MayTakeMore()) return;
+      if (unread.count <= 0 || reader_ == nullptr || !MayTakeMore(klass)) return;
     }
     const auto limit =
         static_cast<int64_t>(std::min({kRowsPerRead, claiming->left.messages,

@@ -126,7 +126,7 @@ class Spool::Impl {
   void ClaimHeld(int klass, Claiming* claiming);
   void ClaimUnread(int klass, Claiming* claiming);
   bool ClaimRow(StoredRow stored, Claiming* claiming) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool MayTakeMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayTakeMore(int klass) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Give(LoadedMessage loaded, bool backlog, Claiming* claiming)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Deliverable(LoadedMessage* loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -403,7 +403,7 @@ bool Spool::Impl::PublishRows(Work* work, Effects* effects) {
     queued_messages_ -= group.rows.size();
     queued_bytes_ -= group.bytes;
   }
-  if (claim_was_full_ && !index_.Full()) {
+  if (claim_was_full_ && !index_.Full(/*klass=*/0)) {
     claim_was_full_ = false;
     ready = true;
   }
