@@ -241,9 +241,7 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
   facts.backlog = message.backlog;
   facts.attempts = message.attempts;
   facts.now_ns = now;
-  if (message.attempts == 0) {
-    retry_budget_.OnFirst();
-  } else {
+  if (message.attempts > 0) {
     const auto tried = tried_.find(message.key);
     facts.tried = tried == tried_.end() ? 0 : tried->second;
   }
@@ -304,7 +302,9 @@ void DispatchCore::DeliverBatch(size_t link_index, int64_t now) {
     const size_t took = std::min(state.link->Deliver(part), part.size());
     for (size_t i = 0; i < took; ++i) {
       Count(&state.counters->bytes_sent, part[i].envelope_json.size());
-      state.counters->queue.Add(claimed_[state.batch_sources[taken + i]].queued_ns);
+      const OutboxMessage& message = claimed_[state.batch_sources[taken + i]];
+      state.counters->queue.Add(message.queued_ns);
+      if (message.attempts == 0) retry_budget_.OnFirst();
     }
     taken += took;
     if (took == part.size()) continue;

@@ -192,5 +192,26 @@ TEST_F(NoFallbackTest, WhatWaitsForItsRoadIsLookedAtLessAndLessOften) {
   EXPECT_GE(outbox_.claims, 100u * 5);
 }
 
+TEST_F(NoFallbackTest, OnlyWhatIsSentEarnsARepetition) {
+  options_.fallback = true;
+  options_.retry_budget.per_second = 1;
+  Begin(selector_.get());
+  links_.clear();
+  rest_ = Add("rest");
+  mqtt_ = Add("mqtt");
+  rest_->is_ready = false;
+  for (int64_t key = 1; key <= 1'000; ++key) outbox_.Put(key, kForRest);
+  for (int i = 0; i < 20; ++i) Pass(absl::Milliseconds(100));
+  ASSERT_THAT(rest_->ids, IsEmpty());
+  rest_->is_ready = true;
+  for (int64_t key = 2'001; key <= 2'050; ++key) outbox_.Put(key, kForMqtt);
+  Pass(absl::Milliseconds(1));
+  outbox_.settled.clear();
+  End(1, Outcome::kRetry);
+  const auto at_once = std::count_if(outbox_.settled.begin(), outbox_.settled.end(),
+                                     [](const Settlement& s) { return s.delay_ns == 0; });
+  EXPECT_LE(at_once, 1 + 50 / 5 + 3);
+}
+
 }  // namespace
 }  // namespace viaduct
