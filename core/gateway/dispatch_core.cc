@@ -255,7 +255,7 @@ void DispatchCore::NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration
                                                [this](uint32_t n) { return DelayNanos(n); });
   if (!opened) return;
   state->counters->breaker.store(BreakerState::kOpen, std::memory_order_relaxed);
-  if (state->breaker.opened_in_a_row() == 1) {
+  if (state->breaker.opened_in_a_row() == 1 || retry_after > absl::ZeroDuration()) {
     const absl::Duration delay = absl::Nanoseconds(state->breaker.open_until_ns() - now);
     log_->Warning("gateway", "link fails, pausing",
                   {{"link", state->link->name()}, {"delay", absl::FormatDuration(delay)}});
