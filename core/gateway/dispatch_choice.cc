@@ -49,11 +49,9 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
     state.counters->ready.store(ready, std::memory_order_relaxed);
     // It may come back over another road.
     if (!view.ready) state.backlog = BacklogWindow();
-    if (!view.ready || state.blocked) continue;
-    view.room = std::min(credit, state.table.room());
-    if (breaker == BreakerState::kHalfOpen) {
-      view.room = view.in_flight == 0 ? std::min<size_t>(view.room, 1) : 0;
-    }
+    if (!view.ready) continue;
+    view.room = RoomOf(state, credit, now);
+    state.promised = 0;
     view.backlog_room = BacklogRoom(state, view.room, now);
     total.messages += view.room;
   }
@@ -64,6 +62,21 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
 bool DispatchCore::Works(const LinkState& state, int64_t now) {
   return state.connected && state.link->ready() &&
          state.breaker.state(now) != BreakerState::kOpen;
+}
+
+size_t DispatchCore::RoomOf(const LinkState& state, size_t credit, int64_t now) {
+  if (state.blocked || !Works(state, now)) return 0;
+  const size_t room = std::min(credit, state.table.room());
+  if (state.breaker.state(now) != BreakerState::kHalfOpen) return room;
+  return state.table.active() == 0 ? std::min<size_t>(room, 1) : 0;
+}
+
+uint64_t DispatchCore::ByPosition(uint64_t tried) const {
+  uint64_t out = 0;
+  for (size_t i = 0; tried != 0 && i < links_.size(); ++i) {
+    if ((tried & links_[i]->bit) != 0) out |= uint64_t{1} << i;
+  }
+  return out;
 }
 
 void DispatchCore::NoteCredit(LinkState* state, size_t credit, int64_t now) {
@@ -241,10 +254,12 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
   facts.backlog = message.backlog;
   facts.attempts = message.attempts;
   facts.now_ns = now;
+  uint64_t tried = 0;
   if (message.attempts > 0) {
-    const auto tried = tried_.find(message.key);
-    facts.tried = tried == tried_.end() ? 0 : tried->second;
+    const auto found = tried_.find(message.key);
+    if (found != tried_.end()) tried = found->second;
   }
+  facts.tried = ByPosition(tried);
   const Choice choice = selector_->Pick(facts, views_);
   if (choice.link < 0 || static_cast<size_t>(choice.link) >= views_.size() ||
       !HasRoom(facts, views_[static_cast<size_t>(choice.link)])) {
@@ -274,7 +289,7 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
   delivery.deadline_ns = delivery.sent_ns + state.timeout_ns +
                          static_cast<int64_t>(bytes / kSlowestBytes) * kNanosPerSecond;
   delivery.message_deadline_ns = message.deadline_monotonic_ns;
-  delivery.tried = facts.tried;
+  delivery.tried = tried;
   out.token = state.table.Add(delivery);
   NoteRepeated(delivery, state.id, out.token);
   state.batch.push_back(out);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <string>
@@ -59,6 +60,76 @@ class ChoiceTest : public ::testing::Test {
   std::vector<std::unique_ptr<ScriptedLink>> links_;
   std::vector<std::shared_ptr<LinkCounters>> counters_;
 };
+
+class FallbackTest : public ChoiceTest {
+ protected:
+  FallbackTest() {
+    Begin(&selector_);
+    first_ = Add("first");
+    second_ = Add("second");
+    core_->Step();
+  }
+  ConfiguredOrderSelector selector_;
+  ScriptedLink* first_ = nullptr;
+  ScriptedLink* second_ = nullptr;
+};
+
+TEST_F(FallbackTest, WhatFailedWaitsWhereTheOtherLinkIsFull) {
+  first_->is_ready = false;
+  outbox_.Put(1);
+  core_->Step();
+  ASSERT_THAT(second_->tokens, SizeIs(1));
+  second_->room = 0;
+  first_->is_ready = true;
+  outbox_.Put(2);
+  core_->Step();
+  End(0, Outcome::kRetry);
+  ASSERT_THAT(outbox_.settled, SizeIs(1));
+  EXPECT_GT(outbox_.settled[0].delay_ns, 100'000'000);
+  core_->Step();
+  EXPECT_THAT(first_->ids, SizeIs(1)) << "not again without a pause";
+  second_->room = 10;
+  Pass(absl::Milliseconds(400));
+  EXPECT_THAT(second_->ids, SizeIs(2)) << "and then where it was not tried";
+}
+
+TEST_F(FallbackTest, NoMoreGoesToTheOtherLinkAtOnceThanItTakes) {
+  for (int64_t key = 1; key <= 6; ++key) outbox_.Put(key);
+  core_->Step();
+  ASSERT_THAT(first_->tokens, SizeIs(6));
+  second_->room = 2;
+  End(0, Outcome::kRetry);
+  const auto at_once = std::count_if(outbox_.settled.begin(), outbox_.settled.end(),
+                                     [](const Settlement& s) { return s.delay_ns == 0; });
+  EXPECT_EQ(at_once, 2);
+}
+
+TEST_F(FallbackTest, WhatALinkHasFailedIsKnownWhereverItStands) {
+  ScriptedLink* const third = Add("third");
+  outbox_.Put(1);
+  core_->Step();
+  End(0, Outcome::kRetry);
+  core_->Step();
+  ASSERT_THAT(second_->tokens, SizeIs(1));
+  core_->SetOrder({3, 1, 2});
+  End(1, Outcome::kRetry);
+  core_->Step();
+  EXPECT_THAT(third->ids, SizeIs(1)) << "the only one that has not failed it";
+}
+
+TEST_F(FallbackTest, ANewLinkHasFailedNothing) {
+  outbox_.Put(1);
+  core_->Step();
+  End(0, Outcome::kRetry);
+  core_->Step();
+  ASSERT_THAT(second_->tokens, SizeIs(1));
+  core_->RemoveLink(1);
+  ScriptedLink* const third = Add("third");
+  core_->Step();
+  End(1, Outcome::kRetry);
+  core_->Step();
+  EXPECT_THAT(third->ids, SizeIs(1));
+}
 
 constexpr ScriptedOutbox::Kind kWaited{Priority::kNormal, true, 2};
 

@@ -34,12 +34,18 @@ bool DispatchCore::AddLink(LinkId id, Link* link, LinkTraits traits,
   if (links_.size() >= kMaxLinks) return false;
   auto state = std::make_unique<LinkState>(options_.window, options_.failures_to_open);
   state->id = id;
+  state->bit = FreeBit();
   state->link = link;
   state->traits = std::move(traits);
   state->counters = std::move(counters);
   links_.push_back(std::move(state));
-  tried_.clear();  // Bits are positions.
   return true;
+}
+
+uint64_t DispatchCore::FreeBit() const {
+  uint64_t used = 0;
+  for (const auto& state : links_) used |= state->bit;
+  return ~used & (used + 1);  // The lowest that is not set.
 }
 
 DispatchCore::LinkState* DispatchCore::FindLink(LinkId id) {
@@ -55,8 +61,11 @@ void DispatchCore::RemoveLink(LinkId id) {
     Delivery delivery;
     while (links_[i]->table.TakeAny(&delivery)) Settle(delivery.key, SettleKind::kRelease);
     links_[i]->counters->in_flight.store(0, std::memory_order_relaxed);
+    const uint64_t bit = links_[i]->bit;
     links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
-    tried_.clear();
+    // Another may get it.
+    for (const auto& state : links_) state->table.ForgetTried(bit);
+    absl::erase_if(tried_, [bit](auto& entry) { return (entry.second &= ~bit) == 0; });
     repeated_.clear();
     break;
   }
@@ -70,7 +79,6 @@ void DispatchCore::SetOrder(const std::vector<LinkId>& ids) {
   const auto before = [&](const auto& a, const auto& b) { return rank(a) < rank(b); };
   if (std::is_sorted(links_.begin(), links_.end(), before)) return;
   std::stable_sort(links_.begin(), links_.end(), before);
-  tried_.clear();
 }
 
 void DispatchCore::GiveBackAll() {
@@ -178,24 +186,15 @@ int64_t DispatchCore::DelayNanos(uint32_t failures) {
   return Nanos(RetryPolicy::DelayAfter(options_.retry, failures, random_));
 }
 
-bool DispatchCore::OtherLinkUntried(uint64_t tried, int64_t now) const {
-  for (size_t i = 0; i < links_.size(); ++i) {
-    const LinkState& state = *links_[i];
-    if ((tried >> i & 1) == 0 && Works(state, now)) return true;
-  }
-  return false;
-}
-
 // Another link at once where there is one, else this one later.
 void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
                                  const Completion& completion, SettleKind kind, int64_t now) {
   if (delivery.tried != 0) repeated_.erase(delivery.key);
-  size_t index = 0;
-  while (links_[index].get() != state) ++index;
-  uint64_t tried = delivery.tried | uint64_t{1} << index;
+  uint64_t tried = delivery.tried | state->bit;
   int64_t delay = 0;
-  if (!MayFallBack(tried, now)) {
-    tried = 0;
+  const Elsewhere elsewhere = FallBack(tried, now);
+  if (elsewhere == Elsewhere::kNowhere) tried = 0;
+  if (elsewhere != Elsewhere::kNow) {
     // While the breaker is open nothing but its end matters; else each message has its own
     // patience.
     const int64_t opens = state->breaker.open_until_ns();
@@ -211,10 +210,19 @@ void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
   Settle(delivery.key, kind, delay, std::move(reason));
 }
 
-bool DispatchCore::MayFallBack(uint64_t tried, int64_t now) {
-  if (!options_.fallback || !OtherLinkUntried(tried, now)) return false;
+DispatchCore::Elsewhere DispatchCore::FallBack(uint64_t tried, int64_t now) {
   const std::bitset<kMaxLinks> bits(tried);
-  return bits.count() < options_.max_attempts && retry_budget_.Spend(now);
+  if (!options_.fallback || bits.count() >= options_.max_attempts) return Elsewhere::kNowhere;
+  Elsewhere found = Elsewhere::kNowhere;
+  for (const auto& state : links_) {
+    if ((tried & state->bit) != 0 || !Works(*state, now)) continue;
+    found = Elsewhere::kLater;  // It is full, but that passes.
+    if (RoomOf(*state, state->link->credit(), now) <= state->promised) continue;
+    if (!retry_budget_.Spend(now)) return Elsewhere::kNowhere;
+    ++state->promised;
+    return Elsewhere::kNow;
+  }
+  return found;
 }
 
 void DispatchCore::NoteSuccess(LinkState* state) {

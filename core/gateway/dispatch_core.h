@@ -119,6 +119,7 @@ class DispatchCore {
  private:
   struct LinkState {
     LinkId id = 0;
+    uint64_t bit = 0;  // Its own among the links that are there, wherever it stands.
     Link* link = nullptr;
     std::shared_ptr<LinkCounters> counters;
     LinkTraits traits;
@@ -131,6 +132,7 @@ class DispatchCore {
     int64_t heard_ns = 0;       // Last completion.
     int64_t failed_ns = 0;      // Last failure that the model was told,
     int64_t timed_ns = 0;       // and how late it is.
+    size_t promised = 0;        // To what failed elsewhere, since it was last looked at.
     bool blocked = false;       // Took less than it had promised.
     int64_t blocked_until_ns = 0;
     bool connected = false;      // It takes messages, or has only just ceased to:
@@ -177,15 +179,20 @@ class DispatchCore {
   void NoteChoice(const SelectorMessage& facts, const Choice& choice);
   void NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
   int64_t DelayNanos(uint32_t failures);
-  bool OtherLinkUntried(uint64_t tried, int64_t now) const;
-  bool MayFallBack(uint64_t tried, int64_t now);
+  enum class Elsewhere : uint8_t { kNowhere, kLater, kNow };
+  // Whether what these links have failed may go to another, now or when that has room.
+  Elsewhere FallBack(uint64_t tried, int64_t now);
+  static size_t RoomOf(const LinkState& state, size_t credit, int64_t now);
+  // `tried` as selectors take it: bits by position.
+  uint64_t ByPosition(uint64_t tried) const;
+  uint64_t FreeBit() const;
   void TimeOutDeliveries(int64_t now);
   // Since when the link owes an answer, and when that is too long: kNever when it owes none.
   int64_t SilentSinceNs(const LinkState& state) const;
   int64_t SilentAtNs(const LinkState& state) const;
-  bool OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) const;
+  bool OtherLinkAnswers(const LinkState& silent, uint64_t tried, int64_t now) const;
   void LeaveSilentLinks(int64_t now);
-  void LeaveSilentLink(size_t index, int64_t now);
+  void LeaveSilentLink(LinkState* state, int64_t now);
   int64_t NextSilenceNs(int64_t now) const;
   void FlushSettlements();
   Room UpdateViews(int64_t now);

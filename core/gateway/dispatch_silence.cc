@@ -33,10 +33,10 @@ int64_t DispatchCore::SilentAtNs(const LinkState& state) const {
   return since + static_cast<int64_t>(patience_s * kNanosPerSecond);
 }
 
-bool DispatchCore::OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) const {
-  for (size_t i = 0; i < links_.size(); ++i) {
-    const LinkState& state = *links_[i];
-    if (i != index && (tried >> i & 1) == 0 && Works(state, now) && SilentAtNs(state) > now &&
+bool DispatchCore::OtherLinkAnswers(const LinkState& silent, uint64_t tried, int64_t now) const {
+  for (const auto& other : links_) {
+    const LinkState& state = *other;
+    if (other.get() != &silent && (tried & state.bit) == 0 && Works(state, now) && SilentAtNs(state) > now &&
         state.breaker.state(now) == BreakerState::kClosed) {
       return true;
     }
@@ -48,16 +48,16 @@ bool DispatchCore::OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) c
 // silent one has in flight goes there too, and whichever confirms first counts.
 void DispatchCore::LeaveSilentLinks(int64_t now) {
   if (!options_.fallback) return;
-  for (size_t i = 0; i < links_.size(); ++i) {
-    const LinkState& state = *links_[i];
-    if (SilentAtNs(state) > now || !OtherLinkAnswers(i, state.table.Oldest()->tried, now)) continue;
-    LeaveSilentLink(i, now);
+  for (const auto& state : links_) {
+    if (SilentAtNs(*state) > now || !OtherLinkAnswers(*state, state->table.Oldest()->tried, now)) {
+      continue;
+    }
+    LeaveSilentLink(state.get(), now);
   }
   FlushSettlements();
 }
 
-void DispatchCore::LeaveSilentLink(size_t index, int64_t now) {
-  LinkState* state = links_[index].get();
+void DispatchCore::LeaveSilentLink(LinkState* state, int64_t now) {
   traffic_ = Traffic();
   const int64_t since = SilentSinceNs(*state);
   const absl::Duration silent = absl::Nanoseconds(now - since);
@@ -72,9 +72,9 @@ void DispatchCore::LeaveSilentLink(size_t index, int64_t now) {
       absl::DeadlineExceededError(absl::StrCat("silent for ", absl::FormatDuration(silent)));
   Delivery delivery;
   while (const Delivery* oldest = state->table.Oldest()) {
-    const uint64_t tried = oldest->tried | uint64_t{1} << index;
+    const uint64_t tried = oldest->tried | state->bit;
     const std::bitset<kMaxLinks> bits(tried);
-    if (bits.count() >= options_.max_attempts || !OtherLinkAnswers(index, tried, now) ||
+    if (bits.count() >= options_.max_attempts || !OtherLinkAnswers(*state, tried, now) ||
         !retry_budget_.Has(now)) {
       break;
     }
