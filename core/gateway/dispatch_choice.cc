@@ -37,16 +37,14 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
         state.model.OnTime(static_cast<double>(now - state.timed_ns) / kNanosPerSecond);
       state.timed_ns = now;
     }
-    const bool ready = state.link->ready();
-    const size_t credit = ready ? state.link->credit() : 0;
+    const size_t credit = state.link->ready() ? state.link->credit() : 0;
     NoteCredit(&state, credit, now);
+    NoteRoad(&state, now);
     LinkView& view = views_[i];
     Describe(state, now, &view);
     view.ready = Works(state, now);
-    state.counters->meter.NoteReady(view.ready, now);
     state.timeout_ns = std::max(Nanos(options_.delivery_timeout),
                                 Nanos(state.link->confirm_timeout() * kConfirmTimes));
-    state.counters->ready.store(ready, std::memory_order_relaxed);
     // It may come back over another road.
     if (!view.ready) state.backlog = BacklogWindow();
     if (!view.ready) continue;
@@ -77,6 +75,16 @@ uint64_t DispatchCore::ByPosition(uint64_t tried) const {
     if ((tried & links_[i]->bit) != 0) out |= uint64_t{1} << i;
   }
   return out;
+}
+
+// What is told of the road, also while nothing is to be sent.
+void DispatchCore::NoteRoad(LinkState* state, int64_t now) {
+  const bool connected = state->connected && state->link->ready();
+  const bool ready = connected && !state->unanswered;
+  LinkCounters& counters = *state->counters;
+  counters.connected.store(connected, std::memory_order_relaxed);
+  counters.ready.store(ready, std::memory_order_relaxed);
+  counters.meter.NoteReady(ready && state->breaker.state(now) != BreakerState::kOpen, now);
 }
 
 void DispatchCore::NoteCredit(LinkState* state, size_t credit, int64_t now) {

@@ -117,6 +117,21 @@ TEST_F(FallbackTest, WhatALinkHasFailedIsKnownWhereverItStands) {
   EXPECT_THAT(third->ids, SizeIs(1)) << "the only one that has not failed it";
 }
 
+TEST_F(FallbackTest, AnUnansweredProbeLetsOneMessageDecide) {
+  core_->NoteProbe(1, false, absl::Seconds(5), 100);
+  for (int64_t key = 1; key <= 3; ++key) outbox_.Put(key);
+  core_->Step();
+  EXPECT_THAT(first_->ids, SizeIs(1));
+  EXPECT_THAT(second_->ids, SizeIs(2)) << "the others do not wait for it";
+  EXPECT_FALSE(counters_[0]->ready.load());
+  End(0, Outcome::kDurable);
+  EXPECT_TRUE(counters_[0]->connected.load());
+  core_->Step();
+  EXPECT_TRUE(counters_[0]->ready.load());
+  core_->NoteProbe(1, false, absl::Seconds(5), 100);
+  EXPECT_TRUE(counters_[0]->ready.load()) << "messages were answered while it was waited for";
+}
+
 TEST_F(FallbackTest, ANewLinkHasFailedNothing) {
   outbox_.Put(1);
   core_->Step();

@@ -135,6 +135,7 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
   const DeliveryTable::Found found = state->table.Finish(completion.token, &delivery);
   if (found == DeliveryTable::Found::kUnknown) return Count(&counters.unknown);
   state->heard_ns = now;
+  state->unanswered = false;
   if (found == DeliveryTable::Found::kLate)
     return CompleteLate(state, delivery, completion.outcome);
   switch (completion.outcome) {
@@ -245,7 +246,13 @@ void DispatchCore::NoteConfirmed(LinkState* state, const Delivery& delivery, int
 void DispatchCore::NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes) {
   LinkState* state = FindLink(id);
   if (state == nullptr) return;
-  state->counters->meter.NoteProbe(answered, round_trip, bytes, clock_->MonotonicNanos());
+  const int64_t now = clock_->MonotonicNanos();
+  state->counters->meter.NoteProbe(answered, round_trip, bytes, now);
+  // Messages were answered meanwhile: that says more.
+  const bool heard = state->heard_ns != 0 && now - state->heard_ns < Nanos(round_trip);
+  state->unanswered = !answered && !heard;
+  NoteRoad(state, now);
+  if (state->unanswered) state->breaker.OnUnanswered();
   if (!answered) return;
   state->model.OnProbe(absl::ToDoubleSeconds(round_trip));
   state->breaker.OnSignOfLife();

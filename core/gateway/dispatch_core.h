@@ -98,7 +98,7 @@ class DispatchCore {
 
   void SetSelector(Selector* selector) { selector_ = selector; }
 
-  // A probe of the link ended.
+  // A probe of the link ended; unanswered, it was waited for so long.
   void NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes);
 
   // What would become of such a message now, and why.
@@ -130,6 +130,7 @@ class DispatchCore {
     double mean_bytes = 1'024;  // Of the messages it took.
     int64_t timeout_ns = 0;     // For a delivery, without its bytes.
     int64_t heard_ns = 0;       // Last completion.
+    bool unanswered = false;    // Nobody answered the last probe, and nothing was heard since.
     int64_t failed_ns = 0;      // Last failure that the model was told,
     int64_t timed_ns = 0;       // and how late it is.
     size_t promised = 0;        // To what failed elsewhere, since it was last looked at.
@@ -197,6 +198,7 @@ class DispatchCore {
   void FlushSettlements();
   Room UpdateViews(int64_t now);
   static size_t BacklogRoom(const LinkState& state, size_t room, int64_t now);
+  void NoteRoad(LinkState* state, int64_t now);
   // Whether it has a connection, by what it would take.
   void NoteCredit(LinkState* state, size_t credit, int64_t now);
   void NoteTraffic(LinkState* state, int64_t now);
