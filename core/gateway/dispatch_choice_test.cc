@@ -61,9 +61,9 @@ class ChoiceTest : public ::testing::Test {
   std::vector<std::shared_ptr<LinkCounters>> counters_;
 };
 
-class FallbackTest : public ChoiceTest {
+class TwoLinksTest : public ChoiceTest {
  protected:
-  FallbackTest() {
+  TwoLinksTest() {
     Begin(&selector_);
     first_ = Add("first");
     second_ = Add("second");
@@ -74,7 +74,7 @@ class FallbackTest : public ChoiceTest {
   ScriptedLink* second_ = nullptr;
 };
 
-TEST_F(FallbackTest, WhatFailedWaitsWhereTheOtherLinkIsFull) {
+TEST_F(TwoLinksTest, WhatFailedWaitsWhereTheOtherLinkIsFull) {
   first_->is_ready = false;
   outbox_.Put(1);
   core_->Step();
@@ -93,7 +93,7 @@ TEST_F(FallbackTest, WhatFailedWaitsWhereTheOtherLinkIsFull) {
   EXPECT_THAT(second_->ids, SizeIs(2)) << "and then where it was not tried";
 }
 
-TEST_F(FallbackTest, NoMoreGoesToTheOtherLinkAtOnceThanItTakes) {
+TEST_F(TwoLinksTest, NoMoreGoesToTheOtherLinkAtOnceThanItTakes) {
   for (int64_t key = 1; key <= 6; ++key) outbox_.Put(key);
   core_->Step();
   ASSERT_THAT(first_->tokens, SizeIs(6));
@@ -104,7 +104,7 @@ TEST_F(FallbackTest, NoMoreGoesToTheOtherLinkAtOnceThanItTakes) {
   EXPECT_EQ(at_once, 2);
 }
 
-TEST_F(FallbackTest, WhatALinkHasFailedIsKnownWhereverItStands) {
+TEST_F(TwoLinksTest, WhatALinkHasFailedIsKnownWhereverItStands) {
   ScriptedLink* const third = Add("third");
   outbox_.Put(1);
   core_->Step();
@@ -117,7 +117,7 @@ TEST_F(FallbackTest, WhatALinkHasFailedIsKnownWhereverItStands) {
   EXPECT_THAT(third->ids, SizeIs(1)) << "the only one that has not failed it";
 }
 
-TEST_F(FallbackTest, AnUnansweredProbeLetsOneMessageDecide) {
+TEST_F(TwoLinksTest, AnUnansweredProbeLetsOneMessageDecide) {
   core_->NoteProbe(1, false, absl::Seconds(5), 100);
   for (int64_t key = 1; key <= 3; ++key) outbox_.Put(key);
   core_->Step();
@@ -132,7 +132,7 @@ TEST_F(FallbackTest, AnUnansweredProbeLetsOneMessageDecide) {
   EXPECT_TRUE(counters_[0]->ready.load()) << "messages were answered while it was waited for";
 }
 
-TEST_F(FallbackTest, ANewLinkHasFailedNothing) {
+TEST_F(TwoLinksTest, ANewLinkHasFailedNothing) {
   outbox_.Put(1);
   core_->Step();
   End(0, Outcome::kRetry);
