@@ -41,7 +41,8 @@ class CircuitBreaker {
   // The road was measured and the peer answers: the next message may find out now. A pause that the
   // peer asked for goes on.
   void OnSignOfLife();
-  // The road was measured and the peer does not answer: while it is closed the next message decides.
+  // The road was measured and the peer does not answer: while it is closed the next message
+  // decides.
   void OnUnanswered() { deciding_ = true; }
 
  private:

@@ -58,8 +58,7 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
 }
 
 bool DispatchCore::Works(const LinkState& state, int64_t now) {
-  return state.connected && state.link->ready() &&
-         state.breaker.state(now) != BreakerState::kOpen;
+  return state.connected && state.link->ready() && state.breaker.state(now) != BreakerState::kOpen;
 }
 
 size_t DispatchCore::RoomOf(const LinkState& state, size_t credit, int64_t now) {

@@ -136,8 +136,7 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
   if (found == DeliveryTable::Found::kUnknown) return Count(&counters.unknown);
   state->heard_ns = now;
   state->unanswered = false;
-  if (found == DeliveryTable::Found::kLate)
-    return CompleteLate(state, delivery, completion.outcome);
+  if (found == DeliveryTable::Found::kLate) return CompleteLate(state, delivery, completion, now);
   switch (completion.outcome) {
     case Outcome::kDurable:
       Count(&counters.confirmed);
@@ -266,6 +265,11 @@ void DispatchCore::NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration
     state->model.OnFailed(static_cast<double>(now - sent_ns) / kNanosPerSecond);
     state->failed_ns = now;
   }
+  TellBreaker(state, sent_ns, retry_after, now);
+}
+
+void DispatchCore::TellBreaker(LinkState* state, int64_t sent_ns, absl::Duration retry_after,
+                               int64_t now) {
   const bool opened = state->breaker.OnFailure(sent_ns, Nanos(retry_after), now,
                                                [this](uint32_t n) { return DelayNanos(n); });
   if (!opened) return;

@@ -136,8 +136,8 @@ class DispatchCore {
     size_t promised = 0;        // To what failed elsewhere, since it was last looked at.
     bool blocked = false;       // Took less than it had promised.
     int64_t blocked_until_ns = 0;
-    bool connected = false;      // It takes messages, or has only just ceased to:
-    int64_t refuses_ns = 0;      // takes none since then, with nothing under way; 0: it takes some.
+    bool connected = false;  // It takes messages, or has only just ceased to:
+    int64_t refuses_ns = 0;  // takes none since then, with nothing under way; 0: it takes some.
     std::vector<OutboundMessage> batch;  // Being collected; borrows from claimed_.
     std::vector<size_t> batch_sources;   // Indexes into claimed_.
 
@@ -168,7 +168,9 @@ class DispatchCore {
   LinkState* FindLink(LinkId id);
   // Started, connected, and not pausing after failures.
   static bool Works(const LinkState& state, int64_t now);
-  void CompleteLate(LinkState* state, const Delivery& delivery, Outcome outcome);
+  void CompleteLate(LinkState* state, const Delivery& delivery, const Completion& completion,
+                    int64_t now);
+  void TellBreaker(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
   void Forget(const Delivery& delivery);
   void NoteRepeated(const Delivery& delivery, LinkId link, uint64_t token);
   void CompleteOne(LinkState* state, const Completion& completion, int64_t now);

@@ -36,8 +36,8 @@ int64_t DispatchCore::SilentAtNs(const LinkState& state) const {
 bool DispatchCore::OtherLinkAnswers(const LinkState& silent, uint64_t tried, int64_t now) const {
   for (const auto& other : links_) {
     const LinkState& state = *other;
-    if (other.get() != &silent && (tried & state.bit) == 0 && Works(state, now) && SilentAtNs(state) > now &&
-        state.breaker.state(now) == BreakerState::kClosed) {
+    if (other.get() != &silent && (tried & state.bit) == 0 && Works(state, now) &&
+        SilentAtNs(state) > now && state.breaker.state(now) == BreakerState::kClosed) {
       return true;
     }
   }
@@ -98,10 +98,15 @@ int64_t DispatchCore::NextSilenceNs(int64_t now) const {
   return next;
 }
 
-// The message has gone another way. Confirmed it is all the same, and the link works.
-void DispatchCore::CompleteLate(LinkState* state, const Delivery& delivery, Outcome outcome) {
+// The message has gone another way. Confirmed it is all the same, and the link works; and what the
+// peer asks for it asks for still.
+void DispatchCore::CompleteLate(LinkState* state, const Delivery& delivery,
+                                const Completion& completion, int64_t now) {
   Count(&state->counters->late);
-  if (outcome != Outcome::kDurable) return;
+  if (completion.outcome == Outcome::kRetry && completion.retry_after > absl::ZeroDuration()) {
+    TellBreaker(state, delivery.sent_ns, completion.retry_after, now);
+  }
+  if (completion.outcome != Outcome::kDurable) return;
   NoteSuccess(state);
   const auto repeated = repeated_.find(delivery.key);
   if (repeated == repeated_.end()) return;

@@ -50,7 +50,7 @@ struct LinkStats {
   std::string name;
   bool metered = false;
   bool connected = false;  // Started, and with a connection.
-  bool ready = false;      // The same, and nothing was left without an answer since it last answered.
+  bool ready = false;  // The same, and nothing was left without an answer since it last answered.
   BreakerState breaker = BreakerState::kClosed;
   LinkReading reading;
   uint64_t sent = 0;  // Deliveries taken by the link.

@@ -17,8 +17,8 @@
 
 namespace viaduct {
 
-// Thread-safe. A link of 200 bytes a probe and the default interval costs at most 24 kB an hour at
-// rest; one that fails, 144 kB. Metered links are never probed, and not those without a connection.
+// Thread-safe. With the defaults at most 120 probes an hour of a link at rest, 720 of one that
+// fails. Metered links are never probed, and not those without a connection.
 class NetworkMonitor {
  public:
   struct Options {
