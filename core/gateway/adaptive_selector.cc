@@ -189,7 +189,15 @@ Explanation AdaptiveSelector::Explain(const SelectorMessage& message,
   const Decision decision = Decide(round, links);
   Explanation out = ExplanationOf(round, links, decision.link,
                                   Reason(decision.why, preferences_[MessageKind(message)].link));
-  for (size_t i = 0; i < links.size(); ++i) out.links[i].price_ms = PriceMs(round, links[i]);
+  for (size_t i = 0; i < links.size(); ++i) {
+    LinkVerdict& verdict = out.links[i];
+    verdict.price_ms = PriceMs(round, links[i]);
+    if (!verdict.eligible || !round.backlog || verdict.price_ms <= MostForBacklog(round, links)) {
+      continue;
+    }
+    verdict.eligible = false;
+    verdict.why = "costs more than the backlog pays";
+  }
   return out;
 }
 

@@ -12,7 +12,8 @@ constexpr size_t kSizeLimits[kSizeClasses - 1] = {1u << 10, 10'000, 1u << 20};
 
 std::string WhyNot(const SelectorMessage& message, const LinkView& link, size_t index) {
   if (!link.ready) return "not ready";
-  if (!HasRoom(message, link)) return "full";
+  if (link.room == 0) return "full";
+  if (!HasRoom(message, link)) return "leaves no room to the backlog now";
   return (message.tried >> index & 1) != 0 ? "has failed this message" : "";
 }
 
