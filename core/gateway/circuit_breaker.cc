@@ -65,8 +65,6 @@ bool CircuitBreaker::OnSuccess() {
   return recovered;
 }
 
-void CircuitBreaker::OnSignOfLife() {
-  open_until_ns_ = 0;
-}
+void CircuitBreaker::OnSignOfLife() { open_until_ns_ = 0; }
 
 }  // namespace viaduct

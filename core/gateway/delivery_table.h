@@ -21,7 +21,7 @@ struct Delivery {
   int64_t sent_ns = 0;
   int64_t deadline_ns = 0;          // When the link has had its time; Add may make it later.
   int64_t message_deadline_ns = 0;  // 0: none.
-  uint64_t tried = 0;  // Links that failed it before, a bit each.
+  uint64_t tried = 0;               // Links that failed it before, a bit each.
   bool backlog = false;
 };
 

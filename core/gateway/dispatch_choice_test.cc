@@ -132,6 +132,45 @@ TEST_F(TwoLinksTest, AnUnansweredProbeLetsOneMessageDecide) {
   EXPECT_TRUE(counters_[0]->ready.load()) << "messages were answered while it was waited for";
 }
 
+// How many links a message tries at once before it waits.
+TEST_F(ChoiceTest, TriesAtMostSoManyLinks) {
+  struct Row {
+    uint32_t max_attempts;
+    bool fallback;
+    size_t tried;
+  };
+  for (const Row& row :
+       {Row{1, true, 1}, {2, true, 2}, {3, true, 3}, {9, true, 4}, {9, false, 1}}) {
+    options_.max_attempts = row.max_attempts;
+    options_.fallback = row.fallback;
+    outbox_ = ScriptedOutbox(&clock_);
+    links_.clear();
+    ConfiguredOrderSelector selector;
+    Begin(&selector);
+    for (const char* name : {"a", "b", "c", "d"}) Add(name);
+    outbox_.Put(1);
+    core_->Step();
+    while (outbox_.settled.empty() || outbox_.settled.back().delay_ns == 0) {
+      for (size_t i = 0; i < links_.size(); ++i) End(i, Outcome::kRetry);
+      core_->Step();
+    }
+    EXPECT_EQ(outbox_.settled.size(), row.tried) << row.max_attempts;
+    core_.reset();
+  }
+}
+
+TEST_F(TwoLinksTest, APauseThatIsAskedForLateIsKept) {
+  outbox_.Put(1);
+  core_->Step();
+  Pass(absl::Seconds(61));  // It has had its time, and the link pauses or decides.
+  End(0, Outcome::kRetry, absl::Minutes(10));
+  EXPECT_EQ(core_->Explain(SelectorMessage()).links[0].why, "not ready");
+  Pass(absl::Minutes(9));
+  EXPECT_EQ(core_->Explain(SelectorMessage()).links[0].why, "not ready");
+  Pass(absl::Minutes(2));
+  EXPECT_TRUE(core_->Explain(SelectorMessage()).links[0].eligible);
+}
+
 TEST_F(TwoLinksTest, ANewLinkHasFailedNothing) {
   outbox_.Put(1);
   core_->Step();
@@ -276,6 +315,17 @@ TEST_F(NoFallbackTest, WhatWaitsForItsRoadIsLookedAtLessAndLessOften) {
   for (int i = 0; i < 600; ++i) Pass(absl::Milliseconds(100));
   EXPECT_LE(outbox_.claims, 100u * 7);
   EXPECT_GE(outbox_.claims, 100u * 5);
+}
+
+TEST_F(NoFallbackTest, WhatMqttCannotTakeWaitsInTheQueue) {
+  mqtt_->is_ready = false;
+  for (int64_t key = 1; key <= 5; ++key) outbox_.Put(key, kForMqtt);
+  for (int i = 0; i < 20; ++i) Pass(absl::Milliseconds(100));
+  EXPECT_THAT(rest_->ids, IsEmpty());
+  mqtt_->is_ready = true;
+  core_->LinkReady(2);
+  for (int i = 0; i < 30; ++i) Pass(absl::Milliseconds(100));
+  EXPECT_THAT(mqtt_->ids, UnorderedElementsAre("m1", "m2", "m3", "m4", "m5"));
 }
 
 TEST_F(NoFallbackTest, OnlyWhatIsSentEarnsARepetition) {

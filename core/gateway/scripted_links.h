@@ -126,7 +126,7 @@ class ScriptedOutbox final : public Outbox {
     out->push_back(std::move(message));
   }
 
-  const Clock* const clock_;
+  const Clock* clock_;
   std::map<int64_t, Entry> waiting_;
 };
 
