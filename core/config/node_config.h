@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -133,6 +134,7 @@ struct GatewayOptions {
   struct Fallback {
     bool enabled = true;
     uint32_t max_attempts = 3;
+    std::map<std::string, std::vector<std::string>, std::less<>> order;  // By instance or plugin.
   } fallback;
   struct Probe {
     bool enabled = true;

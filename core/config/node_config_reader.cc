@@ -135,7 +135,8 @@ GatewayOptions ReadGateway(const json& section) {
   gateway.selection = {Strategy(selection), Flag(selection, "auto_select"),
                        Flag(selection, "priority_based"), Flag(selection, "network_aware")};
   const json& fallback = At(section, "fallback");
-  gateway.fallback = {Flag(fallback, "enabled"), Number(fallback, "max_attempts")};
+  gateway.fallback = {Flag(fallback, "enabled"), Number(fallback, "max_attempts"),
+                      At(fallback, "order").get<decltype(gateway.fallback.order)>()};
   const json& probe = At(section, "probe");
   gateway.probe = {Flag(probe, "enabled"), Time(probe, "interval"), Time(probe, "retry_interval"),
                    Time(probe, "timeout")};

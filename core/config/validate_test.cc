@@ -17,7 +17,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::Pair;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 constexpr char kRestSchema[] = R"({
   "type": "object", "additionalProperties": false,
@@ -191,6 +193,12 @@ TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   EXPECT_EQ(config.gateway.retry.jitter, 0.2);
   EXPECT_EQ(config.gateway.max_rejects, 5u);
   EXPECT_TRUE(config.gateway.fallback.enabled);
+  EXPECT_THAT(
+      config.gateway.fallback.order,
+      UnorderedElementsAre(Pair("websocket", ElementsAre("rest", "mqtt")),
+                           Pair("rest", ElementsAre("mqtt", "websocket")),
+                           Pair("mqtt", ElementsAre("rest", "websocket")),
+                           Pair("sftp", ElementsAre("rsync")), Pair("rsync", ElementsAre("sftp"))));
   EXPECT_EQ(config.gateway.selection.strategy, SelectionStrategy::kAdaptive);
   EXPECT_TRUE(config.gateway.probe.enabled);
   EXPECT_EQ(config.gateway.probe.interval, absl::Seconds(30));
@@ -231,7 +239,7 @@ spool: {path: q/s.db, max_bytes: 1GiB, max_messages: 5, min_free_bytes: 2MiB,
         time_to_live: {health: 2h, control: 1m30s}}
 store: {sqlite: {path: /fast/x.db}, images: pics}
 gateway: {window: 1, batch: 2, retry: {initial_delay: 1s, max_delay: 2s, multiplier: 1.5,
-          jitter: 0}, max_rejects: 9, selection: {strategy: round_robin, network_aware: false}, fallback: {enabled: false},
+          jitter: 0}, max_rejects: 9, selection: {strategy: round_robin, network_aware: false}, fallback: {enabled: false, order: {rest: [lte, mqtt]}},
           probe: {enabled: false, interval: 2m, retry_interval: 9s, timeout: 1s},
           breaker: {failures: 7}, retry_budget: {share: 0.5, per_second: 100},
           backlog: {after: 1m, rate: 50.5}, ordering: {control: strict, health: none}}
@@ -280,6 +288,7 @@ limits: {max_message_bytes: 65536, start_timeout: 1s,
   EXPECT_EQ(config.gateway.ordered, (std::array<bool, 4>{false, false, false, true}));
   EXPECT_TRUE(config.gateway.selection.auto_select);
   EXPECT_FALSE(config.gateway.fallback.enabled);
+  EXPECT_THAT(config.gateway.fallback.order, ElementsAre(Pair("rest", ElementsAre("lte", "mqtt"))));
   EXPECT_EQ(config.limits.max_message_bytes, 65536u);
   EXPECT_EQ(config.limits.drain_timeout, absl::ZeroDuration());
 }

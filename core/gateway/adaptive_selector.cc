@@ -1,6 +1,7 @@
 #include "core/gateway/adaptive_selector.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,13 @@ constexpr double kBytesPerMb = 1e6;
 
 bool ClearlyBetter(double candidate, double present, double share, double at_least) {
   return candidate < present * share && candidate + at_least < present;
+}
+
+const LinkView* ReadyLink(std::string_view name, absl::Span<const LinkView> links) {
+  for (const LinkView& link : links) {
+    if (link.name == name) return link.ready ? &link : nullptr;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -66,25 +74,49 @@ bool AdaptiveSelector::MayChange(const SelectorMessage& message,
   return preference.chosen_ns == 0 || message.now_ns - preference.chosen_ns >= options_.dwell_ns;
 }
 
+// What has waited goes on waiting for the link it prefers, or while it prefers none that works for
+// the cheapest that does, rather than pay more for another.
+double AdaptiveSelector::MostForBacklog(const SelectorMessage& message,
+                                        absl::Span<const LinkView> links) const {
+  const LinkView* const there = ReadyLink(preferences_[MessageKind(message)].link, links);
+  if (there != nullptr) return PriceMs(message, *there);
+  double least_ms = std::numeric_limits<double>::infinity();
+  for (const LinkView& link : links) {
+    if (link.ready) least_ms = std::min(least_ms, PriceMs(message, link));
+  }
+  return least_ms;
+}
+
+size_t AdaptiveSelector::RoomForBacklog(absl::Span<const LinkView> links) const {
+  size_t most = 0;
+  for (size_t kind = 0; kind < kMessageKinds; ++kind) {
+    SelectorMessage message = SmallestOfKind(kind);
+    if (message.priority == Priority::kHigh) continue;  // Is never backlog.
+    message.backlog = true;
+    const double most_ms = MostForBacklog(message, links);
+    size_t room = 0;
+    for (const LinkView& link : links) {
+      if (PriceMs(message, link) <= most_ms) room += link.backlog_room;
+    }
+    most = std::max(most, room);
+  }
+  return most;
+}
+
 AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& message,
                                                     absl::Span<const LinkView> links) const {
   const Preference& preference = preferences_[MessageKind(message)];
   int preferred = Choice::kNone;
   int best = Choice::kNone;     // Were nothing under way.
   int soonest = Choice::kNone;  // As things are.
-  const auto there = std::find_if(links.begin(), links.end(), [&](const LinkView& link) {
-    return link.name == preference.link && link.ready;
-  });
+  const LinkView* const there = ReadyLink(preference.link, links);
+  const double most_ms = message.backlog ? MostForBacklog(message, links) : 0;
   Costs preferred_costs;
   Costs best_costs;
   Costs soonest_costs;
   for (size_t i = 0; i < links.size(); ++i) {
     if (!IsCandidate(message, links, i)) continue;
-    // What has waited goes on waiting for the link it prefers rather than pay more for another.
-    if (message.backlog && there != links.end() &&
-        PriceMs(message, links[i]) > PriceMs(message, *there)) {
-      continue;
-    }
+    if (message.backlog && PriceMs(message, links[i]) > most_ms) continue;
     const Costs costs = CostsOf(message, links[i]);
     const int index = static_cast<int>(i);
     if (links[i].name == preference.link) preferred = index, preferred_costs = costs;
@@ -97,7 +129,7 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   if (best == Choice::kNone) return {};
   if (preferred == Choice::kNone) {
     // Full for a moment, or failed for this message only: that is no reason to prefer another.
-    if (there != links.end()) return {soonest, Why::kUnavailable, false};
+    if (there != nullptr) return {soonest, Why::kUnavailable, false};
     return {best, preference.link.empty() ? Why::kBest : Why::kUnavailable, true};
   }
   const int explored = ToExplore(message, links, preferred);
@@ -157,7 +189,15 @@ Explanation AdaptiveSelector::Explain(const SelectorMessage& message,
   const Decision decision = Decide(round, links);
   Explanation out = ExplanationOf(round, links, decision.link,
                                   Reason(decision.why, preferences_[MessageKind(message)].link));
-  for (size_t i = 0; i < links.size(); ++i) out.links[i].price_ms = PriceMs(round, links[i]);
+  for (size_t i = 0; i < links.size(); ++i) {
+    LinkVerdict& verdict = out.links[i];
+    verdict.price_ms = PriceMs(round, links[i]);
+    if (!verdict.eligible || !round.backlog || verdict.price_ms <= MostForBacklog(round, links)) {
+      continue;
+    }
+    verdict.eligible = false;
+    verdict.why = "costs more than the backlog pays";
+  }
   return out;
 }
 

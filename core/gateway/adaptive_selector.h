@@ -40,6 +40,7 @@ class AdaptiveSelector final : public Selector {
   Choice Pick(const SelectorMessage& message, absl::Span<const LinkView> links) override;
   Explanation Explain(const SelectorMessage& message,
                       absl::Span<const LinkView> links) const override;
+  size_t RoomForBacklog(absl::Span<const LinkView> links) const override;
 
  private:
   enum class Why : uint8_t { kNone, kBest, kPreferred, kUnavailable, kSpill, kExplore };
@@ -61,6 +62,7 @@ class AdaptiveSelector final : public Selector {
 
   static std::string Reason(Why why, const std::string& preferred);
   double PriceMs(const SelectorMessage& message, const LinkView& link) const;
+  double MostForBacklog(const SelectorMessage& message, absl::Span<const LinkView> links) const;
   Costs CostsOf(const SelectorMessage& message, const LinkView& link) const;
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
                 int preferred) const;

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace viaduct {
+namespace {
+
+constexpr int64_t kClearlyNs = 1'000'000'000;
+
+}  // namespace
 
 std::string_view BreakerStateName(BreakerState state) {
   switch (state) {
@@ -17,26 +22,31 @@ std::string_view BreakerStateName(BreakerState state) {
 }
 
 BreakerState CircuitBreaker::state(int64_t now_ns) const {
-  if (open_until_ns_ > now_ns) return BreakerState::kOpen;
+  if (open_until_ns() > now_ns) return BreakerState::kOpen;
   return deciding_ ? BreakerState::kHalfOpen : BreakerState::kClosed;
 }
 
 bool CircuitBreaker::OnFailure(int64_t sent_ns, int64_t asked_ns, int64_t now_ns,
                                absl::FunctionRef<int64_t(uint32_t)> delay_for) {
-  // Failures of what was in flight when it opened tell nothing new.
-  if (sent_ns <= opened_at_ns_ || open_until_ns_ > now_ns) return false;
+  const int64_t before_ns = std::max(open_until_ns(), now_ns);
+  if (asked_ns > 0) {
+    paused_until_ns_ = std::max(paused_until_ns_, now_ns + asked_ns);
+    deciding_ = true;
+  }
+  // Failures of what was in flight when it opened tell nothing else that is new.
+  if (sent_ns <= opened_at_ns_ || before_ns > now_ns) {
+    return open_until_ns() - before_ns >= kClearlyNs;
+  }
   ++failures_in_a_row_;
   if (asked_ns <= 0 && !deciding_ && failures_in_a_row_ < failures_to_open_) return false;
-  Open(std::max(delay_for(++opened_in_a_row_), asked_ns), now_ns);
-  asked_ = asked_ns > 0;
+  Open(delay_for(++opened_in_a_row_), now_ns);
   return true;
 }
 
 bool CircuitBreaker::OnSilence(int64_t sent_ns, int64_t now_ns,
                                absl::FunctionRef<int64_t(uint32_t)> delay_for) {
-  if (sent_ns <= opened_at_ns_ || open_until_ns_ > now_ns) return false;
+  if (sent_ns <= opened_at_ns_ || open_until_ns() > now_ns) return false;
   Open(delay_for(++opened_in_a_row_), now_ns);
-  asked_ = false;
   return true;
 }
 
@@ -51,12 +61,10 @@ bool CircuitBreaker::OnSuccess() {
   failures_in_a_row_ = 0;
   opened_in_a_row_ = 0;
   deciding_ = false;
-  if (!asked_) open_until_ns_ = 0;
+  open_until_ns_ = 0;
   return recovered;
 }
 
-void CircuitBreaker::OnSignOfLife() {
-  if (!asked_) open_until_ns_ = 0;
-}
+void CircuitBreaker::OnSignOfLife() { open_until_ns_ = 0; }
 
 }  // namespace viaduct

@@ -1,6 +1,7 @@
 // Keeps messages away from a link that fails, and lets one find out when it works again.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -23,11 +24,13 @@ class CircuitBreaker {
   explicit CircuitBreaker(uint32_t failures_to_open) : failures_to_open_(failures_to_open) {}
 
   BreakerState state(int64_t now_ns) const;
-  int64_t open_until_ns() const { return open_until_ns_; }
+  int64_t open_until_ns() const { return std::max(open_until_ns_, paused_until_ns_); }
   uint32_t opened_in_a_row() const { return opened_in_a_row_; }
 
   // A delivery that was sent at `sent_ns` failed; `asked_ns` > 0: the peer wants no more for so
-  // long. `delay_for` says how long to stay open the n-th time in a row. True: it has opened now.
+  // long, which counts whatever is known already: the longest pause that was asked for is kept.
+  // `delay_for` says how long to stay open the n-th time in a row. True: it has opened now, or for
+  // clearly longer.
   bool OnFailure(int64_t sent_ns, int64_t asked_ns, int64_t now_ns,
                  absl::FunctionRef<int64_t(uint32_t)> delay_for);
   // A delivery that was sent at `sent_ns` and all after it are without an answer for too long:
@@ -38,6 +41,9 @@ class CircuitBreaker {
   // The road was measured and the peer answers: the next message may find out now. A pause that the
   // peer asked for goes on.
   void OnSignOfLife();
+  // The road was measured and the peer does not answer: while it is closed the next message
+  // decides.
+  void OnUnanswered() { deciding_ = true; }
 
  private:
   void Open(int64_t for_ns, int64_t now_ns);
@@ -46,8 +52,8 @@ class CircuitBreaker {
   uint32_t failures_in_a_row_ = 0;
   uint32_t opened_in_a_row_ = 0;
   int64_t open_until_ns_ = 0;
+  int64_t paused_until_ns_ = 0;  // The peer asked for it: a success meanwhile does not end it.
   int64_t opened_at_ns_ = -1;
-  bool asked_ = false;  // A success meanwhile does not end it.
   bool deciding_ = false;
 };
 

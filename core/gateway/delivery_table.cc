@@ -140,6 +140,10 @@ int64_t DeliveryTable::NextReclaimNs() const {
   return abandoned_order_.empty() ? -1 : abandoned_order_.front().first;
 }
 
+void DeliveryTable::ForgetTried(uint64_t links) {
+  for (Slot& slot : slots_) slot.delivery.tried &= ~links;
+}
+
 bool DeliveryTable::TakeAny(Delivery* delivery) {
   if (oldest_ == kNoSlot) return false;
   *delivery = slots_[oldest_].delivery;

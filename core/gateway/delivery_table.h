@@ -21,7 +21,7 @@ struct Delivery {
   int64_t sent_ns = 0;
   int64_t deadline_ns = 0;          // When the link has had its time; Add may make it later.
   int64_t message_deadline_ns = 0;  // 0: none.
-  uint64_t tried = 0;
+  uint64_t tried = 0;               // Links that failed it before, a bit each.
   bool backlog = false;
 };
 
@@ -65,6 +65,8 @@ class DeliveryTable {
   void Reclaim(int64_t now_ns);
   // When there is something to reclaim; -1 when there will be nothing.
   int64_t NextReclaimNs() const;
+  // Of all deliveries: those links have failed nothing.
+  void ForgetTried(uint64_t links);
   // Takes out any active delivery, for a link that goes away.
   bool TakeAny(Delivery* delivery);
 

@@ -22,10 +22,11 @@ int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
 
 }  // namespace
 
-// Returns what the links would take together.
+// Returns what the links would take together, of the backlog as far as the selector lets it.
 DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
   views_.resize(links_.size());
   Room total;
+  looked_ns_ = now;
   for (size_t i = 0; i < links_.size(); ++i) {
     LinkState& state = *links_[i];
     if (state.blocked && state.blocked_until_ns <= now) state.blocked = false;
@@ -36,26 +37,70 @@ DispatchCore::Room DispatchCore::UpdateViews(int64_t now) {
         state.model.OnTime(static_cast<double>(now - state.timed_ns) / kNanosPerSecond);
       state.timed_ns = now;
     }
-    const bool ready = state.link->ready();
-    state.counters->meter.NoteReady(ready && breaker != BreakerState::kOpen, now);
+    const size_t credit = state.link->ready() ? state.link->credit() : 0;
+    NoteCredit(&state, credit, now);
+    NoteRoad(&state, now);
     LinkView& view = views_[i];
     Describe(state, now, &view);
+    view.ready = Works(state, now);
     state.timeout_ns = std::max(Nanos(options_.delivery_timeout),
                                 Nanos(state.link->confirm_timeout() * kConfirmTimes));
-    state.counters->ready.store(ready, std::memory_order_relaxed);
-    view.ready = ready && breaker != BreakerState::kOpen;
     // It may come back over another road.
     if (!view.ready) state.backlog = BacklogWindow();
-    if (!view.ready || state.blocked) continue;
-    view.room = std::min(state.link->credit(), state.table.room());
-    if (breaker == BreakerState::kHalfOpen) {
-      view.room = view.in_flight == 0 ? std::min<size_t>(view.room, 1) : 0;
-    }
+    if (!view.ready) continue;
+    view.room = RoomOf(state, credit, now);
+    state.promised = 0;
     view.backlog_room = BacklogRoom(state, view.room, now);
     total.messages += view.room;
-    total.backlog += view.backlog_room;
   }
+  total.backlog = selector_->RoomForBacklog(views_);
   return total;
+}
+
+bool DispatchCore::Works(const LinkState& state, int64_t now) {
+  return state.connected && state.link->ready() && state.breaker.state(now) != BreakerState::kOpen;
+}
+
+size_t DispatchCore::RoomOf(const LinkState& state, size_t credit, int64_t now) {
+  if (state.blocked || !Works(state, now)) return 0;
+  const size_t room = std::min(credit, state.table.room());
+  if (state.breaker.state(now) != BreakerState::kHalfOpen) return room;
+  return state.table.active() == 0 ? std::min<size_t>(room, 1) : 0;
+}
+
+uint64_t DispatchCore::ByPosition(uint64_t tried) const {
+  uint64_t out = 0;
+  for (size_t i = 0; tried != 0 && i < links_.size(); ++i) {
+    if ((tried & links_[i]->bit) != 0) out |= uint64_t{1} << i;
+  }
+  return out;
+}
+
+// What is told of the road, also while nothing is to be sent.
+void DispatchCore::NoteRoad(LinkState* state, int64_t now) {
+  const bool connected = state->connected && state->link->ready();
+  const bool ready = connected && !state->unanswered;
+  LinkCounters& counters = *state->counters;
+  counters.connected.store(connected, std::memory_order_relaxed);
+  counters.ready.store(ready, std::memory_order_relaxed);
+  counters.meter.NoteReady(ready && state->breaker.state(now) != BreakerState::kOpen, now);
+}
+
+void DispatchCore::NoteCredit(LinkState* state, size_t credit, int64_t now) {
+  const bool was_connected = state->connected;
+  if (!state->link->ready()) {
+    state->connected = false;
+    state->refuses_ns = 0;
+  } else if (credit > 0 || state->table.active() > 0) {
+    state->connected = state->connected || credit > 0;
+    state->refuses_ns = 0;
+  } else if (state->connected) {
+    if (state->refuses_ns == 0) state->refuses_ns = now;
+    state->connected = now - state->refuses_ns < kUnconnectedNs;
+  }
+  if (state->connected == was_connected) return;
+  log_->Info("gateway", state->connected ? "link is connected" : "link has no connection",
+             {{"link", state->link->name()}});
 }
 
 // As much as leaves the link to what is live, and one at least, so that it goes on.
@@ -134,16 +179,34 @@ void DispatchCore::NoteChoice(const SelectorMessage& facts, const Choice& choice
   switches_.push_back(std::move(change));
 }
 
-// Claims what the links would take and offers it; true when there may be more.
-bool DispatchCore::Pump(int64_t now) {
+// What finds no link is put off: others, for links that have room, may be behind it.
+void DispatchCore::PumpAll(int64_t now) {
+  int in_vain = 0;
+  while (in_vain < kMostInVain) {
+    const Pumped pumped = Pump(now);
+    if (pumped == Pumped::kNothing) return;
+    in_vain = pumped == Pumped::kInVain ? in_vain + 1 : 0;
+  }
+}
+
+// Claims what the links would take and offers it.
+DispatchCore::Pumped DispatchCore::Pump(int64_t now) {
   const Room room = UpdateViews(now);
-  if (room.messages == 0) return false;
+  if (room.messages == 0) return Pumped::kNothing;
   ClaimSome(room, now);
   size_t assigned = 0;
   for (size_t i = 0; i < claimed_.size(); ++i) assigned += Assign(i, now) ? 1 : 0;
   for (size_t i = 0; i < links_.size(); ++i) DeliverBatch(i, now);
   FlushSettlements();
-  return assigned > 0;
+  if (assigned > 0) return Pumped::kSome;
+  return claimed_.empty() ? Pumped::kNothing : Pumped::kInVain;
+}
+
+// Out of the way of others, the longer the longer messages like it have found no link.
+void DispatchCore::PutOff(int64_t key, size_t kind, int64_t now) {
+  int64_t& since = in_vain_ns_[kind];
+  if (since == 0) since = now;
+  Settle(key, SettleKind::kRelease, std::clamp(now - since, kBlockedNs, kMostBlockedNs));
 }
 
 // What is live comes first, but its share is kept for the backlog.
@@ -198,19 +261,19 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
   facts.backlog = message.backlog;
   facts.attempts = message.attempts;
   facts.now_ns = now;
-  if (message.attempts == 0) {
-    retry_budget_.OnFirst();
-  } else {
-    const auto tried = tried_.find(message.key);
-    facts.tried = tried == tried_.end() ? 0 : tried->second;
+  uint64_t tried = 0;
+  if (message.attempts > 0) {
+    const auto found = tried_.find(message.key);
+    if (found != tried_.end()) tried = found->second;
   }
+  facts.tried = ByPosition(tried);
   const Choice choice = selector_->Pick(facts, views_);
   if (choice.link < 0 || static_cast<size_t>(choice.link) >= views_.size() ||
       !HasRoom(facts, views_[static_cast<size_t>(choice.link)])) {
-    // Out of the way of others for a moment.
-    Settle(message.key, SettleKind::kRelease, kBlockedNs);
+    PutOff(message.key, MessageKind(facts), now);
     return false;
   }
+  in_vain_ns_[MessageKind(facts)] = 0;
   NoteChoice(facts, choice);
   const auto link = static_cast<size_t>(choice.link);
   LinkView& view = views_[link];
@@ -233,7 +296,7 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
   delivery.deadline_ns = delivery.sent_ns + state.timeout_ns +
                          static_cast<int64_t>(bytes / kSlowestBytes) * kNanosPerSecond;
   delivery.message_deadline_ns = message.deadline_monotonic_ns;
-  delivery.tried = facts.tried;
+  delivery.tried = tried;
   out.token = state.table.Add(delivery);
   NoteRepeated(delivery, state.id, out.token);
   state.batch.push_back(out);
@@ -261,7 +324,9 @@ void DispatchCore::DeliverBatch(size_t link_index, int64_t now) {
     const size_t took = std::min(state.link->Deliver(part), part.size());
     for (size_t i = 0; i < took; ++i) {
       Count(&state.counters->bytes_sent, part[i].envelope_json.size());
-      state.counters->queue.Add(claimed_[state.batch_sources[taken + i]].queued_ns);
+      const OutboxMessage& message = claimed_[state.batch_sources[taken + i]];
+      state.counters->queue.Add(message.queued_ns);
+      if (message.attempts == 0) retry_budget_.OnFirst();
     }
     taken += took;
     if (took == part.size()) continue;

@@ -34,12 +34,18 @@ bool DispatchCore::AddLink(LinkId id, Link* link, LinkTraits traits,
   if (links_.size() >= kMaxLinks) return false;
   auto state = std::make_unique<LinkState>(options_.window, options_.failures_to_open);
   state->id = id;
+  state->bit = FreeBit();
   state->link = link;
   state->traits = std::move(traits);
   state->counters = std::move(counters);
   links_.push_back(std::move(state));
-  tried_.clear();  // Bits are positions.
   return true;
+}
+
+uint64_t DispatchCore::FreeBit() const {
+  uint64_t used = 0;
+  for (const auto& state : links_) used |= state->bit;
+  return ~used & (used + 1);  // The lowest that is not set.
 }
 
 DispatchCore::LinkState* DispatchCore::FindLink(LinkId id) {
@@ -55,8 +61,11 @@ void DispatchCore::RemoveLink(LinkId id) {
     Delivery delivery;
     while (links_[i]->table.TakeAny(&delivery)) Settle(delivery.key, SettleKind::kRelease);
     links_[i]->counters->in_flight.store(0, std::memory_order_relaxed);
+    const uint64_t bit = links_[i]->bit;
     links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
-    tried_.clear();
+    // Another may get it.
+    for (const auto& state : links_) state->table.ForgetTried(bit);
+    absl::erase_if(tried_, [bit](auto& entry) { return (entry.second &= ~bit) == 0; });
     repeated_.clear();
     break;
   }
@@ -70,7 +79,6 @@ void DispatchCore::SetOrder(const std::vector<LinkId>& ids) {
   const auto before = [&](const auto& a, const auto& b) { return rank(a) < rank(b); };
   if (std::is_sorted(links_.begin(), links_.end(), before)) return;
   std::stable_sort(links_.begin(), links_.end(), before);
-  tried_.clear();
 }
 
 void DispatchCore::GiveBackAll() {
@@ -127,8 +135,8 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
   const DeliveryTable::Found found = state->table.Finish(completion.token, &delivery);
   if (found == DeliveryTable::Found::kUnknown) return Count(&counters.unknown);
   state->heard_ns = now;
-  if (found == DeliveryTable::Found::kLate)
-    return CompleteLate(state, delivery, completion.outcome);
+  state->unanswered = false;
+  if (found == DeliveryTable::Found::kLate) return CompleteLate(state, delivery, completion, now);
   switch (completion.outcome) {
     case Outcome::kDurable:
       Count(&counters.confirmed);
@@ -178,27 +186,15 @@ int64_t DispatchCore::DelayNanos(uint32_t failures) {
   return Nanos(RetryPolicy::DelayAfter(options_.retry, failures, random_));
 }
 
-bool DispatchCore::OtherLinkUntried(uint64_t tried, int64_t now) const {
-  for (size_t i = 0; i < links_.size(); ++i) {
-    const LinkState& state = *links_[i];
-    if ((tried >> i & 1) == 0 && state.breaker.state(now) != BreakerState::kOpen &&
-        state.link->ready()) {
-      return true;
-    }
-  }
-  return false;
-}
-
 // Another link at once where there is one, else this one later.
 void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
                                  const Completion& completion, SettleKind kind, int64_t now) {
   if (delivery.tried != 0) repeated_.erase(delivery.key);
-  size_t index = 0;
-  while (links_[index].get() != state) ++index;
-  uint64_t tried = delivery.tried | uint64_t{1} << index;
+  uint64_t tried = delivery.tried | state->bit;
   int64_t delay = 0;
-  if (!MayFallBack(tried, now)) {
-    tried = 0;
+  const Elsewhere elsewhere = FallBack(tried, now);
+  if (elsewhere == Elsewhere::kNowhere) tried = 0;
+  if (elsewhere != Elsewhere::kNow) {
     // While the breaker is open nothing but its end matters; else each message has its own
     // patience.
     const int64_t opens = state->breaker.open_until_ns();
@@ -214,10 +210,19 @@ void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
   Settle(delivery.key, kind, delay, std::move(reason));
 }
 
-bool DispatchCore::MayFallBack(uint64_t tried, int64_t now) {
-  if (!options_.fallback || !OtherLinkUntried(tried, now)) return false;
+DispatchCore::Elsewhere DispatchCore::FallBack(uint64_t tried, int64_t now) {
   const std::bitset<kMaxLinks> bits(tried);
-  return bits.count() < options_.max_attempts && retry_budget_.Spend(now);
+  if (!options_.fallback || bits.count() >= options_.max_attempts) return Elsewhere::kNowhere;
+  Elsewhere found = Elsewhere::kNowhere;
+  for (const auto& state : links_) {
+    if ((tried & state->bit) != 0 || !Works(*state, now)) continue;
+    found = Elsewhere::kLater;  // It is full, but that passes.
+    if (RoomOf(*state, state->link->credit(), now) <= state->promised) continue;
+    if (!retry_budget_.Spend(now)) return Elsewhere::kNowhere;
+    ++state->promised;
+    return Elsewhere::kNow;
+  }
+  return found;
 }
 
 void DispatchCore::NoteSuccess(LinkState* state) {
@@ -240,7 +245,13 @@ void DispatchCore::NoteConfirmed(LinkState* state, const Delivery& delivery, int
 void DispatchCore::NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes) {
   LinkState* state = FindLink(id);
   if (state == nullptr) return;
-  state->counters->meter.NoteProbe(answered, round_trip, bytes, clock_->MonotonicNanos());
+  const int64_t now = clock_->MonotonicNanos();
+  state->counters->meter.NoteProbe(answered, round_trip, bytes, now);
+  // Messages were answered meanwhile: that says more.
+  const bool heard = state->heard_ns != 0 && now - state->heard_ns < Nanos(round_trip);
+  state->unanswered = !answered && !heard;
+  NoteRoad(state, now);
+  if (state->unanswered) state->breaker.OnUnanswered();
   if (!answered) return;
   state->model.OnProbe(absl::ToDoubleSeconds(round_trip));
   state->breaker.OnSignOfLife();
@@ -254,11 +265,16 @@ void DispatchCore::NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration
     state->model.OnFailed(static_cast<double>(now - sent_ns) / kNanosPerSecond);
     state->failed_ns = now;
   }
+  TellBreaker(state, sent_ns, retry_after, now);
+}
+
+void DispatchCore::TellBreaker(LinkState* state, int64_t sent_ns, absl::Duration retry_after,
+                               int64_t now) {
   const bool opened = state->breaker.OnFailure(sent_ns, Nanos(retry_after), now,
                                                [this](uint32_t n) { return DelayNanos(n); });
   if (!opened) return;
   state->counters->breaker.store(BreakerState::kOpen, std::memory_order_relaxed);
-  if (state->breaker.opened_in_a_row() == 1) {
+  if (state->breaker.opened_in_a_row() == 1 || retry_after > absl::ZeroDuration()) {
     const absl::Duration delay = absl::Nanoseconds(state->breaker.open_until_ns() - now);
     log_->Warning("gateway", "link fails, pausing",
                   {{"link", state->link->name()}, {"delay", absl::FormatDuration(delay)}});
@@ -294,8 +310,7 @@ int64_t DispatchCore::Step() {
   const int64_t now = clock_->MonotonicNanos();
   TimeOutDeliveries(now);
   LeaveSilentLinks(now);
-  while (claiming_ && Pump(now)) {
-  }
+  if (claiming_) PumpAll(now);
   return NextWake(now);
 }
 
@@ -309,8 +324,12 @@ int64_t DispatchCore::NextWake(int64_t now) const {
     const int64_t opens = state->breaker.open_until_ns();
     if (opens > now) wake = std::min(wake, opens);
     if (state->blocked) wake = std::min(wake, state->blocked_until_ns);
-    room = room || (opens <= now && !state->blocked && state->link->ready());
+    if (state->refuses_ns != 0 && state->connected) {
+      wake = std::min(wake, state->refuses_ns + kUnconnectedNs);
+    }
+    room = room || (!state->blocked && Works(*state, now));
   }
+  if (claiming_ && !links_.empty()) wake = std::min(wake, looked_ns_ + kLookNs);
   if (room && claiming_) {
     wake = std::min(wake, outbox_->NextDueNanos());
     if (const int64_t paced = backlog_pace_.NextNanos(); paced > now) wake = std::min(wake, paced);

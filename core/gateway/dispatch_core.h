@@ -71,6 +71,14 @@ class DispatchCore {
   // A link that took nothing and says nothing is asked again after this, and a message that no link
   // took is offered again.
   static constexpr int64_t kBlockedNs = 100'000'000;
+  // The same while that goes on: as long as it has done, but no longer than this.
+  static constexpr int64_t kMostBlockedNs = 10'000'000'000;
+  // So often in a row at most what is claimed may find no link before events are looked at.
+  static constexpr int kMostInVain = 8;
+  // A link that takes nothing for so long, though it has nothing under way, has no connection.
+  static constexpr int64_t kUnconnectedNs = 1'000'000'000;
+  // The links are looked at so often also when there is nothing to do.
+  static constexpr int64_t kLookNs = 1'000'000'000;
 
   // All must outlive the core.
   DispatchCore(const DispatcherOptions& options, Outbox* outbox, Selector* selector, Clock* clock,
@@ -90,7 +98,7 @@ class DispatchCore {
 
   void SetSelector(Selector* selector) { selector_ = selector; }
 
-  // A probe of the link ended.
+  // A probe of the link ended; unanswered, it was waited for so long.
   void NoteProbe(LinkId id, bool answered, absl::Duration round_trip, uint64_t bytes);
 
   // What would become of such a message now, and why.
@@ -111,6 +119,7 @@ class DispatchCore {
  private:
   struct LinkState {
     LinkId id = 0;
+    uint64_t bit = 0;  // Its own among the links that are there, wherever it stands.
     Link* link = nullptr;
     std::shared_ptr<LinkCounters> counters;
     LinkTraits traits;
@@ -121,10 +130,14 @@ class DispatchCore {
     double mean_bytes = 1'024;  // Of the messages it took.
     int64_t timeout_ns = 0;     // For a delivery, without its bytes.
     int64_t heard_ns = 0;       // Last completion.
+    bool unanswered = false;    // Nobody answered the last probe, and nothing was heard since.
     int64_t failed_ns = 0;      // Last failure that the model was told,
     int64_t timed_ns = 0;       // and how late it is.
+    size_t promised = 0;        // To what failed elsewhere, since it was last looked at.
     bool blocked = false;       // Took less than it had promised.
     int64_t blocked_until_ns = 0;
+    bool connected = false;  // It takes messages, or has only just ceased to:
+    int64_t refuses_ns = 0;  // takes none since then, with nothing under way; 0: it takes some.
     std::vector<OutboundMessage> batch;  // Being collected; borrows from claimed_.
     std::vector<size_t> batch_sources;   // Indexes into claimed_.
 
@@ -153,7 +166,11 @@ class DispatchCore {
   };
 
   LinkState* FindLink(LinkId id);
-  void CompleteLate(LinkState* state, const Delivery& delivery, Outcome outcome);
+  // Started, connected, and not pausing after failures.
+  static bool Works(const LinkState& state, int64_t now);
+  void CompleteLate(LinkState* state, const Delivery& delivery, const Completion& completion,
+                    int64_t now);
+  void TellBreaker(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
   void Forget(const Delivery& delivery);
   void NoteRepeated(const Delivery& delivery, LinkId link, uint64_t token);
   void CompleteOne(LinkState* state, const Completion& completion, int64_t now);
@@ -165,24 +182,35 @@ class DispatchCore {
   void NoteChoice(const SelectorMessage& facts, const Choice& choice);
   void NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
   int64_t DelayNanos(uint32_t failures);
-  bool OtherLinkUntried(uint64_t tried, int64_t now) const;
-  bool MayFallBack(uint64_t tried, int64_t now);
+  enum class Elsewhere : uint8_t { kNowhere, kLater, kNow };
+  // Whether what these links have failed may go to another, now or when that has room.
+  Elsewhere FallBack(uint64_t tried, int64_t now);
+  static size_t RoomOf(const LinkState& state, size_t credit, int64_t now);
+  // `tried` as selectors take it: bits by position.
+  uint64_t ByPosition(uint64_t tried) const;
+  uint64_t FreeBit() const;
   void TimeOutDeliveries(int64_t now);
   // Since when the link owes an answer, and when that is too long: kNever when it owes none.
   int64_t SilentSinceNs(const LinkState& state) const;
   int64_t SilentAtNs(const LinkState& state) const;
-  bool OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) const;
+  bool OtherLinkAnswers(const LinkState& silent, uint64_t tried, int64_t now) const;
   void LeaveSilentLinks(int64_t now);
-  void LeaveSilentLink(size_t index, int64_t now);
+  void LeaveSilentLink(LinkState* state, int64_t now);
   int64_t NextSilenceNs(int64_t now) const;
   void FlushSettlements();
   Room UpdateViews(int64_t now);
   static size_t BacklogRoom(const LinkState& state, size_t room, int64_t now);
+  void NoteRoad(LinkState* state, int64_t now);
+  // Whether it has a connection, by what it would take.
+  void NoteCredit(LinkState* state, size_t credit, int64_t now);
   void NoteTraffic(LinkState* state, int64_t now);
-  bool Pump(int64_t now);
+  enum class Pumped : uint8_t { kNothing, kInVain, kSome };
+  Pumped Pump(int64_t now);
   void ClaimSome(const Room& room, int64_t now);
   void Describe(const LinkState& state, int64_t now, LinkView* view) const;
   bool Assign(size_t index, int64_t now);
+  void PutOff(int64_t key, size_t kind, int64_t now);
+  void PumpAll(int64_t now);
   OutboundMessage Outbound(const OutboxMessage& message) const;
   size_t PartSize(const LinkState& state, size_t first) const;
   void DeliverBatch(size_t link_index, int64_t now);
@@ -207,9 +235,12 @@ class DispatchCore {
   BacklogPace backlog_pace_;
   double backlog_share_ = 0;  // Messages of the backlog whose turn it is, whatever is live.
   Traffic traffic_;
+  int64_t looked_ns_ = 0;  // At the links.
   // The link that each kind of message took last, when that was no choice of the moment.
   std::array<std::string, kMessageKinds> chosen_;
   std::vector<LinkSwitch> switches_;
+  // Since when no message of the kind has found a link; 0: the last one did.
+  std::array<int64_t, kMessageKinds> in_vain_ns_{};
 };
 
 }  // namespace viaduct

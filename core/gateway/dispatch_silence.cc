@@ -33,11 +33,11 @@ int64_t DispatchCore::SilentAtNs(const LinkState& state) const {
   return since + static_cast<int64_t>(patience_s * kNanosPerSecond);
 }
 
-bool DispatchCore::OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) const {
-  for (size_t i = 0; i < links_.size(); ++i) {
-    const LinkState& state = *links_[i];
-    if (i != index && (tried >> i & 1) == 0 && state.link->ready() && SilentAtNs(state) > now &&
-        state.breaker.state(now) == BreakerState::kClosed) {
+bool DispatchCore::OtherLinkAnswers(const LinkState& silent, uint64_t tried, int64_t now) const {
+  for (const auto& other : links_) {
+    const LinkState& state = *other;
+    if (other.get() != &silent && (tried & state.bit) == 0 && Works(state, now) &&
+        SilentAtNs(state) > now && state.breaker.state(now) == BreakerState::kClosed) {
       return true;
     }
   }
@@ -48,16 +48,16 @@ bool DispatchCore::OtherLinkAnswers(size_t index, uint64_t tried, int64_t now) c
 // silent one has in flight goes there too, and whichever confirms first counts.
 void DispatchCore::LeaveSilentLinks(int64_t now) {
   if (!options_.fallback) return;
-  for (size_t i = 0; i < links_.size(); ++i) {
-    const LinkState& state = *links_[i];
-    if (SilentAtNs(state) > now || !OtherLinkAnswers(i, state.table.Oldest()->tried, now)) continue;
-    LeaveSilentLink(i, now);
+  for (const auto& state : links_) {
+    if (SilentAtNs(*state) > now || !OtherLinkAnswers(*state, state->table.Oldest()->tried, now)) {
+      continue;
+    }
+    LeaveSilentLink(state.get(), now);
   }
   FlushSettlements();
 }
 
-void DispatchCore::LeaveSilentLink(size_t index, int64_t now) {
-  LinkState* state = links_[index].get();
+void DispatchCore::LeaveSilentLink(LinkState* state, int64_t now) {
   traffic_ = Traffic();
   const int64_t since = SilentSinceNs(*state);
   const absl::Duration silent = absl::Nanoseconds(now - since);
@@ -72,9 +72,9 @@ void DispatchCore::LeaveSilentLink(size_t index, int64_t now) {
       absl::DeadlineExceededError(absl::StrCat("silent for ", absl::FormatDuration(silent)));
   Delivery delivery;
   while (const Delivery* oldest = state->table.Oldest()) {
-    const uint64_t tried = oldest->tried | uint64_t{1} << index;
+    const uint64_t tried = oldest->tried | state->bit;
     const std::bitset<kMaxLinks> bits(tried);
-    if (bits.count() >= options_.max_attempts || !OtherLinkAnswers(index, tried, now) ||
+    if (bits.count() >= options_.max_attempts || !OtherLinkAnswers(*state, tried, now) ||
         !retry_budget_.Has(now)) {
       break;
     }
@@ -98,10 +98,15 @@ int64_t DispatchCore::NextSilenceNs(int64_t now) const {
   return next;
 }
 
-// The message has gone another way. Confirmed it is all the same, and the link works.
-void DispatchCore::CompleteLate(LinkState* state, const Delivery& delivery, Outcome outcome) {
+// The message has gone another way. Confirmed it is all the same, and the link works; and what the
+// peer asks for it asks for still.
+void DispatchCore::CompleteLate(LinkState* state, const Delivery& delivery,
+                                const Completion& completion, int64_t now) {
   Count(&state->counters->late);
-  if (outcome != Outcome::kDurable) return;
+  if (completion.outcome == Outcome::kRetry && completion.retry_after > absl::ZeroDuration()) {
+    TellBreaker(state, delivery.sent_ns, completion.retry_after, now);
+  }
+  if (completion.outcome != Outcome::kDurable) return;
   NoteSuccess(state);
   const auto repeated = repeated_.find(delivery.key);
   if (repeated == repeated_.end()) return;

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/gateway/dispatch_core.h"
+#include "core/gateway/scripted_links.h"
 
 namespace viaduct {
 namespace {
@@ -57,25 +58,6 @@ class ListOutbox final : public Outbox {
   std::map<int64_t, uint32_t> attempts_;
 };
 
-class HoldingLink final : public Link {
- public:
-  explicit HoldingLink(std::string name) : name_(std::move(name)) {}
-  std::string_view name() const override { return name_; }
-  bool ready() const override { return is_ready; }
-  size_t credit() const override { return 100; }
-  size_t Deliver(absl::Span<const OutboundMessage> batch) override {
-    for (const OutboundMessage& message : batch) tokens.push_back(message.token);
-    return batch.size();
-  }
-  void SetHandlers(CompletionFn, ReadyFn) override {}
-
-  bool is_ready = true;
-  std::vector<uint64_t> tokens;
-
- private:
-  const std::string name_;
-};
-
 class SilenceTest : public ::testing::Test {
  protected:
   SilenceTest() : core_(options_, &outbox_, &selector_, &clock_, random_, &log_) {
@@ -103,9 +85,9 @@ class SilenceTest : public ::testing::Test {
   DispatcherOptions options_;
   ListOutbox outbox_;
   ConfiguredOrderSelector selector_;
-  HoldingLink first_{"first"};
-  HoldingLink second_{"second"};
-  HoldingLink* const links_[2] = {&first_, &second_};
+  ScriptedLink first_{"first"};
+  ScriptedLink second_{"second"};
+  ScriptedLink* const links_[2] = {&first_, &second_};
   std::vector<std::shared_ptr<LinkCounters>> counters_;
   DispatchCore core_;
 };

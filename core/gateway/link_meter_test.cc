@@ -108,6 +108,31 @@ TEST_F(CircuitBreakerTest, APauseThatThePeerAskedForIsKept) {
   EXPECT_EQ(breaker_.state(31 * kSecond), BreakerState::kClosed);
 }
 
+TEST_F(CircuitBreakerTest, APauseThatThePeerAskedForCountsWhileItIsOpen) {
+  for (int64_t i = 1; i <= 3; ++i) Fail(i, 10);
+  EXPECT_TRUE(Fail(2, 11, 600 * kSecond)) << "sent before it opened";
+  EXPECT_FALSE(Fail(2, 12, 600 * kSecond)) << "the same once more";
+  breaker_.OnSignOfLife();
+  breaker_.OnSuccess();
+  EXPECT_EQ(breaker_.state(599 * kSecond), BreakerState::kOpen);
+}
+
+TEST_F(CircuitBreakerTest, TheLongestPauseThatWasAskedForIsKept) {
+  Fail(1, 2, kSecond);
+  EXPECT_TRUE(Fail(1, 3, 60 * kSecond));
+  EXPECT_FALSE(Fail(1, 4, 2 * kSecond));
+  EXPECT_EQ(breaker_.open_until_ns(), 3 + 60 * kSecond);
+  EXPECT_EQ(breaker_.state(61 * kSecond), BreakerState::kHalfOpen);
+}
+
+TEST_F(CircuitBreakerTest, ASignOfLifeEndsItsOwnPauseOnly) {
+  Fail(1, 2, kSecond / 2);
+  EXPECT_EQ(breaker_.state(kSecond - 1), BreakerState::kOpen) << "a second is its own";
+  breaker_.OnSignOfLife();
+  EXPECT_EQ(breaker_.state(kSecond / 2), BreakerState::kOpen);
+  EXPECT_EQ(breaker_.state(kSecond * 3 / 4), BreakerState::kHalfOpen);
+}
+
 TEST_F(CircuitBreakerTest, ASignOfLifeLetsTheNextOneDecideNow) {
   for (int64_t i = 1; i <= 3; ++i) Fail(i, 10);
   breaker_.OnSignOfLife();

@@ -55,6 +55,7 @@ LatencySnapshot LatencyHistogram::Read() const {
 LinkStats LinkCounters::Read(int64_t now_ns) {
   const auto get = [](const auto& value) { return value.load(std::memory_order_relaxed); };
   LinkStats stats;
+  stats.connected = get(connected);
   stats.ready = get(ready);
   stats.breaker = get(breaker);
   stats.reading = meter.Read(now_ns);

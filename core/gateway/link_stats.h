@@ -50,7 +50,8 @@ struct LinkStats {
   LinkId id = 0;
   std::string name;
   bool metered = false;
-  bool ready = false;
+  bool connected = false;  // Started, and with a connection.
+  bool ready = false;  // The same, and nothing was left without an answer since it last answered.
   BreakerState breaker = BreakerState::kClosed;
   LinkReading reading;
   uint64_t sent = 0;  // Deliveries taken by the link.
@@ -84,6 +85,7 @@ struct LinkCounters {
   std::atomic<uint64_t> bytes_sent{0};
   std::atomic<uint64_t> in_flight{0};
   std::array<std::atomic<uint64_t>, kSwitchReasons> switched_to{};
+  std::atomic<bool> connected{false};
   std::atomic<bool> ready{false};
   std::atomic<BreakerState> breaker{BreakerState::kClosed};
   LatencyHistogram queue;

@@ -15,8 +15,8 @@ void NetworkMonitor::Start() {
 }
 
 bool NetworkMonitor::IsDue(const LinkStats& link, const Known& known, int64_t now_ns) const {
-  if (!link.ready || link.metered || known.under_way) return false;
-  if (link.breaker == BreakerState::kOpen) {
+  if (!link.connected || link.metered || known.under_way) return false;
+  if (link.breaker == BreakerState::kOpen || !link.ready) {
     return absl::Nanoseconds(now_ns - known.probed_ns) >= options_.retry_interval;
   }
   const int64_t heard = std::max(link.reading.measured_ns, known.probed_ns);
@@ -43,8 +43,10 @@ void NetworkMonitor::Look() {
   }
   for (const LinkStats& link : due) {
     const LinkId id = link.id;
-    const auto done = [this, id](const Result& result) {
-      dispatcher_->NoteProbe(id, result.answered, result.round_trip, result.bytes);
+    const auto done = [this, id, now](const Result& result) {
+      const absl::Duration waited = absl::Nanoseconds(clock_->MonotonicNanos() - now);
+      dispatcher_->NoteProbe(id, result.answered, result.answered ? result.round_trip : waited,
+                             result.bytes);
       const absl::MutexLock lock(&mutex_);
       const auto known = known_.find(id);
       if (known != known_.end()) known->second.under_way = false;

@@ -17,14 +17,14 @@
 
 namespace viaduct {
 
-// Thread-safe. A link of 200 bytes a probe and the default interval costs at most 24 kB an hour at
-// rest; one that fails, 144 kB. Metered links are never probed.
+// Thread-safe. With the defaults at most 120 probes an hour of a link at rest, 720 of one that
+// fails. Metered links are never probed, and not those without a connection.
 class NetworkMonitor {
  public:
   struct Options {
     bool enabled = true;
     absl::Duration interval = absl::Seconds(30);       // A link of which nothing was heard so long.
-    absl::Duration retry_interval = absl::Seconds(5);  // A link whose breaker is open.
+    absl::Duration retry_interval = absl::Seconds(5);  // A link that fails or did not answer.
     absl::Duration timeout = absl::Seconds(5);
     uint32_t payload_bytes = 0;  // Carried along where the protocol can.
   };

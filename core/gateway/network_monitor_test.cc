@@ -99,6 +99,24 @@ TEST_F(NetworkMonitorTest, ProbesWhatIsSilentAndNeverWhatIsMetered) {
   EXPECT_EQ(reading.quality, LinkQuality::kExcellent);
 }
 
+TEST_F(NetworkMonitorTest, ARoadThatDoesNotAnswerIsNotReadyAndAskedMoreOften) {
+  EXPECT_THAT(Look(), ElementsAre("free"));
+  EXPECT_TRUE(dispatcher_.Stats()[0].ready);
+  clock_.Advance(absl::Seconds(5));
+  Answer(false, 0);
+  EXPECT_FALSE(dispatcher_.Stats()[0].ready) << "though its instance runs";
+  EXPECT_TRUE(dispatcher_.Stats()[0].connected);
+  EXPECT_THAT(Look(), ElementsAre("free"));
+  clock_.Advance(absl::Minutes(5));
+  Answer(false, 0);
+  EXPECT_LT(dispatcher_.Stats()[0].reading.facts.uptime, 0.7);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_THAT(Look(), ElementsAre("free"));
+  Answer(true, 10);
+  EXPECT_TRUE(dispatcher_.Stats()[0].ready);
+  EXPECT_THAT(Look(), IsEmpty());
+}
+
 TEST_F(NetworkMonitorTest, AProbeThatCannotBeMadeIsTriedAgainLater) {
   can_probe_ = false;
   EXPECT_THAT(Look(), ElementsAre("free"));

@@ -46,7 +46,7 @@ void RoadMonitor::Look() {
     const absl::MutexLock lock(&mutex_);
     const auto found = known_.find(name);
     if (found == known_.end()) continue;
-    found->second.meter->NoteReady(ready, now);
+    found->second.meter->NoteReady(ready && found->second.answered, now);
     if (!IsDue(found->second, ready, now)) continue;
     found->second.under_way = true;
     found->second.probed_ns = now;

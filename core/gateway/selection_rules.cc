@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/string_view.h"
 
 namespace viaduct {
@@ -23,11 +24,6 @@ bool HoldsFor(const SelectionRule& rule, const SelectorMessage& message) {
   return rule.below_bytes == 0 || message.bytes < rule.below_bytes;
 }
 
-bool HoldsFor(const SelectionRule& rule, const LinkView& link, bool measured) {
-  if (!Names(rule.use, link)) return false;
-  return !measured || (link.quality >= rule.quality && link.score >= rule.score);
-}
-
 int FirstCandidate(std::string_view use, const SelectorMessage& message,
                    absl::Span<const LinkView> links) {
   for (size_t i = 0; i < links.size(); ++i) {
@@ -40,22 +36,62 @@ int FirstCandidate(std::string_view use, const SelectorMessage& message,
 
 }  // namespace
 
+RuleSelector::Standing RuleSelector::StandingOf(const SelectionRule& rule,
+                                                absl::Span<const LinkView> links, size_t index,
+                                                int64_t now_ns) {
+  const LinkView& link = links[index];
+  std::vector<Trial>& trials = trials_[static_cast<size_t>(&rule - options_.rules.data())];
+  if (trials.size() <= index) trials.resize(links.size());
+  Trial& trial = trials[index];
+  if (trial.link != link.name) trial = Trial{std::string(link.name)};
+  const bool good =
+      !options_.measured || (link.quality >= rule.quality && link.score >= rule.score);
+  if (good && link.ready) {
+    if (trial.does_ns == 0) trial.does_ns = now_ns;
+    const bool trusted = now_ns - trial.does_ns >= options_.return_ns;
+    if (trial.left != Standing::kDoes && !trusted) {
+      return trial.left == Standing::kPoor ? Standing::kPoor : Standing::kReadyLately;
+    }
+    trial.did = true;
+    trial.left = Standing::kDoes;
+    return Standing::kDoes;
+  }
+  const Standing standing = good ? Standing::kNotReady : Standing::kPoor;
+  if (trial.did) trial.left = standing;
+  trial.does_ns = 0;
+  return standing;
+}
+
+// Whether the rule names where to begin. Then found->choice is that link, if it can take it.
+bool RuleSelector::Try(const SelectionRule& rule, const SelectorMessage& message,
+                       absl::Span<const LinkView> links, Found* found) {
+  bool names = false;
+  for (size_t i = 0; i < links.size() && found->choice.link == Choice::kNone; ++i) {
+    if (!Names(rule.use, links[i])) continue;
+    const Standing standing = StandingOf(rule, links, i, message.now_ns);
+    if (standing == Standing::kPoor) continue;
+    names = true;
+    const bool lately = standing == Standing::kReadyLately && options_.falls_back;
+    found->on_trial = found->on_trial || lately;
+    if (lately) continue;
+    if (IsCandidate(message, links, i)) {
+      found->choice.link = static_cast<int>(i);
+    } else {
+      found->choice.momentary = found->choice.momentary || links[i].ready;
+    }
+  }
+  return names;
+}
+
 RuleSelector::Found RuleSelector::Find(const SelectorMessage& message,
-                                       absl::Span<const LinkView> links) const {
+                                       absl::Span<const LinkView> links) {
   Found found;
   for (const SelectionRule& rule : options_.rules) {
-    if (!HoldsFor(rule, message)) continue;
-    for (size_t i = 0; i < links.size(); ++i) {
-      if (!HoldsFor(rule, links[i], options_.measured)) continue;
-      found.rule = &rule;
-      if (IsCandidate(message, links, i)) {
-        found.choice.link = static_cast<int>(i);
-        return found;
-      }
-      found.choice.momentary = found.choice.momentary || links[i].ready;
-    }
-    if (found.rule != nullptr) break;
+    if (!HoldsFor(rule, message) || !Try(rule, message, links, &found)) continue;
+    found.rule = &rule;
+    break;
   }
+  if (found.choice.link != Choice::kNone) return found;
   found.fallen_back = true;
   if (found.rule != nullptr && !options_.falls_back) return found;
   if (found.rule != nullptr) found.choice.link = FallBack(*found.rule, message, links);
@@ -74,6 +110,12 @@ int RuleSelector::FallBack(const SelectionRule& rule, const SelectorMessage& mes
   return Choice::kNone;
 }
 
+std::string RuleSelector::FallbackOf(const std::string& use) const {
+  const auto order = options_.fallback.find(use);
+  if (!options_.falls_back || order == options_.fallback.end()) return "";
+  return absl::StrCat("; it falls back to ", absl::StrJoin(order->second, ", "));
+}
+
 Choice RuleSelector::Pick(const SelectorMessage& message, absl::Span<const LinkView> links) {
   return Find(WithFreshRound(message, links), links).choice;
 }
@@ -81,12 +123,16 @@ Choice RuleSelector::Pick(const SelectorMessage& message, absl::Span<const LinkV
 Explanation RuleSelector::Explain(const SelectorMessage& message,
                                   absl::Span<const LinkView> links) const {
   const SelectorMessage round = WithFreshRound(message, links);
-  const Found found = Find(round, links);
+  RuleSelector as_now = *this;
+  const Found found = as_now.Find(round, links);
   std::string why = "no rule holds: the first of the configuration that can take it";
   if (found.rule != nullptr) {
-    why = absl::StrCat("rule ", found.rule - options_.rules.data() + 1);
+    why = absl::StrCat("rule ", found.rule - as_now.options_.rules.data() + 1);
     if (found.fallen_back) {
-      absl::StrAppend(&why, " says ", found.rule->use, ", which cannot take it");
+      absl::StrAppend(
+          &why, " says ", found.rule->use,
+          found.on_trial ? ", which is back but not for long enough" : ", which cannot take it",
+          FallbackOf(found.rule->use));
     }
   }
   Explanation out = ExplanationOf(round, links, found.choice.link, std::move(why));

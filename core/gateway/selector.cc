@@ -12,7 +12,8 @@ constexpr size_t kSizeLimits[kSizeClasses - 1] = {1u << 10, 10'000, 1u << 20};
 
 std::string WhyNot(const SelectorMessage& message, const LinkView& link, size_t index) {
   if (!link.ready) return "not ready";
-  if (!HasRoom(message, link)) return "full";
+  if (link.room == 0) return "full";
+  if (!HasRoom(message, link)) return "leaves no room to the backlog now";
   return (message.tried >> index & 1) != 0 ? "has failed this message" : "";
 }
 
@@ -43,6 +44,14 @@ size_t MessageKind(const SelectorMessage& message) {
   return static_cast<size_t>(message.priority) * kSizeClasses + size;
 }
 
+SelectorMessage SmallestOfKind(size_t kind) {
+  const size_t size = kind % kSizeClasses;
+  SelectorMessage message;
+  message.priority = static_cast<Priority>(kind / kSizeClasses);
+  message.bytes = size == 0 ? 1 : kSizeLimits[size - 1];
+  return message;
+}
+
 bool HasRoom(const SelectorMessage& message, const LinkView& link) {
   return link.room > 0 && (!message.backlog || link.backlog_room > 0);
 }
@@ -71,6 +80,12 @@ Explanation ExplanationOf(const SelectorMessage& message, absl::Span<const LinkV
     out.why = std::move(why);
   }
   return out;
+}
+
+size_t Selector::RoomForBacklog(absl::Span<const LinkView> links) const {
+  size_t room = 0;
+  for (const LinkView& link : links) room += link.backlog_room;
+  return room;
 }
 
 Choice ConfiguredOrderSelector::Pick(const SelectorMessage& message,

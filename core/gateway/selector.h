@@ -33,11 +33,12 @@ struct SelectorMessage {
 inline constexpr size_t kSizeClasses = 4;
 inline constexpr size_t kMessageKinds = 3 * kSizeClasses;
 size_t MessageKind(const SelectorMessage& message);
+SelectorMessage SmallestOfKind(size_t kind);  // That is not empty.
 
 struct LinkView {
   std::string_view name;
   std::string_view plugin;  // Of its instance: rules may name either.
-  bool ready = false;       // Started, not draining, not pausing after failures.
+  bool ready = false;       // Started, connected, not draining, not pausing after failures.
   size_t room = 0;          // Messages it takes now.
   size_t backlog_room = 0;  // Of these, of the backlog.
   size_t in_flight = 0;
@@ -84,6 +85,8 @@ class Selector {
   // What Pick would do, and why; changes nothing.
   virtual Explanation Explain(const SelectorMessage& message,
                               absl::Span<const LinkView> links) const = 0;
+  // So many messages of the backlog at most can find a link now: more need not be claimed.
+  virtual size_t RoomForBacklog(absl::Span<const LinkView> links) const;
 };
 
 bool HasRoom(const SelectorMessage& message, const LinkView& link);
@@ -116,6 +119,9 @@ class EqualPrioritySelector final : public Selector {
   Choice Pick(const SelectorMessage& message, absl::Span<const LinkView> links) override;
   Explanation Explain(const SelectorMessage& message,
                       absl::Span<const LinkView> links) const override;
+  size_t RoomForBacklog(absl::Span<const LinkView> links) const override {
+    return selector_->RoomForBacklog(links);
+  }
 
  private:
   const std::unique_ptr<Selector> selector_;

@@ -195,6 +195,27 @@ TEST(FallbackTest, EveryLineOfTheOrder) {
   }
 }
 
+TEST(FallbackTest, TheConfigurationMayNameAnotherOrder) {
+  struct Row {
+    std::vector<std::string> down;
+    size_t bytes;
+    std::string expected;
+  };
+  const Row rows[] = {
+      {{"mqtt"}, 50'000, "websocket"},
+      {{"mqtt", "websocket"}, 50'000, "rest"},  // The order of the links.
+      {{"rest"}, 5'000, "websocket"},           // The same: it names none for rest.
+  };
+  for (const Row& row : rows) {
+    Links links = AllFive();
+    for (const std::string& name : row.down) links[name].ready = false;
+    RuleSelector::Options options = SizePriorityRules();
+    options.fallback = {{"mqtt", {"websocket"}}};
+    RuleSelector selector(options);
+    EXPECT_EQ(Picked(&selector, Message(row.bytes), links), row.expected) << row.down.front();
+  }
+}
+
 TEST(FallbackTest, WhatFailedOnOneGoesToTheNextAndThenBegins) {
   Links links = AllFive();
   links.views.resize(3);
@@ -208,6 +229,95 @@ TEST(FallbackTest, WhatFailedOnOneGoesToTheNextAndThenBegins) {
   EXPECT_EQ(Picked(&selector, message, links), "mqtt");
   message.tried = 0b111;
   EXPECT_EQ(Picked(&selector, message, links), "websocket");
+}
+
+// Which link small messages take, second by second, for what their websocket is.
+struct SwitchingRow {
+  const char* what;
+  std::string websocket;  // A letter a second: g(ood), f(air), d(own).
+  std::string expected;   // w(ebsocket), r(est), m(qtt).
+  Priority priority = Priority::kNormal;
+};
+
+std::string Repeated(char letter, size_t times) { return std::string(times, letter); }
+
+TEST(SwitchingTest, FromOneRoadToTheOtherAndBackWithHysteresis) {
+  const SwitchingRow rows[] = {
+      {"high latency", "ggfff", "wwrrr"},
+      {"connection lost", "ggddd", "wwrrr"},
+      {"for what is urgent, connection lost", "ggddd", "wwrrr", Priority::kHigh},
+      {"for what is urgent, high latency", "ggfff", "wwmmm", Priority::kHigh},
+      {"good at last: it was never left", "fffgg", "rrrww"},
+      {"recovered", "ggf" + Repeated('g', 32), "wwr" + Repeated('r', 30) + "ww"},
+      {"connected again", "ggd" + Repeated('g', 32), "wwr" + Repeated('r', 30) + "ww"},
+      {"at the boundary", "ggfgfgfgfgfg", "wwrrrrrrrrrr"},
+      {"good for a while only", "ggf" + Repeated('g', 20) + "f" + Repeated('g', 20),
+       "ww" + Repeated('r', 42)},
+  };
+  for (const SwitchingRow& row : rows) {
+    Links links = AllFive();
+    RuleSelector selector(SizePriorityRules());
+    std::string taken;
+    for (size_t second = 0; second < row.websocket.size(); ++second) {
+      links["websocket"].ready = row.websocket[second] != 'd';
+      links["websocket"].quality = row.websocket[second] == 'f' ? kFair : kGood;
+      SelectorMessage message = Message(100, row.priority);
+      message.now_ns = static_cast<int64_t>(second + 1) * kSecond;
+      taken += Picked(&selector, message, links).front();
+    }
+    EXPECT_EQ(taken, row.expected) << row.what;
+  }
+}
+
+TEST(SwitchingTest, FromRestToMqttAndBackByItsOwnRule) {
+  Links links = AllFive();
+  RuleSelector selector(SizePriorityRules());
+  SelectorMessage message = Message(5'000);
+  const auto at = [&](int second, bool ready) {
+    links["rest"].ready = ready;
+    message.now_ns = second * kSecond;
+    return Picked(&selector, message, links);
+  };
+  EXPECT_EQ(at(1, true), "rest");
+  EXPECT_EQ(at(2, false), "mqtt");
+  EXPECT_EQ(at(3, true), "mqtt");
+  EXPECT_THAT(selector.Explain(message, links.views).why,
+              HasSubstr("back but not for long enough; it falls back to mqtt, websocket"));
+  links["mqtt"].ready = links["websocket"].ready = links["sftp"].ready = false;
+  EXPECT_EQ(at(4, true), "rest") << "there is no other";
+  links["mqtt"].ready = true;
+  EXPECT_EQ(at(5, true), "mqtt");
+  EXPECT_EQ(at(33, true), "rest");
+}
+
+TEST(SwitchingTest, AScoreAtItsBoundaryDoesNotFlip) {
+  Links links = AllFive();
+  RuleSelector selector(ConnectivityScoreRules());
+  links["rest"].score = 0.7;
+  SelectorMessage message = Message(2'000);
+  int switches = 0;
+  std::string last;
+  for (int second = 1; second <= 600; ++second) {
+    links["websocket"].score = second % 7 < 4 ? 0.81 : 0.79;
+    message.now_ns = second * kSecond;
+    const std::string now = Picked(&selector, message, links);
+    switches += !last.empty() && now != last ? 1 : 0;
+    last = now;
+  }
+  EXPECT_EQ(switches, 1);
+}
+
+TEST(SwitchingTest, WithoutFallbackAMessageDoesNotWaitForTrust) {
+  Links links = AllFive();
+  RuleSelector::Options options = SizePriorityRules();
+  options.falls_back = false;
+  RuleSelector selector(options);
+  SelectorMessage message = Message(5'000);
+  EXPECT_EQ(Picked(&selector, message, links), "rest");
+  links["rest"].ready = false;
+  EXPECT_EQ(Picked(&selector, message, links), "");
+  links["rest"].ready = true;
+  EXPECT_EQ(Picked(&selector, message, links), "rest");
 }
 
 TEST(RuleSelectorTest, RulesNameInstancesOrTheirPlugins) {
@@ -273,6 +383,41 @@ TEST(BalancingTest, UrgentOnesGoWhereTheyAreFastestForTheirSize) {
   BalancingSelector selector;
   EXPECT_EQ(Picked(&selector, Message(100, Priority::kHigh), links), "narrow");
   EXPECT_EQ(Picked(&selector, Message(500'000, Priority::kHigh), links), "wide");
+}
+
+TEST(BalancingTest, EveryLineOfTheRules) {
+  struct Row {
+    std::vector<std::string> used_before;  // By ordinary messages that only this one could take.
+    std::string down;
+    Priority priority;
+    size_t bytes;
+    std::string expected;
+  };
+  const Row rows[] = {
+      {{}, "", Priority::kNormal, 300, "narrow"},  // None was used: the first.
+      {{"narrow"}, "", Priority::kNormal, 300, "wide"},
+      {{"narrow", "wide"}, "", Priority::kNormal, 300, "spare"},
+      {{"narrow", "wide", "spare", "narrow"}, "", Priority::kLow, 300, "wide"},
+      {{"narrow"}, "wide", Priority::kNormal, 300, "spare"},
+      {{"narrow", "narrow", "narrow"}, "", Priority::kHigh, 100, "narrow"},  // The fastest,
+      {{"wide", "wide", "wide"}, "", Priority::kHigh, 500'000, "wide"},      // for its size.
+      {{}, "narrow", Priority::kHigh, 100, "wide"},
+  };
+  for (const Row& row : rows) {
+    Links links;
+    for (const char* name : {"narrow", "wide", "spare"}) links.Add(name);
+    links.Teach("narrow", 0.01, 10);
+    links.Teach("wide", 0.2, 0.1);
+    links.Teach("spare", 3, 3);
+    BalancingSelector selector;
+    for (const std::string& only : row.used_before) {
+      for (LinkView& view : links.views) view.ready = view.name == only;
+      EXPECT_EQ(Picked(&selector, Message(300), links), only);
+    }
+    for (LinkView& view : links.views) view.ready = view.name != row.down;
+    EXPECT_EQ(Picked(&selector, Message(row.bytes, row.priority), links), row.expected)
+        << row.used_before.size() << " " << row.down << " " << PriorityName(row.priority);
+  }
 }
 
 class AdaptiveTest : public ::testing::Test {

@@ -52,23 +52,23 @@ std::vector<SelectionRule> FileRules() {
   };
 }
 
-std::map<std::string, std::vector<std::string>, std::less<>> FallbackOrder() {
+RuleSelector::Options WithFiles(std::vector<SelectionRule> rules) {
+  RuleSelector::Options options;
+  options.rules = FileRules();
+  options.rules.insert(options.rules.end(), rules.begin(), rules.end());
+  options.fallback = StandardFallback();
+  return options;
+}
+
+}  // namespace
+
+FallbackOrder StandardFallback() {
   return {
       {kSocket, {kRequest, kBroker}}, {kRequest, {kBroker, kSocket}},
       {kBroker, {kRequest, kSocket}}, {kTransfer, {kMirror}},
       {kMirror, {kTransfer}},
   };
 }
-
-RuleSelector::Options WithFiles(std::vector<SelectionRule> rules) {
-  RuleSelector::Options options;
-  options.rules = FileRules();
-  options.rules.insert(options.rules.end(), rules.begin(), rules.end());
-  options.fallback = FallbackOrder();
-  return options;
-}
-
-}  // namespace
 
 RuleSelector::Options SizePriorityRules() {
   return WithFiles({

@@ -5,6 +5,8 @@
 
 namespace viaduct {
 
+// Where what a link cannot take goes, unless the configuration says otherwise.
+FallbackOrder StandardFallback();
 // By size and priority, small and urgent messages first to a socket that is open. Files have rules
 // of their own.
 RuleSelector::Options SizePriorityRules();

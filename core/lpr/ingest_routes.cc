@@ -66,7 +66,7 @@ CallReply BatchReply(const std::vector<std::string>& ids, const std::vector<Acce
     json.Field("message", StdView(why.message()));
   }
   json.Key("results").BeginArray();
-  for (size_t i = 0; i < results.size(); ++i) WriteResult(ids[i], results[i], &json);
+  for (size_t i = 0; i < results.size(); ++i) WriteResult(ids[i], results[i], retry_after, &json);
   json.EndArray().EndObject();
   if (any_ok) return JsonReply(200, json.Take());
   CallReply reply =

@@ -40,13 +40,14 @@ struct Application::Impl::RawMessage {
   std::string checkpoint_id;
 
   // One answer in the words of the sender's generation.
-  std::string Answer(const AcceptResult& result, absl::Time now) const;
+  std::string Answer(const AcceptResult& result, absl::Duration retry_after, absl::Time now) const;
 
  private:
   std::string TableAnswer(const AcceptResult& result) const;
 };
 
 std::string Application::Impl::RawMessage::Answer(const AcceptResult& result,
+                                                  absl::Duration retry_after,
                                                   absl::Time now) const {
   if (is_table) return TableAnswer(result);
   const bool ok = result.status.ok();
@@ -62,6 +63,7 @@ std::string Application::Impl::RawMessage::Answer(const AcceptResult& result,
     if (!checkpoint_id.empty()) json.Field("checkpoint_id", std::string_view(checkpoint_id));
   } else {
     json.Field("message", StdView(result.status.message()));
+    WriteRetryAfter(result, retry_after, &json);
   }
   json.Field("timestamp", now).EndObject();
   return json.Take();
@@ -153,7 +155,8 @@ void Application::Impl::HandleRaw(CallRequest call, ReplyFn reply) {
     if (!checked.ok()) arrival = checked;
   }
   const auto answer = [this, message, reply](const AcceptResult& result) {
-    reply(JsonReply(HttpStatusOf(result.status), message->Answer(result, parts_.clock->Now())));
+    reply(JsonReply(HttpStatusOf(result.status),
+                    message->Answer(result, options_.retry_after, parts_.clock->Now())));
   };
   if (!arrival.ok()) {
     NoteRefusal(call, "message", arrival.status());

@@ -25,6 +25,10 @@ int64_t PositionIn(absl::string_view message) {
   return absl::SimpleAtoi(digits.substr(0, end), &position) ? position : -1;
 }
 
+int64_t WholeSeconds(absl::Duration wait) {
+  return std::max<int64_t>(1, absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))));
+}
+
 }  // namespace
 
 CallReply JsonReply(int status, std::string body) {
@@ -90,9 +94,7 @@ CallReply StatusReply(const absl::Status& status, absl::Duration retry_after) {
 }
 
 void AddRetryAfter(absl::Duration wait, CallReply* reply) {
-  const int64_t seconds =
-      std::max<int64_t>(1, absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))));
-  reply->attributes.emplace_back("retry-after", absl::StrCat(seconds));
+  reply->attributes.emplace_back("retry-after", absl::StrCat(WholeSeconds(wait)));
 }
 
 bool IsTransient(const absl::Status& status) {
@@ -105,11 +107,17 @@ std::string_view ResultWord(const AcceptResult& result) {
   return IsTransient(result.status) ? "retry" : "rejected";
 }
 
-void WriteResult(const std::string& message_id, const AcceptResult& result, JsonWriter* json) {
+void WriteRetryAfter(const AcceptResult& result, absl::Duration retry_after, JsonWriter* json) {
+  if (IsTransient(result.status)) json->Field("retry_after", WholeSeconds(retry_after));
+}
+
+void WriteResult(const std::string& message_id, const AcceptResult& result,
+                 absl::Duration retry_after, JsonWriter* json) {
   json->BeginObject().Field("message_id", std::string_view(message_id));
   json->Field("status", ResultWord(result));
   if (!result.id.empty()) json->Field("id", std::string_view(result.id));
   if (!result.status.ok()) json->Field("error", StdView(result.status.message()));
+  WriteRetryAfter(result, retry_after, json);
   json->EndObject();
 }
 

@@ -29,8 +29,11 @@ int HttpStatusOf(const absl::Status& status);
 // What became of one envelope, in the words of docs/API.md: "stored", "duplicate", "retry",
 // "rejected".
 std::string_view ResultWord(const AcceptResult& result);
-// {message_id, status, id?, error?}
-void WriteResult(const std::string& message_id, const AcceptResult& result, JsonWriter* json);
+// {message_id, status, id?, error?, retry_after?}, the last in seconds with "retry".
+void WriteResult(const std::string& message_id, const AcceptResult& result,
+                 absl::Duration retry_after, JsonWriter* json);
+// The member "retry_after", where the message may be accepted later.
+void WriteRetryAfter(const AcceptResult& result, absl::Duration retry_after, JsonWriter* json);
 
 // UNAVAILABLE or RESOURCE_EXHAUSTED: the same message may be accepted later.
 bool IsTransient(const absl::Status& status);

@@ -256,9 +256,10 @@ void Application::Impl::EventEnvelope(CallRequest call, ReplyFn reply) {
   absl::Status status = envelope.status();
   if (status.ok()) status = CheckPayload(*envelope);
   const std::string message_id = envelope.ok() ? envelope->message_id : "";
-  const auto answer = [message_id, reply](const AcceptResult& result) {
+  const absl::Duration later = options_.retry_after;
+  const auto answer = [message_id, later, reply](const AcceptResult& result) {
     JsonWriter json;
-    WriteResult(message_id, result, &json);
+    WriteResult(message_id, result, later, &json);
     reply(JsonReply(HttpStatusOf(result.status), json.Take()));
   };
   if (status.ok()) return AcceptOne(call, *std::move(envelope), "", answer);

@@ -337,7 +337,11 @@ TEST_F(SessionTest, AcknowledgesEnvelopesByTheirId) {
   EXPECT_EQ(Event("envelope", {{"message_id", "x"}}).json()["status"], "rejected");
   RefusingSink full(absl::UnavailableError("the store is busy"));
   MakeApplication(&full, store_.get());
-  EXPECT_EQ(Event("envelope", envelope).json()["status"], "retry");
+  const Json later = Event("envelope", envelope).json();
+  EXPECT_EQ(later["status"], "retry");
+  EXPECT_EQ(later["retry_after"], 2);
+  Tell("r1", "OPEN", "", "", "websocket", "/");
+  EXPECT_EQ(Raw(Detection())["retry_after"], 2);
 }
 
 TEST_F(SessionTest, AnswersPlainMessagesOfEveryGeneration) {

@@ -78,9 +78,9 @@ void Spool::Impl::Give(LoadedMessage loaded, bool backlog, Claiming* claiming) {
   claiming->out->push_back(std::move(loaded.message));
 }
 
-bool Spool::Impl::MayTakeMore() {
-  claim_was_full_ = claim_was_full_ || index_.Full();
-  return !index_.Full();
+bool Spool::Impl::MayTakeMore(int klass) {
+  claim_was_full_ = claim_was_full_ || index_.Full(klass);
+  return !index_.Full(klass);
 }
 
 void Spool::Impl::ClaimDue(int klass, bool live, Claiming* claiming) {
@@ -137,7 +137,7 @@ void Spool::Impl::ClaimReady(int klass, Claiming* claiming) {
   const bool backlog = Claiming::IsBacklog(klass, /*waited=*/false);
   if (Claiming::IsBacklog(klass, /*waited=*/true)) index_.DropStale(klass, claiming->live_ms);
   LoadedMessage loaded;
-  while (claiming->more(backlog) && MayTakeMore() && index_.TakeReady(klass, &loaded)) {
+  while (claiming->more(backlog) && MayTakeMore(klass) && index_.TakeReady(klass, &loaded)) {
     Give(std::move(loaded), backlog, claiming);
   }
 }
@@ -151,7 +151,7 @@ void Spool::Impl::ClaimHeld(int klass, Claiming* claiming) {
     {
       absl::MutexLock lock(&mutex_);
       OutEntry* entry = nullptr;
-      if (!MayTakeMore() || !index_.TakeHeld(klass, &key, &entry)) return;
+      if (!MayTakeMore(klass) || !index_.TakeHeld(klass, &key, &entry)) return;
     }
     if (!GiveStored(key, backlog, claiming)) return;
   }
@@ -180,7 +180,7 @@ bool Spool::Impl::ClaimRow(StoredRow stored, Claiming* claiming) {
   } else {
     LeaveLocked(key, RemovalKind::kDamaged, "checksum does not match");
   }
-  return claiming->more(backlog) && MayTakeMore();
+  return claiming->more(backlog) && MayTakeMore(KeyClass(key));
 }
 
 absl::Status Spool::Impl::ClaimRows(const spool_internal::KeyRange& range, Claiming* claiming,
@@ -204,7 +204,7 @@ void Spool::Impl::ClaimUnread(int klass, Claiming* claiming) {
     {
       absl::MutexLock lock(&mutex_);
       unread = index_.Unread(klass);
-      if (unread.count <= 0 || reader_ == nullptr || !MayTakeMore()) return;
+      if (unread.count <= 0 || reader_ == nullptr || !MayTakeMore(klass)) return;
     }
     const size_t most = backlog ? claiming->left.backlog : claiming->left.live;
     const int64_t limit =

@@ -156,7 +156,7 @@ class Spool::Impl {
   absl::Status ClaimRows(const spool_internal::KeyRange& range, Claiming* claiming, int64_t* rows,
                          bool* stopped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mutex_);
   bool ClaimRow(StoredRow stored, Claiming* claiming) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool MayTakeMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayTakeMore(int klass) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Give(LoadedMessage loaded, bool backlog, Claiming* claiming)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Deliverable(LoadedMessage* loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -133,7 +133,10 @@ class SpoolIndex {
   // True while a read of the file that began earlier may still come to this row.
   bool Unpassed(int64_t key) { return key >= Of(key).cursor || !Of(key).skipping.empty(); }
 
-  bool Full() const { return out_.size() >= limits_.max_out; }
+  // An eighth of what may be out at once is kept from each class for those above it.
+  bool Full(int klass) const {
+    return out_.size() >= limits_.max_out - static_cast<size_t>(klass) * (limits_.max_out / 8);
+  }
   int64_t NextDue() const;
   std::array<int64_t, kClasses> Heads() const;
   size_t claimed() const { return claimed_; }

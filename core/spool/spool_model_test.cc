@@ -93,6 +93,9 @@ class Model {
         std::count_if(entries_.begin(), entries_.end(),
                       [where](const auto& e) { return e.second.where == where; }));
   }
+  bool Full(int priority) const {
+    return Out() >= max_out_ - static_cast<size_t>(priority) * (max_out_ / 8);
+  }
   size_t Out() const { return Count(Where::kOut) + Count(Where::kDelayed); }
   bool Blocked(const Key& key) const {
     const std::string& stream = entries_.at(key).stream;
@@ -134,7 +137,7 @@ class Model {
       return true;
     });
     Each(priority, Where::kReady, [&](const Key& key, Entry* entry) {
-      if (!Room(priority, false) || Out() >= max_out_) return false;
+      if (!Room(priority, false) || Full(priority)) return false;
       const bool behind = !entry->stream.empty() && Any(priority, [&](const Entry& e) {
         return e.where == Where::kFile && keys_.at(e.id) < key;
       });
@@ -145,14 +148,14 @@ class Model {
   }
   void ClaimHeld(int priority) {
     Each(priority, Where::kHeld, [&](const Key&, Entry* entry) {
-      if (!Room(priority, true) || Out() >= max_out_) return false;
+      if (!Room(priority, true) || Full(priority)) return false;
       const bool free = FirstOfItsStream(entry->id);
       return !free || Give(priority, entry, true);
     });
   }
   void ClaimFile(int priority) {
     Each(priority, Where::kFile, [&](const Key& key, Entry* entry) {
-      if (!Room(priority, true) || Out() >= max_out_) return false;
+      if (!Room(priority, true) || Full(priority)) return false;
       if (!Blocked(key)) return Give(priority, entry, true);
       entry->where = Where::kHeld;  // Held or skipped: nobody sees the difference.
       return true;

@@ -287,7 +287,7 @@ bool Spool::Impl::PublishRows(Work* work, Effects* effects) {
   }
   if (full_for_bytes_ > 0 && Fits(state_, full_for_bytes_)) full_for_bytes_ = 0;
   for (size_t i = 0; i < effects->drops.size(); ++i) drops_[i] += effects->drops[i];
-  if (claim_was_full_ && !index_.Full()) {
+  if (claim_was_full_ && !index_.Full(/*klass=*/0)) {
     claim_was_full_ = false;
     ready = true;
   }

@@ -1,9 +1,11 @@
 #include "core/transfer/transfer_engine.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "core/base/executor.h"
 #include "core/base/status_macros.h"
 #include "core/base/string_view.h"
@@ -89,6 +91,29 @@ void TransferEngine::Later(int64_t at_ns, std::function<void()> work) {
     delayed_.emplace_back(at_ns, std::move(work));
   }
   waker_.Wake();
+}
+
+absl::StatusOr<Explanation> TransferEngine::Explain(uint64_t bytes, Priority priority) {
+  struct Asked {
+    absl::Notification done;
+    Explanation answer;
+  };
+  if (stopping_.load()) return absl::UnavailableError("transfers: stopped");
+  const auto asked = std::make_shared<Asked>();
+  Later(0, [this, bytes, priority, asked] {
+    std::vector<RoadEntry> roads;
+    {
+      absl::MutexLock lock(&mutex_);
+      roads = roads_;
+    }
+    asked->answer =
+        scheduler_.Explain(bytes, priority, Views(roads), deps_.clock->MonotonicNanos());
+    asked->done.Notify();
+  });
+  if (!asked->done.WaitForNotificationWithTimeout(kExplainWait)) {
+    return absl::UnavailableError("transfers: busy, ask again");
+  }
+  return asked->answer;
 }
 
 void TransferEngine::OnAdded(const Transfer& transfer) {

@@ -17,6 +17,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/random/random.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
@@ -74,6 +75,7 @@ class TransferEngine {
   static constexpr absl::Duration kTellEvery = absl::Milliseconds(250);
   static constexpr absl::Duration kTick = absl::Milliseconds(500);  // While something is under way.
   static constexpr absl::Duration kRepeat = absl::Seconds(1);  // Of what the disk or sink refused.
+  static constexpr absl::Duration kExplainWait = absl::Seconds(2);
   static constexpr absl::Duration kAskEvery = absl::Seconds(5);  // A road to end what it still has.
 
   // All of `deps` outlive the engine.
@@ -101,6 +103,9 @@ class TransferEngine {
   void OnServerStatus(const std::string& id, const std::string& status, const std::string& sha256,
                       const std::string& detail);
 
+  // Which road such a file would take now, and why. Waits for the thread, kExplainWait at most:
+  // UNAVAILABLE.
+  absl::StatusOr<Explanation> Explain(uint64_t bytes, Priority priority);
   // With how far it is, where it is under way.
   Transfer WithProgress(Transfer transfer) const;
   // Some of those that are on a road.

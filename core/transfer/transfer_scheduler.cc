@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/gateway/selection_rules.h"
-#include "core/gateway/standard_rules.h"
 
 namespace viaduct {
 namespace {
@@ -28,6 +27,8 @@ std::unique_ptr<Selector> MakeRules(const TransferSchedulerOptions& options) {
   RuleSelector::Options rules = SizePriorityRules();
   rules.falls_back = options.falls_back;
   rules.measured = options.measured;
+  rules.fallback = options.fallback;
+  rules.return_ns = 0;  // A file takes longer than a road needs to change.
   return std::make_unique<RuleSelector>(std::move(rules));
 }
 
@@ -151,6 +152,17 @@ int TransferScheduler::PickRoad(const Key& key, Waiting* file, const std::vector
   if (file->retry_ns > now_ns) return Choice::kNone;
   file->failed.clear();  // All have failed it; now they are tried again.
   return pick;
+}
+
+Explanation TransferScheduler::Explain(uint64_t bytes, Priority priority,
+                                       const std::vector<RoadView>& roads, int64_t now_ns) const {
+  SelectorMessage message;
+  message.bytes = bytes;
+  message.priority = priority;
+  message.is_file = true;
+  message.now_ns = now_ns;
+  const std::vector<size_t> used(roads.size(), 0);
+  return selector_->Explain(message, ViewsFor(roads, priority, used, now_ns));
 }
 
 bool TransferScheduler::AnyRoom(const std::vector<RoadView>& roads,

@@ -20,6 +20,7 @@
 #include "core/gateway/link_quality.h"
 #include "core/gateway/retry_policy.h"
 #include "core/gateway/selector.h"
+#include "core/gateway/standard_rules.h"
 
 namespace viaduct {
 
@@ -49,7 +50,8 @@ struct TransferSchedulerOptions {
   uint32_t failures_to_open = 3;            // In a row, of one road.
   RetryPolicy::Options retry;
   bool falls_back = true;  // false: a file waits for the road that its rule names.
-  bool measured = true;    // false: every road passes for a good one.
+  FallbackOrder fallback = StandardFallback();
+  bool measured = true;  // false: every road passes for a good one.
   TransferSchedule schedule;
 };
 
@@ -114,6 +116,9 @@ class TransferScheduler {
   int64_t NextDueNanos(int64_t now_ns) const;
 
   bool IsOpen(absl::Time wall) const;  // The windows of the schedule.
+  // Which road such a file would take now, and why; changes nothing.
+  Explanation Explain(uint64_t bytes, Priority priority, const std::vector<RoadView>& roads,
+                      int64_t now_ns) const;
   BreakerState breaker(const std::string& road, int64_t now_ns) const;
   size_t waiting() const { return waiting_.size(); }
   size_t active() const { return active_.size(); }

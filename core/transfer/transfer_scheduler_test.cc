@@ -79,6 +79,27 @@ TEST_F(SchedulerTest, GoesByPriorityThenByOrder) {
   EXPECT_THAT(order, ElementsAre(3, 2, 4, 1));
 }
 
+TEST_F(SchedulerTest, ExplainsWhereAFileWouldGo) {
+  Make();
+  const Explanation small = scheduler_->Explain(1'000, Priority::kNormal, roads_, now_ns_);
+  EXPECT_EQ(small.link, "north");
+  EXPECT_EQ(small.why, "rule 2");
+  roads_[0].ready = false;
+  const Explanation down = scheduler_->Explain(1'000, Priority::kNormal, roads_, now_ns_);
+  EXPECT_EQ(down.link, "south");
+  EXPECT_EQ(down.why, "rule 2 says sftp, which cannot take it; it falls back to rsync");
+  EXPECT_EQ(scheduler_->Explain(5u << 20, Priority::kNormal, roads_, now_ns_).link, "south");
+}
+
+TEST_F(SchedulerTest, TheConfigurationNamesTheFallback) {
+  options_.fallback = {{"sftp", {"east"}}};
+  roads_.push_back(Road("east", "other"));
+  roads_[0].ready = false;
+  Make();
+  Add(1);
+  EXPECT_EQ(RoadTaken(), "east");
+}
+
 TEST_F(SchedulerTest, IsBoundedByFilesBytesAndCredit) {
   options_.files = 5;
   options_.bytes = 250'000;

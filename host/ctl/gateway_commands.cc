@@ -186,10 +186,19 @@ ExitCode Subscribe(Session* session, const std::vector<std::string>& types,
       });
 }
 
-ExitCode Explain(Session* session, uint64_t bytes, const std::string& priority) {
+struct ExplainArguments {
+  uint64_t bytes = 1000;
+  std::string priority = "normal";
+  bool file = false;
+  bool backlog = false;
+};
+
+ExitCode Explain(Session* session, const ExplainArguments& arguments) {
   control::v1::StatsExplainRequest request;
-  request.set_bytes(bytes);
-  request.set_priority(PriorityOf(priority));
+  request.set_bytes(arguments.bytes);
+  request.set_priority(PriorityOf(arguments.priority));
+  request.set_file(arguments.file);
+  request.set_backlog(arguments.backlog);
   control::v1::StatsExplainResponse response;
   const ExitCode code =
       session->Call<control::v1::Stats>(&control::v1::Stats::Stub::Explain, request, &response);
@@ -220,6 +229,19 @@ void AddSendOptions(CLI::App* command, SendArguments* arguments) {
       ->check(CLI::IsMember({"high", "normal", "low"}));
 }
 
+void AddExplainCommand(CLI::App* gateway, Session* session) {
+  auto arguments = std::make_shared<ExplainArguments>();
+  CLI::App* explain =
+      AddCommand(gateway, session, "explain", "which link a message or file would take, and why",
+                 [=] { return Explain(session, *arguments); });
+  explain->add_option("--bytes", arguments->bytes, "its size")->capture_default_str();
+  explain->add_option("--priority", arguments->priority)
+      ->capture_default_str()
+      ->check(CLI::IsMember({"high", "normal", "low"}));
+  explain->add_flag("--file", arguments->file, "a file, over the roads for files");
+  explain->add_flag("--backlog", arguments->backlog, "a message that has waited already");
+}
+
 }  // namespace
 
 void AddGatewayCommands(CLI::App* app, Session* session) {
@@ -230,19 +252,11 @@ void AddGatewayCommands(CLI::App* app, Session* session) {
   AddSendOptions(AddCommand(app, session, "send-stream", "hand over many, one JSON object a line",
                             [=] { return SendMany(session, *arguments); }),
                  arguments.get());
-  auto bytes = std::make_shared<uint64_t>(1000);
-  auto priority = std::make_shared<std::string>("normal");
   CLI::App* gateway =
       app->add_subcommand("gateway", "which road messages take, and pictures that are looked at");
   gateway->require_subcommand(1);
   AddInferCommand(gateway, session);
-  CLI::App* explain =
-      AddCommand(gateway, session, "explain", "which link a message would take, and why",
-                 [=] { return Explain(session, *bytes, *priority); });
-  explain->add_option("--bytes", *bytes, "size of the message")->capture_default_str();
-  explain->add_option("--priority", *priority)
-      ->capture_default_str()
-      ->check(CLI::IsMember({"high", "normal", "low"}));
+  AddExplainCommand(gateway, session);
   auto types = std::make_shared<std::vector<std::string>>();
   auto devices = std::make_shared<std::vector<std::string>>();
   auto count = std::make_shared<uint64_t>(0);

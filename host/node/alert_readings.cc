@@ -19,7 +19,7 @@ std::optional<double> DownReading(const InstanceInfo& instance, const LinkStats*
   if (instance.state != InstanceState::kStarted) return std::nullopt;
   if (instance.health == InstanceHealth::kUnhealthy) return 1;
   if (link == nullptr) return std::nullopt;
-  if (link->breaker == BreakerState::kOpen) return 1;
+  if (link->breaker == BreakerState::kOpen || !link->ready) return 1;
   // Half open, the next message decides, unless the plugin says that the peer is there.
   if (link->breaker == BreakerState::kClosed || instance.health == InstanceHealth::kHealthy) {
     return 0;

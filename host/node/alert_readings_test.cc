@@ -27,6 +27,7 @@ InstanceInfo Road(InstanceState state, InstanceHealth health = InstanceHealth::k
 LinkStats LinkOf(BreakerState breaker, uint64_t confirmed = 0, uint64_t failed = 0) {
   LinkStats link;
   link.name = "uplink";
+  link.ready = true;
   link.breaker = breaker;
   link.confirmed = confirmed;
   link.retried = failed;
@@ -40,6 +41,9 @@ TEST(DownReadingTest, SaysWhetherARoadReachesItsPeer) {
   const auto started = InstanceState::kStarted;
   EXPECT_THAT(DownReading(Road(started), &closed), Optional(0.0));
   EXPECT_THAT(DownReading(Road(started), &open), Optional(1.0));
+  LinkStats unconnected = closed;
+  unconnected.ready = false;
+  EXPECT_THAT(DownReading(Road(started), &unconnected), Optional(1.0));
   EXPECT_THAT(DownReading(Road(started, InstanceHealth::kHealthy), &open), Optional(1.0));
   EXPECT_THAT(DownReading(Road(started, InstanceHealth::kUnhealthy), &closed), Optional(1.0));
   EXPECT_THAT(DownReading(Road(started, InstanceHealth::kDegraded), &closed), Optional(0.0));

@@ -11,6 +11,7 @@ namespace {
 
 std::unique_ptr<Selector> MakeRules(RuleSelector::Options rules, const GatewayOptions& gateway) {
   rules.falls_back = gateway.fallback.enabled;
+  rules.fallback = gateway.fallback.order;
   rules.measured = gateway.selection.network_aware;
   return std::make_unique<RuleSelector>(std::move(rules));
 }

@@ -89,7 +89,7 @@ LinkMetrics::Series* LinkMetrics::Find(const std::string& name) {
   series.in_flight =
       adder.Add(MetricKind::kGauge, "viaduct_link_in_flight", "Messages without an answer.");
   series.ready = adder.Add(MetricKind::kGauge, "viaduct_link_ready",
-                           "1: its instance takes messages. 0: it does not.");
+                           "1: it is connected and answers. 0: it is not, or does not.");
   series.quality = adder.Add(MetricKind::kGauge, "viaduct_link_quality",
                              "0: nothing measured. 1: poor. 2: fair. 3: good. 4: excellent.");
   series.score = adder.Add(MetricKind::kGauge, "viaduct_link_score",

@@ -49,6 +49,7 @@ TransferSchedulerOptions SchedulerOf(const TransferOptionsConfig& config, const 
   options.retry = {config.retry.initial_delay, config.retry.max_delay, config.retry.multiplier,
                    config.retry.jitter};
   options.falls_back = node.gateway.fallback.enabled;
+  options.fallback = node.gateway.fallback.order;
   options.measured = node.gateway.selection.network_aware;
   TransferSchedule& schedule = options.schedule;
   for (const auto& [from, to] : config.windows) schedule.windows.push_back({from, to});

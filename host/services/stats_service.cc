@@ -16,6 +16,18 @@ namespace {
 namespace pb = control::v1;
 using Stream = rpc::WatchStream<pb::StatsWatchResponse>;
 
+absl::StatusOr<Explanation> ExplanationFor(const ServiceDeps& deps,
+                                           const SelectorMessage& message) {
+  if (deps.dispatcher == nullptr) {
+    return absl::FailedPreconditionError("stats: this node sends nothing on");
+  }
+  if (!message.is_file) return deps.dispatcher->Explain(message);
+  if (deps.transfers == nullptr) {
+    return absl::FailedPreconditionError("stats: this node sends no files");
+  }
+  return deps.transfers->engine()->Explain(message.bytes, message.priority);
+}
+
 // Sends a snapshot each interval until the stream is over. Owned by the timer or task that comes
 // next. Thread-safe.
 class Ticker : public std::enable_shared_from_this<Ticker> {
@@ -92,20 +104,25 @@ grpc::ServerUnaryReactor* StatsService::Explain(grpc::CallbackServerContext* con
   }
   SelectorMessage message;
   message.bytes = request->bytes();
+  message.is_file = request->file();
   rpc::Violations violations;
   if (request->bytes() > kMaxExplainedBytes) violations.Add("bytes", "more than 1 TiB");
   if (!ReadPriority(request->priority(), &message.priority)) {
     violations.Add("priority", "no such value");
   }
+  message.backlog = request->backlog() || message.priority == Priority::kLow;
+  if (message.is_file) message.backlog = request->backlog();
+  if (message.backlog && (message.is_file || message.priority == Priority::kHigh)) {
+    violations.Add("backlog", "neither files nor messages of high priority are backlog");
+  }
   if (!violations.empty()) return rpc::Answer(context, violations.ToStatus("Stats.Explain"));
-  return rpc::RunOn(deps_->executor, context, [this, message, response] {
-    if (deps_->dispatcher == nullptr) {
-      return rpc::ToGrpc(absl::FailedPreconditionError("stats: this node sends nothing on"));
-    }
-    const Explanation explained = deps_->dispatcher->Explain(message);
-    response->set_link(explained.link);
-    response->set_why(explained.why);
-    for (const LinkVerdict& verdict : explained.links) {
+  Executor* const executor = message.is_file ? deps_->commands : deps_->executor;
+  return rpc::RunOn(executor, context, [this, message, response] {
+    const absl::StatusOr<Explanation> explained = ExplanationFor(*deps_, message);
+    if (!explained.ok()) return rpc::ToGrpc(explained.status());
+    response->set_link(explained->link);
+    response->set_why(explained->why);
+    for (const LinkVerdict& verdict : explained->links) {
       pb::LinkVerdict* shown = response->add_links();
       shown->set_link(verdict.link);
       shown->set_eligible(verdict.eligible);

@@ -26,7 +26,15 @@ struct DeliveryResult {
   absl::Duration retry_after = absl::ZeroDuration();  // What the peer asked for, with kRetry.
 };
 
+// What a probe cost in octets of its protocol, as far as the plugin knows: without what TLS, SSH
+// and TCP add, and without connections that it opens.
+struct ProbeCost {
+  uint64_t sent = 0;
+  uint64_t received = 0;
+};
+
 // What a probe found; `round_trip` is that of an answer.
-using ProbeFn = std::function<void(const absl::Status& status, absl::Duration round_trip)>;
+using ProbeFn = std::function<void(const absl::Status& status, absl::Duration round_trip,
+                                   const ProbeCost& cost)>;
 
 }  // namespace viaduct

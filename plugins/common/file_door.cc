@@ -58,7 +58,8 @@ bool FileDoor::Probe(absl::Duration limit, ProbeFn done) {
     }
   }
   if (refused) {
-    refused(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration());
+    refused(ended.ok() ? absl::CancelledError("probe: stopped") : ended, absl::ZeroDuration(),
+            ProbeCost());
   }
   wake_();
   return true;
@@ -98,13 +99,14 @@ int64_t FileDoor::probe_deadline_ns() const {
   return probe_ ? probe_deadline_ns_ : 0;
 }
 
-void FileDoor::FinishProbe(const absl::Status& status, absl::Duration round_trip) {
+void FileDoor::FinishProbe(const absl::Status& status, absl::Duration round_trip,
+                           const ProbeCost& cost) {
   ProbeFn done;
   {
     absl::MutexLock lock(&mutex_);
     done = std::exchange(probe_, nullptr);
   }
-  if (done) done(status, round_trip);
+  if (done) done(status, round_trip, cost);
 }
 
 }  // namespace viaduct

@@ -53,7 +53,8 @@ class FileDoor {
   // was not taken.
   std::deque<FileJob> Close(const absl::Status& why);
   int64_t probe_deadline_ns() const;  // Monotonic; 0: nobody asks.
-  void FinishProbe(const absl::Status& status, absl::Duration round_trip = absl::ZeroDuration());
+  void FinishProbe(const absl::Status& status, absl::Duration round_trip = absl::ZeroDuration(),
+                   const ProbeCost& cost = ProbeCost());
 
  private:
   const std::function<void()> wake_;

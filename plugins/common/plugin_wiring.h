@@ -83,16 +83,19 @@ inline void CompleteAll(const sdk::Host& host, absl::Span<const DeliveryResult> 
 // Has a road's client measure; the host hears how it ended.
 template <typename Client>
 sdk::Status BeginProbe(const sdk::Host& host, const vd_probe& probe, Client* client) {
-  const bool begun = client->Probe(
-      TimeUntil(host, probe.deadline_ns),
-      [host, token = probe.token](const absl::Status& status, absl::Duration round_trip) {
-        vd_probe_result result = sdk::Record<vd_probe_result>();
-        result.token = token;
-        result.code = status.raw_code();
-        result.round_trip_ns = absl::ToInt64Nanoseconds(round_trip);
-        result.detail = sdk::Str(TextOf(status));
-        host.ProbeDone(result);
-      });
+  const bool begun =
+      client->Probe(TimeUntil(host, probe.deadline_ns),
+                    [host, token = probe.token](const absl::Status& status,
+                                                absl::Duration round_trip, const ProbeCost& cost) {
+                      vd_probe_result result = sdk::Record<vd_probe_result>();
+                      result.token = token;
+                      result.code = status.raw_code();
+                      result.round_trip_ns = absl::ToInt64Nanoseconds(round_trip);
+                      result.bytes_sent = cost.sent;
+                      result.bytes_received = cost.received;
+                      result.detail = sdk::Str(TextOf(status));
+                      host.ProbeDone(result);
+                    });
   return begun ? sdk::Status() : sdk::ResourceExhausted("probe: one is under way");
 }
 

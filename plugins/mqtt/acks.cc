@@ -4,6 +4,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "plugins/common/retry_after.h"
 
 namespace viaduct::mqtt {
 namespace {
@@ -34,6 +35,7 @@ void ReadAck(const Json& object, std::vector<Ack>* acks) {
   if (ack.message_id.empty()) return;
   ack.word = WordOf(TextOf(object, "status", kMaxIdBytes));
   ack.error = TextOf(object, "error", kMaxErrorBytes);
+  if (ack.word == AckWord::kLater) ack.retry_after = RetryAfterIn(object);
   acks->push_back(std::move(ack));
 }
 

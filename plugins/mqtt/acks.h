@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
+
 namespace viaduct::mqtt {
 
 // How a server has answered one message.
@@ -20,7 +22,8 @@ enum class AckWord {
 struct Ack {
   std::string message_id;
   AckWord word = AckWord::kLater;
-  std::string error;  // The server's words, cut.
+  std::string error;                                  // The server's words, cut.
+  absl::Duration retry_after = absl::ZeroDuration();  // With kLater.
 };
 
 // The answers in a payload of lpr/ack/{device_id}: one object or an array of them. What is none is

@@ -33,6 +33,16 @@ TEST(Acks, TakesNothingElseForProof) {
   EXPECT_EQ(acks.size(), 4u);
 }
 
+TEST(Acks, APauseThatTheServerAsksForIsRead) {
+  std::vector<Ack> acks;
+  ASSERT_TRUE(ReadAcks(R"([{"message_id":"a","status":"retry","retry_after":12},
+      {"message_id":"b","status":"retry"},{"message_id":"c","status":"stored","retry_after":5}])",
+                       &acks));
+  EXPECT_EQ(acks[0].retry_after, absl::Seconds(12));
+  EXPECT_EQ(acks[1].retry_after, absl::ZeroDuration());
+  EXPECT_EQ(acks[2].retry_after, absl::ZeroDuration());
+}
+
 TEST(Acks, LeavesGarbageOut) {
   std::vector<Ack> acks;
   for (const char* garbage :

@@ -16,11 +16,12 @@ bool Prober::Ask(int64_t deadline_ns, ProbeFn done) {
       return true;
     }
   }
-  done(ended, absl::ZeroDuration());
+  done(ended, absl::ZeroDuration(), ProbeCost());
   return true;
 }
 
-absl::Duration Prober::OnTurn(int64_t now_ns, absl::FunctionRef<absl::StatusOr<int>()> send) {
+absl::Duration Prober::OnTurn(int64_t now_ns, uint64_t bytes,
+                              absl::FunctionRef<absl::StatusOr<int>()> send) {
   int64_t deadline_ns = 0;
   {
     absl::MutexLock lock(&mutex_);
@@ -38,6 +39,7 @@ absl::Duration Prober::OnTurn(int64_t now_ns, absl::FunctionRef<absl::StatusOr<i
     } else if (*id != 0) {
       sent_id_ = *id;
       sent_ns_ = now_ns;
+      cost_.sent = bytes;
       ++unanswered_;
     }
   }
@@ -47,7 +49,9 @@ absl::Duration Prober::OnTurn(int64_t now_ns, absl::FunctionRef<absl::StatusOr<i
 void Prober::OnAnswer(int id, int64_t now_ns) {
   if (unanswered_ > 0) --unanswered_;
   // A late one is that of the probe before.
-  if (id != 0 && id == sent_id_) Finish(absl::OkStatus(), absl::Nanoseconds(now_ns - sent_ns_));
+  if (id == 0 || id != sent_id_) return;
+  cost_.received = kAnswerBytes;
+  Finish(absl::OkStatus(), absl::Nanoseconds(now_ns - sent_ns_));
 }
 
 void Prober::End(const absl::Status& why) {
@@ -62,11 +66,12 @@ void Prober::End(const absl::Status& why) {
 void Prober::Finish(const absl::Status& status, absl::Duration round_trip) {
   ProbeFn done;
   sent_id_ = 0;
+  const ProbeCost cost = std::exchange(cost_, ProbeCost());
   {
     absl::MutexLock lock(&mutex_);
     done = std::exchange(done_, nullptr);
   }
-  if (done != nullptr) done(status, round_trip);
+  if (done != nullptr) done(status, round_trip, cost);
 }
 
 }  // namespace viaduct::mqtt

@@ -23,14 +23,19 @@ class Prober {
  public:
   // Over one connection without an answer: a broker that leaves more is asked no further.
   static constexpr size_t kMaxUnanswered = 16;
+  static constexpr uint64_t kAnswerBytes = 6;  // UNSUBACK, of MQTT 5, with one reason.
+
+  // Of an UNSUBSCRIBE from one topic.
+  static constexpr uint64_t RequestBytes(size_t topic_bytes) { return 7 + topic_bytes; }
 
   // Ends with one `done`, at `deadline_ns` at the latest; at once when the session has ended.
   // False: one is under way, there will be no `done`.
   bool Ask(int64_t deadline_ns, ProbeFn done);
 
   // Sends what was asked for and ends what is overdue; how long it can wait for the next turn.
-  // `send` returns the id that OnAnswer will name, 0: not yet.
-  absl::Duration OnTurn(int64_t now_ns, absl::FunctionRef<absl::StatusOr<int>()> send);
+  // `send` returns the id that OnAnswer will name, 0: not yet; it sends so many octets.
+  absl::Duration OnTurn(int64_t now_ns, uint64_t bytes,
+                        absl::FunctionRef<absl::StatusOr<int>()> send);
   void OnAnswer(int id, int64_t now_ns);
   // The session has ended, OK: it was stopped.
   void End(const absl::Status& why);
@@ -46,6 +51,7 @@ class Prober {
   // Of the session's thread alone.
   int sent_id_ = 0;  // 0: not sent.
   int64_t sent_ns_ = 0;
+  ProbeCost cost_;  // Of the one under way.
   size_t unanswered_ = 0;
 };
 

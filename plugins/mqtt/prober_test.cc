@@ -10,23 +10,27 @@ namespace viaduct::mqtt {
 namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
+constexpr uint64_t kRequest = Prober::RequestBytes(24);
 
 class ProberTest : public ::testing::Test {
  protected:
   using Result = std::pair<absl::Status, absl::Duration>;
 
   bool Ask(int64_t deadline_ns) {
-    return prober_.Ask(deadline_ns, [this](const absl::Status& status, absl::Duration trip) {
+    return prober_.Ask(deadline_ns, [this](const absl::Status& status, absl::Duration trip,
+                                           const ProbeCost& cost) {
       results_.emplace_back(status, trip);
+      cost_ = cost;
     });
   }
   absl::Duration Turn(int64_t now_ns) {
-    return prober_.OnTurn(now_ns, [this]() -> absl::StatusOr<int> { return next_id_; });
+    return prober_.OnTurn(now_ns, kRequest, [this]() -> absl::StatusOr<int> { return next_id_; });
   }
 
   Prober prober_;
   int next_id_ = 1;
   std::vector<Result> results_;
+  ProbeCost cost_;  // Of the last.
 };
 
 TEST_F(ProberTest, MeasuresFromTheSendingToTheAnswer) {
@@ -42,6 +46,8 @@ TEST_F(ProberTest, MeasuresFromTheSendingToTheAnswer) {
   ASSERT_EQ(results_.size(), 1u);
   EXPECT_TRUE(results_[0].first.ok());
   EXPECT_EQ(results_[0].second, absl::Seconds(1));
+  EXPECT_EQ(cost_.sent, 31u);
+  EXPECT_EQ(cost_.received, 6u);
   prober_.OnAnswer(7, 4 * kSecondNs);
   EXPECT_EQ(results_.size(), 1u);
 }
@@ -61,6 +67,8 @@ TEST_F(ProberTest, EndsAtItsDeadlineAndTakesNoLateAnswerForTheNext) {
   Turn(1 * kSecondNs);
   ASSERT_EQ(results_.size(), 1u);
   EXPECT_EQ(results_[0].first.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(cost_.sent, kRequest);
+  EXPECT_EQ(cost_.received, 0u);
   ASSERT_TRUE(Ask(5 * kSecondNs));
   prober_.OnAnswer(1, 2 * kSecondNs);
   next_id_ = 2;

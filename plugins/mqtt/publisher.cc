@@ -170,7 +170,7 @@ void Publisher::OnAcks(std::string_view payload) {
         break;
       case AckWord::kLater:
         EndMessage(ack.message_id, DeliveryOutcome::kRetry, false,
-                   absl::UnavailableError(ack.error));
+                   absl::UnavailableError(ack.error), ack.retry_after);
         break;
     }
   }
@@ -248,10 +248,12 @@ absl::Duration Publisher::TurnProber() {
     absl::MutexLock lock(&mutex_);
     ready = ready_;
   }
-  return prober_.OnTurn(MonotonicNs(), [this, ready]() -> absl::StatusOr<int> {
-    if (!ready) return 0;
-    return session_->Unsubscribe(absl::StrCat("system/probe/", options_.device_id));
-  });
+  const std::string topic = absl::StrCat("system/probe/", options_.device_id);
+  return prober_.OnTurn(MonotonicNs(), Prober::RequestBytes(topic.size()),
+                        [&]() -> absl::StatusOr<int> {
+                          if (!ready) return 0;
+                          return session_->Unsubscribe(topic);
+                        });
 }
 
 void Publisher::SendAnswers() {
@@ -324,12 +326,12 @@ void Publisher::PublishBatch(std::vector<Delivery> batch) {
 }
 
 void Publisher::EndMessage(const std::string& message_id, DeliveryOutcome outcome, bool duplicate,
-                           const absl::Status& status) {
+                           const absl::Status& status, absl::Duration retry_after) {
   const auto found = held_.find(message_id);
   if (found == held_.end()) return;  // Answered before, or by an answer to an earlier sending.
   const Held held = found->second;
   held_.erase(found);
-  ended_.push_back({{held.token, outcome, duplicate, status}, message_id, held.bytes});
+  ended_.push_back({{held.token, outcome, duplicate, status, retry_after}, message_id, held.bytes});
   const auto sent = sent_.find(held.publication);
   if (sent != sent_.end() && --sent->second.left == 0) sent_.erase(sent);
 }

@@ -123,7 +123,7 @@ class Publisher final : public SessionHandler {
   void OnCommand(const Arrival& arrival);
   void SendAnswers();
   void EndMessage(const std::string& message_id, DeliveryOutcome outcome, bool duplicate,
-                  const absl::Status& status);
+                  const absl::Status& status, absl::Duration retry_after = absl::ZeroDuration());
   void EndPublication(uint64_t publication, DeliveryOutcome outcome, const absl::Status& status);
   // Ends what is overdue; the time until the next one is.
   absl::Duration ExpireDue();

@@ -57,8 +57,20 @@ struct Exchange {
   std::string problem;
   int status = 0;
   std::string retry_after;
+  std::string date;
   std::string body;
+  ProbeCost cost;
 };
+
+// What httplib adds to a head: the fields Host, Accept and User-Agent.
+constexpr size_t kAddedHeadBytes = 54;
+
+// Of the fields of a head, as they go over the wire.
+size_t BytesOf(const httplib::Headers& headers) {
+  size_t bytes = 0;
+  for (const auto& [name, value] : headers) bytes += name.size() + value.size() + 4;
+  return bytes;
+}
 
 std::string JoinArray(const std::vector<HttpDelivery>& batch) {
   size_t size = 2;
@@ -170,11 +182,17 @@ class HttpClient::Connection {
         exchange.body.append(data, size);
       return exchange.problem.empty();
     };
+    exchange.cost.sent = request.method.size() + path.size() + sizeof("  HTTP/1.1\r\n\r\n") +
+                         BytesOf(request.headers) + request.body.size() + kAddedHeadBytes +
+                         url_.host.size();
     const httplib::Result result = client_->send(request);
     if (!result && exchange.problem.empty()) exchange.problem = httplib::to_string(result.error());
     if (!result) return exchange;
     exchange.status = result->status;
     exchange.retry_after = result->get_header_value("Retry-After");
+    exchange.date = result->get_header_value("Date");
+    exchange.cost.received = sizeof("HTTP/1.1 200 \r\n\r\n") + result->reason.size() +
+                             BytesOf(result->headers) + exchange.body.size();
     return exchange;
   }
 
@@ -354,7 +372,7 @@ void HttpClient::Send(Connection& connection, std::vector<HttpDelivery> batch) {
     retry.status = absl::UnavailableError(problem);
     return Finish(batch, std::vector<DeliveryResult>(batch.size(), retry));
   }
-  Verdict verdict = Judge({answer.status, answer.retry_after, answer.body}, batch);
+  Verdict verdict = Judge({answer.status, answer.retry_after, answer.body, answer.date}, batch);
   if (verdict.split) {
     for (HttpDelivery& delivery : batch) {
       std::vector<HttpDelivery> single;
@@ -430,7 +448,7 @@ void HttpClient::RunProbe(absl::Duration timeout, const ProbeFn& on_result) {
     absl::MutexLock lock(&mutex_);
     probing_ = false;
   }
-  on_result(status, round_trip);
+  on_result(status, round_trip, answer.cost);
 }
 
 }  // namespace viaduct::rest

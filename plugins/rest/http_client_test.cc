@@ -267,17 +267,23 @@ TEST_F(HttpClientTest, MeasuresTheRoad) {
   });
   StartClient();
   absl::Notification done;
+  ProbeCost cost;
   absl::Status measured;
   absl::Duration round_trip;
-  ASSERT_TRUE(
-      client_->Probe(absl::Seconds(5), [&](const absl::Status& status, absl::Duration trip) {
-        measured = status;
-        round_trip = trip;
-        done.Notify();
-      }));
+  ASSERT_TRUE(client_->Probe(absl::Seconds(5), [&](const absl::Status& status, absl::Duration trip,
+                                                   const ProbeCost& spent) {
+    measured = status;
+    cost = spent;
+    round_trip = trip;
+    done.Notify();
+  }));
   ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
   EXPECT_TRUE(measured.ok()) << measured;
   EXPECT_GT(round_trip, absl::ZeroDuration());
+  EXPECT_GE(cost.sent, sizeof("GET /api/test HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"));
+  EXPECT_LT(cost.sent, 250u);
+  EXPECT_GE(cost.received, sizeof("HTTP/1.1 200 OK\r\n\r\n"));
+  EXPECT_LT(cost.received, 400u);
 }
 
 TEST_F(HttpClientTest, APageIsNoServerToMeasure) {
@@ -285,10 +291,11 @@ TEST_F(HttpClientTest, APageIsNoServerToMeasure) {
   StartClient();
   absl::Notification done;
   absl::Status measured;
-  ASSERT_TRUE(client_->Probe(absl::Seconds(5), [&](const absl::Status& status, absl::Duration) {
-    measured = status;
-    done.Notify();
-  }));
+  ASSERT_TRUE(client_->Probe(absl::Seconds(5),
+                             [&](const absl::Status& status, absl::Duration, const ProbeCost&) {
+                               measured = status;
+                               done.Notify();
+                             }));
   ASSERT_TRUE(done.WaitForNotificationWithTimeout(kDeadline));
   EXPECT_FALSE(measured.ok());
 }

@@ -6,6 +6,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "plugins/common/retry_after.h"
 
 namespace viaduct::rest {
 namespace {
@@ -13,7 +15,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kMaxDetailBytes = 200;
-constexpr absl::Duration kMaxRetryAfter = absl::Hours(1);
 
 // Never ends inside a character of UTF-8.
 absl::string_view Abbreviate(std::string_view text) {
@@ -55,18 +56,31 @@ bool IsSuccess(int status) { return status >= 200 && status < 300; }
 // Statuses by which a server speaks of what it was sent. Any proxy has them too.
 bool IsAboutContent(int status) { return status == 400 || status == 413 || status == 422; }
 
-absl::Duration RetryAfter(std::string_view text) {
+bool ReadHttpDate(std::string_view text, absl::Time* time) {
+  std::string error;
+  return absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", absl::string_view(text.data(), text.size()),
+                         time, &error);
+}
+
+// In seconds, or as the time by the server's own clock.
+absl::Duration RetryAfter(const HttpAnswer& answer) {
+  const std::string_view text = answer.retry_after;
   int64_t seconds = 0;
-  const bool read = absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &seconds);
-  return read && seconds > 0 ? std::min(absl::Seconds(seconds), kMaxRetryAfter)
-                             : absl::ZeroDuration();
+  if (absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &seconds)) {
+    return BoundedRetryAfter(absl::Seconds(seconds));
+  }
+  absl::Time until;
+  if (!ReadHttpDate(text, &until)) return absl::ZeroDuration();
+  absl::Time now;
+  if (!ReadHttpDate(answer.date, &now)) now = absl::Now();
+  return BoundedRetryAfter(until - now);
 }
 
 // For an answer that says nothing of a message by itself.
 DeliveryResult StatusResult(const HttpAnswer& answer, const Json& json) {
   const std::string text = absl::StrCat("HTTP ", answer.status, ": ", Reason(json));
   DeliveryResult result;
-  result.retry_after = RetryAfter(answer.retry_after);
+  result.retry_after = RetryAfter(answer);
   if (answer.status == 401 || answer.status == 403)
     result.status = absl::PermissionDeniedError(text);
   else if (answer.status == 429 || answer.status == 507)
@@ -103,8 +117,19 @@ DeliveryResult ReadItem(const Json& item, std::string_view message_id) {
     result.status = absl::InvalidArgumentError(absl::StrCat("rejected: ", Abbreviate(error)));
     return result;
   }
-  return Retry(absl::UnavailableError(
+  result = Retry(absl::UnavailableError(
       absl::StrCat("answer: status \"", Abbreviate(status), "\", ", Abbreviate(error))));
+  result.retry_after = RetryAfterIn(item);
+  return result;
+}
+
+// What the header says holds for all that a result says nothing else of.
+void AddRetryAfter(const HttpAnswer& answer, std::vector<DeliveryResult>* results) {
+  const absl::Duration asked = RetryAfter(answer);
+  for (DeliveryResult& result : *results) {
+    if (result.outcome != DeliveryOutcome::kRetry) continue;
+    if (result.retry_after == absl::ZeroDuration()) result.retry_after = asked;
+  }
 }
 
 std::vector<DeliveryResult> ReadItems(const Json& json,
@@ -151,6 +176,7 @@ Verdict JudgeEnvelopes(const HttpAnswer& answer, absl::Span<const std::string_vi
   const bool alone = message_ids.size() == 1;
   if (IsSuccess(answer.status)) {
     verdict.results = ReadItems(json, message_ids);
+    AddRetryAfter(answer, &verdict.results);
   } else if (IsAboutContent(answer.status) && Says(json, false) && !alone) {
     verdict.split = true;
     return verdict;

@@ -17,6 +17,7 @@ struct HttpAnswer {
   int status = 0;
   std::string_view retry_after;  // As in the header field.
   std::string_view body;
+  std::string_view date = {};  // The same: when the server thinks it is.
 };
 
 // What an answer means for all that was in the request.

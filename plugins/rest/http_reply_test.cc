@@ -15,6 +15,24 @@ std::vector<DeliveryResult> Read(std::string_view body, const Ids& ids) {
   return JudgeEnvelopes(Answer(200, body), ids).results;
 }
 
+TEST(JudgeEnvelopes, APauseForOneMessageIsKept) {
+  const auto results = JudgeEnvelopes(Answer(200, R"({"results":[
+      {"message_id":"a","status":"stored"},
+      {"message_id":"b","status":"retry","error":"busy","retry_after":9},
+      {"message_id":"c","status":"retry","error":"busy"},
+      {"message_id":"d","status":"retry","retry_after":"soon"},
+      {"message_id":"e","status":"retry","retry_after":1e300}]})",
+                                             "4"),
+                                      {"a", "b", "c", "d", "e"})
+                           .results;
+  ASSERT_EQ(results.size(), 5u);
+  EXPECT_EQ(results[0].retry_after, absl::ZeroDuration());
+  EXPECT_EQ(results[1].retry_after, absl::Seconds(9));
+  EXPECT_EQ(results[2].retry_after, absl::Seconds(4)) << "the header's";
+  EXPECT_EQ(results[3].retry_after, absl::Seconds(4));
+  EXPECT_EQ(results[4].retry_after, absl::Hours(1));
+}
+
 // nginx on the wrong port answers 400 with a page, a proxy 413: no message may die of that.
 TEST(JudgeEnvelopes, AStatusAloneRefusesNothing) {
   for (const int status :
@@ -63,6 +81,12 @@ TEST(JudgeEnvelopes, KeepsTheServersWishAndWords) {
   EXPECT_EQ(judge("99999999").retry_after, absl::Hours(1));
   EXPECT_EQ(judge("-5").retry_after, absl::ZeroDuration());
   EXPECT_EQ(judge("tomorrow").retry_after, absl::ZeroDuration());
+  EXPECT_EQ(judge("Wed, 21 Oct 2015 07:28:00 GMT").retry_after, absl::ZeroDuration()) << "over";
+  EXPECT_EQ(judge("Fri, 31 Dec 9999 23:59:59 GMT").retry_after, absl::Hours(1));
+  HttpAnswer dated = Answer(503, "", "Wed, 21 Oct 2015 07:28:00 GMT");
+  dated.date = "Wed, 21 Oct 2015 07:26:30 GMT";
+  EXPECT_EQ(JudgeEnvelopes(dated, {"a"}).results[0].retry_after, absl::Seconds(90))
+      << "by the server's clock";
 }
 
 TEST(JudgeEnvelopes, TakesEachItemForItself) {

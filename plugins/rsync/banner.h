@@ -25,6 +25,7 @@ class Banner {
   // Goes on without waiting. True: it is over, status() says how.
   bool Advance();
   const absl::Status& status() const { return status_; }
+  size_t received() const { return heard_.size(); }
 
  private:
   static constexpr size_t kMaxGreetingBytes = 256;

@@ -147,8 +147,10 @@ void Client::AdvanceProbe(int64_t now_ns) {
 }
 
 void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) {
+  ProbeCost cost;
+  if (banner_ != nullptr) cost.received = banner_->received();
   banner_.reset();
-  door_.FinishProbe(status, round_trip);
+  door_.FinishProbe(status, round_trip, cost);
 }
 
 int Client::WaitMs() const {

@@ -153,6 +153,7 @@ class Client {
   size_t next_stream_ = 0;       // The same of the channels.
   uint64_t probe_number_ = 0;    // Of the one that was sent; a late answer is no answer.
   bool probe_sent_ = false;
+  ProbeCost probe_cost_;  // Of that one.
   Stream* probe_stream_ = nullptr;
   uint64_t probe_end_ = 0;     // Of what goes over probe_stream_, the last octet of it.
   int64_t probe_left_ns_ = 0;  // When that went; 0: it waits still.

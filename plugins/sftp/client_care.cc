@@ -15,7 +15,8 @@
 namespace viaduct::sftp {
 namespace {
 
-constexpr int64_t kMaxWaitNs = 500'000'000;  // Clocks are looked at so often at least.
+constexpr uint64_t kRealpathAnswerBytes = 25;  // And the path, twice.
+constexpr int64_t kMaxWaitNs = 500'000'000;    // Clocks are looked at so often at least.
 
 int64_t DeadlineOf(const FileJob& job) {
   return job.deadline_ns == 0 ? std::numeric_limits<int64_t>::max() : job.deadline_ns;
@@ -62,12 +63,15 @@ void Client::AskProbe(int64_t now_ns) {
       });
   probe_stream_ = least->get();
   probe_left_ns_ = 0;
+  const uint64_t before = probe_stream_->requests.queued_bytes();
   probe_stream_->requests.Realpath(".", [this, number = ++probe_number_](const Answer& answer) {
     if (!probe_sent_ || number != probe_number_) return;
+    probe_cost_.received = kRealpathAnswerBytes + 2 * answer.text.size();
     FinishProbe(answer.ok() ? absl::OkStatus() : StatusOf(answer, "realpath"),
                 absl::Nanoseconds(MonotonicNs() - probe_left_ns_));
   });
   probe_end_ = probe_stream_->requests.queued_bytes();
+  probe_cost_.sent = probe_end_ - before;
 }
 
 // The time that it waited here is none of the road's.
@@ -78,7 +82,7 @@ void Client::NoteProbeSent(const Stream& stream) {
 
 void Client::FinishProbe(const absl::Status& status, absl::Duration round_trip) {
   probe_sent_ = false;
-  door_.FinishProbe(status, round_trip);
+  door_.FinishProbe(status, round_trip, std::exchange(probe_cost_, ProbeCost()));
 }
 
 // What arrives, and what the server's kernel says has arrived there, are signs of life; on a narrow

@@ -185,6 +185,7 @@ class Client::Impl final : public Timed {
   uint64_t probes_ = 0;
   bool probing_ = false;  // The probe is on its way.
   ProbeFn probe_;
+  ProbeCost probe_cost_;
   SteadyTime probe_began_;
   SteadyTime probe_due_;
 };

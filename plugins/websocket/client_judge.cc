@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "plugins/common/retry_after.h"
 #include "plugins/websocket/client.h"
 
 namespace viaduct::websocket {
@@ -55,8 +56,10 @@ DeliveryResult JudgeAnswer(const std::string& json, const std::string& message_i
   }
   if (named != message_id) return Unclear(absl::StrCat("of message \"", Abbreviate(named), "\""));
   if (word != "stored" && word != "duplicate") {
-    return Unclear(absl::StrCat("status \"", Abbreviate(word), "\", ",
-                                Abbreviate(TextAt(answer, raw ? "message" : "error"))));
+    result = Unclear(absl::StrCat("status \"", Abbreviate(word), "\", ",
+                                  Abbreviate(TextAt(answer, raw ? "message" : "error"))));
+    result.retry_after = RetryAfterIn(answer);
+    return result;
   }
   result.outcome = DeliveryOutcome::kDurable;
   result.duplicate = word == "duplicate";

@@ -19,6 +19,7 @@ constexpr char kControlEvent[] = "control";
 constexpr char kIntroducedType[] = "node_registered";
 constexpr size_t kSlowestBytes = 8u << 10;  // Per second, of a road that is not given up.
 constexpr absl::string_view kProbe = "probe ";
+constexpr size_t kFrameHeadBytes = 2;                   // Of a short frame of a server.
 constexpr absl::Duration kMaxPing = absl::Minutes(10);  // Whatever a server says of its pings.
 
 std::string Registration(const ClientOptions& options) {
@@ -38,7 +39,9 @@ void Client::Impl::OnFrame(const ReceivedFrame& frame) {
     case FrameKind::kPong:
       // One that was given up may still be answered.
       if (frame.payload == absl::StrCat(pings_)) pinged_ = false;
-      if (probing_ && frame.payload == absl::StrCat(kProbe, probes_)) EndProbe(absl::OkStatus());
+      if (!probing_ || frame.payload != absl::StrCat(kProbe, probes_)) return;
+      probe_cost_.received = kFrameHeadBytes + frame.payload.size();
+      EndProbe(absl::OkStatus());
       return;
     case FrameKind::kClose:
       if (frame.close_code == kCloseTooBig) RejectLargest();
@@ -178,7 +181,9 @@ void Client::Impl::OnIntroduced(const std::string& json) {
 void Client::Impl::SendProbe() {
   probing_ = true;
   probe_began_ = std::chrono::steady_clock::now();
+  const size_t before = out_.size();
   codec_->Append(FrameKind::kPing, absl::StrCat(kProbe, ++probes_), &out_);
+  probe_cost_.sent = out_.size() - before;
   Flush();
 }
 
@@ -377,7 +382,7 @@ void Client::Impl::EndProbe(const absl::Status& status) {
     absl::MutexLock lock(&mutex_);
     probe_asked_ = false;
   }
-  probe(status, absl::FromChrono(trip));
+  probe(status, absl::FromChrono(trip), std::exchange(probe_cost_, ProbeCost()));
 }
 
 void Client::Impl::EndAll(DeliveryOutcome outcome, const absl::Status& why) {

@@ -272,16 +272,22 @@ TEST(Client, DoesNotTakeALatePongForTheAnswerToItsProbe) {
   Road road(server.url());
   ASSERT_TRUE(road.client().Take({1, "m1", kMessage}));
   ASSERT_TRUE(
-      road.client().Probe(absl::Milliseconds(200), [&](const absl::Status& status, absl::Duration) {
-        EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
-        given_up.Notify();
-      }));
+      road.client().Probe(absl::Milliseconds(200),
+                          [&](const absl::Status& status, absl::Duration, const ProbeCost& spent) {
+                            EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+                            EXPECT_EQ(spent.sent, 13u) << "head, mask and \"probe 1\"";
+                            EXPECT_EQ(spent.received, 0u);
+                            given_up.Notify();
+                          }));
   ASSERT_TRUE(given_up.WaitForNotificationWithTimeout(kPatience));
   absl::Notification answered;
-  ASSERT_TRUE(road.client().Probe(kPatience, [&](const absl::Status& status, absl::Duration) {
-    EXPECT_TRUE(status.ok()) << status;
-    answered.Notify();
-  }));
+  ASSERT_TRUE(road.client().Probe(
+      kPatience, [&](const absl::Status& status, absl::Duration, const ProbeCost& spent) {
+        EXPECT_TRUE(status.ok()) << status;
+        EXPECT_EQ(spent.sent, 13u);
+        EXPECT_EQ(spent.received, 9u);
+        answered.Notify();
+      }));
   EXPECT_EQ(road.Await(1).outcome, DeliveryOutcome::kDurable);  // It came behind the late pong.
   EXPECT_FALSE(answered.HasBeenNotified());
   ASSERT_TRUE(road.client().Take({2, "m2", kMessage}));

@@ -71,6 +71,27 @@ TEST(ReadServerUrl, KeepsAPasswordToItself) {
   }
 }
 
+TEST(JudgeAnswer, APauseThatTheServerAsksForIsKept) {
+  const auto asked = [](const std::string& json, bool raw) {
+    return JudgeAnswer(json, "m1", raw).retry_after;
+  };
+  EXPECT_EQ(asked(R"({"message_id":"m1","status":"retry","retry_after":7})", false),
+            absl::Seconds(7));
+  EXPECT_EQ(asked(R"({"message_id":"m1","result":"retry","retry_after":2.5})", true),
+            absl::Seconds(2.5));
+  for (const char* none : {R"("7")", "-7", "null", "[7]", "{}"}) {
+    EXPECT_EQ(
+        asked(absl::StrCat(R"({"message_id":"m1","status":"retry","retry_after":)", none, "}"),
+              false),
+        absl::ZeroDuration())
+        << none;
+  }
+  EXPECT_EQ(asked(R"({"message_id":"m1","status":"stored","retry_after":7})", false),
+            absl::ZeroDuration());
+  EXPECT_EQ(asked(R"({"message_id":"m1","status":"retry","retry_after":1e99})", false),
+            absl::Hours(1));
+}
+
 TEST(JudgeAnswer, RefusesOnlyOnProof) {
   const auto outcome = [](const char* json, bool raw = false) {
     return JudgeAnswer(json, "m1", raw).outcome;

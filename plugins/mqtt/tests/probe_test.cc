@@ -18,10 +18,11 @@ using ::testing::SizeIs;
 class Probes {
  public:
   bool Ask(Publisher* publisher, absl::Duration timeout) {
-    return publisher->Probe(timeout, [this](const absl::Status& status, absl::Duration trip) {
-      absl::MutexLock lock(&mutex_);
-      results_.emplace_back(status, trip);
-    });
+    return publisher->Probe(
+        timeout, [this](const absl::Status& status, absl::Duration trip, const ProbeCost&) {
+          absl::MutexLock lock(&mutex_);
+          results_.emplace_back(status, trip);
+        });
   }
   std::pair<absl::Status, absl::Duration> Result(size_t index) const {
     EXPECT_TRUE(Eventually([&] {

@@ -101,10 +101,12 @@ TEST_F(DaemonTest, IsMeasuredByItsGreeting) {
   ASSERT_TRUE(road.Ready());
   absl::Mutex mutex;
   absl::Status status = absl::UnknownError("");
-  ASSERT_TRUE(road.client->Probe(kDeadline, [&](const absl::Status& s, absl::Duration) {
-    absl::MutexLock lock(&mutex);
-    status = s;
-  }));
+  ASSERT_TRUE(road.client->Probe(
+      kDeadline, [&](const absl::Status& s, absl::Duration, const ProbeCost& spent) {
+        absl::MutexLock lock(&mutex);
+        EXPECT_GE(spent.received, sizeof("@RSYNCD: 31"));
+        status = s;
+      }));
   EXPECT_TRUE(Eventually([&] {
     absl::MutexLock lock(&mutex);
     return status.ok();

@@ -158,11 +158,13 @@ TEST_F(UploadTest, IsMeasured) {
   ASSERT_TRUE(road.Ready());
   absl::Mutex mutex;
   absl::Status status = absl::UnknownError("");
-  ASSERT_TRUE(road.client->Probe(kDeadline, [&](const absl::Status& s, absl::Duration round_trip) {
-    absl::MutexLock lock(&mutex);
-    EXPECT_GT(round_trip, absl::ZeroDuration());
-    status = s;
-  }));
+  ASSERT_TRUE(road.client->Probe(
+      kDeadline, [&](const absl::Status& s, absl::Duration round_trip, const ProbeCost& spent) {
+        absl::MutexLock lock(&mutex);
+        EXPECT_GE(spent.received, sizeof("SSH-2.0"));
+        EXPECT_GT(round_trip, absl::ZeroDuration());
+        status = s;
+      }));
   EXPECT_TRUE(Eventually([&] {
     absl::MutexLock lock(&mutex);
     return status.ok();

@@ -231,10 +231,12 @@ TEST_P(UploadTest, RoadIsMeasured) {
   absl::Mutex mutex;
   absl::Status found = absl::UnknownError("");
   absl::Duration round_trip;
-  const auto done = [&](const absl::Status& status, absl::Duration took) {
+  ProbeCost cost;
+  const auto done = [&](const absl::Status& status, absl::Duration took, const ProbeCost& spent) {
     absl::MutexLock lock(&mutex);
     found = status;
     round_trip = took;
+    cost = spent;
   };
   ASSERT_TRUE(road.client->Probe(absl::Seconds(10), done));  // Waits for the session.
   ASSERT_TRUE(Eventually([&] {
@@ -243,6 +245,9 @@ TEST_P(UploadTest, RoadIsMeasured) {
   }));
   EXPECT_GT(round_trip, absl::ZeroDuration());
   EXPECT_LT(round_trip, absl::Seconds(5));
+  EXPECT_EQ(cost.sent, 14u) << "realpath of \".\"";
+  EXPECT_GT(cost.received, 25u);
+  EXPECT_LT(cost.received, 1'000u);
 }
 
 TEST_P(UploadTest, StopEndsWhatIsUnderWay) {
