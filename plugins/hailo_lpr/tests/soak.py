@@ -22,7 +22,7 @@ from harness import Failure, main, monotonic, say, wait_for  # noqa: E402
 from processes import SLOW  # noqa: E402
 
 PICTURES, LONG_PICTURES = 600, 100_000
-WIDTH, HEIGHT, FPS = 320, 180, 25
+WIDTH, HEIGHT, FPS = 240, 136, 25
 PLATES, LONG_PLATES = 4, 20  # Of the video: each drives by once.
 PICTURES_EACH = 25           # Of a plate, and as many of an empty street.
 WARM_PART = 0.2

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Makes the small models that the tests of the back ends run: detectors (models/yolo8.onnx,
-yolo8_heads.onnx and yolo4_tiny.onnx) and a reader with slots, which takes octets (slots.onnx) or
+yolo8_heads.onnx, yolo4_tiny.onnx and the same in parts, yolo4_tiny_parts.onnx) and a reader with slots, which takes octets (slots.onnx) or
 planes of floats (slots_planes.onnx). They have the inputs and outputs of real ones and random
 weights: what they find means nothing, but every back end must find the same.
 
@@ -74,6 +74,20 @@ class Yolo4Tiny(Detector):
         return self.coarse(self.to32(fine)) * 8, self.fine(fine) * 8
 
 
+class Yolo4TinyParts(Yolo4Tiny):
+    """Each grid as Hailo's compiler splits it: centres, scales, objects and classes by themselves,
+    with all sigmoids but that of the scales behind them."""
+
+    def forward(self, picture):
+        out = []
+        for grid in super().forward(picture):
+            anchors = grid.reshape(3, 5 + CLASSES, *grid.shape[2:])
+            for part in (torch.sigmoid(anchors[:, :2]), anchors[:, 2:4],
+                         torch.sigmoid(anchors[:, 4:5]), torch.sigmoid(anchors[:, 5:])):
+                out.append(part.reshape(1, -1, *grid.shape[2:]))
+        return tuple(out)
+
+
 class Slots(nn.Module):
     """So many places for a character, each with the probability of every class."""
 
@@ -103,9 +117,12 @@ def main():
     FOLDER.mkdir(exist_ok=True)
     named = ((Yolo8, "yolo8", ["boxes"]),
              (Yolo8Heads, "yolo8_heads", ["sides8", "scores8", "sides16", "scores16"]),
-             (Yolo4Tiny, "yolo4_tiny", ["coarse", "fine"]))
+             (Yolo4Tiny, "yolo4_tiny", ["coarse", "fine"]),
+             (Yolo4TinyParts, "yolo4_tiny_parts",
+              [f"detector/{grid}_{part}" for grid in ("conv19", "conv21")
+               for part in ("centers", "scales", "obj", "probs")]))
     for seed, (kind, name, outputs) in enumerate(named):
-        torch.manual_seed(seed)
+        torch.manual_seed(min(seed, 2))  # The weights of Yolo4Tiny are those of its parts.
         model = kind().eval()
         torch.onnx.export(model, torch.zeros(1, 3, ROWS, COLUMNS), str(FOLDER / f"{name}.onnx"),
                           input_names=["picture"], output_names=outputs, opset_version=11)
