@@ -144,6 +144,28 @@ TEST_F(HailoRunnerTest, AnchorsInPartsAreDecodedTheSame) {
   ExpectSameFound(DetectorModel("yolo4_tiny.onnx"), parts);
 }
 
+// Vehicles, plates, characters and Hailo's own detector of plates, as large as they are.
+TEST_F(HailoRunnerTest, DetectorsOfTheirRealSizesFindTheSame) {
+  const struct {
+    const char* onnx;
+    std::vector<int> input;
+    uint32_t classes;  // 0: no NMS.
+  } kModels[] = {{"yolo8.onnx", {1, 3, 640, 640}, 80},
+                 {"yolo8.onnx", {1, 3, 640, 640}, 2},
+                 {"yolo8.onnx", {1, 3, 128, 256}, 36},
+                 {"yolo4_tiny.onnx", {1, 3, 416, 416}, 0},
+                 {"yolo4_tiny_parts.onnx", {1, 3, 416, 416}, 0}};
+  for (const auto& one : kModels) {
+    SCOPED_TRACE(absl::StrCat(one.onnx, " of ", one.input[2], " rows"));
+    hailort::DoubleModel model = DetectorModel(one.onnx);
+    model.input.sizes = one.input;
+    if (one.classes != 0) model.form = TensorForm::kNmsByClass;
+    model.classes = one.classes;
+    model.most_of_a_class = 100;
+    ExpectSameFound(model);
+  }
+}
+
 TEST_F(HailoRunnerTest, BoxesThatHailortChoseAreTheSame) {
   hailort::DoubleModel model = DetectorModel("yolo8.onnx");
   model.classes = 2;

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Makes the small models that the tests of the back ends run: detectors (models/yolo8.onnx,
-yolo8_heads.onnx, yolo4_tiny.onnx and the same in parts, yolo4_tiny_parts.onnx) and a reader with slots, which takes octets (slots.onnx) or
-planes of floats (slots_planes.onnx). They have the inputs and outputs of real ones and random
-weights: what they find means nothing, but every back end must find the same.
+yolo8_heads.onnx, yolo4_tiny.onnx and the same in parts, yolo4_tiny_parts.onnx), a reader with
+slots, which takes octets (slots.onnx) or planes of floats (slots_planes.onnx), and one with rows of
+scores (lprnet.onnx). They have the inputs and outputs of real ones, the detectors at any size, and
+random weights: what they find means nothing, but every back end must find the same.
 
     hailo/testing/make_models.py        (with Debian's python3-torch)
 """
@@ -81,11 +82,24 @@ class Yolo4TinyParts(Yolo4Tiny):
     def forward(self, picture):
         out = []
         for grid in super().forward(picture):
-            anchors = grid.reshape(3, 5 + CLASSES, *grid.shape[2:])
-            for part in (torch.sigmoid(anchors[:, :2]), anchors[:, 2:4],
-                         torch.sigmoid(anchors[:, 4:5]), torch.sigmoid(anchors[:, 5:])):
-                out.append(part.reshape(1, -1, *grid.shape[2:]))
+            for begin, end in ((0, 2), (2, 4), (4, 5), (5, 5 + CLASSES)):
+                part = torch.cat([grid[:, at + begin:at + end]
+                                  for at in range(0, grid.shape[1], 5 + CLASSES)], dim=1)
+                out.append(part if begin == 2 else torch.sigmoid(part))
         return tuple(out)
+
+
+class LprNet(nn.Module):
+    """Five rows of 19 places with the scores of ten digits and a blank, as LPRNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU(),
+            nn.Conv2d(8, 16, 3, stride=4, padding=1), nn.ReLU(), nn.Conv2d(16, 11, 1))
+
+    def forward(self, picture):
+        return self.layers(picture) * 40
 
 
 class Slots(nn.Module):
@@ -127,6 +141,9 @@ def main():
         torch.onnx.export(model, torch.zeros(1, 3, ROWS, COLUMNS), str(FOLDER / f"{name}.onnx"),
                           input_names=["picture"], output_names=outputs, opset_version=11)
     make_slots()
+    torch.manual_seed(5)
+    torch.onnx.export(LprNet().eval(), torch.zeros(1, 3, 75, 300), str(FOLDER / "lprnet.onnx"),
+                      input_names=["picture"], output_names=["lprnet/conv31"], opset_version=11)
 
 
 if __name__ == "__main__":
