@@ -1,7 +1,7 @@
 // draw_plates: pictures or a video of drawn plates, for tests that start real nodes.
 //
 //   draw_plates picture OUT.jpg TEXT [WIDTH HEIGHT]
-//   draw_plates video OUT.avi FPS PICTURES WIDTH HEIGHT TEXT...
+//   draw_plates video OUT.avi FPS PICTURES EMPTY WIDTH HEIGHT TEXT...
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -26,14 +26,14 @@ int DrawPicture(const std::vector<std::string>& words) {
 }
 
 int DrawVideo(const std::vector<std::string>& words) {
-  const cv::Size size(std::atoi(words[4].c_str()), std::atoi(words[5].c_str()));
+  const cv::Size size(std::atoi(words[5].c_str()), std::atoi(words[6].c_str()));
   cv::VideoWriter writer(words[1], cv::VideoWriter::fourcc('M', 'J', 'P', 'G'),
                          std::atof(words[2].c_str()), size);
   if (!writer.isOpened()) return 1;
-  const std::vector<std::string> texts(words.begin() + 6, words.end());
-  for (const cv::Mat& picture : DrawPasses(size, texts, std::atoi(words[3].c_str()))) {
-    writer.write(picture);
-  }
+  const std::vector<std::string> texts(words.begin() + 7, words.end());
+  const int pictures = std::atoi(words[3].c_str());
+  const int empty = std::atoi(words[4].c_str());
+  for (const cv::Mat& picture : DrawPasses(size, texts, pictures, empty)) writer.write(picture);
   return 0;
 }
 
@@ -42,8 +42,8 @@ int DrawVideo(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.size() >= 3 && words[0] == "picture") return DrawPicture(words);
-  if (words.size() >= 7 && words[0] == "video") return DrawVideo(words);
+  if (words.size() >= 8 && words[0] == "video") return DrawVideo(words);
   std::cerr << "draw_plates picture OUT.jpg TEXT [WIDTH HEIGHT]\n"
-               "draw_plates video OUT.avi FPS PICTURES WIDTH HEIGHT TEXT...\n";
+               "draw_plates video OUT.avi FPS PICTURES EMPTY WIDTH HEIGHT TEXT...\n";
   return 2;
 }

@@ -172,7 +172,7 @@ def camera_of_the_network(t, server, edge):
 def video(t, server, edge):
     """One event a vehicle, although every fourth picture of it shows another plate."""
     path = os.path.join(t.folder, "street.avi")
-    draw(t, "video", path, 25, 30, 640, 360, *DRAWN[:2])
+    draw(t, "video", path, 25, 30, 30, 640, 360, *DRAWN[:2])
     edge.stop()
     edge.config["instances"] = [i for i in edge.config["instances"] if i["plugin"] == "rest"]
     edge.config["instances"].append(

@@ -24,7 +24,7 @@ from processes import SLOW  # noqa: E402
 PICTURES, LONG_PICTURES = 600, 100_000
 WIDTH, HEIGHT, FPS = 240, 136, 25
 PLATES, LONG_PLATES = 4, 20  # Of the video: each drives by once.
-PICTURES_EACH = 25           # Of a plate, and as many of an empty street.
+PICTURES_EACH, EMPTY_EACH = 10, 40  # Of a plate, and of an empty street behind it.
 WARM_PART = 0.2
 LEAST_LOOKS = 10
 LOOK_EVERY_S, LONG_LOOK_EVERY_S = 0.2, 1
@@ -52,7 +52,7 @@ class Soak:
         self.asked = {"good": 0, "bad": 0}
         path = os.path.join(t.folder, "street.avi")
         plates = LONG_PLATES if t.long else PLATES
-        draw(t, "video", path, FPS, PICTURES_EACH, WIDTH, HEIGHT,
+        draw(t, "video", path, FPS, PICTURES_EACH, EMPTY_EACH, WIDTH, HEIGHT,
              *[f"{letters}{i:02d} {letters[::-1]}7" for i, letters in
                enumerate(["KX", "BC", "HJ", "TR", "GH", "PL", "NM", "DF", "VW", "RS"] * 2)][:plates])
         self.good = os.path.join(t.folder, "good.jpg")
