@@ -127,7 +127,8 @@ TEST(ReadOptions, SecretsAreMarked) {
 TEST(ReadOptions, EveryOptionIsInTheReadme) {
   std::ifstream readme_file("plugins/hailo_lpr/README.md");
   const std::string readme((std::istreambuf_iterator<char>(readme_file)), {});
-  for (const auto& [key, property] : Schema()["properties"].items()) {
+  const Json schema = Schema();
+  for (const auto& [key, property] : schema["properties"].items()) {
     EXPECT_NE(readme.find("| `" + key + "` |"), std::string::npos) << key;
   }
 }

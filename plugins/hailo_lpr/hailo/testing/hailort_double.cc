@@ -199,6 +199,8 @@ Status ReleaseVdevice(Vdevice device) {
     --controls.open;
     controls.open -= static_cast<int>(device->groups.size());
     if (controls.open != 0) controls.wrong.emplace_back("release_vdevice: streams are open");
+    // HailoRT would take that; but what they point to may go next.
+    if (!controls.callbacks.empty()) controls.wrong.emplace_back("release_vdevice: callbacks");
   }
   delete device;
   return kSuccess;
@@ -393,6 +395,17 @@ VD_DOUBLE(get_throttling_state, (Device, bool* active), {
 VD_DOUBLE(power_measurement, (Device, int32_t, int32_t, float* watts), {
   const std::lock_guard<std::mutex> lock(Controls().mutex);
   *watts = Controls().watts;
+  return kSuccess;
+})
+VD_DOUBLE(set_notification_callback,
+          (Device, NotificationCallback callback, int32_t id, void* opaque), {
+            const std::lock_guard<std::mutex> lock(Controls().mutex);
+            Controls().callbacks[id] = {callback, opaque};
+            return kSuccess;
+          })
+VD_DOUBLE(remove_notification_callback, (Device, int32_t id), {
+  const std::lock_guard<std::mutex> lock(Controls().mutex);
+  Controls().callbacks.erase(id);
   return kSuccess;
 })
 VD_DOUBLE(create_hef_file, (Hef * hef, const char* path), { return CreateHef(hef, path); })

@@ -12,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "plugins/hailo_lpr/hailo/hailort_abi.h"
@@ -60,6 +61,7 @@ struct HailortDouble {
   float watts = 2.5F;
   int delay_ms = 0;  // Of a read; more than the stream's timeout: it times out.
   // Seen by the test.
+  std::map<int32_t, std::pair<NotificationCallback, void*>> callbacks;
   std::string logger_path;           // HAILORT_LOGGER_PATH as the library was loaded.
   std::map<std::string, int> calls;  // By function.
   std::map<std::string, float> thresholds;
