@@ -155,6 +155,15 @@ TEST_F(CameraSourceTest, AFileThatIsNoVideoIsSaid) {
   ASSERT_TRUE(AwaitState(SourceState::kTrouble));
 }
 
+TEST_F(CameraSourceTest, AVideoThatIsCutEndsThere) {
+  WriteVideo(50);
+  fs::resize_file(options_.file, fs::file_size(options_.file) / 2);
+  Start();
+  ASSERT_TRUE(AwaitState(SourceState::kEnded)) << ::testing::PrintToString(reasons_);
+  EXPECT_GT(captures_.size(), 10u);
+  EXPECT_LT(captures_.size(), 50u);
+}
+
 TEST_F(CameraSourceTest, ACameraThatIsNotThereIsSaid) {
   options_.device = (folder_ / "video0").string();
   Start(SourceKind::kV4l2);
