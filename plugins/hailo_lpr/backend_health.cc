@@ -11,6 +11,8 @@ const char* BackendStateName(BackendState state) {
       return "ready";
     case BackendState::kThrottled:
       return "throttled";
+    case BackendState::kAlarmed:
+      return "alarmed";
     case BackendState::kBusy:
       return "busy";
     case BackendState::kLost:

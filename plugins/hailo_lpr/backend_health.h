@@ -10,6 +10,7 @@ namespace viaduct::hailo_lpr {
 enum class BackendState {
   kReady,
   kThrottled,  // Works, more slowly: the chip is hot or takes too much current.
+  kAlarmed,    // Works, and has reported something that an operator should know.
   // Come back by themselves:
   kBusy,      // Another process has the device.
   kLost,      // The device does not answer; it is opened again.
@@ -22,6 +23,8 @@ enum class BackendState {
   kBadModel,
   kFailed,
 };
+
+inline bool Works(BackendState state) { return state <= BackendState::kAlarmed; }
 
 struct BackendHealth {
   BackendState state = BackendState::kReady;
@@ -36,8 +39,8 @@ struct BackendHealth {
   std::optional<float> power_watts;  // Few boards measure it.
 };
 
-// "ready", "throttled", "busy", "lost", "no_device", "no_driver", "driver_mismatch", "no_library",
-// "wrong_library", "bad_model", "failed".
+// "ready", "throttled", "alarmed", "busy", "lost", "no_device", "no_driver", "driver_mismatch",
+// "no_library", "wrong_library", "bad_model", "failed".
 const char* BackendStateName(BackendState state);
 
 // One line for the log: "hailo, Hailo-8L at 0000:01:00.0, library 4.23.0, driver 4.23.0, firmware

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -16,9 +17,11 @@ constexpr int kSides = 4;
 constexpr int kBins = 16;  // Of a distance in YOLOv8.
 constexpr int kAnchors = 3;
 constexpr int kAnchorFields = 5;  // x, y, width, height, and that there is something.
-// Tiny YOLOv4's own, in pixels of an input of 416, by stride.
-constexpr std::array<std::array<float, 2 * kAnchors>, 2> kTinyAnchors = {
-    {{81, 82, 135, 169, 344, 319}, {23, 27, 37, 58, 81, 82}}};
+// In pixels of an input of 416, by TinyAnchors and stride.
+using AnchorSizes = std::array<std::array<float, 2 * kAnchors>, 2>;
+constexpr std::array<AnchorSizes, 2> kTinyAnchors = {
+    {{{{81, 82, 135, 169, 344, 319}, {23, 27, 37, 58, 81, 82}}},
+     {{{81, 82, 135, 169, 344, 319}, {10, 14, 23, 27, 37, 58}}}}};
 constexpr std::array<int, 2> kTinyStrides = {32, 16};
 constexpr float kTinyScale = 1.05F;  // scale_x_y of its configuration.
 constexpr float kMostExponent = 10;
@@ -93,35 +96,86 @@ void AddHead(const Grid& sides, const Grid& scores, float stride, bool logits,
   }
 }
 
-void AddAnchors(const Grid& grid, size_t scale, const DecodeOptions& options,
-                std::vector<Detection>* found) {
-  const auto stride = static_cast<float>(kTinyStrides[scale]);
-  const int fields = grid.channels / kAnchors;
-  for (int at = 0; at < grid.rows * grid.columns * kAnchors; ++at) {
+// One stride of Tiny YOLOv4: where each part of an anchor's fields begins.
+struct AnchorGrid {
+  Grid centres, scales, objects, classes;
+  bool activated = false;  // All but the scales have been through their sigmoid.
+
+  // Of `anchor` in the cell; a whole tensor has its fields one behind the other.
+  static const float* At(const Grid& grid, int row, int column, int anchor) {
+    return grid.at(row, column) + static_cast<ptrdiff_t>(anchor) * (grid.channels / kAnchors);
+  }
+};
+
+void AddAnchors(const AnchorGrid& grid, float stride, const std::array<float, 2 * kAnchors>& sizes,
+                const DecodeOptions& options, std::vector<Detection>* found) {
+  const auto likely = [&](float value) { return grid.activated ? value : Sigmoid(value); };
+  const int classes = grid.classes.channels / kAnchors - (grid.activated ? 0 : kAnchorFields);
+  for (int at = 0; at < grid.centres.rows * grid.centres.columns * kAnchors; ++at) {
     const int anchor = at % kAnchors;
-    const int column = at / kAnchors % grid.columns;
-    const int row = at / kAnchors / grid.columns;
-    const float* values = grid.at(row, column) + static_cast<ptrdiff_t>(anchor) * fields;
-    const float* classes = values + kAnchorFields;
-    const float* best = std::max_element(classes, values + fields);
+    const int column = at / kAnchors % grid.centres.columns;
+    const int row = at / kAnchors / grid.centres.columns;
+    const float* centre = AnchorGrid::At(grid.centres, row, column, anchor);
+    const float* scale = AnchorGrid::At(grid.scales, row, column, anchor);
+    const float* first = AnchorGrid::At(grid.classes, row, column, anchor);
+    const float* best = std::max_element(first, first + classes);
     Detection one;
-    one.score = Sigmoid(values[4]) * Sigmoid(*best);
-    one.label = static_cast<int>(best - classes);
+    one.score = likely(*AnchorGrid::At(grid.objects, row, column, anchor)) * likely(*best);
+    one.label = static_cast<int>(best - first);
     const auto middle = [&](float value, int cell) {
-      return (Sigmoid(value) * kTinyScale - (kTinyScale - 1) / 2 + static_cast<float>(cell)) *
+      return (likely(value) * kTinyScale - (kTinyScale - 1) / 2 + static_cast<float>(cell)) *
              stride;
     };
     const auto size = [&](float value, int side) {
       return std::exp(std::min(value, kMostExponent)) *
-             kTinyAnchors[scale][2 * static_cast<size_t>(anchor) + static_cast<size_t>(side)];
+             sizes[2 * static_cast<size_t>(anchor) + static_cast<size_t>(side)];
     };
-    const float x = middle(values[0], column);
-    const float y = middle(values[1], row);
-    const float width = size(values[2], 0);
-    const float height = size(values[3], 1);
+    const float x = middle(centre[0], column);
+    const float y = middle(centre[1], row);
+    const float width = size(scale[0], 0);
+    const float height = size(scale[1], 1);
     one.box = {x - width / 2, y - height / 2, x + width / 2, y + height / 2};
     if (Usable(one, options)) found->push_back(one);
   }
+}
+
+// The same tensor with its channels further on.
+Grid Behind(Grid grid, int channels) {
+  grid.values += channels;
+  return grid;
+}
+
+// Puts a whole stride among `strides`, or a part to the others of its size.
+absl::Status AddTinyPart(const Tensor& output, std::vector<AnchorGrid>* strides) {
+  Grid grid;
+  if (absl::Status read = ReadGrid(output, &grid); !read.ok()) return read;
+  const TinyPart part = TinyPartOf(output.name);
+  if (part == TinyPart::kWhole) {
+    if (grid.channels % kAnchors != 0 || grid.channels / kAnchors <= kAnchorFields) {
+      return Shape(output, "a grid of 3 x (5 + classes) channels");
+    }
+    strides->push_back({grid, Behind(grid, 2), Behind(grid, 4), Behind(grid, kAnchorFields)});
+    return absl::OkStatus();
+  }
+  const bool pairs = part == TinyPart::kCentres || part == TinyPart::kScales;
+  const bool fits = part == TinyPart::kClasses ? grid.channels % kAnchors == 0
+                                               : grid.channels == (pairs ? 2 : 1) * kAnchors;
+  auto stride = std::find_if(strides->begin(), strides->end(), [&](const AnchorGrid& one) {
+    const auto same = [&](const Grid& other) {
+      return other.rows == grid.rows && other.columns == grid.columns;
+    };
+    return one.activated &&
+           (same(one.centres) || same(one.scales) || same(one.objects) || same(one.classes));
+  });
+  if (stride == strides->end()) stride = strides->insert(stride, AnchorGrid{{}, {}, {}, {}, true});
+  const std::array<Grid*, kTinyParts> places = {&stride->centres, &stride->scales, &stride->objects,
+                                                &stride->classes};
+  Grid* place = places[static_cast<size_t>(part) - 1];
+  if (!fits || place->values != nullptr) {
+    return Shape(output, "a part of Tiny YOLOv4 with 3 anchors, once for each stride");
+  }
+  *place = grid;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -235,19 +289,38 @@ absl::Status DecodeYolo8(const Tensor& output, const DecodeOptions& options,
   return absl::OkStatus();
 }
 
+TinyPart TinyPartOf(const std::string& name) {
+  constexpr std::array<absl::string_view, kTinyParts> kEnds = {"_centers", "_scales", "_obj",
+                                                               "_probs"};
+  for (size_t i = 0; i < kEnds.size(); ++i) {
+    if (absl::EndsWith(name, kEnds[i])) return static_cast<TinyPart>(i + 1);
+  }
+  return TinyPart::kWhole;
+}
+
 absl::Status DecodeTinyYolo4(const std::vector<Tensor>& outputs, cv::Size input,
-                             const DecodeOptions& options, std::vector<Detection>* found) {
+                             TinyAnchors anchors, const DecodeOptions& options,
+                             std::vector<Detection>* found) {
   found->clear();
+  std::vector<AnchorGrid> strides;
   for (const Tensor& output : outputs) {
-    Grid grid;
-    if (absl::Status read = ReadGrid(output, &grid); !read.ok()) return read;
-    const auto stride =
-        std::find(kTinyStrides.begin(), kTinyStrides.end(), input.height / grid.rows);
-    if (stride == kTinyStrides.end() || grid.channels % kAnchors != 0 ||
-        grid.channels / kAnchors <= kAnchorFields) {
-      return Shape(output, "a grid of stride 32 or 16 with 3 x (5 + classes) channels");
+    if (absl::Status added = AddTinyPart(output, &strides); !added.ok()) return added;
+  }
+  const AnchorSizes& sizes = kTinyAnchors[static_cast<size_t>(anchors)];
+  for (const AnchorGrid& grid : strides) {
+    for (const Grid& part : {grid.centres, grid.scales, grid.objects, grid.classes}) {
+      if (part.values == nullptr) {
+        return absl::InvalidArgumentError("model: a stride of Tiny YOLOv4 has not its four parts");
+      }
     }
-    AddAnchors(grid, static_cast<size_t>(stride - kTinyStrides.begin()), options, found);
+    const auto stride =
+        std::find(kTinyStrides.begin(), kTinyStrides.end(), input.height / grid.centres.rows);
+    if (stride == kTinyStrides.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model: a grid of ", grid.centres.rows, " rows is not of stride 32 or 16"));
+    }
+    AddAnchors(grid, static_cast<float>(*stride),
+               sizes[static_cast<size_t>(stride - kTinyStrides.begin())], options, found);
   }
   KeepBest(options.most_common, options.limit, found);
   return absl::OkStatus();

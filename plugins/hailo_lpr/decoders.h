@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -41,9 +42,23 @@ absl::Status DecodeYolo8Heads(const std::vector<Tensor>& outputs, cv::Size input
 absl::Status DecodeYolo8(const Tensor& output, const DecodeOptions& options,
                          std::vector<Detection>* found);
 
-// Tiny YOLOv4 with its anchors: tensors (rows, columns, 3 * (5 + classes)) of strides 32 and 16, in
-// any order. Boxes in pixels of the input.
+// Whose anchors a Tiny YOLOv4 has.
+enum class TinyAnchors {
+  kAuthors,
+  kHailoPlates,  // tiny_yolov4_license_plates of Hailo's model zoo.
+};
+
+// A stride of Tiny YOLOv4 is one tensor, or four as Hailo's compiler leaves it.
+enum class TinyPart { kWhole, kCentres, kScales, kObjects, kClasses };
+inline constexpr size_t kTinyParts = 4;
+// By the end of its name: "_centers", "_scales", "_obj", "_probs".
+TinyPart TinyPartOf(const std::string& name);
+
+// Tiny YOLOv4: tensors (rows, columns, 3 * (5 + classes)) of strides 32 and 16, in any order; or
+// each of them in its four parts, of which all but the scales have been through their sigmoid.
+// Boxes in pixels of the input.
 absl::Status DecodeTinyYolo4(const std::vector<Tensor>& outputs, cv::Size input,
-                             const DecodeOptions& options, std::vector<Detection>* found);
+                             TinyAnchors anchors, const DecodeOptions& options,
+                             std::vector<Detection>* found);
 
 }  // namespace viaduct::hailo_lpr

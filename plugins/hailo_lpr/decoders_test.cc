@@ -133,15 +133,59 @@ TEST(TinyYolo4, UsesTheAnchorsOfItsStride) {
   std::fill_n(cell, 4, 0.0F);
   cell[4] = cell[5] = 5;
   std::vector<Detection> found;
-  ASSERT_TRUE(DecodeTinyYolo4({fine, coarse}, cv::Size(416, 416), {}, &found).ok());
+  const cv::Size input(416, 416);
+  const auto decode = [&](const std::vector<Tensor>& outputs, TinyAnchors anchors) {
+    return DecodeTinyYolo4(outputs, input, anchors, {}, &found);
+  };
+  ASSERT_TRUE(decode({fine, coarse}, TinyAnchors::kAuthors).ok());
   ASSERT_EQ(found.size(), 2u);
   ExpectBox(found[0], 4.5F * 32 - 67.5F, 6.5F * 32 - 84.5F, 4.5F * 32 + 67.5F, 6.5F * 32 + 84.5F);
   ExpectBox(found[1], 25.5F * 16 - 11.5F, 20.5F * 16 - 13.5F, 25.5F * 16 + 11.5F,
             20.5F * 16 + 13.5F);
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      DecodeTinyYolo4({Zeros({13, 13, 15})}, cv::Size(416, 416), {}, &found)));
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      DecodeTinyYolo4({Zeros({10, 10, 18})}, cv::Size(416, 416), {}, &found)));
+  // Hailo's detector of plates has smaller ones in the fine grid.
+  ASSERT_TRUE(decode({fine, coarse}, TinyAnchors::kHailoPlates).ok());
+  ASSERT_EQ(found.size(), 2u);
+  ExpectBox(found[0], 4.5F * 32 - 67.5F, 6.5F * 32 - 84.5F, 4.5F * 32 + 67.5F, 6.5F * 32 + 84.5F);
+  ExpectBox(found[1], 25.5F * 16 - 5, 20.5F * 16 - 7, 25.5F * 16 + 5, 20.5F * 16 + 7);
+  for (const std::vector<int>& sizes : {std::vector{13, 13, 15}, {10, 10, 18}, {13, 13}, {}}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(decode({Zeros(sizes)}, TinyAnchors::kAuthors)));
+  }
+}
+
+// Fractions, not logits, but for the scales.
+TEST(TinyYolo4, InPartsItHasBeenThroughItsSigmoids) {
+  const auto part = [](const char* name, int channels) {
+    Tensor tensor = Zeros({1, 13, 13, channels});
+    tensor.name = name;
+    return tensor;
+  };
+  std::vector<Tensor> parts = {part("net/conv19_probs", 6), part("net/conv19_obj", 3),
+                               part("net/conv19_centers", 6), part("net/conv19_scales", 6)};
+  const size_t cell = 6 * 13 + 4;  // And the third anchor.
+  parts[0].values[cell * 6 + 5] = 0.8F;
+  parts[1].values[cell * 3 + 2] = 0.5F;
+  parts[2].values[cell * 6 + 4] = 0.25F;
+  parts[2].values[cell * 6 + 5] = 1;
+  parts[3].values[cell * 6 + 4] = std::log(0.5F);
+  const cv::Size input(416, 416);
+  std::vector<Detection> found;
+  const auto decode = [&] {
+    return DecodeTinyYolo4(parts, input, TinyAnchors::kHailoPlates, {}, &found);
+  };
+  ASSERT_TRUE(decode().ok());
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_FLOAT_EQ(found[0].score, 0.4F);
+  EXPECT_EQ(found[0].label, 1);
+  const float x = (4 + 0.25F * 1.05F - 0.025F) * 32;
+  const float y = (6 + 1.025F) * 32;
+  ExpectBox(found[0], x - 86, y - 159.5F, x + 86, y + 159.5F);
+  parts[0].shape.sizes = {1, 13, 13, 5};  // Not of three anchors.
+  parts[0].values.resize(13 * 13 * 5);
+  EXPECT_TRUE(absl::IsInvalidArgument(decode()));
+  parts[0] = part("net/conv19_scales", 6);  // Twice, and no classes.
+  EXPECT_TRUE(absl::IsInvalidArgument(decode()));
+  parts.erase(parts.begin());
+  EXPECT_TRUE(absl::IsInvalidArgument(decode()));
 }
 
 TEST(Decoders, NumbersThatAreNoneDoNoHarm) {
@@ -158,7 +202,7 @@ TEST(Decoders, NumbersThatAreNoneDoNoHarm) {
     EXPECT_TRUE(
         DecodeYolo8Heads({fill(Zeros({8, 8, 64})), fill(Zeros({8, 8, 3}))}, input, true, {}, &found)
             .ok());
-    EXPECT_TRUE(DecodeTinyYolo4({fill(Zeros({2, 2, 18}))}, input, {}, &found).ok());
+    EXPECT_TRUE(DecodeTinyYolo4({fill(Zeros({2, 2, 18}))}, input, {}, {}, &found).ok());
     for (const Detection& one : found) EXPECT_TRUE(std::isfinite(one.box.area()));
   }
 }

@@ -16,7 +16,7 @@ namespace viaduct::hailo_lpr {
 
 struct DetectorOptions {
   // How the model says what it found (output_kind.h): "auto" (by its outputs), "nms", "yolo8",
-  // "yolo8_heads" or "yolo4_tiny".
+  // "yolo8_heads", "yolo4_tiny" or "yolo4_tiny_plates".
   std::string output = "auto";
   bool logits = false;  // Scores of "yolo8_heads" have not been through a sigmoid.
   size_t classes = 0;   // So many at least the model must tell apart, where it says how many.

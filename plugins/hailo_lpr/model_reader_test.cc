@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plugins/hailo_lpr/hailo/testing/hailo_test_support.h"
+#include "plugins/hailo_lpr/opencv_runner.h"
 
 namespace viaduct::hailo_lpr {
 namespace {
@@ -94,6 +95,32 @@ TEST_F(ModelReaderTest, CharactersAreRead) {
   options.output = "characters";
   ASSERT_TRUE(Read(model, options, &readings_).ok());
   EXPECT_TRUE(readings_.empty());
+}
+
+// 300x75, five rows of 19 places with ten digits and a blank.
+TEST_F(ModelReaderTest, LprnetReadsTheSameOnACpu) {
+  hailort::DoubleModel model;
+  model.onnx = std::string(HAILO_LPR_TEST_MODELS) + "/lprnet.onnx";
+  model.input.sizes = {1, 3, 75, 300};
+  ReaderOptions options;
+  for (char digit = '0'; digit <= '9'; ++digit) options.alphabet.emplace_back(1, digit);
+  options.blank = 10;
+  ASSERT_TRUE(Read(model, options, &readings_).ok());
+  ASSERT_FALSE(readings_.empty());
+  EXPECT_NE(readings_[0].text(), "");
+  auto runner = OpenCvRunner::Load(model.onnx, model.input);
+  ASSERT_TRUE(runner.ok()) << runner.status();
+  const auto reader = ModelReader::Create(*std::move(runner), options);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Detection whole;
+  whole.box = {0, 0, 200, 60};
+  std::vector<Reading> by_cpu;
+  ASSERT_TRUE((*reader)->Read(SomePicture({200, 60}, 3, 5), whole, &by_cpu).ok());
+  ASSERT_EQ(by_cpu.size(), readings_.size());
+  for (size_t i = 0; i < by_cpu.size(); ++i) {
+    EXPECT_EQ(by_cpu[i].text(), readings_[i].text());
+    EXPECT_NEAR(by_cpu[i].confidence, readings_[i].confidence, 1e-6F);
+  }
 }
 
 TEST_F(ModelReaderTest, SaysWhatIsWrong) {

@@ -63,6 +63,7 @@ absl::StatusOr<std::unique_ptr<Runner>> Load(const ModelOptions& options, ModelS
   spec.backend = options.backend;
   spec.library = options.library;
   spec.threads = options.threads;
+  spec.timeout_ms = static_cast<int>(absl::ToInt64Milliseconds(options.timeout));
   absl::StatusOr<std::unique_ptr<Runner>> runner = MakeRunner(spec);
   if (runner.ok()) models->runners.push_back(runner->get());
   return runner;

@@ -73,7 +73,8 @@ TEST(OnnxRuntimeRunner, OurModelsAreAsWithOpenCv) {
 }
 
 TEST(OnnxRuntimeRunner, DetectorsAreAsWithOpenCv) {
-  for (const char* name : {"yolo8.onnx", "yolo8_heads.onnx", "yolo4_tiny.onnx"}) {
+  for (const char* name :
+       {"yolo8.onnx", "yolo8_heads.onnx", "yolo4_tiny.onnx", "yolo4_tiny_parts.onnx"}) {
     ExpectLikeOpenCv(ForTests(name), kDetectorInput, 1);
   }
 }

@@ -131,6 +131,7 @@ void ReadModels(OptionMembers* config, ModelOptions* models) {
   config->Read("backend", &models->backend);
   config->Read("library", &models->library);
   config->Read("threads", &models->threads);
+  config->ReadSeconds("model_timeout", &models->timeout);
   config->Read("reader", &models->reader);
   config->Read("plate_model", &models->plate_model);
   config->Read("plate_output", &models->plate_output);

@@ -50,10 +50,11 @@ struct CameraOptions {
 struct ModelOptions {
   std::string data;  // Folder with models/ and grammars/.
   std::string backend = "auto";
-  std::string library;      // Of that back end; "": the usual names.
-  int threads = 1;          // Of onnxruntime.
-  std::string reader;       // "": models/reader.onnx of `data`.
-  std::string plate_model;  // "": lines of characters.
+  std::string library;                        // Of that back end; "": the usual names.
+  int threads = 1;                            // Of onnxruntime.
+  absl::Duration timeout = absl::Seconds(2);  // Of a Hailo, for a picture or a result.
+  std::string reader;                         // "": models/reader.onnx of `data`.
+  std::string plate_model;                    // "": lines of characters.
   std::string plate_output = "auto";
   int plate_width = 640;  // Of the model's input.
   int plate_height = 640;

@@ -96,8 +96,8 @@ TEST(ReadOptions, DefaultsOfSchemaAndCodeAgree) {
                      b.camera.reconnect_after, b.camera.reconnect_at_most));
   const ModelOptions& m = a.models;
   const ModelOptions& n = b.models;
-  EXPECT_EQ(std::tie(m.threads, a.plates.min_vehicle_width),
-            std::tie(n.threads, b.plates.min_vehicle_width));
+  EXPECT_EQ(std::tie(m.threads, m.timeout, a.plates.min_vehicle_width),
+            std::tie(n.threads, n.timeout, b.plates.min_vehicle_width));
   EXPECT_EQ(std::tie(m.backend, m.plate_output, m.plate_width, m.plate_height, m.min_plate_score),
             std::tie(n.backend, n.plate_output, n.plate_width, n.plate_height, n.min_plate_score));
   EXPECT_EQ(std::tie(m.vehicle_finder, m.vehicle_output, m.vehicle_width, m.vehicle_height,
@@ -127,7 +127,8 @@ TEST(ReadOptions, SecretsAreMarked) {
 TEST(ReadOptions, EveryOptionIsInTheReadme) {
   std::ifstream readme_file("plugins/hailo_lpr/README.md");
   const std::string readme((std::istreambuf_iterator<char>(readme_file)), {});
-  for (const auto& [key, property] : Schema()["properties"].items()) {
+  const Json schema = Schema();
+  for (const auto& [key, property] : schema["properties"].items()) {
     EXPECT_NE(readme.find("| `" + key + "` |"), std::string::npos) << key;
   }
 }

@@ -7,6 +7,9 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
 namespace viaduct::hailo_lpr {
 namespace {
 
@@ -27,6 +30,7 @@ class OutboxTest : public ::testing::Test {
                  },
                  [this](absl::Duration delay) { wakes_.push_back(delay); }, [this] { return now_; },
                  [this](EventOutcome outcome, const absl::Status& /*status*/) {
+                   const absl::MutexLock lock(&mutex_);  // Who adds and who stops both end.
                    outcomes_.push_back(outcome);
                  }}) {}
 
@@ -39,7 +43,8 @@ class OutboxTest : public ::testing::Test {
   std::vector<uint64_t> tokens_;
   std::vector<std::string> given_;
   std::vector<absl::Duration> wakes_;
-  std::vector<EventOutcome> outcomes_;
+  absl::Mutex mutex_;
+  std::vector<EventOutcome> outcomes_ ABSL_GUARDED_BY(mutex_);
   std::vector<absl::StatusCode> ends_;
   Outbox outbox_;
 };
@@ -94,6 +99,7 @@ TEST_F(OutboxTest, StopEndsAllAndWhoWaitsForRoom) {
   waits.join();
   EXPECT_THAT(ends_, SizeIs(Outbox::kMostEvents));
   EXPECT_THAT(given_, SizeIs(Outbox::kMostEvents));
+  const absl::MutexLock lock(&mutex_);
   EXPECT_EQ(outcomes_.size(), Outbox::kMostEvents + 1);
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -42,12 +43,22 @@ bool IsYolo8Heads(const std::vector<TensorInfo>& outputs) {
 }
 
 bool IsTinyYolo4(const std::vector<TensorInfo>& outputs, cv::Size input) {
-  return !outputs.empty() && outputs.size() <= kTinyStrides.size() &&
-         std::all_of(outputs.begin(), outputs.end(), [&](const TensorInfo& one) {
-           return IsGrid(one) && Rows(one) > 0 && Channels(one) % kAnchors == 0 &&
-                  Channels(one) / kAnchors >= kLeastAnchorFields &&
-                  std::count(kTinyStrides.begin(), kTinyStrides.end(), input.height / Rows(one));
-         });
+  const size_t strides = kTinyStrides.size();
+  const bool in_parts = outputs.size() == strides * kTinyParts || outputs.size() == kTinyParts;
+  if (outputs.empty() || (outputs.size() > strides && !in_parts)) return false;
+  return std::all_of(outputs.begin(), outputs.end(), [&](const TensorInfo& one) {
+    const bool whole = TinyPartOf(one.name) == TinyPart::kWhole;
+    return IsGrid(one) && Rows(one) > 0 && whole != in_parts && Channels(one) % kAnchors == 0 &&
+           (in_parts || Channels(one) / kAnchors >= kLeastAnchorFields) &&
+           std::count(kTinyStrides.begin(), kTinyStrides.end(), input.height / Rows(one));
+  });
+}
+
+// The anchors can not be seen in an output; Hailo's names begin with that of the model.
+bool IsHailosPlates(const std::vector<TensorInfo>& outputs) {
+  return std::all_of(outputs.begin(), outputs.end(), [](const TensorInfo& one) {
+    return absl::StrContains(one.name, "license_plate");
+  });
 }
 
 std::string Describe(const std::vector<TensorInfo>& outputs) {
@@ -99,12 +110,15 @@ absl::StatusOr<OutputKind> ChooseOutputKind(const std::string& configured,
     OutputKind kind;
     bool fits;
   };
-  const std::array<Known, 4> known = {
+  const bool automatic = configured == "auto";
+  const bool tiny = IsTinyYolo4(outputs, input);
+  const std::array<Known, 5> known = {
       {{"nms", OutputKind::kNms, IsNms(outputs)},
        {"yolo8", OutputKind::kYolo8, IsYolo8(outputs)},
        {"yolo8_heads", OutputKind::kYolo8Heads, IsYolo8Heads(outputs)},
-       {"yolo4_tiny", OutputKind::kTinyYolo4, IsTinyYolo4(outputs, input)}}};
-  const bool automatic = configured == "auto";
+       {"yolo4_tiny_plates", OutputKind::kTinyYolo4Plates,
+        tiny && (!automatic || IsHailosPlates(outputs))},
+       {"yolo4_tiny", OutputKind::kTinyYolo4, tiny}}};
   bool is_known = automatic;
   for (const Known& one : known) {
     if ((automatic || configured == one.word) && one.fits) return one.kind;
@@ -112,7 +126,8 @@ absl::StatusOr<OutputKind> ChooseOutputKind(const std::string& configured,
   }
   if (!is_known) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "model: output ", configured, ": is not one of auto, nms, yolo8, yolo8_heads, yolo4_tiny"));
+        "model: output ", configured,
+        ": is not one of auto, nms, yolo8, yolo8_heads, yolo4_tiny, yolo4_tiny_plates"));
   }
   return absl::InvalidArgumentError(absl::StrCat("model: outputs ", Describe(outputs),
                                                  ": are not those of ",
@@ -131,11 +146,16 @@ absl::Status DecodeOutputs(OutputKind kind, cv::Size input, bool logits,
       return DecodeYolo8(outputs->front(), options, found);
     case OutputKind::kYolo8Heads:
     case OutputKind::kTinyYolo4:
+    case OutputKind::kTinyYolo4Plates:
       break;
   }
   for (Tensor& output : *outputs) PutChannelsLast(&output);
-  return kind == OutputKind::kTinyYolo4 ? DecodeTinyYolo4(*outputs, input, options, found)
-                                        : DecodeYolo8Heads(*outputs, input, logits, options, found);
+  if (kind == OutputKind::kYolo8Heads) {
+    return DecodeYolo8Heads(*outputs, input, logits, options, found);
+  }
+  const TinyAnchors anchors =
+      kind == OutputKind::kTinyYolo4Plates ? TinyAnchors::kHailoPlates : TinyAnchors::kAuthors;
+  return DecodeTinyYolo4(*outputs, input, anchors, options, found);
 }
 
 absl::Status FitCtc(const TensorInfo& output, CtcOptions* options) {

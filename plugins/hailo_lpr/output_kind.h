@@ -15,14 +15,15 @@
 namespace viaduct::hailo_lpr {
 
 enum class OutputKind {
-  kNms,         // The boxes themselves, chosen by the device or HailoRT.
-  kYolo8,       // One tensor, as its authors export it.
-  kYolo8Heads,  // Before the last step.
-  kTinyYolo4,   // Two grids with anchors.
+  kNms,              // The boxes themselves, chosen by the device or HailoRT.
+  kYolo8,            // One tensor, as its authors export it.
+  kYolo8Heads,       // Before the last step.
+  kTinyYolo4,        // Two grids with anchors, or the four parts of each.
+  kTinyYolo4Plates,  // The same with the anchors of Hailo's detector of plates.
 };
 
-// `configured`: "nms", "yolo8", "yolo8_heads", "yolo4_tiny", or "auto". INVALID_ARGUMENT: another
-// word, or outputs that do not fit; the text has their names and shapes.
+// `configured`: "nms", "yolo8", "yolo8_heads", "yolo4_tiny", "yolo4_tiny_plates", or "auto".
+// INVALID_ARGUMENT: another word, or outputs that do not fit; the text has their names and shapes.
 absl::StatusOr<OutputKind> ChooseOutputKind(const std::string& configured,
                                             const std::vector<TensorInfo>& outputs, cv::Size input);
 

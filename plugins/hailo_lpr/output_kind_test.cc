@@ -42,6 +42,36 @@ TEST(OutputKind, IsToldByNamesAndShapes) {
   EXPECT_EQ(Chosen({Plain("a", {1, 18, 26, 26})}), OutputKind::kTinyYolo4);
 }
 
+// tiny_yolov4_license_plates as Hailo compiles it: two grids, or each in four parts.
+std::vector<TensorInfo> HailosPlates(bool in_parts) {
+  std::vector<TensorInfo> outputs;
+  for (const auto& [grid, side] : {std::pair("conv19", 13), std::pair("conv21", 26)}) {
+    const std::string name = std::string("tiny_yolov4_license_plates/") + grid;
+    if (!in_parts) {
+      outputs.push_back(Plain(name, {1, side, side, 18}, true));
+      continue;
+    }
+    for (const auto& [part, channels] : {std::pair("_centers", 6), std::pair("_scales", 6),
+                                         std::pair("_obj", 3), std::pair("_probs", 3)}) {
+      outputs.push_back(Plain(name + part, {1, side, side, channels}, true));
+    }
+  }
+  return outputs;
+}
+
+TEST(OutputKind, HailosPlatesAreToldByTheirName) {
+  for (const bool in_parts : {false, true}) {
+    std::vector<TensorInfo> outputs = HailosPlates(in_parts);
+    EXPECT_EQ(Chosen(outputs), OutputKind::kTinyYolo4Plates);
+    EXPECT_EQ(Chosen(outputs, "yolo4_tiny"), OutputKind::kTinyYolo4);
+    for (TensorInfo& one : outputs) one.name = "mine/" + one.name.substr(one.name.find('/') + 1);
+    EXPECT_EQ(Chosen(outputs), OutputKind::kTinyYolo4);
+    EXPECT_EQ(Chosen(outputs, "yolo4_tiny_plates"), OutputKind::kTinyYolo4Plates);
+    outputs.pop_back();
+    EXPECT_EQ(ChooseOutputKind("auto", outputs, kInput).ok(), !in_parts);
+  }
+}
+
 TEST(OutputKind, WhatDoesNotFitIsRefusedWithItsShapes) {
   const std::vector<TensorInfo> strange = {Plain("conv19_centers", {1, 13, 13, 6}, true),
                                            Plain("conv19_scales", {1, 13, 13, 6}, true)};
@@ -53,7 +83,7 @@ TEST(OutputKind, WhatDoesNotFitIsRefusedWithItsShapes) {
   EXPECT_FALSE(ChooseOutputKind("auto", {Plain("a", {1, 18, 0, 0})}, kInput).ok());
   const std::vector<TensorInfo> yolo8 = {Plain("output0", {1, 84, 8400})};
   EXPECT_EQ(Chosen(yolo8, "yolo8"), OutputKind::kYolo8);
-  for (const char* other : {"nms", "yolo8_heads", "yolo4_tiny", "yolo9", ""}) {
+  for (const char* other : {"nms", "yolo8_heads", "yolo4_tiny", "yolo4_tiny_plates", "yolo9", ""}) {
     EXPECT_TRUE(absl::IsInvalidArgument(ChooseOutputKind(other, yolo8, kInput).status())) << other;
   }
 }

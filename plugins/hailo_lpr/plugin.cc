@@ -346,16 +346,16 @@ class HailoLpr final : public sdk::Plugin, public sdk::SubmitHandler, public sdk
 
   // How what runs the models is, after each picture that it could run.
   void TellBackends() {
-    const Runner* slow = nullptr;
+    const Runner* doubtful = nullptr;
     for (const Runner* runner : runners_) {
       const BackendHealth health = runner->health();
       if (health.temperature_celsius) metrics_.temperature.Set(*health.temperature_celsius);
       if (health.power_watts) metrics_.power.Set(*health.power_watts);
-      if (health.state == BackendState::kThrottled) slow = runner;
+      if (Works(health.state) && health.state != BackendState::kReady) doubtful = runner;
     }
     conditions_.Set(ConditionBoard::kModels,
-                    slow == nullptr ? Condition::kGood : Condition::kDoubtful,
-                    slow == nullptr ? "" : slow->health().reason);
+                    doubtful == nullptr ? Condition::kGood : Condition::kDoubtful,
+                    doubtful == nullptr ? "" : doubtful->health().reason);
   }
 
   void TellCondition(Condition condition, const std::string& reason) {

@@ -54,6 +54,9 @@ const char* __tsan_default_suppressions() {
          "race:libcrypto.so\n"
          "race:libssl.so\n"
          "mutex:libgrpc.so\n"
+         // A format of OpenCV's imgcodecs, with which tests write pictures: two locks of its own,
+         // taken either way round by one and the same thread.
+         "deadlock:libgdal.so\n"
          // gRPC's timer thread of a program that ends.
          "thread:libgpr.so\n";
 }

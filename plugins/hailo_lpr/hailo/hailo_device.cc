@@ -120,6 +120,7 @@ hailort::Status HailoDevice::CreateDevice() {
 void HailoDevice::CloseDevice() {
   for (HailoModel* model : models_) model->Close();
   models_.clear();
+  if (chip_ != nullptr) HailoAlarms::Forget(hailo_, chip_);
   chip_ = nullptr;
   // Whatever it says, there is nothing more to do with it.
   if (device_ != nullptr) hailo_.release_vdevice(std::exchange(device_, nullptr));
@@ -160,9 +161,16 @@ absl::Status HailoDevice::FailModel(HailoModel* model, hailort::Status status) {
 }
 
 absl::Status HailoDevice::Fail(const std::string& subject, hailort::Status status) {
+  const bool device_was_open = device_ != nullptr;
   CloseDevice();
   absl::Status error = HailoError(subject, status);
   const HailoMeaning meaning = MeaningOf(status);
+  // Perhaps the reason, if it was not long ago.
+  const bool alarmed = alarms_.count() != alarms_told_ || options_.clock() < alarmed_until_;
+  if (alarmed && device_was_open) {
+    error = absl::Status(
+        error.code(), absl::StrCat(error.message(), "; the device has reported ", alarms_.Text()));
+  }
   if (meaning.state == BackendState::kDriverMismatch) {
     const absl::MutexLock lock(&facts_mutex_);
     const std::string& driver = facts_.driver_version;
@@ -191,6 +199,9 @@ void HailoDevice::Identify() {
       hailo_.get_physical_devices(device_, chips.data(), &chip_count) == hailort::kSuccess &&
       chip_count > 0 && chip_count <= chips.size();
   chip_ = has_chip ? chips[0] : nullptr;
+  if (has_chip) alarms_.Hear(hailo_, chip_);
+  alarms_told_ = 0;
+  alarmed_until_ = absl::InfinitePast();
   hailort::Identity identity{};
   const bool known = has_chip && hailo_.identify(chip_, &identity) == hailort::kSuccess;
   const absl::MutexLock lock(&facts_mutex_);
@@ -222,9 +233,18 @@ void HailoDevice::AskFacts() {
     if (warm && std::isfinite(celsius)) facts_.temperature_celsius = celsius;
     if (has_power_ && std::isfinite(watts)) facts_.power_watts = watts;
   }
+  TellState(throttling, celsius);
+}
+
+void HailoDevice::TellState(bool throttling, float celsius) {
+  if (const uint32_t count = alarms_.count(); std::exchange(alarms_told_, count) != count) {
+    alarmed_until_ = options_.clock() + kAlarmedFor;
+  }
   if (throttling) {
     SetState(BackendState::kThrottled,
              absl::StrFormat("Hailo device: slowed down to protect itself, %.0f C", celsius));
+  } else if (options_.clock() < alarmed_until_) {
+    SetState(BackendState::kAlarmed, absl::StrCat("Hailo device: has reported ", alarms_.Text()));
   } else {
     SetState(BackendState::kReady, "");
   }
@@ -241,7 +261,7 @@ void HailoDevice::SetState(BackendState state, absl::string_view reason) {
   const absl::MutexLock lock(&facts_mutex_);
   facts_.state = state;
   facts_.reason = std::string(reason);
-  if (state == BackendState::kReady || state == BackendState::kThrottled) return;
+  if (Works(state)) return;
   facts_.temperature_celsius.reset();
   facts_.power_watts.reset();
 }

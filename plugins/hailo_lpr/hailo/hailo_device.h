@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "plugins/hailo_lpr/backend_health.h"
+#include "plugins/hailo_lpr/hailo/hailo_alarms.h"
 #include "plugins/hailo_lpr/hailo/hailo_model.h"
 #include "plugins/hailo_lpr/hailo/hailort_library.h"
 
@@ -35,6 +36,8 @@ class HailoDevice {
   static constexpr absl::Duration kLeastBackoff = absl::Milliseconds(500);
   static constexpr absl::Duration kMostBackoff = absl::Seconds(30);
   static constexpr absl::Duration kFactsEvery = absl::Seconds(5);
+  // So long after the last thing that the device reported it is not as if nothing had been.
+  static constexpr absl::Duration kAlarmedFor = absl::Minutes(5);
   // HailoRT keeps a network group until its device is closed, and has room for a few.
   static constexpr int kMostLeftovers = 4;
 
@@ -69,6 +72,7 @@ class HailoDevice {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Identify() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskFacts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellState(bool throttling, float celsius) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskFactsIfDue();
   void SetState(BackendState state, absl::string_view reason) ABSL_LOCKS_EXCLUDED(facts_mutex_);
 
@@ -79,6 +83,9 @@ class HailoDevice {
   absl::Mutex mutex_;  // Held while the device is opened, closed and asked; before a model's.
   hailort::Vdevice device_ ABSL_GUARDED_BY(mutex_) = nullptr;
   hailort::Device chip_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  HailoAlarms alarms_;
+  uint32_t alarms_told_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time alarmed_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;  // How often it was opened.
   int leftovers_ ABSL_GUARDED_BY(mutex_) = 0;        // Groups of models that are gone.
   std::vector<HailoModel*> models_ ABSL_GUARDED_BY(mutex_);

@@ -73,6 +73,52 @@ TEST_F(HailoDeviceTest, TemperatureIsAskedNowAndThen) {
   EXPECT_EQ(runner->health().state, BackendState::kReady);  // Also without frames.
 }
 
+TEST_F(HailoDeviceTest, WhatItReportsIsToldForAWhile) {
+  const auto runner = Loaded(AddReader());
+  Notify(3);
+  Notify(5);
+  Notify(5);
+  LaterBy(HailoDevice::kFactsEvery);
+  EXPECT_TRUE(Run(runner.get()).ok());
+  EXPECT_EQ(runner->health().state, BackendState::kAlarmed);
+  EXPECT_EQ(runner->health().reason,
+            "Hailo device: has reported over-current; a memory error that it could not correct, "
+            "2 times");
+  EXPECT_TRUE(runner->health().temperature_celsius.has_value());
+  LaterBy(HailoDevice::kAlarmedFor);
+  EXPECT_EQ(runner->health().state, BackendState::kReady);
+  Notify(7);  // And again.
+  LaterBy(HailoDevice::kFactsEvery);
+  EXPECT_EQ(runner->health().state, BackendState::kAlarmed);
+}
+
+TEST_F(HailoDeviceTest, WhatItReportedIsToldWithItsLoss) {
+  const auto runner = Loaded(AddReader());
+  Notify(2);
+  Fail("vstream_read_raw_buffer", 4, 1);
+  EXPECT_TRUE(absl::IsUnavailable(Run(runner.get())));
+  EXPECT_EQ(runner->health().state, BackendState::kLost);
+  EXPECT_NE(runner->health().reason.find("(HailoRT status 4); the device has reported that it has "
+                                         "stopped to cool down"),
+            std::string::npos)
+      << runner->health().reason;
+  // Opened again it is a new life.
+  LaterBy(HailoDevice::kMostBackoff);
+  EXPECT_TRUE(Run(runner.get()).ok());
+  EXPECT_EQ(runner->health().state, BackendState::kReady);
+  Fail("vstream_read_raw_buffer", 4, 1);
+  EXPECT_FALSE(Run(runner.get()).ok());
+  EXPECT_EQ(runner->health().reason.find("reported"), std::string::npos);
+}
+
+TEST_F(HailoDeviceTest, ADeviceThatReportsNothingWorks) {
+  Fail("set_notification_callback", 79);
+  const auto runner = Loaded(AddReader());
+  EXPECT_TRUE(Run(runner.get()).ok());
+  EXPECT_EQ(runner->health().state, BackendState::kReady);
+  EXPECT_TRUE(controls_.callbacks.empty());
+}
+
 TEST_F(HailoDeviceTest, ABoardWithoutPowerIsAskedOnce) {
   Fail("power_measurement", 79);
   const auto runner = Loaded(AddReader());
@@ -287,6 +333,11 @@ TEST_F(HailoDeviceTest, TwoThreadsWhileItFailsNowAndThen) {
       EXPECT_TRUE(run.ok() || absl::IsUnavailable(run)) << run;
       answered += run.ok() ? 1 : 0;
       if (i % 20 == 7) Fail("vstream_read_raw_buffer", 63, 1);
+      With([](auto* controls) {  // Where there is a device just now.
+        for (const auto& [id, callback] : controls->callbacks) {
+          callback.first(nullptr, nullptr, callback.second);
+        }
+      });
       LaterBy(HailoDevice::kLeastBackoff);
       EXPECT_NE(runner->health().state, BackendState::kFailed);
     }

@@ -73,9 +73,7 @@ absl::Status HailoRunner::RunPicture(const cv::Mat& picture, std::vector<Tensor>
 BackendHealth HailoRunner::health() const {
   BackendHealth health = device_->health();
   const absl::MutexLock lock(&mutex_);
-  const bool works =
-      health.state == BackendState::kReady || health.state == BackendState::kThrottled;
-  if (refused_.ok() || !works) return health;
+  if (refused_.ok() || !Works(health.state)) return health;
   // The device is well, this model is not.
   health.state =
       absl::IsFailedPrecondition(refused_) ? BackendState::kFailed : BackendState::kBadModel;

@@ -85,6 +85,9 @@ static_assert(sizeof(Temperature) == 12);
 
 inline constexpr int32_t kAutomatic = 0x7fffffff;  // What and where power is measured.
 
+// hailo_notification_callback; what it points to is not read.
+using NotificationCallback = void (*)(Device, const void* notification, void* opaque);
+
 inline constexpr int32_t kUint8 = 1;  // hailo_format_type_t
 inline constexpr int32_t kFloat32 = 3;
 inline constexpr int32_t kNms = 9;  // hailo_format_order_t; since 4.20 by one of the next.
@@ -149,6 +152,8 @@ static_assert(sizeof(VstreamInfo) == kVstreamInfoOctetsSince420 &&
   F(get_chip_temperature, Device, Temperature*)                                        \
   F(get_throttling_state, Device, bool*)                                               \
   F(power_measurement, Device, int32_t where, int32_t what, float* watts)              \
+  F(set_notification_callback, Device, NotificationCallback, int32_t id, void* opaque) \
+  F(remove_notification_callback, Device, int32_t id)                                  \
   F(create_hef_file, Hef*, const char* path)                                           \
   F(release_hef, Hef)                                                                  \
   F(configure_vdevice, Vdevice, Hef, void* params, Group*, size_t* count)              \

@@ -55,7 +55,7 @@ cv::Mat DrawStreet(cv::Size size, const std::vector<DrawnCar>& cars) {
 }
 
 std::vector<cv::Mat> DrawPasses(cv::Size size, const std::vector<std::string>& texts,
-                                int pictures_each) {
+                                int pictures_each, std::optional<int> empty_each) {
   std::vector<cv::Mat> pictures;
   const int width = std::min(180, size.width / 3);
   for (const std::string& text : texts) {
@@ -67,7 +67,8 @@ std::vector<cv::Mat> DrawPasses(cv::Size size, const std::vector<std::string>& t
       car.at = {size.width / 2, size.height / 4 + (size.height / 2) * i / pictures_each};
       pictures.push_back(DrawStreet(size, {car}));
     }
-    for (int i = 0; i < pictures_each; ++i) pictures.push_back(DrawStreet(size, {}));
+    const int empty = empty_each.value_or(pictures_each);
+    for (int i = 0; i < empty; ++i) pictures.push_back(DrawStreet(size, {}));
   }
   return pictures;
 }

@@ -2,6 +2,7 @@
 // before and behind it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,10 @@ struct DrawnCar {
 };
 cv::Mat DrawStreet(cv::Size size, const std::vector<DrawnCar>& cars);
 
-// Cars that drive by one after the other, from the top to the bottom, so many pictures each and as
-// many of an empty street between them. Every fourth picture of a car has another text, one
-// character off: what a reader makes of a bad moment.
+// Cars that drive by one after the other, from the top to the bottom, so many pictures each and so
+// many of an empty street between them, without it as many. Every fourth picture of a car has
+// another text, one character off: what a reader makes of a bad moment.
 std::vector<cv::Mat> DrawPasses(cv::Size size, const std::vector<std::string>& texts,
-                                int pictures_each);
+                                int pictures_each, std::optional<int> empty_each = std::nullopt);
 
 }  // namespace viaduct::hailo_lpr::testing

@@ -103,11 +103,12 @@ def pictures_of_a_folder(t, server, edge, folder, done):
 
 
 class Camera:
-    """A camera that speaks HTTP (MJPEG): it can stand still and go away."""
+    """A camera that speaks HTTP (MJPEG): it can stand still and be unplugged."""
 
-    def __init__(self, pictures):
+    def __init__(self, pictures, port=0):
         self.frames = pictures
         self.still = threading.Event()
+        self.gone = threading.Event()
         camera = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -126,13 +127,18 @@ class Camera:
         class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             daemon_threads = True
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def unplug(self):
+        self.gone.set()
+        self.server.shutdown()
+        self.server.server_close()
+
     def play(self, out):
         number = 0
-        while True:
+        while not self.gone.is_set():
             if not self.still.is_set():
                 frame = self.frames[number % len(self.frames)]
                 number += 1
@@ -167,12 +173,21 @@ def camera_of_the_network(t, server, edge):
     wait_for(lambda: condition(edge, "camera") == "HEALTH_OK ", PATIENCE_S,
              f"the camera to be back, {condition(edge, 'camera')}", 0.1)
     await_plates(server, PLATES + ["VWX4826"])
+    camera.unplug()
+    wait_for(lambda: condition(edge, "camera").startswith("HEALTH_FAILED"), PATIENCE_S,
+             f"the loss to be said, {condition(edge, 'camera')}", 0.1)
+    camera = Camera(frames, camera.port)
+    wait_for(lambda: condition(edge, "camera") == "HEALTH_OK ", PATIENCE_S,
+             f"the camera to be plugged in, {condition(edge, 'camera')}", 0.1)
+    await_plates(server, PLATES + ["VWX4826"])
+    with open(edge.log_path, encoding="utf-8", errors="replace") as f:
+        expect("no pictures reason=" in f.read(), "the log does not say that a camera was away")
 
 
 def video(t, server, edge):
     """One event a vehicle, although every fourth picture of it shows another plate."""
     path = os.path.join(t.folder, "street.avi")
-    draw(t, "video", path, 25, 30, *DRAWN[:2])
+    draw(t, "video", path, 25, 30, 30, 640, 360, *DRAWN[:2])
     edge.stop()
     edge.config["instances"] = [i for i in edge.config["instances"] if i["plugin"] == "rest"]
     edge.config["instances"].append(

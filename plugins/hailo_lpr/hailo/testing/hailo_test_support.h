@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -89,6 +90,15 @@ class HailoTest : public ::testing::Test {
   void Heal() {
     const std::lock_guard<std::mutex> lock(controls_.mutex);
     controls_.faults.clear();
+  }
+  // As HailoRT does, on a thread of its own.
+  void Notify(int32_t id) {
+    std::thread([this, id] {
+      const std::lock_guard<std::mutex> lock(controls_.mutex);
+      const auto found = controls_.callbacks.find(id);
+      ASSERT_NE(found, controls_.callbacks.end()) << id;
+      found->second.first(nullptr, nullptr, found->second.second);
+    }).join();
   }
   int Calls(const std::string& function) {
     const std::lock_guard<std::mutex> lock(controls_.mutex);

@@ -22,13 +22,19 @@ namespace {
 
 constexpr char kMagic[] = "\x01HEF";  // A HEF begins with it.
 
-DoubleModel ModelOf(const std::string& text) {  // PATH.onnx:1x1x48x160
-  const std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits(':', 1));
+DoubleModel ModelOf(const std::string& text) {  // PATH.onnx:1x1x48x160:128:32
+  std::vector<std::string> parts = absl::StrSplit(text, ':');
+  parts.resize(4);
   DoubleModel model;
   model.onnx = parts[0];
-  for (const absl::string_view size : absl::StrSplit(parts.back(), 'x')) {
+  for (const absl::string_view size : absl::StrSplit(parts[1], 'x')) {
     int value = 0;
     if (absl::SimpleAtoi(size, &value)) model.input.sizes.push_back(value);
+  }
+  Normalisation normalisation;
+  if (absl::SimpleAtof(parts[2], &normalisation.mean) &&
+      absl::SimpleAtof(parts[3], &normalisation.deviation)) {
+    model.normalisation = normalisation;
   }
   return model;
 }
@@ -39,6 +45,7 @@ void ReadEnvironment(HailortDouble* controls) {
     return std::string(value == nullptr ? "" : value);
   };
   controls->logger_path = get("HAILORT_LOGGER_PATH");
+  controls->lost_file = get("HAILORT_DOUBLE_LOST");
   Version& version = controls->version;
   if (const std::string text = get("HAILORT_DOUBLE_VERSION"); !text.empty()) {
     std::sscanf(text.c_str(), "%u.%u.%u", &version.major, &version.minor, &version.revision);
@@ -93,9 +100,14 @@ Status Wrong(const char* what) {
   return kInvalidArgument;
 }
 
+// With the lock.
+bool IsPresent(const HailortDouble& controls) {
+  return controls.present && (controls.lost_file.empty() || !std::ifstream(controls.lost_file));
+}
+
 bool Present() {
   const std::lock_guard<std::mutex> lock(Controls().mutex);
-  return Controls().present;
+  return IsPresent(Controls());
 }
 
 bool IsSince420() {
@@ -169,7 +181,7 @@ Status Identify(Identity* identity) {
 Status CreateVdevice(VdeviceParams* params, Vdevice* device) {
   HailortDouble& controls = Controls();
   const std::lock_guard<std::mutex> lock(controls.mutex);
-  if (!controls.present) return kOutOfPhysicalDevices;
+  if (!IsPresent(controls)) return kOutOfPhysicalDevices;
   if (controls.in_use || controls.devices > 0) return kDeviceInUse;
   controls.scheduling = static_cast<uint32_t>(params->scheduling_algorithm);
   ++controls.devices;
@@ -187,6 +199,8 @@ Status ReleaseVdevice(Vdevice device) {
     --controls.open;
     controls.open -= static_cast<int>(device->groups.size());
     if (controls.open != 0) controls.wrong.emplace_back("release_vdevice: streams are open");
+    // HailoRT would take that; but what they point to may go next.
+    if (!controls.callbacks.empty()) controls.wrong.emplace_back("release_vdevice: callbacks");
   }
   delete device;
   return kSuccess;
@@ -381,6 +395,17 @@ VD_DOUBLE(get_throttling_state, (Device, bool* active), {
 VD_DOUBLE(power_measurement, (Device, int32_t, int32_t, float* watts), {
   const std::lock_guard<std::mutex> lock(Controls().mutex);
   *watts = Controls().watts;
+  return kSuccess;
+})
+VD_DOUBLE(set_notification_callback,
+          (Device, NotificationCallback callback, int32_t id, void* opaque), {
+            const std::lock_guard<std::mutex> lock(Controls().mutex);
+            Controls().callbacks[id] = {callback, opaque};
+            return kSuccess;
+          })
+VD_DOUBLE(remove_notification_callback, (Device, int32_t id), {
+  const std::lock_guard<std::mutex> lock(Controls().mutex);
+  Controls().callbacks.erase(id);
   return kSuccess;
 })
 VD_DOUBLE(create_hef_file, (Hef * hef, const char* path), { return CreateHef(hef, path); })

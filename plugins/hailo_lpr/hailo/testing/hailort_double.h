@@ -2,7 +2,9 @@
 // functions of hailort_abi.h and HailortDoubleControls; a real program may also set
 //   HAILORT_DOUBLE_VERSION=4.20.0              the version that it says
 //   HAILORT_DOUBLE_FAIL=create_vdevice:76,...  what functions answer
-//   HAILORT_DOUBLE_MODELS=a.hef=PATH.onnx:1x1x48x160,...
+//   HAILORT_DOUBLE_MODELS=a.hef=PATH.onnx:1x1x48x160:128:32,...
+//                                              with mean and deviation, which may be left out
+//   HAILORT_DOUBLE_LOST=PATH                   the device is away while there is such a file
 // before it is loaded.
 #pragma once
 
@@ -10,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "plugins/hailo_lpr/hailo/hailort_abi.h"
@@ -50,6 +53,7 @@ struct HailortDouble {
   std::map<std::string, DoubleModel> models;  // By file name.
   std::map<std::string, Fault> faults;        // By function, without "hailo_".
   bool present = true;                        // The device; false in the middle: it is lost.
+  std::string lost_file;                      // While there is one, it is not present either.
   bool in_use = false;                        // By another process.
   int32_t architecture = 2;
   float celsius = 45;
@@ -57,6 +61,7 @@ struct HailortDouble {
   float watts = 2.5F;
   int delay_ms = 0;  // Of a read; more than the stream's timeout: it times out.
   // Seen by the test.
+  std::map<int32_t, std::pair<NotificationCallback, void*>> callbacks;
   std::string logger_path;           // HAILORT_LOGGER_PATH as the library was loaded.
   std::map<std::string, int> calls;  // By function.
   std::map<std::string, float> thresholds;

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Makes the small models that the tests of the back ends run: detectors (models/yolo8.onnx,
-yolo8_heads.onnx and yolo4_tiny.onnx) and a reader with slots, which takes octets (slots.onnx) or
-planes of floats (slots_planes.onnx). They have the inputs and outputs of real ones and random
-weights: what they find means nothing, but every back end must find the same.
+yolo8_heads.onnx, yolo4_tiny.onnx and the same in parts, yolo4_tiny_parts.onnx), a reader with
+slots, which takes octets (slots.onnx) or planes of floats (slots_planes.onnx), and one with rows of
+scores (lprnet.onnx). They have the inputs and outputs of real ones, the detectors at any size, and
+random weights: what they find means nothing, but every back end must find the same.
 
     hailo/testing/make_models.py        (with Debian's python3-torch)
 """
@@ -74,6 +75,33 @@ class Yolo4Tiny(Detector):
         return self.coarse(self.to32(fine)) * 8, self.fine(fine) * 8
 
 
+class Yolo4TinyParts(Yolo4Tiny):
+    """Each grid as Hailo's compiler splits it: centres, scales, objects and classes by themselves,
+    with all sigmoids but that of the scales behind them."""
+
+    def forward(self, picture):
+        out = []
+        for grid in super().forward(picture):
+            for begin, end in ((0, 2), (2, 4), (4, 5), (5, 5 + CLASSES)):
+                part = torch.cat([grid[:, at + begin:at + end]
+                                  for at in range(0, grid.shape[1], 5 + CLASSES)], dim=1)
+                out.append(part if begin == 2 else torch.sigmoid(part))
+        return tuple(out)
+
+
+class LprNet(nn.Module):
+    """Five rows of 19 places with the scores of ten digits and a blank, as LPRNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU(),
+            nn.Conv2d(8, 16, 3, stride=4, padding=1), nn.ReLU(), nn.Conv2d(16, 11, 1))
+
+    def forward(self, picture):
+        return self.layers(picture) * 40
+
+
 class Slots(nn.Module):
     """So many places for a character, each with the probability of every class."""
 
@@ -103,13 +131,19 @@ def main():
     FOLDER.mkdir(exist_ok=True)
     named = ((Yolo8, "yolo8", ["boxes"]),
              (Yolo8Heads, "yolo8_heads", ["sides8", "scores8", "sides16", "scores16"]),
-             (Yolo4Tiny, "yolo4_tiny", ["coarse", "fine"]))
+             (Yolo4Tiny, "yolo4_tiny", ["coarse", "fine"]),
+             (Yolo4TinyParts, "yolo4_tiny_parts",
+              [f"detector/{grid}_{part}" for grid in ("conv19", "conv21")
+               for part in ("centers", "scales", "obj", "probs")]))
     for seed, (kind, name, outputs) in enumerate(named):
-        torch.manual_seed(seed)
+        torch.manual_seed(min(seed, 2))  # The weights of Yolo4Tiny are those of its parts.
         model = kind().eval()
         torch.onnx.export(model, torch.zeros(1, 3, ROWS, COLUMNS), str(FOLDER / f"{name}.onnx"),
                           input_names=["picture"], output_names=outputs, opset_version=11)
     make_slots()
+    torch.manual_seed(5)
+    torch.onnx.export(LprNet().eval(), torch.zeros(1, 3, 75, 300), str(FOLDER / "lprnet.onnx"),
+                      input_names=["picture"], output_names=["lprnet/conv31"], opset_version=11)
 
 
 if __name__ == "__main__":
