@@ -64,6 +64,8 @@ constexpr float kMalus = 0.5F;  // Characters on a paper are not as alike as tho
 constexpr int kMostLevels = 5;
 constexpr float kOfLevel = 0.35F;
 constexpr float kOfLevelOfLine = 0.5F;
+// Lines that score less and are on no paper are foliage and ornaments of vehicles.
+constexpr float kLeastAlone = 4;
 
 // y of the edges of a hull at x: above and below.
 std::optional<cv::Vec2f> EdgesAt(const std::vector<cv::Point>& hull, float x) {
@@ -189,42 +191,41 @@ cv::Range InkColumns(const cv::Mat& crop) {
   return columns;
 }
 
-// A part of a paper without its empty sides.
-Detection Trimmed(const cv::Mat& picture, const Paper& paper, const Rows& rows) {
-  Detection part = Part(paper, rows);
+// A part of a paper without its empty sides. Its line keeps its height and its slope.
+Detection Trimmed(const cv::Mat& picture, Detection part) {
   const cv::Mat crop = CropUpright(picture, part);
   const cv::Range columns = crop.empty() ? cv::Range() : InkColumns(crop);
   if (columns.start >= columns.end) return part;
+  const Box whole = part.box;
   const float margin = kInkMargin * static_cast<float>(crop.rows);
-  Paper inner = paper;
-  inner.box.left =
-      std::max(paper.box.left, paper.box.left + static_cast<float>(columns.start) - margin);
-  inner.box.right =
-      std::min(paper.box.right, paper.box.left + static_cast<float>(columns.end) + margin);
+  part.box.left = std::max(whole.left, whole.left + static_cast<float>(columns.start) - margin);
+  part.box.right = std::min(whole.right, whole.left + static_cast<float>(columns.end) + margin);
   // The box of a slope is as much lower as it is narrower.
-  const float middle = paper.MiddleAt((inner.box.left + inner.box.right) / 2);
-  const float half = (paper.height() + std::abs(paper.slope) * inner.box.width()) / 2;
-  inner.box.top = middle - half;
-  inner.box.bottom = middle + half;
-  return Part(inner, rows);
+  const float moved = (part.box.left + part.box.right - whole.left - whole.right) / 2;
+  const float middle = (whole.top + whole.bottom) / 2 + part.slope * moved;
+  const float half =
+      (LineHeight(whole, part.slope) + std::abs(part.slope) * part.box.width()) / 2;
+  part.box.top = middle - half;
+  part.box.bottom = middle + half;
+  return part;
 }
 
 // A paper as a plate: whole, and in its lines where it may have two.
-Detection PlateOf(const cv::Mat& picture, const Paper& paper) {
+Detection PlateOf(const Paper& paper) {
   Detection plate;
   plate.box = paper.box;
   plate.slope = paper.slope;
   plate.score = static_cast<float>(std::min(paper.characters, kMostCounted)) - kMalus;
   if (!IsStack(paper)) {
-    plate.words.push_back(Trimmed(picture, paper, kWords));
+    plate.words.push_back(Part(paper, kWords));
     return plate;
   }
   Detection stack;
   stack.box = paper.box;
   stack.slope = paper.slope;
-  stack.lines = {Trimmed(picture, paper, kUpperLine), Trimmed(picture, paper, kLowerLine)};
+  stack.lines = {Part(paper, kUpperLine), Part(paper, kLowerLine)};
   plate.looks.push_back(std::move(stack));
-  plate.words.push_back(Trimmed(picture, paper, kWordsOfStack));
+  plate.words.push_back(Part(paper, kWordsOfStack));
   return plate;
 }
 
@@ -246,8 +247,7 @@ void CountCharacters(const std::vector<Shape>& shapes, float scale, std::vector<
   }
 }
 
-std::vector<Detection> JoinPapers(const cv::Mat& picture, const std::vector<Paper>& papers,
-                                  std::vector<Detection> lines) {
+std::vector<Detection> JoinPapers(const std::vector<Paper>& papers, std::vector<Detection> lines) {
   std::vector<Detection> plates;
   std::vector<bool> on_paper(lines.size());
   for (const Paper& paper : papers) {
@@ -258,7 +258,7 @@ std::vector<Detection> JoinPapers(const cv::Mat& picture, const std::vector<Pape
       if (best == nullptr) best = &lines[i];
     }
     if (best == nullptr && paper.characters < kFewest) continue;
-    Detection plate = PlateOf(picture, paper);
+    Detection plate = PlateOf(paper);
     const auto levels = static_cast<float>(std::min(paper.levels, kMostLevels) - 1);
     if (best != nullptr) {
       plate.score = std::max(plate.score, best->score);
@@ -268,9 +268,20 @@ std::vector<Detection> JoinPapers(const cv::Mat& picture, const std::vector<Pape
     plates.push_back(std::move(plate));
   }
   for (size_t i = 0; i < lines.size(); ++i) {
-    if (!on_paper[i]) plates.push_back(std::move(lines[i]));
+    if (!on_paper[i] && lines[i].score >= kLeastAlone) plates.push_back(std::move(lines[i]));
   }
   return plates;
+}
+
+void TrimParts(const cv::Mat& picture, std::vector<Detection>* plates) {
+  for (Detection& plate : *plates) {
+    for (Detection& words : plate.words) words = Trimmed(picture, std::move(words));
+    for (Detection& look : plate.looks) {
+      for (Detection& line : look.lines) {
+        if (line.characters == 0) line = Trimmed(picture, std::move(line));
+      }
+    }
+  }
 }
 
 const std::vector<Paper>& PaperFinder::Find(const cv::Mat& picture) {

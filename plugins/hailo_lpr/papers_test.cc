@@ -102,7 +102,6 @@ TEST(CountCharacters, LeavesOutTheRestOfVeryMany) {
 }
 
 TEST(JoinPapers, MakesOnePlateOfAPaperAndTheLineOnIt) {
-  const cv::Mat scene = Scene(kPlate, kCharacters, 220, 20);
   Paper paper;
   paper.box = BoxOf(kPlate);
   Detection on;
@@ -110,7 +109,7 @@ TEST(JoinPapers, MakesOnePlateOfAPaperAndTheLineOnIt) {
   on.score = 4;
   Detection elsewhere = on;
   elsewhere.box = Moved(on.box, 300, 0);
-  const std::vector<Detection> plates = JoinPapers(scene, {paper}, {on, elsewhere});
+  const std::vector<Detection> plates = JoinPapers({paper}, {on, elsewhere});
   ASSERT_EQ(plates.size(), 2u);
   EXPECT_GE(Iou(plates[0].box, BoxOf(kPlate)), 0.99F);
   ASSERT_EQ(plates[0].looks.size(), 1u);
@@ -124,17 +123,28 @@ TEST(JoinPapers, LeavesOutWhatHasNoCharacters) {
   Paper paper;
   paper.box = BoxOf(kPlate);
   paper.characters = 1;
-  EXPECT_TRUE(JoinPapers(Scene(kPlate, {}, 220, 20), {paper}, {}).empty());
+  EXPECT_TRUE(JoinPapers({paper}, {}).empty());
 }
 
-TEST(JoinPapers, CutsAHighPaperInTwoLines) {
+TEST(JoinPapers, APoorLineIsAPlateOnlyOnAPaper) {
+  Paper paper;
+  paper.box = BoxOf(kPlate);
+  Detection poor;
+  poor.box = {672, 300, 726, 344};
+  poor.score = 3;
+  EXPECT_TRUE(JoinPapers({}, {poor}).empty());
+  EXPECT_EQ(JoinPapers({paper}, {poor}).size(), 1u);
+}
+
+TEST(TrimParts, CutsAHighPaperInTwoLines) {
   const cv::Rect plate(600, 300, 130, 110);
   Paper paper;
   paper.box = BoxOf(plate);
   paper.characters = 4;
   const cv::Mat scene =
       Scene(plate, {{640, 316, 20, 30}, {670, 316, 20, 30}, {655, 366, 20, 30}}, 220, 20);
-  const std::vector<Detection> plates = JoinPapers(scene, {paper}, {});
+  std::vector<Detection> plates = JoinPapers({paper}, {});
+  TrimParts(scene, &plates);
   ASSERT_EQ(plates.size(), 1u);
   ASSERT_EQ(plates[0].looks.size(), 1u);
   const std::vector<Detection>& lines = plates[0].looks[0].lines;
@@ -144,6 +154,19 @@ TEST(JoinPapers, CutsAHighPaperInTwoLines) {
   EXPECT_LT(lines[1].box.width(), 70);
   EXPECT_LT(lines[1].box.left, 655);
   EXPECT_GT(lines[1].box.right, 675);
+}
+
+TEST(TrimParts, LeavesLinesThatWereFoundByTheirCharacters) {
+  Detection line;
+  line.box = {600, 300, 730, 330};
+  line.characters = 4;
+  Detection stack;
+  stack.lines = {line, line};
+  std::vector<Detection> plates(1);
+  plates[0].looks = {stack};
+  TrimParts(Scene(kPlate, kCharacters, 220, 20), &plates);
+  EXPECT_EQ(plates[0].looks[0].lines[0].box.left, line.box.left);
+  EXPECT_EQ(plates[0].looks[0].lines[0].box.right, line.box.right);
 }
 
 TEST(CharacterLines, FindsAPlateWithFewCharactersByItsOutline) {
