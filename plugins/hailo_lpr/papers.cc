@@ -203,8 +203,7 @@ Detection Trimmed(const cv::Mat& picture, Detection part) {
   // The box of a slope is as much lower as it is narrower.
   const float moved = (part.box.left + part.box.right - whole.left - whole.right) / 2;
   const float middle = (whole.top + whole.bottom) / 2 + part.slope * moved;
-  const float half =
-      (LineHeight(whole, part.slope) + std::abs(part.slope) * part.box.width()) / 2;
+  const float half = (LineHeight(whole, part.slope) + std::abs(part.slope) * part.box.width()) / 2;
   part.box.top = middle - half;
   part.box.bottom = middle + half;
   return part;
