@@ -12,6 +12,9 @@ namespace {
 
 constexpr float kTurn = 0.035F;  // As a slope: two degrees.
 constexpr float kLower = 0.08F;  // Of the height of the line.
+// A mean above or below them will hardly change: no other look is worth its time.
+constexpr float kSettled = 0.96F;
+constexpr float kHopeless = 0.3F;
 
 // The height of the line stays, so that of its box does not.
 Detection Turned(Detection line, float by) {
@@ -59,6 +62,12 @@ class Mean {
       provinces_[reading.province] += reading.province_confidence;
       break;
     }
+  }
+
+  bool IsSettled() const {
+    float most = 0;
+    for (const Said& said : texts_) most = std::max(most, said.sum / static_cast<float>(looks_));
+    return most < kHopeless || most >= kSettled;
   }
 
   std::vector<Reading> Readings() const {
@@ -109,6 +118,7 @@ absl::Status LookAgain(const cv::Mat& picture, const Detection& plate, Recognise
     const absl::Status status = reader->Read(picture, look, &more);
     if (!status.ok()) return status;
     mean.Add(more);
+    if (mean.IsSettled()) break;
   }
   *readings = mean.Readings();
   return absl::OkStatus();

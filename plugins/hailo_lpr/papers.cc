@@ -40,8 +40,15 @@ constexpr float kMostOffHeight = 0.22F;
 constexpr float kMostOffLine = 0.2F;
 constexpr float kFromMiddle = 0.1F;  // The lines of a stack, in heights of the paper.
 constexpr size_t kFewest = 2;
+constexpr size_t kFewestOfStack = 3;  // Two stand side by side in many a grille.
 constexpr size_t kMostOnPaper = 64;   // More are foliage or noise: the rest of them is left out.
 constexpr float kWidestLine = 1.25F;  // Of the paper: the margins of a line stand out.
+// A paper that is so much wider than a line of so many characters in its middle, and so much
+// larger, may be the bodywork around the plate.
+constexpr size_t kFewestOfMiddle = 5;
+constexpr float kMostWider = 1.35F;
+constexpr float kMostLarger = 1.8F;
+constexpr float kMostAside = 0.1F;  // Of the width of the paper.
 
 // What a narrower paper has is two lines.
 constexpr float kStackAspect = 1.5F;
@@ -209,22 +216,15 @@ Detection Trimmed(const cv::Mat& picture, Detection part) {
   return part;
 }
 
-// A paper as a plate: whole, and in its lines where it may have two.
+// A paper as a plate: whole, or its lines where it may have two.
 Detection PlateOf(const Paper& paper) {
   Detection plate;
   plate.box = paper.box;
   plate.slope = paper.slope;
   plate.score = static_cast<float>(std::min(paper.characters, kMostCounted)) - kMalus;
-  if (!IsStack(paper)) {
-    plate.words.push_back(Part(paper, kWords));
-    return plate;
-  }
-  Detection stack;
-  stack.box = paper.box;
-  stack.slope = paper.slope;
-  stack.lines = {Part(paper, kUpperLine), Part(paper, kLowerLine)};
-  plate.looks.push_back(std::move(stack));
-  plate.words.push_back(Part(paper, kWordsOfStack));
+  const bool stack = IsStack(paper);
+  if (stack) plate.lines = {Part(paper, kUpperLine), Part(paper, kLowerLine)};
+  plate.words = {Part(paper, stack ? kWordsOfStack : kWords)};
   return plate;
 }
 
@@ -234,6 +234,21 @@ bool IsLineOf(const Paper& paper, const Detection& line) {
   if (!IsOn(paper, (box.left + box.right) / 2, (box.top + box.bottom) / 2)) return false;
   const float character = LineHeight(box, line.slope) / (1 + 2 * kLineMargin);
   return character >= (IsStack(paper) ? kLeastOfStack : kLeastOfLine) * paper.height();
+}
+
+bool MayBeAround(const Box& paper, const Detection& line) {
+  const float aside = (paper.left + paper.right - line.box.left - line.box.right) / 2;
+  return line.characters >= kFewestOfMiddle && paper.width() > kMostWider * line.box.width() &&
+         paper.area() > kMostLarger * line.box.area() &&
+         std::abs(aside) < kMostAside * paper.width();
+}
+
+// Of a line on a paper. Where the paper may be what is around the plate, the box between it and the
+// line is near the plate's either way.
+Box BoxOfPlate(const Box& paper, const Detection& line) {
+  if (!MayBeAround(paper, line)) return paper;
+  return {(paper.left + line.box.left) / 2, (paper.top + line.box.top) / 2,
+          (paper.right + line.box.right) / 2, (paper.bottom + line.box.bottom) / 2};
 }
 
 }  // namespace
@@ -256,12 +271,14 @@ std::vector<Detection> JoinPapers(const std::vector<Paper>& papers, std::vector<
       on_paper[i] = true;
       if (best == nullptr) best = &lines[i];
     }
-    if (best == nullptr && paper.characters < kFewest) continue;
+    const size_t fewest = IsStack(paper) ? kFewestOfStack : kFewest;
+    if (best == nullptr && paper.characters < fewest) continue;
     Detection plate = PlateOf(paper);
     const auto levels = static_cast<float>(std::min(paper.levels, kMostLevels) - 1);
     if (best != nullptr) {
       plate.score = std::max(plate.score, best->score);
-      plate.looks.insert(plate.looks.begin(), *best);
+      plate.box = BoxOfPlate(paper.box, *best);
+      plate.looks = {*best};
     }
     plate.score += (best != nullptr ? kOfLevelOfLine : kOfLevel) * levels;
     plates.push_back(std::move(plate));
@@ -275,10 +292,8 @@ std::vector<Detection> JoinPapers(const std::vector<Paper>& papers, std::vector<
 void TrimParts(const cv::Mat& picture, std::vector<Detection>* plates) {
   for (Detection& plate : *plates) {
     for (Detection& words : plate.words) words = Trimmed(picture, std::move(words));
-    for (Detection& look : plate.looks) {
-      for (Detection& line : look.lines) {
-        if (line.characters == 0) line = Trimmed(picture, std::move(line));
-      }
+    for (Detection& line : plate.lines) {
+      if (line.characters == 0) line = Trimmed(picture, std::move(line));
     }
   }
 }

@@ -119,6 +119,24 @@ TEST(JoinPapers, MakesOnePlateOfAPaperAndTheLineOnIt) {
   EXPECT_TRUE(plates[1].looks.empty());
 }
 
+TEST(JoinPapers, TakesNoBodyworkAroundAPlateForThePlate) {
+  Paper paper;
+  paper.box = {500, 280, 900, 400};
+  Detection on;
+  on.box = {600, 300, 800, 380};
+  on.score = 7;
+  on.characters = 7;
+  std::vector<Detection> plates = JoinPapers({paper}, {on});
+  ASSERT_EQ(plates.size(), 1u);
+  EXPECT_GT(Iou(plates[0].box, on.box), 0.5F);
+  EXPECT_GT(Iou(plates[0].box, paper.box), 0.5F);
+  // A line at its side is a part of what stands there.
+  on.box = Moved(on.box, 80, 0);
+  plates = JoinPapers({paper}, {on});
+  ASSERT_EQ(plates.size(), 1u);
+  EXPECT_GT(Iou(plates[0].box, paper.box), 0.99F);
+}
+
 TEST(JoinPapers, LeavesOutWhatHasNoCharacters) {
   Paper paper;
   paper.box = BoxOf(kPlate);
@@ -136,6 +154,15 @@ TEST(JoinPapers, APoorLineIsAPlateOnlyOnAPaper) {
   EXPECT_EQ(JoinPapers({paper}, {poor}).size(), 1u);
 }
 
+TEST(JoinPapers, LeavesOutAHighPaperWithTwoCharacters) {
+  Paper paper;
+  paper.box = BoxOf({600, 300, 130, 110});
+  paper.characters = 2;
+  EXPECT_TRUE(JoinPapers({paper}, {}).empty());
+  paper.characters = 3;
+  EXPECT_EQ(JoinPapers({paper}, {}).size(), 1u);
+}
+
 TEST(TrimParts, CutsAHighPaperInTwoLines) {
   const cv::Rect plate(600, 300, 130, 110);
   Paper paper;
@@ -146,8 +173,8 @@ TEST(TrimParts, CutsAHighPaperInTwoLines) {
   std::vector<Detection> plates = JoinPapers({paper}, {});
   TrimParts(scene, &plates);
   ASSERT_EQ(plates.size(), 1u);
-  ASSERT_EQ(plates[0].looks.size(), 1u);
-  const std::vector<Detection>& lines = plates[0].looks[0].lines;
+  EXPECT_TRUE(plates[0].looks.empty());
+  const std::vector<Detection>& lines = plates[0].lines;
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_LE(lines[0].box.bottom, lines[1].box.top + 1);
   // As wide as what stands there, and a margin.
@@ -160,13 +187,11 @@ TEST(TrimParts, LeavesLinesThatWereFoundByTheirCharacters) {
   Detection line;
   line.box = {600, 300, 730, 330};
   line.characters = 4;
-  Detection stack;
-  stack.lines = {line, line};
   std::vector<Detection> plates(1);
-  plates[0].looks = {stack};
+  plates[0].lines = {line, line};
   TrimParts(Scene(kPlate, kCharacters, 220, 20), &plates);
-  EXPECT_EQ(plates[0].looks[0].lines[0].box.left, line.box.left);
-  EXPECT_EQ(plates[0].looks[0].lines[0].box.right, line.box.right);
+  EXPECT_EQ(plates[0].lines[0].box.left, line.box.left);
+  EXPECT_EQ(plates[0].lines[0].box.right, line.box.right);
 }
 
 TEST(CharacterLines, FindsAPlateWithFewCharactersByItsOutline) {

@@ -223,8 +223,8 @@ std::vector<cv::Mat> WordsOf(const cv::Mat& picture, const Detection& plate) {
       found.push_back(std::move(crop));
     }
   };
-  // Of an outline the plate is more than its line.
-  if (plate.words.empty()) add_below(plate);
+  // Of an outline the plate is more than its line, but for those of a stack.
+  if (plate.words.empty() || !plate.lines.empty()) add_below(plate);
   for (const Detection& look : plate.looks) add_below(look);
   for (const Detection& words : plate.words) found.push_back(CropUpright(picture, words));
   return found;
