@@ -89,7 +89,7 @@ absl::Status CharacterLines::Detect(const cv::Mat& picture, std::vector<Detectio
   KeepBest(kMostCommon, kMostLines, found);
   *found = JoinPapers(papers, std::move(*found));
   KeepBest(kMostCommon, kMostFound, found);
-  TrimParts(picture, found);
+  TrimLines(picture, found);
   return absl::OkStatus();
 }
 

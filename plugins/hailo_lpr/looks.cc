@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <map>
 #include <string>
 #include <utility>
 
@@ -56,12 +55,6 @@ class Mean {
       if (reading.confidence > said.best.confidence) said.best = reading;
       said.sum += reading.confidence;
     }
-    // All readings of a look that may have a province have the same one.
-    for (const Reading& reading : readings) {
-      if (reading.province.empty()) continue;
-      provinces_[reading.province] += reading.province_confidence;
-      break;
-    }
   }
 
   bool IsSettled() const {
@@ -76,12 +69,6 @@ class Mean {
     for (const Said& said : texts_) {
       Reading& reading = readings.emplace_back(said.best);
       reading.confidence = said.sum / looks;
-      if (reading.province.empty() || provinces_.empty()) continue;
-      const auto province =
-          std::max_element(provinces_.begin(), provinces_.end(),
-                           [](const auto& a, const auto& b) { return a.second < b.second; });
-      reading.province = province->first;
-      reading.province_confidence = province->second / looks;
     }
     KeepLikeliest(&readings);
     return readings;
@@ -104,7 +91,6 @@ class Mean {
 
   size_t looks_ = 0;
   std::vector<Said> texts_;
-  std::map<std::string, float> provinces_;
 };
 
 }  // namespace

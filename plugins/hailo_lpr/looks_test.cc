@@ -13,13 +13,10 @@ namespace {
 
 using ::testing::FloatNear;
 
-Reading Says(const std::string& text, float confidence, const std::string& province = "",
-             float province_confidence = 0) {
+Reading Says(const std::string& text, float confidence) {
   Reading reading;
   for (const char c : text) reading.characters.push_back({std::string(1, c), confidence});
   reading.confidence = confidence;
-  reading.province = province;
-  reading.province_confidence = province_confidence;
   return reading;
 }
 
@@ -56,15 +53,6 @@ TEST(LooksTest, WhatMostLooksSayComesBeforeWhatOneIsSureOf) {
   EXPECT_EQ(readings[0].text(), "AB12");
   EXPECT_THAT(Told(readings)["AB12"], FloatNear(1.4F / 4, 1e-5F));
   EXPECT_THAT(Told(readings)["A812"], FloatNear(1.2F / 4, 1e-5F));
-}
-
-TEST(LooksTest, TheProvinceIsThatOfMostLooks) {
-  Script reader({{Says("1", 0.5F, "Phuket", 0.7F)}, {Says("1", 0.5F, "Phuket", 0.6F)}, {}});
-  std::vector<Reading> readings = {Says("1", 0.9F, "Phetchabun", 0.8F)};
-  ASSERT_TRUE(LookAgain({}, {{0, 0, 100, 25}}, &reader, &readings).ok());
-  ASSERT_EQ(readings.size(), 1u);
-  EXPECT_EQ(readings[0].province, "Phuket");
-  EXPECT_THAT(readings[0].province_confidence, FloatNear(1.3F / 4, 1e-5F));
 }
 
 TEST(LooksTest, TurnsTheLineAndKeepsItsHeight) {

@@ -59,8 +59,11 @@ struct Rows {
 };
 constexpr Rows kUpperLine = {0.08F, 0.51F};
 constexpr Rows kLowerLine = {0.55F, 0.98F};
-constexpr Rows kWordsOfStack = {0.44F, 0.64F};
-constexpr Rows kWords = {0.59F, 0.97F};
+// Plates differ, and outlines are cut a little high or low: the words are looked at in several
+// cuts.
+constexpr Rows kWordsOfStack[] = {{0.44F, 0.64F}, {0.42F, 0.66F}, {0.4F, 0.6F}};
+constexpr Rows kWords[] = {{0.59F, 0.97F}, {0.55F, 0.97F}, {0.63F, 0.92F},
+                           {0.6F, 0.94F},  {0.55F, 0.9F},  {0.66F, 0.97F}};
 constexpr float kInkOfColumn = 0.1F;  // Of a column within a line; less is paper.
 constexpr int kEdge = 16;             // One part of so many at each side may be a frame.
 constexpr float kInkMargin = 0.3F;    // Left beside the ink, in heights of the part.
@@ -198,33 +201,18 @@ cv::Range InkColumns(const cv::Mat& crop) {
   return columns;
 }
 
-// A part of a paper without its empty sides. Its line keeps its height and its slope.
-Detection Trimmed(const cv::Mat& picture, Detection part) {
-  const cv::Mat crop = CropUpright(picture, part);
-  const cv::Range columns = crop.empty() ? cv::Range() : InkColumns(crop);
-  if (columns.start >= columns.end) return part;
-  const Box whole = part.box;
-  const float margin = kInkMargin * static_cast<float>(crop.rows);
-  part.box.left = std::max(whole.left, whole.left + static_cast<float>(columns.start) - margin);
-  part.box.right = std::min(whole.right, whole.left + static_cast<float>(columns.end) + margin);
-  // The box of a slope is as much lower as it is narrower.
-  const float moved = (part.box.left + part.box.right - whole.left - whole.right) / 2;
-  const float middle = (whole.top + whole.bottom) / 2 + part.slope * moved;
-  const float half = (LineHeight(whole, part.slope) + std::abs(part.slope) * part.box.width()) / 2;
-  part.box.top = middle - half;
-  part.box.bottom = middle + half;
-  return part;
-}
-
 // A paper as a plate: whole, or its lines where it may have two.
 Detection PlateOf(const Paper& paper) {
   Detection plate;
   plate.box = paper.box;
   plate.slope = paper.slope;
   plate.score = static_cast<float>(std::min(paper.characters, kMostCounted)) - kMalus;
-  const bool stack = IsStack(paper);
-  if (stack) plate.lines = {Part(paper, kUpperLine), Part(paper, kLowerLine)};
-  plate.words = {Part(paper, stack ? kWordsOfStack : kWords)};
+  if (!IsStack(paper)) {
+    for (const Rows& rows : kWords) plate.words.push_back(Part(paper, rows));
+    return plate;
+  }
+  plate.lines = {Part(paper, kUpperLine), Part(paper, kLowerLine)};
+  for (const Rows& rows : kWordsOfStack) plate.words.push_back(Part(paper, rows));
   return plate;
 }
 
@@ -289,9 +277,26 @@ std::vector<Detection> JoinPapers(const std::vector<Paper>& papers, std::vector<
   return plates;
 }
 
-void TrimParts(const cv::Mat& picture, std::vector<Detection>* plates) {
+// Its line keeps its height and its slope.
+Detection Trimmed(const cv::Mat& picture, Detection part) {
+  const cv::Mat crop = CropUpright(picture, part);
+  const cv::Range columns = crop.empty() ? cv::Range() : InkColumns(crop);
+  if (columns.start >= columns.end) return part;
+  const Box whole = part.box;
+  const float margin = kInkMargin * static_cast<float>(crop.rows);
+  part.box.left = std::max(whole.left, whole.left + static_cast<float>(columns.start) - margin);
+  part.box.right = std::min(whole.right, whole.left + static_cast<float>(columns.end) + margin);
+  // The box of a slope is as much lower as it is narrower.
+  const float moved = (part.box.left + part.box.right - whole.left - whole.right) / 2;
+  const float middle = (whole.top + whole.bottom) / 2 + part.slope * moved;
+  const float half = (LineHeight(whole, part.slope) + std::abs(part.slope) * part.box.width()) / 2;
+  part.box.top = middle - half;
+  part.box.bottom = middle + half;
+  return part;
+}
+
+void TrimLines(const cv::Mat& picture, std::vector<Detection>* plates) {
   for (Detection& plate : *plates) {
-    for (Detection& words : plate.words) words = Trimmed(picture, std::move(words));
     for (Detection& line : plate.lines) {
       if (line.characters == 0) line = Trimmed(picture, std::move(line));
     }

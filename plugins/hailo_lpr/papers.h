@@ -55,7 +55,11 @@ void CountCharacters(const std::vector<Shape>& shapes, float scale, std::vector<
 // are one plate, cut in two ways. `lines`, the best first, are of the picture of the papers.
 std::vector<Detection> JoinPapers(const std::vector<Paper>& papers, std::vector<Detection> lines);
 
-// Cuts the empty sides off the parts of papers. Lines that were found by their characters have none.
-void TrimParts(const cv::Mat& picture, std::vector<Detection>* plates);
+// A part of a paper without its empty sides.
+Detection Trimmed(const cv::Mat& picture, Detection part);
+
+// Cuts the empty sides off the lines of stacks that are parts of papers. Those that were found by
+// their characters have none.
+void TrimLines(const cv::Mat& picture, std::vector<Detection>* plates);
 
 }  // namespace viaduct::hailo_lpr

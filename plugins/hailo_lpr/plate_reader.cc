@@ -10,7 +10,7 @@ namespace viaduct::hailo_lpr {
 namespace {
 
 constexpr float kLevel = 0.02F;    // A slope below it is left.
-constexpr float kCertain = 0.93F;  // A reading as certain needs no other look.
+constexpr float kCertain = 0.9F;  // A reading as certain needs no other look.
 // A line of so many characters is all of its plate's, and cut closer than an outline.
 constexpr size_t kComplete = 6;
 constexpr size_t kLorryDigits = 6;
@@ -137,7 +137,7 @@ absl::Status PlateReader::Read(const cv::Mat& picture, const Detection& plate,
     Merge(std::move(more), readings);
     if (!readings->empty() && readings->front().confidence >= kCertain) break;
   }
-  return AddProvince(picture, plate, readings);
+  return absl::OkStatus();
 }
 
 absl::Status PlateReader::ReadLook(const cv::Mat& picture, const Detection& look,
@@ -180,7 +180,7 @@ absl::Status PlateReader::AddProvince(const cv::Mat& picture, const Detection& p
   const auto has_province = [](const Reading& reading) {
     return HasThai(reading) || HasOnlyDigits(reading);
   };
-  if (province_ == nullptr || std::none_of(readings->begin(), readings->end(), has_province)) {
+  if (province_ == nullptr || readings->empty() || !has_province(readings->front())) {
     return absl::OkStatus();
   }
   Province province;
