@@ -169,6 +169,8 @@ absl::Status Analyser::Read(const cv::Mat& picture, Analysis* out) {
   if (!status.ok()) return status;
   for (PlateSeen& seen : out->plates) {
     if (seen.readings.empty()) continue;
+    const absl::Status added = models_.reader->AddProvince(picture, seen.plate, &seen.readings);
+    if (!added.ok()) return added;
     DoubtUnusual(&seen);
     const bool known = !options_.require_grammar || !seen.grammar.empty();
     seen.accepted = known && seen.readings[0].confidence >= out->min_confidence;

@@ -87,8 +87,9 @@ absl::Status CharacterLines::Detect(const cv::Mat& picture, std::vector<Detectio
   }
   const std::vector<Paper> papers = FindAtScales(picture, found);
   KeepBest(kMostCommon, kMostLines, found);
-  *found = JoinPapers(picture, papers, std::move(*found));
+  *found = JoinPapers(papers, std::move(*found));
   KeepBest(kMostCommon, kMostFound, found);
+  TrimLines(picture, found);
   return absl::OkStatus();
 }
 
@@ -351,6 +352,7 @@ Detection CharacterLines::PlateOf(const cv::Mat& grey, const Line& line, bool da
   plate.box = {(line.box.left - margin) / scale, (line.box.top - margin) / scale,
                (line.box.right + margin) / scale, (line.box.bottom + margin) / scale};
   plate.slope = line.slope;
+  plate.characters = line.count;
   plate.score =
       line.score + std::min(static_cast<float>(deviation[0]) / 40, 1.0F) - (dark ? 0 : 0.5F);
   return plate;

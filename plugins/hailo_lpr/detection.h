@@ -52,6 +52,7 @@ struct Detection {
   int label = 0;
   // How much the line of characters rises to the left, in y for each x.
   float slope = 0;
+  size_t characters = 0;  // Of a line that was found by its characters: how many.
   // Of a plate with stacked lines: each, from above to below. Empty: the box is one line.
   std::vector<Detection> lines;
   // The same plate cut otherwise, as lines of characters; all are read.

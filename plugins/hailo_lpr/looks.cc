@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <map>
 #include <string>
 #include <utility>
 
@@ -12,6 +11,9 @@ namespace {
 
 constexpr float kTurn = 0.035F;  // As a slope: two degrees.
 constexpr float kLower = 0.08F;  // Of the height of the line.
+// A mean above or below them will hardly change: no other look is worth its time.
+constexpr float kSettled = 0.96F;
+constexpr float kHopeless = 0.3F;
 
 // The height of the line stays, so that of its box does not.
 Detection Turned(Detection line, float by) {
@@ -53,12 +55,12 @@ class Mean {
       if (reading.confidence > said.best.confidence) said.best = reading;
       said.sum += reading.confidence;
     }
-    // All readings of a look that may have a province have the same one.
-    for (const Reading& reading : readings) {
-      if (reading.province.empty()) continue;
-      provinces_[reading.province] += reading.province_confidence;
-      break;
-    }
+  }
+
+  bool IsSettled() const {
+    float most = 0;
+    for (const Said& said : texts_) most = std::max(most, said.sum / static_cast<float>(looks_));
+    return most < kHopeless || most >= kSettled;
   }
 
   std::vector<Reading> Readings() const {
@@ -67,12 +69,6 @@ class Mean {
     for (const Said& said : texts_) {
       Reading& reading = readings.emplace_back(said.best);
       reading.confidence = said.sum / looks;
-      if (reading.province.empty() || provinces_.empty()) continue;
-      const auto province =
-          std::max_element(provinces_.begin(), provinces_.end(),
-                           [](const auto& a, const auto& b) { return a.second < b.second; });
-      reading.province = province->first;
-      reading.province_confidence = province->second / looks;
     }
     KeepLikeliest(&readings);
     return readings;
@@ -95,7 +91,6 @@ class Mean {
 
   size_t looks_ = 0;
   std::vector<Said> texts_;
-  std::map<std::string, float> provinces_;
 };
 
 }  // namespace
@@ -109,6 +104,7 @@ absl::Status LookAgain(const cv::Mat& picture, const Detection& plate, Recognise
     const absl::Status status = reader->Read(picture, look, &more);
     if (!status.ok()) return status;
     mean.Add(more);
+    if (mean.IsSettled()) break;
   }
   *readings = mean.Readings();
   return absl::OkStatus();

@@ -13,11 +13,12 @@
 
 namespace viaduct::hailo_lpr {
 
-// So many further looks at a plate: turned either way, and lower.
+// So many further looks at a plate at most: turned either way, and lower.
 inline constexpr size_t kMoreLooks = 3;
 
-// `readings`, what `reader` said of `plate`, become the mean of that and of the further looks. A
-// text counts as 0 in a look that has not got it; so does a province.
+// `readings`, what `reader` said of `plate`, become the mean of that and of the further looks, of
+// which there are fewer where the first ones leave no doubt. A text counts as 0 in a look that has
+// not got it.
 absl::Status LookAgain(const cv::Mat& picture, const Detection& plate, Recogniser* reader,
                        std::vector<Reading>* readings);
 

@@ -13,15 +13,14 @@ namespace {
 
 using ::testing::FloatNear;
 
-Reading Says(const std::string& text, float confidence, const std::string& province = "",
-             float province_confidence = 0) {
+Reading Says(const std::string& text, float confidence) {
   Reading reading;
   for (const char c : text) reading.characters.push_back({std::string(1, c), confidence});
   reading.confidence = confidence;
-  reading.province = province;
-  reading.province_confidence = province_confidence;
   return reading;
 }
+
+Reading Doubtful() { return Says("1", 0.5F); }
 
 // Says one thing after the other, and remembers where it was to look.
 class Script final : public Recogniser {
@@ -56,20 +55,11 @@ TEST(LooksTest, WhatMostLooksSayComesBeforeWhatOneIsSureOf) {
   EXPECT_THAT(Told(readings)["A812"], FloatNear(1.2F / 4, 1e-5F));
 }
 
-TEST(LooksTest, TheProvinceIsThatOfMostLooks) {
-  Script reader({{Says("1", 0.5F, "Phuket", 0.7F)}, {Says("1", 0.5F, "Phuket", 0.6F)}, {}});
-  std::vector<Reading> readings = {Says("1", 0.9F, "Phetchabun", 0.8F)};
-  ASSERT_TRUE(LookAgain({}, {{0, 0, 100, 25}}, &reader, &readings).ok());
-  ASSERT_EQ(readings.size(), 1u);
-  EXPECT_EQ(readings[0].province, "Phuket");
-  EXPECT_THAT(readings[0].province_confidence, FloatNear(1.3F / 4, 1e-5F));
-}
-
 TEST(LooksTest, TurnsTheLineAndKeepsItsHeight) {
-  Script reader({{}, {}, {}});
+  Script reader({{Doubtful()}, {Doubtful()}, {Doubtful()}});
   Detection plate = {{100, 50, 200, 80}};
   plate.slope = 0.05F;
-  std::vector<Reading> readings;
+  std::vector<Reading> readings = {Doubtful()};
   ASSERT_TRUE(LookAgain({}, plate, &reader, &readings).ok());
   ASSERT_EQ(reader.asked.size(), kMoreLooks);
   EXPECT_GT(reader.asked[0].slope, plate.slope);
@@ -81,11 +71,21 @@ TEST(LooksTest, TurnsTheLineAndKeepsItsHeight) {
   }
 }
 
+TEST(LooksTest, EndsWhereAnotherLookWouldChangeNothing) {
+  for (const float next : {1.0F, 0.0F}) {
+    Script reader({{Says("AB12", next)}, {Says("AB12", next)}, {Says("AB12", next)}});
+    std::vector<Reading> readings = {Says("AB12", next > 0 ? 0.95F : 0.5F)};
+    ASSERT_TRUE(LookAgain({}, {{0, 0, 100, 25}}, &reader, &readings).ok());
+    EXPECT_EQ(reader.asked.size(), 1u) << next;
+    EXPECT_THAT(Told(readings)["AB12"], FloatNear(next > 0 ? 0.975F : 0.25F, 1e-5F));
+  }
+}
+
 TEST(LooksTest, EachOfStackedLinesIsCutOtherwise) {
-  Script reader({{}, {}, {}});
+  Script reader({{Doubtful()}, {Doubtful()}, {Doubtful()}});
   Detection plate = {{0, 0, 100, 60}};
   plate.lines = {Detection{{0, 0, 100, 30}}, Detection{{0, 30, 100, 60}}};
-  std::vector<Reading> readings;
+  std::vector<Reading> readings = {Doubtful()};
   ASSERT_TRUE(LookAgain({}, plate, &reader, &readings).ok());
   for (const Detection& look : reader.asked) {
     ASSERT_EQ(look.lines.size(), 2u);

@@ -40,8 +40,15 @@ constexpr float kMostOffHeight = 0.22F;
 constexpr float kMostOffLine = 0.2F;
 constexpr float kFromMiddle = 0.1F;  // The lines of a stack, in heights of the paper.
 constexpr size_t kFewest = 2;
+constexpr size_t kFewestOfStack = 3;  // Two stand side by side in many a grille.
 constexpr size_t kMostOnPaper = 64;   // More are foliage or noise: the rest of them is left out.
 constexpr float kWidestLine = 1.25F;  // Of the paper: the margins of a line stand out.
+// A paper that is so much wider than a line of so many characters in its middle, and so much
+// larger, may be the bodywork around the plate.
+constexpr size_t kFewestOfMiddle = 5;
+constexpr float kMostWider = 1.35F;
+constexpr float kMostLarger = 1.8F;
+constexpr float kMostAside = 0.1F;  // Of the width of the paper.
 
 // What a narrower paper has is two lines.
 constexpr float kStackAspect = 1.5F;
@@ -52,8 +59,11 @@ struct Rows {
 };
 constexpr Rows kUpperLine = {0.08F, 0.51F};
 constexpr Rows kLowerLine = {0.55F, 0.98F};
-constexpr Rows kWordsOfStack = {0.44F, 0.64F};
-constexpr Rows kWords = {0.59F, 0.97F};
+// Plates differ, and outlines are cut a little high or low: the words are looked at in several
+// cuts.
+constexpr Rows kWordsOfStack[] = {{0.44F, 0.64F}, {0.42F, 0.66F}, {0.4F, 0.6F}};
+constexpr Rows kWords[] = {{0.59F, 0.97F}, {0.55F, 0.97F}, {0.63F, 0.92F},
+                           {0.6F, 0.94F},  {0.55F, 0.9F},  {0.66F, 0.97F}};
 constexpr float kInkOfColumn = 0.1F;  // Of a column within a line; less is paper.
 constexpr int kEdge = 16;             // One part of so many at each side may be a frame.
 constexpr float kInkMargin = 0.3F;    // Left beside the ink, in heights of the part.
@@ -64,6 +74,8 @@ constexpr float kMalus = 0.5F;  // Characters on a paper are not as alike as tho
 constexpr int kMostLevels = 5;
 constexpr float kOfLevel = 0.35F;
 constexpr float kOfLevelOfLine = 0.5F;
+// Lines that score less and are on no paper are foliage and ornaments of vehicles.
+constexpr float kLeastAlone = 4;
 
 // y of the edges of a hull at x: above and below.
 std::optional<cv::Vec2f> EdgesAt(const std::vector<cv::Point>& hull, float x) {
@@ -189,42 +201,18 @@ cv::Range InkColumns(const cv::Mat& crop) {
   return columns;
 }
 
-// A part of a paper without its empty sides.
-Detection Trimmed(const cv::Mat& picture, const Paper& paper, const Rows& rows) {
-  Detection part = Part(paper, rows);
-  const cv::Mat crop = CropUpright(picture, part);
-  const cv::Range columns = crop.empty() ? cv::Range() : InkColumns(crop);
-  if (columns.start >= columns.end) return part;
-  const float margin = kInkMargin * static_cast<float>(crop.rows);
-  Paper inner = paper;
-  inner.box.left =
-      std::max(paper.box.left, paper.box.left + static_cast<float>(columns.start) - margin);
-  inner.box.right =
-      std::min(paper.box.right, paper.box.left + static_cast<float>(columns.end) + margin);
-  // The box of a slope is as much lower as it is narrower.
-  const float middle = paper.MiddleAt((inner.box.left + inner.box.right) / 2);
-  const float half = (paper.height() + std::abs(paper.slope) * inner.box.width()) / 2;
-  inner.box.top = middle - half;
-  inner.box.bottom = middle + half;
-  return Part(inner, rows);
-}
-
-// A paper as a plate: whole, and in its lines where it may have two.
-Detection PlateOf(const cv::Mat& picture, const Paper& paper) {
+// A paper as a plate: whole, or its lines where it may have two.
+Detection PlateOf(const Paper& paper) {
   Detection plate;
   plate.box = paper.box;
   plate.slope = paper.slope;
   plate.score = static_cast<float>(std::min(paper.characters, kMostCounted)) - kMalus;
   if (!IsStack(paper)) {
-    plate.words.push_back(Trimmed(picture, paper, kWords));
+    for (const Rows& rows : kWords) plate.words.push_back(Part(paper, rows));
     return plate;
   }
-  Detection stack;
-  stack.box = paper.box;
-  stack.slope = paper.slope;
-  stack.lines = {Trimmed(picture, paper, kUpperLine), Trimmed(picture, paper, kLowerLine)};
-  plate.looks.push_back(std::move(stack));
-  plate.words.push_back(Trimmed(picture, paper, kWordsOfStack));
+  plate.lines = {Part(paper, kUpperLine), Part(paper, kLowerLine)};
+  for (const Rows& rows : kWordsOfStack) plate.words.push_back(Part(paper, rows));
   return plate;
 }
 
@@ -234,6 +222,21 @@ bool IsLineOf(const Paper& paper, const Detection& line) {
   if (!IsOn(paper, (box.left + box.right) / 2, (box.top + box.bottom) / 2)) return false;
   const float character = LineHeight(box, line.slope) / (1 + 2 * kLineMargin);
   return character >= (IsStack(paper) ? kLeastOfStack : kLeastOfLine) * paper.height();
+}
+
+bool MayBeAround(const Box& paper, const Detection& line) {
+  const float aside = (paper.left + paper.right - line.box.left - line.box.right) / 2;
+  return line.characters >= kFewestOfMiddle && paper.width() > kMostWider * line.box.width() &&
+         paper.area() > kMostLarger * line.box.area() &&
+         std::abs(aside) < kMostAside * paper.width();
+}
+
+// Of a line on a paper. Where the paper may be what is around the plate, the box between it and the
+// line is near the plate's either way.
+Box BoxOfPlate(const Box& paper, const Detection& line) {
+  if (!MayBeAround(paper, line)) return paper;
+  return {(paper.left + line.box.left) / 2, (paper.top + line.box.top) / 2,
+          (paper.right + line.box.right) / 2, (paper.bottom + line.box.bottom) / 2};
 }
 
 }  // namespace
@@ -246,8 +249,7 @@ void CountCharacters(const std::vector<Shape>& shapes, float scale, std::vector<
   }
 }
 
-std::vector<Detection> JoinPapers(const cv::Mat& picture, const std::vector<Paper>& papers,
-                                  std::vector<Detection> lines) {
+std::vector<Detection> JoinPapers(const std::vector<Paper>& papers, std::vector<Detection> lines) {
   std::vector<Detection> plates;
   std::vector<bool> on_paper(lines.size());
   for (const Paper& paper : papers) {
@@ -257,20 +259,48 @@ std::vector<Detection> JoinPapers(const cv::Mat& picture, const std::vector<Pape
       on_paper[i] = true;
       if (best == nullptr) best = &lines[i];
     }
-    if (best == nullptr && paper.characters < kFewest) continue;
-    Detection plate = PlateOf(picture, paper);
+    const size_t fewest = IsStack(paper) ? kFewestOfStack : kFewest;
+    if (best == nullptr && paper.characters < fewest) continue;
+    Detection plate = PlateOf(paper);
     const auto levels = static_cast<float>(std::min(paper.levels, kMostLevels) - 1);
     if (best != nullptr) {
       plate.score = std::max(plate.score, best->score);
-      plate.looks.insert(plate.looks.begin(), *best);
+      plate.box = BoxOfPlate(paper.box, *best);
+      plate.looks = {*best};
     }
     plate.score += (best != nullptr ? kOfLevelOfLine : kOfLevel) * levels;
     plates.push_back(std::move(plate));
   }
   for (size_t i = 0; i < lines.size(); ++i) {
-    if (!on_paper[i]) plates.push_back(std::move(lines[i]));
+    if (!on_paper[i] && lines[i].score >= kLeastAlone) plates.push_back(std::move(lines[i]));
   }
   return plates;
+}
+
+// Its line keeps its height and its slope.
+Detection Trimmed(const cv::Mat& picture, Detection part) {
+  const cv::Mat crop = CropUpright(picture, part);
+  const cv::Range columns = crop.empty() ? cv::Range() : InkColumns(crop);
+  if (columns.start >= columns.end) return part;
+  const Box whole = part.box;
+  const float margin = kInkMargin * static_cast<float>(crop.rows);
+  part.box.left = std::max(whole.left, whole.left + static_cast<float>(columns.start) - margin);
+  part.box.right = std::min(whole.right, whole.left + static_cast<float>(columns.end) + margin);
+  // The box of a slope is as much lower as it is narrower.
+  const float moved = (part.box.left + part.box.right - whole.left - whole.right) / 2;
+  const float middle = (whole.top + whole.bottom) / 2 + part.slope * moved;
+  const float half = (LineHeight(whole, part.slope) + std::abs(part.slope) * part.box.width()) / 2;
+  part.box.top = middle - half;
+  part.box.bottom = middle + half;
+  return part;
+}
+
+void TrimLines(const cv::Mat& picture, std::vector<Detection>* plates) {
+  for (Detection& plate : *plates) {
+    for (Detection& line : plate.lines) {
+      if (line.characters == 0) line = Trimmed(picture, std::move(line));
+    }
+  }
 }
 
 const std::vector<Paper>& PaperFinder::Find(const cv::Mat& picture) {

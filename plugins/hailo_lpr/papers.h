@@ -52,8 +52,14 @@ class PaperFinder {
 void CountCharacters(const std::vector<Shape>& shapes, float scale, std::vector<Paper>* papers);
 
 // Plates from papers with characters and from lines of characters: a paper and the best line on it
-// are one plate, cut in two ways. `lines` are what was found in `picture`, the best first.
-std::vector<Detection> JoinPapers(const cv::Mat& picture, const std::vector<Paper>& papers,
-                                  std::vector<Detection> lines);
+// are one plate, cut in two ways. `lines`, the best first, are of the picture of the papers.
+std::vector<Detection> JoinPapers(const std::vector<Paper>& papers, std::vector<Detection> lines);
+
+// A part of a paper without its empty sides.
+Detection Trimmed(const cv::Mat& picture, Detection part);
+
+// Cuts the empty sides off the lines of stacks that are parts of papers. Those that were found by
+// their characters have none.
+void TrimLines(const cv::Mat& picture, std::vector<Detection>* plates);
 
 }  // namespace viaduct::hailo_lpr

@@ -102,7 +102,6 @@ TEST(CountCharacters, LeavesOutTheRestOfVeryMany) {
 }
 
 TEST(JoinPapers, MakesOnePlateOfAPaperAndTheLineOnIt) {
-  const cv::Mat scene = Scene(kPlate, kCharacters, 220, 20);
   Paper paper;
   paper.box = BoxOf(kPlate);
   Detection on;
@@ -110,40 +109,89 @@ TEST(JoinPapers, MakesOnePlateOfAPaperAndTheLineOnIt) {
   on.score = 4;
   Detection elsewhere = on;
   elsewhere.box = Moved(on.box, 300, 0);
-  const std::vector<Detection> plates = JoinPapers(scene, {paper}, {on, elsewhere});
+  const std::vector<Detection> plates = JoinPapers({paper}, {on, elsewhere});
   ASSERT_EQ(plates.size(), 2u);
   EXPECT_GE(Iou(plates[0].box, BoxOf(kPlate)), 0.99F);
   ASSERT_EQ(plates[0].looks.size(), 1u);
   EXPECT_EQ(plates[0].looks[0].box.left, on.box.left);
-  EXPECT_EQ(plates[0].words.size(), 1u);
+  ASSERT_FALSE(plates[0].words.empty());
   EXPECT_EQ(plates[1].box.left, elsewhere.box.left);
   EXPECT_TRUE(plates[1].looks.empty());
+}
+
+TEST(JoinPapers, TakesNoBodyworkAroundAPlateForThePlate) {
+  Paper paper;
+  paper.box = {500, 280, 900, 400};
+  Detection on;
+  on.box = {600, 300, 800, 380};
+  on.score = 7;
+  on.characters = 7;
+  std::vector<Detection> plates = JoinPapers({paper}, {on});
+  ASSERT_EQ(plates.size(), 1u);
+  EXPECT_GT(Iou(plates[0].box, on.box), 0.5F);
+  EXPECT_GT(Iou(plates[0].box, paper.box), 0.5F);
+  // A line at its side is a part of what stands there.
+  on.box = Moved(on.box, 80, 0);
+  plates = JoinPapers({paper}, {on});
+  ASSERT_EQ(plates.size(), 1u);
+  EXPECT_GT(Iou(plates[0].box, paper.box), 0.99F);
 }
 
 TEST(JoinPapers, LeavesOutWhatHasNoCharacters) {
   Paper paper;
   paper.box = BoxOf(kPlate);
   paper.characters = 1;
-  EXPECT_TRUE(JoinPapers(Scene(kPlate, {}, 220, 20), {paper}, {}).empty());
+  EXPECT_TRUE(JoinPapers({paper}, {}).empty());
 }
 
-TEST(JoinPapers, CutsAHighPaperInTwoLines) {
+TEST(JoinPapers, APoorLineIsAPlateOnlyOnAPaper) {
+  Paper paper;
+  paper.box = BoxOf(kPlate);
+  Detection poor;
+  poor.box = {672, 300, 726, 344};
+  poor.score = 3;
+  EXPECT_TRUE(JoinPapers({}, {poor}).empty());
+  EXPECT_EQ(JoinPapers({paper}, {poor}).size(), 1u);
+}
+
+TEST(JoinPapers, LeavesOutAHighPaperWithTwoCharacters) {
+  Paper paper;
+  paper.box = BoxOf({600, 300, 130, 110});
+  paper.characters = 2;
+  EXPECT_TRUE(JoinPapers({paper}, {}).empty());
+  paper.characters = 3;
+  EXPECT_EQ(JoinPapers({paper}, {}).size(), 1u);
+}
+
+TEST(TrimLines, CutsAHighPaperInTwoLines) {
   const cv::Rect plate(600, 300, 130, 110);
   Paper paper;
   paper.box = BoxOf(plate);
   paper.characters = 4;
   const cv::Mat scene =
       Scene(plate, {{640, 316, 20, 30}, {670, 316, 20, 30}, {655, 366, 20, 30}}, 220, 20);
-  const std::vector<Detection> plates = JoinPapers(scene, {paper}, {});
+  std::vector<Detection> plates = JoinPapers({paper}, {});
+  TrimLines(scene, &plates);
   ASSERT_EQ(plates.size(), 1u);
-  ASSERT_EQ(plates[0].looks.size(), 1u);
-  const std::vector<Detection>& lines = plates[0].looks[0].lines;
+  EXPECT_TRUE(plates[0].looks.empty());
+  const std::vector<Detection>& lines = plates[0].lines;
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_LE(lines[0].box.bottom, lines[1].box.top + 1);
   // As wide as what stands there, and a margin.
   EXPECT_LT(lines[1].box.width(), 70);
   EXPECT_LT(lines[1].box.left, 655);
   EXPECT_GT(lines[1].box.right, 675);
+}
+
+TEST(TrimLines, LeavesLinesThatWereFoundByTheirCharacters) {
+  Detection line;
+  line.box = {600, 300, 730, 330};
+  line.characters = 4;
+  std::vector<Detection> plates(1);
+  plates[0].lines = {line, line};
+  TrimLines(Scene(kPlate, kCharacters, 220, 20), &plates);
+  EXPECT_EQ(plates[0].lines[0].box.left, line.box.left);
+  EXPECT_EQ(plates[0].lines[0].box.right, line.box.right);
 }
 
 TEST(CharacterLines, FindsAPlateWithFewCharactersByItsOutline) {

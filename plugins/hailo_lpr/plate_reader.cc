@@ -10,7 +10,9 @@ namespace viaduct::hailo_lpr {
 namespace {
 
 constexpr float kLevel = 0.02F;    // A slope below it is left.
-constexpr float kCertain = 0.93F;  // A reading as certain needs no other look.
+constexpr float kCertain = 0.9F;  // A reading as certain needs no other look.
+// A line of so many characters is all of its plate's, and cut closer than an outline.
+constexpr size_t kComplete = 6;
 constexpr size_t kLorryDigits = 6;
 constexpr double kLeastDeviation = 8;  // A flat crop stays flat; as in training/net.py.
 
@@ -54,6 +56,15 @@ void Merge(std::vector<Reading> more, std::vector<Reading>* readings) {
     readings->erase(std::remove_if(readings->begin(), readings->end(), nothing), readings->end());
   }
   KeepLikeliest(readings);
+}
+
+// A plate and its other looks in the order in which they are read.
+std::vector<const Detection*> LooksOf(const Detection& plate) {
+  std::vector<const Detection*> looks = {&plate};
+  for (const Detection& look : plate.looks) looks.push_back(&look);
+  std::stable_partition(looks.begin(), looks.end(),
+                        [](const Detection* look) { return look->characters >= kComplete; });
+  return looks;
 }
 
 }  // namespace
@@ -118,19 +129,15 @@ void FillInput(const cv::Mat& crop, const TensorShape& shape, cv::Mat* input) {
 
 absl::Status PlateReader::Read(const cv::Mat& picture, const Detection& plate,
                                std::vector<Reading>* readings) {
-  absl::Status read = ReadLook(picture, plate, readings);
-  for (const Detection& look : plate.looks) {
-    if (!read.ok()) return read;
-    if (!readings->empty() && readings->front().confidence >= kCertain &&
-        !readings->front().characters.empty()) {
-      break;
-    }
+  readings->clear();
+  for (const Detection* look : LooksOf(plate)) {
     std::vector<Reading> more;
-    read = ReadLook(picture, look, &more);
+    const absl::Status read = ReadLook(picture, *look, &more);
+    if (!read.ok()) return read;
     Merge(std::move(more), readings);
+    if (!readings->empty() && readings->front().confidence >= kCertain) break;
   }
-  if (!read.ok()) return read;
-  return AddProvince(picture, plate, readings);
+  return absl::OkStatus();
 }
 
 absl::Status PlateReader::ReadLook(const cv::Mat& picture, const Detection& look,
@@ -173,7 +180,7 @@ absl::Status PlateReader::AddProvince(const cv::Mat& picture, const Detection& p
   const auto has_province = [](const Reading& reading) {
     return HasThai(reading) || HasOnlyDigits(reading);
   };
-  if (province_ == nullptr || std::none_of(readings->begin(), readings->end(), has_province)) {
+  if (province_ == nullptr || readings->empty() || !has_province(readings->front())) {
     return absl::OkStatus();
   }
   Province province;

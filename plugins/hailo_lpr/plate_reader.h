@@ -22,6 +22,11 @@ class Recogniser {
   // had it.
   virtual absl::Status Read(const cv::Mat& picture, const Detection& plate,
                             std::vector<Reading>* readings) = 0;
+  // Adds to readings of the plate, the one that was chosen first, what else is written on it.
+  virtual absl::Status AddProvince(const cv::Mat& /*picture*/, const Detection& /*plate*/,
+                                   std::vector<Reading>* /*readings*/) {
+    return absl::OkStatus();
+  }
 };
 
 // Brings a grey or coloured crop to the size of a model's input, standardised as in
@@ -34,8 +39,8 @@ cv::Mat CropUpright(const cv::Mat& picture, const Detection& plate);
 
 class PlateReader final : public Recogniser {
  public:
-  // `runner` takes one grey channel. With `province` the readings that may be Thai get the province
-  // that stands below them.
+  // `runner` takes one grey channel. With `province` plates whose first reading may be Thai have
+  // the province that stands below it.
   PlateReader(std::unique_ptr<Runner> runner, CtcOptions options,
               std::unique_ptr<ProvinceReader> province = nullptr)
       : runner_(std::move(runner)), options_(std::move(options)), province_(std::move(province)) {}
@@ -44,6 +49,8 @@ class PlateReader final : public Recogniser {
                     std::vector<Reading>* readings) override;
   // The same for a picture that is the plate.
   absl::Status ReadCrop(const cv::Mat& crop, std::vector<Reading>* readings);
+  absl::Status AddProvince(const cv::Mat& picture, const Detection& plate,
+                           std::vector<Reading>* readings) override;
 
  private:
   const std::unique_ptr<Runner> runner_;
@@ -51,8 +58,6 @@ class PlateReader final : public Recogniser {
                         std::vector<Reading>* readings);
   absl::Status ReadStack(const cv::Mat& picture, const std::vector<Detection>& lines,
                          std::vector<Reading>* readings);
-  absl::Status AddProvince(const cv::Mat& picture, const Detection& plate,
-                           std::vector<Reading>* readings);
 
   const CtcOptions options_;
   const std::unique_ptr<ProvinceReader> province_;

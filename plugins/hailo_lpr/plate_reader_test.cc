@@ -139,6 +139,25 @@ TEST_F(PlateReaderTest, ReadsAPlateThatIsCutInTwoWays) {
   EXPECT_GE(readings[0].confidence, std::min(alone[0].confidence, 0.9F));
 }
 
+TEST_F(PlateReaderTest, ReadsACompleteLineBeforeItsOutline) {
+  cv::Mat scene(400, 600, CV_8UC3, cv::Scalar::all(225));
+  Plate("B 8H 339", {200, 46}).copyTo(scene(cv::Rect(200, 100, 200, 46)));
+  Detection outline;
+  outline.box = {200, 100, 400, 146};
+  Detection blank;  // Only what is read first counts.
+  blank.box = {10, 200, 150, 240};
+  std::vector<Reading> first;
+  ASSERT_TRUE(reader_->Read(scene, outline, &first).ok());
+  ASSERT_FALSE(first.empty());
+  ASSERT_GE(first[0].confidence, 0.93F);
+  outline.characters = 6;
+  blank.looks = {outline};
+  std::vector<Reading> readings;
+  ASSERT_TRUE(reader_->Read(scene, blank, &readings).ok());
+  ASSERT_FALSE(readings.empty());
+  EXPECT_EQ(readings[0].text(), "B8H339");
+}
+
 TEST_F(PlateReaderTest, ReadsNothingWhereNothingIs) {
   EXPECT_EQ(Best(cv::Mat(60, 260, CV_8UC3, cv::Scalar::all(200))), "");
   EXPECT_EQ(Best(cv::Mat()), "");

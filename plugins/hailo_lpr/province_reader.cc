@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <numeric>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "opencv2/imgproc.hpp"
+#include "plugins/hailo_lpr/papers.h"
 #include "plugins/hailo_lpr/plate_reader.h"
 
 namespace viaduct::hailo_lpr {
@@ -35,7 +37,7 @@ constexpr float kWider = 0.2F;  // At each side than the line of characters.
 // Of a row between the outer fifths: less is paper, more is a frame or the vehicle.
 constexpr float kLeastInk = 0.03F;
 constexpr float kMostInk = 0.8F;
-constexpr float kCertain = 0.99F;  // Of a province: no other part is read.
+constexpr float kCertain = 0.99F;  // Of a province: no other crop is read.
 
 absl::Status Wrong(const std::string& path, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("province: ", path, ": ", what));
@@ -216,6 +218,9 @@ std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line,
 
 std::vector<cv::Mat> WordsOf(const cv::Mat& picture, const Detection& plate) {
   std::vector<cv::Mat> found;
+  for (const Detection& words : plate.words) {
+    found.push_back(CropUpright(picture, Trimmed(picture, words)));
+  }
   const auto add_below = [&](const Detection& look) {
     const bool stacked = look.lines.size() > 1;
     for (cv::Mat& crop : LinesBelow(picture, look.lines.empty() ? look : look.lines[0],
@@ -223,52 +228,86 @@ std::vector<cv::Mat> WordsOf(const cv::Mat& picture, const Detection& plate) {
       found.push_back(std::move(crop));
     }
   };
-  // Of an outline the plate is more than its line.
-  if (plate.words.empty()) add_below(plate);
+  // Of an outline the plate is more than its line, but for those of a stack.
+  if (plate.words.empty() || !plate.lines.empty()) add_below(plate);
   for (const Detection& look : plate.looks) add_below(look);
-  for (const Detection& words : plate.words) found.push_back(CropUpright(picture, words));
   return found;
+}
+
+void ProvinceVotes::Add(const std::vector<float>& probabilities) {
+  for (size_t i = 1; i < std::min(votes_.size(), probabilities.size()); ++i) {
+    const float probability = probabilities[i];
+    votes_[i] += probability * probability;
+    surest_[i] = std::max(surest_[i], probability);
+  }
+}
+
+bool ProvinceVotes::IsCertain() const {
+  return *std::max_element(surest_.begin(), surest_.end()) >= kCertain;
+}
+
+size_t ProvinceVotes::best() const {
+  return static_cast<size_t>(std::max_element(votes_.begin(), votes_.end()) - votes_.begin());
+}
+
+float ProvinceVotes::confidence() const {
+  const float all = std::accumulate(votes_.begin(), votes_.end(), 0.0F);
+  return all > 0 ? surest_[best()] * std::sqrt(votes_[best()] / all) : 0;
 }
 
 absl::Status ProvinceReader::Read(const cv::Mat& picture, const Detection& plate,
                                   Province* province) {
   *province = {};
+  ProvinceVotes votes(options_.names.size() + 1);
   for (const cv::Mat& crop : WordsOf(picture, plate)) {
-    Province one;
-    const absl::Status read = ReadCrop(crop, &one);
+    const absl::Status read = Add(crop, &votes);
     if (!read.ok()) return read;
-    if (one.confidence > province->confidence) *province = std::move(one);
-    if (province->confidence >= kCertain) break;
+    if (votes.IsCertain()) break;
   }
+  *province = Elected(votes);
   return absl::OkStatus();
 }
 
 absl::Status ProvinceReader::ReadCrop(const cv::Mat& crop, Province* province) {
   *province = {};
+  ProvinceVotes votes(options_.names.size() + 1);
+  const absl::Status read = Add(crop, &votes);
+  if (read.ok()) *province = Elected(votes);
+  return read;
+}
+
+absl::Status ProvinceReader::Add(const cv::Mat& crop, ProvinceVotes* votes) {
   if (crop.empty()) return absl::OkStatus();
   FillInput(crop, runner_->input(), &input_);
   const absl::Status run = runner_->Run(input_, &outputs_);
   if (!run.ok()) return run;
-  const std::vector<float>& scores = outputs_[0].values;
+  std::vector<float>& scores = outputs_[0].values;
   if (scores.size() != options_.names.size() + 1) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model: output ", outputs_[0].name, " is ", absl::StrJoin(outputs_[0].shape.sizes, "x"),
         ", not one of ", options_.names.size() + 1, " classes"));
   }
-  const auto best = std::max_element(scores.begin(), scores.end());
-  double sum = 0;
-  for (const float score : scores) {
-    sum += std::exp(static_cast<double>(score - *best) / static_cast<double>(options_.temperature));
+  const float most = *std::max_element(scores.begin(), scores.end());
+  float sum = 0;
+  for (float& score : scores) {
+    score = std::exp((score - most) / options_.temperature);
+    sum += score;
   }
   if (!std::isfinite(sum) || sum <= 0) {
     return absl::InvalidArgumentError("model: an output that is no probability");
   }
-  if (best == scores.begin()) return absl::OkStatus();  // Nothing to read there.
-  province->confidence = static_cast<float>(1 / sum);
-  if (province->confidence >= options_.reject_below) {
-    province->name = options_.names[static_cast<size_t>(best - scores.begin()) - 1];
-  }
+  for (float& score : scores) score /= sum;
+  votes->Add(scores);
   return absl::OkStatus();
+}
+
+Province ProvinceReader::Elected(const ProvinceVotes& votes) const {
+  Province province;
+  province.confidence = votes.confidence();
+  if (votes.best() > 0 && province.confidence >= options_.reject_below) {
+    province.name = options_.names[votes.best() - 1];
+  }
+  return province;
 }
 
 }  // namespace viaduct::hailo_lpr

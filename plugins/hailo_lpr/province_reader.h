@@ -35,6 +35,26 @@ struct Province {
   float confidence = 0;  // Of the likeliest name, also where it is not given.
 };
 
+// What several crops of one line say together. A crop that is cut badly is unsure of many names,
+// and seldom of the same as another; so the cubes of the probabilities count.
+class ProvinceVotes {
+ public:
+  // Classes: the first is "none of them", which is no vote.
+  explicit ProvinceVotes(size_t classes) : votes_(classes), surest_(classes) {}
+
+  void Add(const std::vector<float>& probabilities);
+  // A crop was so certain that no other need be asked.
+  bool IsCertain() const;
+  // The class with the most votes; 0 where there is none at all.
+  size_t best() const;
+  // What the surest crop says of that class, less the more votes others have.
+  float confidence() const;
+
+ private:
+  std::vector<float> votes_;   // Of each class.
+  std::vector<float> surest_;  // The highest probability of each class.
+};
+
 // One thread at a time.
 class ProvinceReader {
  public:
@@ -42,12 +62,15 @@ class ProvinceReader {
   ProvinceReader(std::unique_ptr<Runner> runner, ProvinceOptions options)
       : runner_(std::move(runner)), options_(std::move(options)) {}
 
-  // `plate` as a detector found it in `picture`.
+  // `plate` as a detector found it in `picture`. All cuts of its words have a vote.
   absl::Status Read(const cv::Mat& picture, const Detection& plate, Province* province);
   // The same for a picture that is the line of the province.
   absl::Status ReadCrop(const cv::Mat& crop, Province* province);
 
  private:
+  absl::Status Add(const cv::Mat& crop, ProvinceVotes* votes);
+  Province Elected(const ProvinceVotes& votes) const;
+
   const std::unique_ptr<Runner> runner_;
   const ProvinceOptions options_;
   cv::Mat input_;
@@ -59,7 +82,7 @@ class ProvinceReader {
 std::vector<cv::Mat> LinesBelow(const cv::Mat& picture, const Detection& line,
                                 const Detection* next);
 
-// The same for all lines of a plate, with the parts of it in which words may stand.
+// The same for all lines of a plate, after the parts of it in which words may stand.
 std::vector<cv::Mat> WordsOf(const cv::Mat& picture, const Detection& plate);
 
 }  // namespace viaduct::hailo_lpr

@@ -10,6 +10,7 @@
 
 #include "opencv2/imgproc.hpp"
 #include "plugins/hailo_lpr/opencv_runner.h"
+#include "plugins/hailo_lpr/papers.h"
 #include "plugins/hailo_lpr/plate_reader.h"
 
 namespace viaduct::hailo_lpr {
@@ -106,6 +107,45 @@ TEST(LinesBelow, LivesWithTheEdgeOfThePicture) {
     for (const cv::Mat& crop : LinesBelow(cut, FirstLine(), nullptr)) EXPECT_FALSE(crop.empty());
   }
   EXPECT_TRUE(LinesBelow(cv::Mat(4, 4, CV_8UC1, cv::Scalar(0)), FirstLine(), nullptr).empty());
+}
+
+TEST(ProvinceVotes, WhatSeveralCropsSayComesBeforeWhatOneSays) {
+  ProvinceVotes votes(4);
+  votes.Add({0.1F, 0.7F, 0.2F, 0});
+  votes.Add({0.2F, 0.1F, 0.6F, 0.1F});
+  votes.Add({0.3F, 0.1F, 0.6F, 0});
+  EXPECT_EQ(votes.best(), 2u);
+  EXPECT_LT(votes.confidence(), 0.6F);  // They do not agree.
+  EXPECT_GT(votes.confidence(), 0.3F);
+  EXPECT_FALSE(votes.IsCertain());
+  votes.Add({0, 0, 0.995F, 0.005F});
+  EXPECT_TRUE(votes.IsCertain());
+}
+
+TEST(ProvinceVotes, NoneOfThemIsNoVote) {
+  ProvinceVotes votes(3);
+  EXPECT_EQ(votes.best(), 0u);
+  EXPECT_EQ(votes.confidence(), 0);
+  for (int i = 0; i < 5; ++i) votes.Add({0.99F, 0.01F, 0});
+  EXPECT_LT(votes.confidence(), 0.02F);
+  votes.Add({0.05F, 0, 0.95F});
+  EXPECT_EQ(votes.best(), 2u);
+  EXPECT_GT(votes.confidence(), 0.9F);
+}
+
+// Crops of several cuts of the words of an outline, without its empty sides, before those below
+// its line.
+TEST(WordsOf, CutsTheWordsOfAnOutlineInSeveralWays) {
+  cv::Rect words;
+  const cv::Mat picture = TwoLines(20, 230, &words);
+  Paper paper;
+  paper.box = {60, 40, 340, 164};
+  paper.characters = 6;
+  const std::vector<Detection> plates = JoinPapers({paper}, {});
+  ASSERT_EQ(plates.size(), 1u);
+  const std::vector<cv::Mat> found = WordsOf(picture, plates[0]);
+  ASSERT_GE(found.size(), 4u);
+  for (const cv::Mat& crop : found) EXPECT_NEAR(crop.cols, words.width, 48);
 }
 
 TEST(ProvinceReader, GivesNothingWhereNothingIs) {

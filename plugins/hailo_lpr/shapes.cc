@@ -1,9 +1,49 @@
 #include "plugins/hailo_lpr/shapes.h"
 
+#include <endian.h>
+
 #include <algorithm>
 #include <cstring>
 
 namespace viaduct::hailo_lpr {
+namespace {
+
+constexpr int kAtOnce = 8;  // Pixels; most of a mask is nothing, and most runs are short.
+
+// The lowest octet is the first pixel.
+uint64_t Eight(const uint8_t* at) {
+  uint64_t eight = 0;
+  std::memcpy(&eight, at, sizeof(eight));
+  return le64toh(eight);
+}
+
+int LowestOctet(uint64_t bits) { return __builtin_ctzll(bits) / kAtOnce; }
+
+// The first pixel from x on that is set, `columns` where none is.
+int FirstSet(const uint8_t* row, int x, int columns) {
+  for (; x + kAtOnce <= columns; x += kAtOnce) {
+    const uint64_t eight = Eight(row + x);
+    if (eight != 0) return x + LowestOctet(eight);
+  }
+  while (x < columns && row[x] == 0) ++x;
+  return x;
+}
+
+// The same of one that is not set.
+int FirstUnset(const uint8_t* row, int x, int columns) {
+  constexpr uint64_t kLowBits = 0x0101010101010101U;
+  constexpr uint64_t kHighBits = 0x8080808080808080U;
+  for (; x + kAtOnce <= columns; x += kAtOnce) {
+    const uint64_t eight = Eight(row + x);
+    // The lowest octet that is 0 is the first to borrow.
+    const uint64_t zeros = (eight - kLowBits) & ~eight & kHighBits;
+    if (zeros != 0) return x + LowestOctet(zeros);
+  }
+  while (x < columns && row[x] != 0) ++x;
+  return x;
+}
+
+}  // namespace
 
 const std::vector<ShapeFinder::Extent>& ShapeFinder::Find(const cv::Mat& mask) {
   above_.clear();
@@ -40,23 +80,12 @@ const std::vector<ShapeFinder::Extent>& ShapeFinder::Find(const cv::Mat& mask) {
   return found_;
 }
 
-// Most of a mask is nothing: eight pixels of it at a time.
 void ShapeFinder::ReadRuns(const uint8_t* row, int columns) {
   runs_.clear();
-  int x = 0;
-  while (x < columns) {
-    uint64_t eight = 0;
-    while (x + 8 <= columns) {
-      std::memcpy(&eight, row + x, sizeof(eight));
-      if (eight != 0) break;
-      x += 8;
-    }
-    while (x < columns && row[x] == 0) ++x;
-    if (x == columns) return;
+  for (int x = FirstSet(row, 0, columns); x < columns; x = FirstSet(row, x, columns)) {
     Run run;
     run.begin = x;
-    while (x < columns && row[x] != 0) ++x;
-    run.end = x;
+    x = run.end = FirstUnset(row, x, columns);
     runs_.push_back(run);
   }
 }

@@ -46,6 +46,10 @@ TEST(ShapeFinder, FindsWhatOpenCvFinds) {
       random.fill(mask, cv::RNG::UNIFORM, 0, 256);
       cv::threshold(mask, mask, level, 255, cv::THRESH_BINARY);
       EXPECT_EQ(Sorted(finder.Find(mask)), OfOpenCv(mask)) << size << " at " << level;
+      cv::Mat values(size, CV_8UC1);  // Whatever is not 0 is set.
+      random.fill(values, cv::RNG::UNIFORM, 1, 256);
+      cv::min(mask, values, mask);
+      EXPECT_EQ(Sorted(finder.Find(mask)), OfOpenCv(mask)) << size << " at " << level;
     }
   }
 }
