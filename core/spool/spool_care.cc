@@ -20,8 +20,8 @@ constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kForcedCheckpointFactor = 3;  // So far behind, and readers have to wait for it.
 constexpr int64_t kRepairMemoryNs = 3'600 * kSecondNs;
 constexpr int kMaxRepairs = 4;  // Then the disk, not the file, is broken.
-// A repair reads the whole file: the next one comes after a pause, a longer one after each that
-// failed.
+// A repair reads the whole file: one that failed is tried again after a pause, each time a longer
+// one.
 constexpr int64_t kShortestRepairPauseNs = kSecondNs;
 constexpr int64_t kLongestRepairPauseNs = 60 * kSecondNs;
 constexpr int64_t kMaintenanceNs = 60 * kSecondNs;
@@ -55,9 +55,7 @@ absl::Status Spool::Impl::RepairIfDamaged(const std::string& found) {
   if (failed_) return absl::UnavailableError("spool: damaged again and again, given up");
   if (now < next_repair_ns_) return absl::UnavailableError("spool: damaged, not repaired yet");
   const absl::Status status = Repair();
-  // Counted from the end: with a large file a repair takes longer than the pause.
   last_repair_ns_ = clock_->MonotonicNanos();
-  next_repair_ns_ = last_repair_ns_ + repair_pause_ns_;
   {
     absl::MutexLock lock(&mutex_);
     repair_error_ = std::string(status.message());
@@ -66,6 +64,8 @@ absl::Status Spool::Impl::RepairIfDamaged(const std::string& found) {
     log_->Error("spool", "repair failed, tried again later",
                 {{"error", StdView(status.message())},
                  {"after_s", absl::StrCat(repair_pause_ns_ / kSecondNs)}});
+    // From the end: with a large file a repair takes longer than the pause.
+    next_repair_ns_ = last_repair_ns_ + repair_pause_ns_;
     repair_pause_ns_ = std::min(2 * repair_pause_ns_, kLongestRepairPauseNs);
     return absl::UnavailableError(status.message());
   }
@@ -151,6 +151,7 @@ void Spool::Impl::Maintain() {
   SweepExpired();
   ShrinkFile();
   PersistTime();
+  if (DeadOverShare(state_)) next_maintenance_ns_ = clock_->MonotonicNanos() + kSecondNs;
 }
 
 bool Spool::Impl::AnythingExpires() const {

@@ -212,6 +212,7 @@ class Spool::Impl {
 
   // spool_room.cc
   bool Fits(const SpoolState& state, uint64_t bytes) const;
+  bool FitsWithout(int klass, SpoolState state, uint64_t bytes) const;
   absl::Status MakeRoom(int klass, uint64_t bytes, Effects* effects, bool* made);
   absl::Status ChooseWaiting(int klass, uint64_t bytes, const Effects& effects, SpoolState* left,
                              std::vector<Candidate>* chosen);

@@ -32,6 +32,14 @@ bool Spool::Impl::Fits(const SpoolState& state, uint64_t bytes) const {
   return messages < options_.max_messages && total + bytes <= options_.max_bytes;
 }
 
+bool Spool::Impl::FitsWithout(int klass, SpoolState state, uint64_t bytes) const {
+  for (auto c = static_cast<size_t>(klass); c < kClasses; ++c) {
+    state.messages[c] = 0;
+    state.bytes[c] = 0;
+  }
+  return Fits(state, bytes);
+}
+
 // Dead letters go first, then the oldest waiting messages of the lowest priority there is, down to
 // the priority of the one that wants in. Nothing goes where all of it would not make room enough.
 absl::Status Spool::Impl::MakeRoom(int klass, uint64_t bytes, Effects* effects, bool* made) {
@@ -39,6 +47,7 @@ absl::Status Spool::Impl::MakeRoom(int klass, uint64_t bytes, Effects* effects, 
     SpoolState left = effects->state;  // As it would be.
     left.dead_messages = 0;
     left.dead_bytes = 0;
+    if (!FitsWithout(klass, left, bytes)) return absl::OkStatus();  // Nothing needs to be read.
     std::vector<Candidate> chosen;
     VD_RETURN_IF_ERROR(ChooseWaiting(klass, bytes, *effects, &left, &chosen));
     if (!Fits(left, bytes)) return absl::OkStatus();
@@ -99,6 +108,7 @@ absl::Status Spool::Impl::DropChosen(const Candidate& candidate, Effects* effect
 
 // What a transaction that failed has dropped waits again.
 void Spool::Impl::GiveBack(Effects* effects) {
+  if (effects->dropped.empty()) return;
   absl::MutexLock read(&read_mutex_);
   absl::MutexLock lock(&mutex_);
   for (const Removal& removal : effects->dropped) index_.GiveBack({removal.key, removal.stream});
@@ -107,7 +117,9 @@ void Spool::Impl::GiveBack(Effects* effects) {
 
 // ---- dead letters
 
+// The last one stays, whatever its size.
 bool Spool::Impl::DeadOverShare(const SpoolState& state) const {
+  if (state.dead_messages <= 1) return false;
   const double share = options_.dead_letter_share;
   const auto messages = static_cast<double>(state.dead_messages);
   const auto bytes = static_cast<double>(state.dead_bytes);
@@ -116,8 +128,7 @@ bool Spool::Impl::DeadOverShare(const SpoolState& state) const {
 }
 
 absl::Status Spool::Impl::TrimDead(size_t most, Effects* effects) {
-  for (size_t i = 0; i < most && effects->state.dead_messages > 1; ++i) {
-    if (!DeadOverShare(effects->state)) break;
+  for (size_t i = 0; i < most && DeadOverShare(effects->state); ++i) {
     VD_RETURN_IF_ERROR(DropOldestDead(SpoolDrop::kDeadLetters, effects));
   }
   return absl::OkStatus();
