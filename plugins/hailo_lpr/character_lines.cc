@@ -21,7 +21,7 @@ struct Contrast {
 constexpr Contrast kContrasts[] = {
     {2, 0.03, true}, {6, 0.1, true}, {8, 0.28, true}, {6, 0.08, false}};
 
-constexpr int kScales = 3;
+constexpr int kScales = 4;
 
 constexpr int kNeighbourhood = 15;  // Of the mean, in pixels of the scale.
 constexpr float kLowest = 8;        // A character, in pixels of the scale; at the next scale it has

@@ -33,7 +33,7 @@ constexpr size_t kMostAtOnce = 1'000;  // Before the best are chosen.
 constexpr float kLeastCharacter = 0.26F;
 constexpr float kLeastOfStack = 0.2F;
 // Lines of smaller characters lie on bodywork around their plate.
-constexpr float kLeastOfLine = 0.33F;
+constexpr float kLeastOfLine = 0.3F;
 constexpr float kMostCharacter = 0.95F;
 // Characters of one line, in the height of one.
 constexpr float kMostOffHeight = 0.22F;
