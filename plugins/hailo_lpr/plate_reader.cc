@@ -9,7 +9,7 @@
 namespace viaduct::hailo_lpr {
 namespace {
 
-constexpr float kLevel = 0.02F;    // A slope below it is left.
+constexpr float kLevel = 0.02F;   // A slope below it is left.
 constexpr float kCertain = 0.9F;  // A reading as certain needs no other look.
 // A line of so many characters is all of its plate's, and cut closer than an outline.
 constexpr size_t kComplete = 6;

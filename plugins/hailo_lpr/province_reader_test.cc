@@ -122,6 +122,13 @@ TEST(ProvinceVotes, WhatSeveralCropsSayComesBeforeWhatOneSays) {
   EXPECT_TRUE(votes.IsCertain());
 }
 
+TEST(ProvinceVotes, OneThatIsSureComesBeforeSeveralThatAreNot) {
+  ProvinceVotes votes(3);
+  votes.Add({0.1F, 0, 0.9F});
+  for (int i = 0; i < 3; ++i) votes.Add({0.6F, 0.35F, 0.05F});
+  EXPECT_EQ(votes.best(), 2u);
+}
+
 TEST(ProvinceVotes, NoneOfThemIsNoVote) {
   ProvinceVotes votes(3);
   EXPECT_EQ(votes.best(), 0u);
