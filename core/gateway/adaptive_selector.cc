@@ -87,6 +87,19 @@ double AdaptiveSelector::MostForBacklog(const SelectorMessage& message,
   return least_ms;
 }
 
+// A new one also when only links are left that the backlog does not pay for.
+SelectorMessage AdaptiveSelector::RoundOf(const SelectorMessage& message,
+                                          absl::Span<const LinkView> links) const {
+  SelectorMessage round = WithFreshRound(message, links);
+  if (!round.backlog || round.tried == 0) return round;
+  const double most_ms = MostForBacklog(round, links);
+  for (size_t i = 0; i < links.size(); ++i) {
+    if (IsCandidate(round, links, i) && PriceMs(round, links[i]) <= most_ms) return round;
+  }
+  round.tried = 0;
+  return round;
+}
+
 size_t AdaptiveSelector::RoomForBacklog(absl::Span<const LinkView> links) const {
   size_t most = 0;
   for (size_t kind = 0; kind < kMessageKinds; ++kind) {
@@ -149,7 +162,7 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
 }
 
 Choice AdaptiveSelector::Pick(const SelectorMessage& message, absl::Span<const LinkView> links) {
-  const Decision decision = Decide(WithFreshRound(message, links), links);
+  const Decision decision = Decide(RoundOf(message, links), links);
   if (decision.link == Choice::kNone) return {};
   ++since_explored_;
   if (decision.why == Why::kExplore) explored_ns_ = message.now_ns, since_explored_ = 0;
@@ -185,7 +198,7 @@ std::string AdaptiveSelector::Reason(Why why, const std::string& preferred) {
 
 Explanation AdaptiveSelector::Explain(const SelectorMessage& message,
                                       absl::Span<const LinkView> links) const {
-  const SelectorMessage round = WithFreshRound(message, links);
+  const SelectorMessage round = RoundOf(message, links);
   const Decision decision = Decide(round, links);
   Explanation out = ExplanationOf(round, links, decision.link,
                                   Reason(decision.why, preferences_[MessageKind(message)].link));

@@ -63,6 +63,7 @@ class AdaptiveSelector final : public Selector {
   static std::string Reason(Why why, const std::string& preferred);
   double PriceMs(const SelectorMessage& message, const LinkView& link) const;
   double MostForBacklog(const SelectorMessage& message, absl::Span<const LinkView> links) const;
+  SelectorMessage RoundOf(const SelectorMessage& message, absl::Span<const LinkView> links) const;
   Costs CostsOf(const SelectorMessage& message, const LinkView& link) const;
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
                 int preferred) const;

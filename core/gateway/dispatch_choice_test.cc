@@ -163,6 +163,7 @@ TEST_F(TwoLinksTest, APauseThatIsAskedForLateIsKept) {
   outbox_.Put(1);
   core_->Step();
   Pass(absl::Seconds(61));  // It has had its time, and the link pauses or decides.
+  End(1, Outcome::kDurable);
   End(0, Outcome::kRetry, absl::Minutes(10));
   EXPECT_EQ(core_->Explain(SelectorMessage()).links[0].why, "not ready");
   Pass(absl::Minutes(9));
@@ -251,6 +252,16 @@ TEST_F(FreeAndDearTest, WhatTheDearRoadIsNotGivenIsNotClaimedForIt) {
   EXPECT_GT(free_->ids.size(), 100u);
   EXPECT_EQ(outbox_.releases, 0u);
   EXPECT_THAT(dear_->ids, IsEmpty());
+}
+
+TEST_F(FreeAndDearTest, WhatTheFreeRoadHasFailedGoesOverItAgain) {
+  outbox_.Put(100, kWaited);
+  Pass(absl::Milliseconds(10));
+  ASSERT_THAT(free_->tokens, SizeIs(1));
+  End(0, Outcome::kRetry);
+  for (int i = 0; i < 10; ++i) Pass(absl::Milliseconds(100));
+  EXPECT_THAT(dear_->ids, IsEmpty());
+  EXPECT_THAT(free_->tokens, SizeIs(1));
 }
 
 TEST_F(FreeAndDearTest, TheLinksAreLookedAtWhileNothingIsToBeDone) {
