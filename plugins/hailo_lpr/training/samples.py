@@ -12,7 +12,7 @@ import plates
 READER_SIZE = (160, 48)  # Width and height of the input of the reader,
 PROVINCE_SIZE = (160, 32)  # and of the province classifier.
 SHOTS = 4  # Pictures taken of each plate.
-SHARES = {"us": 0.27, "eu": 0.23, "br": 0.16, "th": 0.22, "uk": 0.06, "in": 0.06}
+SHARES = {"us": 0.27, "eu": 0.18, "br": 0.13, "th": 0.32, "uk": 0.05, "in": 0.05}
 NEGATIVES = 0.07  # Share of crops in which there is nothing to read.
 WORDS = ("TAXI Police polizei ambulance SALE www.example.org Hotel Motors Auto Centre call 555 "
          "diesel turbo HYBRID quattro open Parking Exit delivery express EMERGENCY STOP Coffee "
