@@ -43,7 +43,10 @@ uint64_t By(const SpoolInfo& info, SpoolDrop why) {
   return info.dropped_by[static_cast<size_t>(why)];
 }
 
-// One loss for each, and how many.
+uint64_t By(const SpoolInfo& info, SpoolRefusal why) {
+  return info.refused_by[static_cast<size_t>(why)];
+}
+
 std::string TextOf(uint64_t count, const char* what) {
   return count == 0 ? "" : absl::StrCat(count, " ", what, ", ");
 }
@@ -95,7 +98,9 @@ void SpoolMonitor::Count(const SpoolInfo& info) {
 
 // Since the last time in which there was nothing for so long.
 SpoolMonitor::Losses SpoolMonitor::LatelyLost(const SpoolInfo& info) {
-  const Losses now{By(info, SpoolDrop::kFull), By(info, SpoolDrop::kDeadLetters), info.refused};
+  // What the disk is to blame for has a state of its own, which ends with it.
+  const Losses now{By(info, SpoolDrop::kFull), By(info, SpoolDrop::kDeadLetters),
+                   By(info, SpoolRefusal::kFull) + By(info, SpoolRefusal::kTooFast)};
   const int64_t now_ns = clock_->MonotonicNanos();
   if (now.all() > last_.all()) {
     last_loss_ns_ = now_ns;

@@ -15,7 +15,7 @@ namespace viaduct {
 // Thread-compatible.
 class SpoolMonitor {
  public:
-  // What was dropped or refused degrades the health for so long.
+  // What was dropped or refused by the spool's own bounds degrades the health for so long.
   static constexpr int64_t kLossMemoryNs = 300'000'000'000;
 
   // All outlive it. Counters begin with the process: `info` is what was before it.

@@ -41,7 +41,10 @@ TEST_F(SpoolMonitorTest, WhatIsDroppedDegradesTheHealthForAWhile) {
   clock_.Advance(absl::Nanoseconds(1));
   Look();
   EXPECT_EQ(State(), HealthState::kHealthy);
-  info_.refused = 7;
+  info_.refused_by[static_cast<size_t>(SpoolRefusal::kDiskFull)] = 9;
+  Look();
+  EXPECT_EQ(State(), HealthState::kHealthy) << "the disk's own state says that";
+  info_.refused_by[static_cast<size_t>(SpoolRefusal::kFull)] = 7;
   Look();
   EXPECT_EQ(Reason(), "lately 7 messages refused, 0 messages wait") << "the others are over";
 }
