@@ -26,8 +26,8 @@ class AdaptiveSelector final : public Selector {
     int64_t explore_ns = 30'000'000'000;   // A link of which nothing was heard so long is tried.
     int64_t explore_new_ns = 500'000'000;  // Between tries of links that never confirmed any.
     uint32_t explore_every = 20;  // Of the messages at most, for links of which little is known.
-    double silence = 2;          // A link that says nothing for so many times what was expected,
-    double silence_ms = 20;      // and so much more, will go on saying nothing for as long again.
+    double silence = 2;           // A link that says nothing for so many times what was expected,
+    double silence_ms = 20;       // and so much more, will go on saying nothing for as long again.
     size_t explore_bytes = 64u << 10;  // With a message of at most this size.
     double cost_ms = 1'000;     // What one unit of `cost_per_mb` counts for, at normal priority.
     double metered_ms = 2'000;  // What a metered link counts for, at normal priority.

@@ -37,10 +37,10 @@ class AlertMonitor {
     HealthTree* health = nullptr;
     Metrics* metrics = nullptr;
     Instances* instances = nullptr;
-    Dispatcher* dispatcher = nullptr;  // May be null: this node has no links.
-    Spool* spool = nullptr;            // May be null.
-    Transfers* transfers = nullptr;    // May be null.
-    Receiver* receiver = nullptr;      // May be null.
+    Dispatcher* dispatcher = nullptr;     // May be null: this node has no links.
+    Spool* spool = nullptr;               // May be null.
+    Transfers* transfers = nullptr;       // May be null.
+    Receiver* receiver = nullptr;         // May be null.
     std::vector<std::string> data_paths;  // The data folder, then what may lie elsewhere.
     // Told of each alert that is raised or cleared, after log and health; must return at once.
     std::function<void(const Alert&)> tell;

@@ -38,8 +38,8 @@ void AddTransferReadings(const TransferCounts& counts, uint64_t max_bytes,
 // Of devices that had more than they may.
 void AddQuotaReadings(const std::vector<std::string>& over_quota, std::vector<AlertReading>* out);
 // Share of each file system that a program without privileges may still use; none where it cannot
-// be asked. The first of `paths` is the data folder, whose subject is empty; another counts where it
-// is on a file system of its own, and is the subject.
+// be asked. The first of `paths` is the data folder, whose subject is empty; another counts where
+// it is on a file system of its own, and is the subject.
 void AddDiskReadings(const std::vector<std::string>& paths, std::vector<AlertReading>* out);
 
 // It was, or is not yet, started: on purpose.
