@@ -75,26 +75,25 @@ bool AdaptiveSelector::MayChange(const SelectorMessage& message,
 }
 
 // What has waited goes on waiting for the link it prefers, or while it prefers none that works for
-// the cheapest that does, rather than pay more for another.
-double AdaptiveSelector::MostForBacklog(const SelectorMessage& message,
-                                        absl::Span<const LinkView> links) const {
+// the cheapest that does, rather than pay more for another. What is live pays any price.
+double AdaptiveSelector::MostMs(const SelectorMessage& message,
+                                absl::Span<const LinkView> links) const {
+  double least_ms = std::numeric_limits<double>::infinity();
+  if (!message.backlog) return least_ms;
   const LinkView* const there = ReadyLink(preferences_[MessageKind(message)].link, links);
   if (there != nullptr) return PriceMs(message, *there);
-  double least_ms = std::numeric_limits<double>::infinity();
   for (const LinkView& link : links) {
     if (link.ready) least_ms = std::min(least_ms, PriceMs(message, link));
   }
   return least_ms;
 }
 
-// A new one also when only links are left that the backlog does not pay for.
-SelectorMessage AdaptiveSelector::RoundOf(const SelectorMessage& message,
+// A new one where no link is left that the message pays for.
+SelectorMessage AdaptiveSelector::RoundOf(const SelectorMessage& message, double most_ms,
                                           absl::Span<const LinkView> links) const {
-  SelectorMessage round = WithFreshRound(message, links);
-  if (!round.backlog || round.tried == 0) return round;
-  const double most_ms = MostForBacklog(round, links);
+  SelectorMessage round = message;
   for (size_t i = 0; i < links.size(); ++i) {
-    if (IsCandidate(round, links, i) && PriceMs(round, links[i]) <= most_ms) return round;
+    if (IsCandidate(message, links, i) && PriceMs(message, links[i]) <= most_ms) return round;
   }
   round.tried = 0;
   return round;
@@ -106,7 +105,7 @@ size_t AdaptiveSelector::RoomForBacklog(absl::Span<const LinkView> links) const 
     SelectorMessage message = SmallestOfKind(kind);
     if (message.priority == Priority::kHigh) continue;  // Is never backlog.
     message.backlog = true;
-    const double most_ms = MostForBacklog(message, links);
+    const double most_ms = MostMs(message, links);
     size_t room = 0;
     for (const LinkView& link : links) {
       if (PriceMs(message, link) <= most_ms) room += link.backlog_room;
@@ -116,20 +115,18 @@ size_t AdaptiveSelector::RoomForBacklog(absl::Span<const LinkView> links) const 
   return most;
 }
 
-AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& message,
+AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& message, double most_ms,
                                                     absl::Span<const LinkView> links) const {
   const Preference& preference = preferences_[MessageKind(message)];
   int preferred = Choice::kNone;
   int best = Choice::kNone;     // Were nothing under way.
   int soonest = Choice::kNone;  // As things are.
   const LinkView* const there = ReadyLink(preference.link, links);
-  const double most_ms = message.backlog ? MostForBacklog(message, links) : 0;
   Costs preferred_costs;
   Costs best_costs;
   Costs soonest_costs;
   for (size_t i = 0; i < links.size(); ++i) {
-    if (!IsCandidate(message, links, i)) continue;
-    if (message.backlog && PriceMs(message, links[i]) > most_ms) continue;
+    if (!IsCandidate(message, links, i) || PriceMs(message, links[i]) > most_ms) continue;
     const Costs costs = CostsOf(message, links[i]);
     const int index = static_cast<int>(i);
     if (links[i].name == preference.link) preferred = index, preferred_costs = costs;
@@ -162,7 +159,8 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
 }
 
 Choice AdaptiveSelector::Pick(const SelectorMessage& message, absl::Span<const LinkView> links) {
-  const Decision decision = Decide(RoundOf(message, links), links);
+  const double most_ms = MostMs(message, links);
+  const Decision decision = Decide(RoundOf(message, most_ms, links), most_ms, links);
   if (decision.link == Choice::kNone) return {};
   ++since_explored_;
   if (decision.why == Why::kExplore) explored_ns_ = message.now_ns, since_explored_ = 0;
@@ -198,16 +196,15 @@ std::string AdaptiveSelector::Reason(Why why, const std::string& preferred) {
 
 Explanation AdaptiveSelector::Explain(const SelectorMessage& message,
                                       absl::Span<const LinkView> links) const {
-  const SelectorMessage round = RoundOf(message, links);
-  const Decision decision = Decide(round, links);
+  const double most_ms = MostMs(message, links);
+  const SelectorMessage round = RoundOf(message, most_ms, links);
+  const Decision decision = Decide(round, most_ms, links);
   Explanation out = ExplanationOf(round, links, decision.link,
                                   Reason(decision.why, preferences_[MessageKind(message)].link));
   for (size_t i = 0; i < links.size(); ++i) {
     LinkVerdict& verdict = out.links[i];
     verdict.price_ms = PriceMs(round, links[i]);
-    if (!verdict.eligible || !round.backlog || verdict.price_ms <= MostForBacklog(round, links)) {
-      continue;
-    }
+    if (!verdict.eligible || verdict.price_ms <= most_ms) continue;
     verdict.eligible = false;
     verdict.why = "costs more than the backlog pays";
   }

@@ -62,14 +62,17 @@ class AdaptiveSelector final : public Selector {
 
   static std::string Reason(Why why, const std::string& preferred);
   double PriceMs(const SelectorMessage& message, const LinkView& link) const;
-  double MostForBacklog(const SelectorMessage& message, absl::Span<const LinkView> links) const;
-  SelectorMessage RoundOf(const SelectorMessage& message, absl::Span<const LinkView> links) const;
+  // The highest price that the message pays.
+  double MostMs(const SelectorMessage& message, absl::Span<const LinkView> links) const;
+  SelectorMessage RoundOf(const SelectorMessage& message, double most_ms,
+                          absl::Span<const LinkView> links) const;
   Costs CostsOf(const SelectorMessage& message, const LinkView& link) const;
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
                 int preferred) const;
   bool MayExplore(const SelectorMessage& message, const LinkView& link) const;
   bool MayChange(const SelectorMessage& message, const Preference& preference) const;
-  Decision Decide(const SelectorMessage& message, absl::Span<const LinkView> links) const;
+  Decision Decide(const SelectorMessage& message, double most_ms,
+                  absl::Span<const LinkView> links) const;
 
   const Options options_;
   std::array<Preference, kMessageKinds> preferences_;
