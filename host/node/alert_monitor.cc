@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "host/node/add_metric.h"
 #include "host/node/alert_json.h"
 
 namespace viaduct {
@@ -12,27 +13,17 @@ namespace {
 
 constexpr char kComponent[] = "alerts";
 
-MetricNumber Add(Metrics* metrics, MetricKind kind, const char* name, const char* help,
-                 std::string_view alert = "") {
-  MetricSpec spec;
-  spec.kind = kind;
-  spec.name = name;
-  spec.help = help;
-  if (!alert.empty()) spec.labels = {{"kind", std::string(alert)}};
-  const auto number = metrics->Add(spec);
-  return number.ok() ? *number : 0;  // 0 is ignored: a missing metric is no reason not to run.
-}
-
 }  // namespace
 
 AlertMonitor::AlertMonitor(const AlertOptions& options, Deps deps)
     : deps_(std::move(deps)),
       readings_(options),
       alerts_(options.rules, deps_.clock, [this](const Alert& alert) { OnChange(alert); }) {
-  active_ = Add(deps_.metrics, MetricKind::kGauge, "viaduct_alerts_active", "Raised now.");
+  active_ = AddMetric(deps_.metrics, MetricKind::kGauge, "viaduct_alerts_active", "Raised now.");
   for (size_t i = 0; i < kAlertKinds; ++i) {
-    raised_[i] = Add(deps_.metrics, MetricKind::kCounter, "viaduct_alerts_raised_total",
-                     "Alerts that were raised, by kind.", AlertKindName(static_cast<AlertKind>(i)));
+    raised_[i] = AddMetric(deps_.metrics, MetricKind::kCounter, "viaduct_alerts_raised_total",
+                           "Alerts that were raised, by kind.",
+                           {{"kind", std::string(AlertKindName(static_cast<AlertKind>(i)))}});
   }
 }
 

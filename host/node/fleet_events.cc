@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/lpr/json_writer.h"
 #include "core/security/principal.h"
+#include "host/node/add_metric.h"
 #include "host/node/alert_json.h"
 
 namespace viaduct {
@@ -30,23 +31,15 @@ constexpr Total kTotals[] = {
      &FleetStats::strays},
 };
 
-MetricNumber Add(Metrics* metrics, MetricKind kind, const char* name, const char* help) {
-  MetricSpec spec;
-  spec.kind = kind;
-  spec.name = name;
-  spec.help = help;
-  const auto number = metrics->Add(spec);
-  return number.ok() ? *number : 0;  // 0 is ignored: a missing metric is no reason not to run.
-}
-
 }  // namespace
 
 FleetEvents::FleetEvents(Parts parts) : parts_(std::move(parts)) {
   for (const Total& t : kTotals) {
-    totals_.push_back({Add(parts_.metrics, MetricKind::kCounter, t.name, t.help), t.total, 0});
+    totals_.push_back(
+        {AddMetric(parts_.metrics, MetricKind::kCounter, t.name, t.help), t.total, 0});
   }
-  in_flight_ = Add(parts_.metrics, MetricKind::kGauge, "viaduct_fleet_orders_in_flight",
-                   "Orders that wait for their answer.");
+  in_flight_ = AddMetric(parts_.metrics, MetricKind::kGauge, "viaduct_fleet_orders_in_flight",
+                         "Orders that wait for their answer.");
 }
 
 void FleetEvents::Start() { Arm(); }

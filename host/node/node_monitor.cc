@@ -5,22 +5,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "host/node/add_metric.h"
 #include "host/services/snapshot.h"
 
 namespace viaduct {
 namespace {
 
-MetricNumber Add(Metrics* metrics, MetricKind kind, const char* name, const char* help) {
-  MetricSpec spec;
-  spec.kind = kind;
-  spec.name = name;
-  spec.help = help;
-  auto number = metrics->Add(spec);
-  return number.ok() ? *number : 0;  // 0 is ignored: a missing metric is no reason not to run.
-}
-
 MetricNumber AddGauge(Metrics* metrics, const char* name, const char* help) {
-  return Add(metrics, MetricKind::kGauge, name, help);
+  return AddMetric(metrics, MetricKind::kGauge, name, help);
 }
 
 // "": nothing.
@@ -101,7 +93,7 @@ void NodeMonitor::AddTransferMetrics() {
   transfer_held_ = AddGauge(deps_.metrics, "viaduct_transfers_held_bytes",
                             "Bytes of files in the node's own folder.");
   const auto add = [this](const char* name, const char* help) {
-    return Add(deps_.metrics, MetricKind::kCounter, name, help);
+    return AddMetric(deps_.metrics, MetricKind::kCounter, name, help);
   };
   transfer_totals_ = {
       add("viaduct_transfers_confirmed_total", "Files confirmed."),
@@ -152,7 +144,7 @@ void NodeMonitor::AddReceiverMetrics() {
     return AddGauge(deps_.metrics, name, help);
   };
   const auto counter = [this](const char* name, const char* help) {
-    return Add(deps_.metrics, MetricKind::kCounter, name, help);
+    return AddMetric(deps_.metrics, MetricKind::kCounter, name, help);
   };
   incoming_waiting_ = gauge("viaduct_incoming_waiting_files",
                             "Files that were announced and are not taken in yet.");

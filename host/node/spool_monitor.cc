@@ -4,20 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "host/node/add_metric.h"
 
 namespace viaduct {
 namespace {
-
-MetricNumber Add(Metrics* metrics, MetricKind kind, const char* name, const char* help,
-                 const char* reason = nullptr) {
-  MetricSpec spec;
-  spec.kind = kind;
-  spec.name = name;
-  spec.help = help;
-  if (reason != nullptr) spec.labels = {{"reason", reason}};
-  auto number = metrics->Add(spec);
-  return number.ok() ? *number : 0;  // 0 is ignored: a missing metric is no reason not to run.
-}
 
 // What the spool counts, since it was made.
 struct SpoolTotal {
@@ -56,22 +46,26 @@ std::string TextOf(uint64_t count, const char* what) {
 SpoolMonitor::SpoolMonitor(Metrics* metrics, HealthTree* health, const Clock* clock,
                            const SpoolInfo& info)
     : metrics_(metrics), health_(health), clock_(clock) {
-  messages_ = Add(metrics, MetricKind::kGauge, "viaduct_spool_messages", "Messages that wait.");
-  bytes_ = Add(metrics, MetricKind::kGauge, "viaduct_spool_bytes", "Bytes of waiting messages.");
-  oldest_ = Add(metrics, MetricKind::kGauge, "viaduct_spool_oldest_seconds",
-                "Age of the oldest waiting message.");
+  messages_ =
+      AddMetric(metrics, MetricKind::kGauge, "viaduct_spool_messages", "Messages that wait.");
+  bytes_ =
+      AddMetric(metrics, MetricKind::kGauge, "viaduct_spool_bytes", "Bytes of waiting messages.");
+  oldest_ = AddMetric(metrics, MetricKind::kGauge, "viaduct_spool_oldest_seconds",
+                      "Age of the oldest waiting message.");
   for (const SpoolTotal& t : kSpoolTotals) {
-    totals_.push_back({Add(metrics, MetricKind::kCounter, t.name, t.help), t.total, info.*t.total});
+    totals_.push_back(
+        {AddMetric(metrics, MetricKind::kCounter, t.name, t.help), t.total, info.*t.total});
   }
   for (size_t i = 0; i < kSpoolDrops; ++i) {
-    dropped_[i] = Add(metrics, MetricKind::kCounter, "viaduct_spool_dropped_total",
-                      "Messages given up: to make room, as dead letters over their share, or by an "
-                      "administrator.",
-                      kDropNames[i]);
+    dropped_[i] =
+        AddMetric(metrics, MetricKind::kCounter, "viaduct_spool_dropped_total",
+                  "Messages given up: to make room, as dead letters over their share, or by an "
+                  "administrator.",
+                  {{"reason", kDropNames[i]}});
   }
   for (size_t i = 0; i < kSpoolRefusals; ++i) {
-    refused_[i] = Add(metrics, MetricKind::kCounter, "viaduct_spool_refused_total",
-                      "Messages that were not taken.", kRefusalNames[i]);
+    refused_[i] = AddMetric(metrics, MetricKind::kCounter, "viaduct_spool_refused_total",
+                            "Messages that were not taken.", {{"reason", kRefusalNames[i]}});
   }
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "host/node/add_metric.h"
 #include "host/node/alert_json.h"
 
 namespace viaduct {
@@ -16,14 +17,6 @@ namespace {
 
 constexpr char kComponent[] = "alerts";
 constexpr absl::Duration kCutInterval = absl::Milliseconds(20);
-
-MetricNumber AddCounter(Metrics* metrics, const char* name, const char* help) {
-  MetricSpec spec;
-  spec.name = name;
-  spec.help = help;
-  const auto number = metrics->Add(spec);
-  return number.ok() ? *number : 0;  // 0 is ignored: a missing metric is no reason not to run.
-}
 
 std::pair<time_t, time_t> Split(absl::Duration duration) {
   const int64_t us = std::max<int64_t>(1000, absl::ToInt64Microseconds(duration));
@@ -49,11 +42,12 @@ Webhook::Webhook(WebhookOptions options, Parts parts)
   const size_t path = options_.url.find('/', options_.url.find("://") + 3);
   origin_ = options_.url.substr(0, path);
   target_ = path == std::string::npos ? "/" : options_.url.substr(path);
-  sent_ = AddCounter(parts_.metrics, "viaduct_webhook_sent_total", "Alerts that were taken.");
-  failed_ =
-      AddCounter(parts_.metrics, "viaduct_webhook_failed_total", "Requests that failed, each try.");
-  dropped_ = AddCounter(parts_.metrics, "viaduct_webhook_dropped_total",
-                        "Alerts that were refused or one too many.");
+  sent_ = AddMetric(parts_.metrics, MetricKind::kCounter, "viaduct_webhook_sent_total",
+                    "Alerts that were taken.");
+  failed_ = AddMetric(parts_.metrics, MetricKind::kCounter, "viaduct_webhook_failed_total",
+                      "Requests that failed, each try.");
+  dropped_ = AddMetric(parts_.metrics, MetricKind::kCounter, "viaduct_webhook_dropped_total",
+                       "Alerts that were refused or one too many.");
 }
 
 Webhook::~Webhook() { Stop(absl::InfiniteDuration()); }
