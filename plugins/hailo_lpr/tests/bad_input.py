@@ -7,42 +7,21 @@ read.
 import os
 import shutil
 import subprocess
-import sys
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
-from harness import Failure, main, wait_for  # noqa: E402  pylint: disable=wrong-import-position
-from processes import SLOW  # noqa: E402  pylint: disable=wrong-import-position
+from folder_gate import MODELS, FolderGate, expect
+from harness import main
+from processes import SLOW
 
-PATIENCE_S = 60 * SLOW
-MODELS = os.path.join(ROOT, "plugins", "hailo_lpr", "models")
 RARE = [("grey", "grey.jpg", "KX75BN"), ("cmyk", "cmyk.jpg", "4AB 1234"),
         ("deep", "deep.png", "BCD 5678"), ("turned", "turned.jpg", "HJK 2468")]
 GOOD = ["TRF 3579", "GHT 6248", "PLM 9532", "VWX 4826", "NMS 7315"]  # Each behind a bad one.
 MOST_GROWN_MIB = 64  # A picture of 20,000 x 20,000 would be 1,144.
 
 
-def expect(condition, what):
-    if not condition:
-        raise Failure(what)
-
-
-class Site:
-    """A node that stores, and what it says."""
-
+class Site(FolderGate):
     def __init__(self, t, name, **config):
-        self.t = t
-        self.folder = os.path.join(t.folder, f"{name}-in")
-        self.done = os.path.join(t.folder, f"{name}-done")
-        for folder in (self.folder, self.done):
-            os.mkdir(folder)
-        self.node = t.server(name=name)
-        self.node.config["instances"].append(
-            {"name": "gate", "plugin": "hailo_lpr",
-             "config": {"source": "folder", "path": self.folder, "after": "move",
-                        "move_to": self.done, **config}})
-        self.node.write_config()
-        self.node.start()
+        super().__init__(t, name)
+        self.begin(config)
         self.wanted = []
 
     def draw(self, kind, name, plate=""):
@@ -58,38 +37,21 @@ class Site:
         if plate:
             self.wanted.append(plate.replace(" ", ""))
 
-    def plates(self):
-        reply = self.node.get("/api/lpr/events?limit=100", timeout=30)
-        return sorted(event["license_plate"] for event in reply.json()["events"])
+    def await_wanted(self):
+        self.await_plates(self.wanted)
 
-    def await_plates(self):
-        try:
-            wait_for(lambda: self.plates() == sorted(self.wanted), PATIENCE_S, "them", 0.1)
-        except Failure:
-            raise Failure(f"{self.plates()} were read of {self.wanted}, {self.said()}") from None
-
-    def said(self):
-        instance = self.node.ctl("instances", "get", "gate")["instance"]
-        return f"{instance.get('health')} {instance.get('reason', '')}"
-
-    def await_said(self, *words):
-        try:
-            wait_for(lambda: all(word in self.said() for word in words), PATIENCE_S, "it", 0.1)
-        except Failure:
-            raise Failure(f"the instance says {self.said()}, not {words}") from None
-        with open(self.node.log_path, encoding="utf-8", errors="replace") as f:
-            lines = [line for line in f if all(word in line for word in words[1:])]
-        expect(lines, f"the log has no line with {words[1:]}")
-
-    def stop(self):
-        expect(self.node.stop() == 0, f"{self.node.name} did not stop in good order")
+    def await_told(self, *words):
+        """By the instance, and all but the first by a line of the log."""
+        self.await_said(*words)
+        expect(any(all(word in line for word in words[1:]) for line in self.logged()),
+               f"the log has no line with {words[1:]}")
 
 
 def pictures(t):
     site = Site(t, "pictures")
     for kind, name, plate in RARE:
         site.draw(kind, name, plate)
-    site.await_plates()
+    site.await_wanted()
     expect(site.said().startswith("HEALTH_OK"), site.said())
     before = site.node.rss_kib()
     bad = [("empty", "a.jpg", "no octets"), ("text", "b.jpg", "JPEG"), ("cut", "c.jpg", "cut short"),
@@ -100,11 +62,11 @@ def pictures(t):
                 f.write(b"GIF89a and no more")
         else:
             site.draw(kind, name)
-        site.await_said("HEALTH_DEGRADED", name, words)
+        site.await_told("HEALTH_DEGRADED", name, words)
         site.draw("plain", f"{name}.good.jpg", plate)
-        site.await_plates()
-        site.await_said("HEALTH_OK")
-    wait_for(lambda: not os.listdir(site.folder), PATIENCE_S, "an empty folder", 0.1)
+        site.await_wanted()
+        site.await_told("HEALTH_OK")
+    site.await_empty_folder()
     expect(set(os.listdir(site.done)) >= {name for _, name, _ in bad}, "a bad picture is gone")
     grown = (site.node.rss_kib() - before) / 1024
     t.figure(grown_mib=round(grown, 1))
@@ -141,7 +103,7 @@ def models(t):
              ("kind", {"plate_model": os.path.join(MODELS, "province.onnx")}, ["province.onnx"])]
     for name, config, words in cases:
         site = Site(t, name, **config)
-        site.await_said("", "start: model", *words)
+        site.await_told("", "start: model", *words)
         expect(site.node.get("/api/health").status in (200, 503), f"{name}: the node is ill")
         site.stop()
 

@@ -7,55 +7,36 @@ or model is the reason of the instance and a line of the log, and the node goes 
 import os
 import shutil
 import subprocess
-import sys
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
-from harness import Failure, main, wait_for  # noqa: E402  pylint: disable=wrong-import-position
-from processes import SLOW  # noqa: E402  pylint: disable=wrong-import-position
+from folder_gate import MODELS, PATIENCE_S, FolderGate, expect
+from harness import main, wait_for
 
-PATIENCE_S = 60 * SLOW
-MODELS = os.path.join(ROOT, "plugins", "hailo_lpr", "models")
 PLATES = ["KX75BN", "HJK2468"]
 HEF = b"\x01HEF"
 
 
-def expect(condition, what):
-    if not condition:
-        raise Failure(what)
-
-
-class Site:
-    """A node that looks at a folder with a reader on the Hailo."""
+class Site(FolderGate):
+    """With a reader on the Hailo."""
 
     def __init__(self, t, name, hef=HEF, **environment):
-        self.t = t
-        self.folder = os.path.join(t.folder, f"{name}-in")
-        self.done = os.path.join(t.folder, f"{name}-done")
+        super().__init__(t, name)
         self.lost = os.path.join(t.folder, f"{name}-lost")
         models = os.path.join(t.folder, f"{name}-models")
-        for folder in (self.folder, self.done, models):
-            os.mkdir(folder)
+        os.mkdir(models)
         reader = os.path.join(models, f"{name}.hef")
         if hef is not None:
             with open(reader, "wb") as f:
                 f.write(hef)
         shutil.copy(os.path.join(MODELS, "reader.yaml"), reader.replace(".hef", ".yaml"))
-        self.double = os.path.join(t.build.folder, "tests", "hailort_double.so")
-        self.node = t.server(name=name)
-        self.config = {"source": "folder", "path": self.folder, "after": "move",
-                       "move_to": self.done, "reader": reader, "library": self.double,
-                       "model_timeout": 5}
+        double = os.path.join(t.build.folder, "tests", "hailort_double.so")
+        self.config = {"reader": reader, "library": double, "model_timeout": 5}
         self.environment = {
             "HAILORT_DOUBLE_MODELS":
                 f"{name}.hef={os.path.join(MODELS, 'reader.onnx')}:1x1x48x160:128:32",
             "HAILORT_DOUBLE_LOST": self.lost, **environment}
 
     def start(self, **config):
-        self.node.config["instances"].append(
-            {"name": "gate", "plugin": "hailo_lpr", "config": {**self.config, **config}})
-        self.node.write_config()
-        self.node.start(env=self.environment)
+        self.begin({**self.config, **config}, self.environment)
         return self
 
     def put(self, plate):
@@ -63,31 +44,8 @@ class Site:
         subprocess.run([self.t.build.program("draw_plates"), "picture", part, plate], check=True)
         os.rename(part, os.path.join(self.folder, f"{plate}.jpg"))
 
-    def plates(self):
-        reply = self.node.get("/api/lpr/events?limit=100", timeout=30)
-        return sorted(event["license_plate"] for event in reply.json()["events"])
-
-    def await_plates(self, wanted):
-        wait_for(lambda: self.plates() == sorted(wanted), PATIENCE_S,
-                 f"{wanted} (has {self.plates()}, {self.said()})", 0.1)
-
-    def said(self):
-        """State and reason of the instance."""
-        instance = self.node.ctl("instances", "get", "gate")["instance"]
-        return f"{instance['state']} {instance.get('health')} {instance.get('reason', '')}"
-
-    def await_said(self, *words):
-        try:
-            wait_for(lambda: all(word in self.said() for word in words), PATIENCE_S, "it", 0.1)
-        except Failure:
-            raise Failure(f"the instance says {self.said()}, not {words}") from None
-
-    def logged(self):
-        with open(self.node.log_path, encoding="utf-8", errors="replace") as f:
-            return f.read()
-
-    def stop(self):
-        expect(self.node.stop() == 0, f"{self.node.name} did not stop in good order")
+    def has_logged(self, word):
+        return word in "".join(self.logged())
 
 
 def reads_and_tells(t):
@@ -96,7 +54,7 @@ def reads_and_tells(t):
     site.await_plates(PLATES[:1])
     expect("HEALTH_OK" in site.said(), site.said())
     runs_on = "hailo, Hailo-8L at 0000:01:00.0, library 4.20.0"
-    expect(runs_on in site.logged(), f"the log does not say {runs_on}")
+    expect(site.has_logged(runs_on), f"the log does not say {runs_on}")
     metrics = site.node.get("/metrics").body.decode()
     for wanted in ("temperature_celsius", "45"), ("power_watts", "2.5"):
         lines = [line for line in metrics.splitlines()
@@ -110,13 +68,13 @@ def lost_and_found(site):
         pass
     site.put(PLATES[1])
     site.await_said("HEALTH_FAILED", "HailoRT status")
-    wait_for(lambda: "a picture could not be looked at" in site.logged(), PATIENCE_S,
+    wait_for(lambda: site.has_logged("a picture could not be looked at"), PATIENCE_S,
              "a line in the log", 0.1)
     expect(site.plates() == PLATES[:1], "read without a device")
     os.remove(site.lost)
     site.await_plates(PLATES)
     site.await_said("HEALTH_OK")
-    wait_for(lambda: not os.listdir(site.folder), PATIENCE_S, "an empty folder", 0.1)
+    site.await_empty_folder()
     site.stop()
 
 
@@ -140,7 +98,7 @@ def refused(t):
     for name, made, config, words in cases:
         site = Site(t, name, **made).start(**config)
         site.await_said(*words)
-        expect(all(word in site.logged() for word in words), f"{name}: the log says nothing")
+        expect(all(site.has_logged(word) for word in words), f"{name}: the log says nothing")
         expect(site.node.get("/api/health").status in (200, 503), f"{name}: the node is ill")
         site.stop()
     return [case[0] for case in cases]
