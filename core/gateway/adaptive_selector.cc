@@ -42,7 +42,8 @@ AdaptiveSelector::Costs AdaptiveSelector::CostsOf(const SelectorMessage& message
   const double silent_ms = static_cast<double>(link.silent_ns) / kNanosPerMs;
   if (silent_ms > loaded_ms * options_.silence + options_.silence_ms) loaded_ms += silent_ms;
   const double price_ms = PriceMs(message, link);
-  return {idle_ms + price_ms, loaded_ms + price_ms};
+  const double lasting_ms = link.model->LastingSeconds(message.bytes) * kMsPerSecond;
+  return {idle_ms + price_ms, loaded_ms + price_ms, lasting_ms + price_ms};
 }
 
 bool AdaptiveSelector::MayExplore(const SelectorMessage& message, const LinkView& link) const {
@@ -66,6 +67,14 @@ int AdaptiveSelector::ToExplore(const SelectorMessage& message, absl::Span<const
     if (MayExplore(message, link)) return static_cast<int>(i);
   }
   return Choice::kNone;
+}
+
+// A great difference counts at once, a small one where it lasts.
+bool AdaptiveSelector::IsWorthAChange(const Costs& best, const Costs& present) const {
+  if (!ClearlyBetter(best.idle_ms, present.idle_ms, options_.better, options_.better_ms))
+    return false;
+  return best.idle_ms < present.idle_ms * options_.much_better ||
+         ClearlyBetter(best.lasting_ms, present.lasting_ms, options_.better, options_.better_ms);
 }
 
 bool AdaptiveSelector::MayChange(const SelectorMessage& message,
@@ -145,8 +154,7 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   const int explored = ToExplore(message, links, preferred);
   if (explored != Choice::kNone) return {explored, Why::kExplore, false};
   if (MayChange(message, preference) && !links[static_cast<size_t>(best)].returning &&
-      ClearlyBetter(best_costs.idle_ms, preferred_costs.idle_ms, options_.better,
-                    options_.better_ms)) {
+      IsWorthAChange(best_costs, preferred_costs)) {
     return {best, Why::kBest, true};
   }
   const bool loaded = ClearlyBetter(preferred_costs.idle_ms, preferred_costs.loaded_ms,

@@ -19,8 +19,11 @@ class AdaptiveSelector final : public Selector {
  public:
   struct Options {
     double better = 0.8;   // Another is better when it is expected to take at most this share,
-    double better_ms = 5;  // and so much less.
-    double spill = 0.6;    // The same for one message that spills over.
+    double better_ms = 5;  // and so much less, also by what was confirmed over minutes,
+    // unless it is expected to take less than this share: what is heavy-tailed misleads for a
+    // while.
+    double much_better = 1.0 / 3;
+    double spill = 0.6;                    // The same for one message that spills over.
     int64_t dwell_ns = 30'000'000'000;     // From one change for the better to the next.
     int64_t settle_ns = 2'000'000'000;     // And since the last one that had to be.
     int64_t explore_ns = 30'000'000'000;   // A link of which nothing was heard so long is tried.
@@ -56,8 +59,9 @@ class AdaptiveSelector final : public Selector {
     bool changes = false;  // The preference becomes `link`.
   };
   struct Costs {
-    double idle_ms = 0;    // Of the message, were nothing under way.
-    double loaded_ms = 0;  // Behind what is under way, and after the silence.
+    double idle_ms = 0;     // Of the message, were nothing under way.
+    double loaded_ms = 0;   // Behind what is under way, and after the silence.
+    double lasting_ms = 0;  // As the first, by the last minutes.
   };
 
   static std::string Reason(Why why, const std::string& preferred);
@@ -70,6 +74,7 @@ class AdaptiveSelector final : public Selector {
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
                 int preferred) const;
   bool MayExplore(const SelectorMessage& message, const LinkView& link) const;
+  bool IsWorthAChange(const Costs& best, const Costs& present) const;
   bool MayChange(const SelectorMessage& message, const Preference& preference) const;
   Decision Decide(const SelectorMessage& message, double most_ms,
                   absl::Span<const LinkView> links) const;

@@ -6,7 +6,6 @@
 namespace viaduct {
 namespace {
 
-constexpr double kForget = 0.98;     // A confirmation counts half after 34 more.
 constexpr double kUnitBytes = 64e3;  // Bytes in which the slope is fitted.
 constexpr double kMinPerByte = 1e-10;
 constexpr double kMaxPerByte = 1e-1;
@@ -20,37 +19,22 @@ constexpr double kFailedStep = 0.2;
 constexpr double kProbeStep = 0.2;
 constexpr double kLeastSuccess = 0.02;
 constexpr double kFailureMemorySeconds = 10;
-constexpr double kIdleForget = 6;  // A second without confirmations makes forget as so many do.
 // One confirmation that took very long must not outweigh all before it; several do.
 constexpr double kSurprise = 4;
 constexpr double kSurpriseSeconds = 0.2;
 
 }  // namespace
 
-void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
-  if (!(seconds >= 0) || !std::isfinite(seconds)) return;
-  success_ += kShareStep * (1 - success_);
-  idle_ = false;
-  const double x = static_cast<double>(bytes) / kUnitBytes;
-  if (learnt_) {
-    const double expected = base_ + per_byte_ * kUnitBytes * x;
-    seconds = std::min(seconds, expected * kSurprise + kSurpriseSeconds);
-  } else {
-    base_ = seconds;
-  }
-  Fit(x, seconds);
-  learnt_ = true;
-  confirmed_ = true;
-}
-
 // One step of recursive least squares. Where one of the two would leave what is possible it is held
 // there, and the other takes the rest of what is expected of this message: held alone, it would let
 // each step push the other away.
-void LinkModel::Fit(double x, double seconds) {
+void TimeFit::Add(double bytes, double seconds) {
+  const double x = bytes / kUnitBytes;
+  seconds = std::min(seconds, Expected(bytes) * kSurprise + kSurpriseSeconds);
   const double g0 = p00_ + p01_ * x;
   const double g1 = p01_ + p11_ * x;
-  const double scale = 1 / (kForget + g0 + g1 * x);
-  const double error = seconds - (base_ + per_byte_ * kUnitBytes * x);
+  const double scale = 1 / (forget_ + g0 + g1 * x);
+  const double error = seconds - Expected(bytes);
   double base = base_ + g0 * scale * error;
   double slope = per_byte_ * kUnitBytes + g1 * scale * error;
   const double expected = base + slope * x;
@@ -61,10 +45,30 @@ void LinkModel::Fit(double x, double seconds) {
   per_byte_ = slope / kUnitBytes;
   // Forgetting lets the variance of what is never seen grow for ever, and rounding may make it
   // negative: both are held within what is possible.
-  p00_ = std::clamp((p00_ - g0 * scale * g0) / kForget, kMinVariance, kMaxVariance);
-  p11_ = std::clamp((p11_ - g1 * scale * g1) / kForget, kMinVariance, kMaxVariance);
+  p00_ = std::clamp((p00_ - g0 * scale * g0) / forget_, kMinVariance, kMaxVariance);
+  p11_ = std::clamp((p11_ - g1 * scale * g1) / forget_, kMinVariance, kMaxVariance);
   const double limit = kMaxCorrelation * std::sqrt(p00_ * p11_);
-  p01_ = std::clamp((p01_ - g0 * scale * g1) / kForget, -limit, limit);
+  p01_ = std::clamp((p01_ - g0 * scale * g1) / forget_, -limit, limit);
+}
+
+void TimeFit::Forget(double idle_seconds) {
+  const double growth = std::min(std::pow(forget_, -idle_forget_ * idle_seconds), kMaxVariance);
+  p00_ = std::min(p00_ * growth, kMaxVariance);
+  p11_ = std::min(p11_ * growth, kMaxVariance);
+  const double limit = kMaxCorrelation * std::sqrt(p00_ * p11_);
+  p01_ = std::clamp(p01_ * growth, -limit, limit);
+}
+
+void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
+  if (!(seconds >= 0) || !std::isfinite(seconds)) return;
+  success_ += kShareStep * (1 - success_);
+  idle_ = false;
+  if (!learnt_) quick_.Begin(seconds);
+  if (!confirmed_) lasting_.Begin(seconds);
+  learnt_ = true;
+  confirmed_ = true;
+  quick_.Add(static_cast<double>(bytes), seconds);
+  lasting_.Add(static_cast<double>(bytes), seconds);
 }
 
 void LinkModel::OnFailed(double seconds) {
@@ -74,26 +78,31 @@ void LinkModel::OnFailed(double seconds) {
 
 void LinkModel::OnProbe(double round_trip_seconds) {
   success_ += kShareStep * (1 - success_);
-  base_ = learnt_ ? base_ + kProbeStep * (round_trip_seconds - base_) : round_trip_seconds;
+  quick_.Approach(round_trip_seconds, learnt_ ? kProbeStep : 1);
   learnt_ = true;
 }
 
 void LinkModel::OnTime(double seconds) {
   success_ = 1 - (1 - success_) * std::exp(-seconds / kFailureMemorySeconds);
   if (idle_) {
-    const double growth = std::min(std::pow(kForget, -kIdleForget * seconds), kMaxVariance);
-    p00_ = std::min(p00_ * growth, kMaxVariance);
-    p11_ = std::min(p11_ * growth, kMaxVariance);
-    const double limit = kMaxCorrelation * std::sqrt(p00_ * p11_);
-    p01_ = std::clamp(p01_ * growth, -limit, limit);
+    quick_.Forget(seconds);
+    lasting_.Forget(seconds);
   }
   idle_ = true;
 }
 
-double LinkModel::ExpectedSeconds(uint64_t bytes) const {
-  const double once = base_ + per_byte_ * static_cast<double>(bytes);
+double LinkModel::FailureSeconds() const {
   const double success = std::max(success_, kLeastSuccess);
-  return once + (1 - success) / success * failed_seconds_;
+  return (1 - success) / success * failed_seconds_;
+}
+
+double LinkModel::ExpectedSeconds(uint64_t bytes) const {
+  return quick_.Expected(static_cast<double>(bytes)) + FailureSeconds();
+}
+
+double LinkModel::LastingSeconds(uint64_t bytes) const {
+  const TimeFit& fit = confirmed_ ? lasting_ : quick_;
+  return fit.Expected(static_cast<double>(bytes)) + FailureSeconds();
 }
 
 }  // namespace viaduct

@@ -546,6 +546,46 @@ TEST_F(AdaptiveTest, ALittleBetterIsNoReason) {
   EXPECT_EQ(Pick(), "wide");
 }
 
+TEST_F(AdaptiveTest, ABadMomentIsNoReasonToChangeAndABadMinuteIs) {
+  Links links;
+  links.Add("a");
+  links.Add("b");
+  for (size_t i = 0; i < 2; ++i) {
+    for (int j = 0; j < 200; ++j) links.model(i)->OnConfirmed(300, i == 0 ? 0.2 : 0.21);
+    links.views[i].measured_ns = message_.now_ns;
+  }
+  const auto confirm = [&](int times, double seconds) {
+    for (int i = 0; i < times; ++i) links.model(0)->OnConfirmed(300, seconds);
+    message_.now_ns += 40 * kSecond;
+    for (LinkView& view : links.views) view.measured_ns = message_.now_ns;
+  };
+  ASSERT_EQ(Picked(&selector_, message_, links), "a");
+  confirm(20, 0.6);
+  EXPECT_GT(links.model(0)->ExpectedSeconds(300), 0.3);
+  EXPECT_EQ(Picked(&selector_, message_, links), "a");
+  confirm(80, 0.6);
+  EXPECT_EQ(Picked(&selector_, message_, links), "b");
+}
+
+TEST_F(AdaptiveTest, WhatIsManyTimesAsGoodIsTakenWhateverItWas) {
+  Links links;
+  links.Add("a");
+  links.Add("b");
+  for (size_t i = 0; i < 2; ++i) {
+    for (int j = 0; j < 1000; ++j) links.model(i)->OnConfirmed(300, i == 0 ? 0.4 : 2);
+    links.views[i].measured_ns = message_.now_ns;
+  }
+  ASSERT_EQ(Picked(&selector_, message_, links), "a");
+  for (int j = 0; j < 10; ++j) {
+    for (int k = 0; k < 30; ++k) links.model(1)->OnTime(1);
+    links.model(1)->OnConfirmed(300, 0.02);
+  }
+  EXPECT_GT(links.model(1)->LastingSeconds(300), 0.4) << "it has been worse for long";
+  message_.now_ns += 40 * kSecond;
+  for (LinkView& view : links.views) view.measured_ns = message_.now_ns;
+  EXPECT_EQ(Picked(&selector_, message_, links), "b");
+}
+
 TEST_F(AdaptiveTest, SteadyLinksThatDifferByNoiseDoNotFlap) {
   Links links;
   links.Add("a");
