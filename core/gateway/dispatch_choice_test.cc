@@ -104,6 +104,33 @@ TEST_F(TwoLinksTest, NoMoreGoesToTheOtherLinkAtOnceThanItTakes) {
   EXPECT_EQ(at_once, 2);
 }
 
+TEST_F(TwoLinksTest, WhatTheOtherLinkHasNoRoomForDoesNotWaitForThisOnesPause) {
+  for (int64_t key = 1; key <= 6; ++key) outbox_.Put(key);
+  core_->Step();
+  ASSERT_THAT(first_->tokens, SizeIs(6));
+  second_->room = 2;
+  End(0, Outcome::kRetry, absl::Hours(1));
+  for (int i = 0; i < 20; ++i) {
+    Pass(absl::Milliseconds(100));
+    End(1, Outcome::kDurable);
+  }
+  EXPECT_THAT(second_->ids, SizeIs(6));
+}
+
+TEST_F(TwoLinksTest, WhatTheRetryBudgetDoesNotAllowAtOnceDoesNotWaitForThisOnesPause) {
+  for (int64_t key = 1; key <= 100; ++key) outbox_.Put(key);
+  core_->Step();
+  ASSERT_THAT(first_->tokens, SizeIs(100));
+  End(0, Outcome::kRetry, absl::Hours(1));
+  core_->Step();
+  EXPECT_LT(second_->ids.size(), 40u);
+  for (int i = 0; i < 20; ++i) {
+    Pass(absl::Milliseconds(100));
+    End(1, Outcome::kDurable);
+  }
+  EXPECT_THAT(second_->ids, SizeIs(100));
+}
+
 TEST_F(TwoLinksTest, WhatALinkHasFailedIsKnownWhereverItStands) {
   ScriptedLink* const third = Add("third");
   outbox_.Put(1);

@@ -183,7 +183,7 @@ class DispatchCore {
   void NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
   int64_t DelayNanos(uint32_t failures);
   enum class Elsewhere : uint8_t { kNowhere, kLater, kNow };
-  // Whether what these links have failed may go to another, now or when that has room.
+  // Whether what these links have failed may go to another, now or after its back-off.
   Elsewhere FallBack(uint64_t tried, int64_t now);
   static size_t RoomOf(const LinkState& state, size_t credit, int64_t now);
   // `tried` as selectors take it: bits by position.
