@@ -325,13 +325,13 @@ int64_t SpoolIndex::FirstUnpassed(const Class& klass) {
   return first;
 }
 
-std::array<int64_t, kClasses> SpoolIndex::Heads() const {
+std::array<int64_t, kClasses> SpoolIndex::Heads(const absl::flat_hash_set<int64_t>& removed) const {
   std::array<int64_t, kClasses> heads{};
   for (int c = 0; c < kClasses; ++c) {
     const Class& klass = classes_[static_cast<size_t>(c)];
     int64_t head = FirstUnpassed(klass);
     for (auto it = out_.lower_bound(FirstKey(c)); it != out_.end() && it->first < head; ++it) {
-      if (it->second.state == OutState::kLeaving) continue;
+      if (removed.contains(it->first)) continue;
       head = it->first;
     }
     heads[static_cast<size_t>(c)] = head;

@@ -18,6 +18,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/types/span.h"
 #include "core/gateway/outbox.h"
 #include "core/spool/spool_format.h"
@@ -138,7 +139,8 @@ class SpoolIndex {
     return out_.size() >= limits_.max_out - static_cast<size_t>(klass) * (limits_.max_out / 8);
   }
   int64_t NextDue() const;
-  std::array<int64_t, kClasses> Heads() const;
+  // Per class the first key that is in the file still, once the rows of `removed` are not.
+  std::array<int64_t, kClasses> Heads(const absl::flat_hash_set<int64_t>& removed) const;
   size_t claimed() const { return claimed_; }
   size_t delayed() const;
   // For recovery: every entry that is out.
