@@ -313,8 +313,9 @@ int64_t DispatchCore::Step() {
   const int64_t now = clock_->MonotonicNanos();
   TimeOutDeliveries(now);
   LeaveSilentLinks(now);
-  if (claiming_) PumpAll(now);
-  return NextWake(now);
+  const bool more = claiming_ && PumpAll(now);
+  const int64_t wake = NextWake(now);
+  return more ? std::min(wake, now + kGoOnNs) : wake;
 }
 
 int64_t DispatchCore::NextWake(int64_t now) const {
