@@ -23,7 +23,7 @@ std::string_view BreakerStateName(BreakerState state) {
 
 BreakerState CircuitBreaker::state(int64_t now_ns) const {
   if (open_until_ns() > now_ns) return BreakerState::kOpen;
-  return deciding_ ? BreakerState::kHalfOpen : BreakerState::kClosed;
+  return half_open() ? BreakerState::kHalfOpen : BreakerState::kClosed;
 }
 
 bool CircuitBreaker::OnFailure(int64_t sent_ns, int64_t asked_ns, int64_t now_ns,
@@ -38,7 +38,7 @@ bool CircuitBreaker::OnFailure(int64_t sent_ns, int64_t asked_ns, int64_t now_ns
     return open_until_ns() - before_ns >= kClearlyNs;
   }
   ++failures_in_a_row_;
-  if (asked_ns <= 0 && !deciding_ && failures_in_a_row_ < failures_to_open_) return false;
+  if (asked_ns <= 0 && !half_open() && failures_in_a_row_ < failures_to_open_) return false;
   Open(delay_for(++opened_in_a_row_), now_ns);
   return true;
 }
@@ -61,10 +61,14 @@ bool CircuitBreaker::OnSuccess() {
   failures_in_a_row_ = 0;
   opened_in_a_row_ = 0;
   deciding_ = false;
+  doubted_ = false;
   open_until_ns_ = 0;
   return recovered;
 }
 
-void CircuitBreaker::OnSignOfLife() { open_until_ns_ = 0; }
+void CircuitBreaker::OnSignOfLife() {
+  open_until_ns_ = 0;
+  doubted_ = false;
+}
 
 }  // namespace viaduct

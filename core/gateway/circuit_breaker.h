@@ -38,14 +38,16 @@ class CircuitBreaker {
   bool OnSilence(int64_t sent_ns, int64_t now_ns, absl::FunctionRef<int64_t(uint32_t)> delay_for);
   // A delivery succeeded. True: that ended a time of failures.
   bool OnSuccess();
-  // The road was measured and the peer answers: the next message may find out now. A pause that the
-  // peer asked for goes on.
+  // The road was measured and the peer answers: what an unanswered measurement left in doubt is
+  // forgotten, and after failures the next message may find out now. A pause that the peer asked
+  // for goes on.
   void OnSignOfLife();
   // The road was measured and the peer does not answer: while it is closed the next message
   // decides.
-  void OnUnanswered() { deciding_ = true; }
+  void OnUnanswered() { doubted_ = true; }
 
  private:
+  bool half_open() const { return deciding_ || doubted_; }
   void Open(int64_t for_ns, int64_t now_ns);
 
   const uint32_t failures_to_open_;
@@ -54,7 +56,8 @@ class CircuitBreaker {
   int64_t open_until_ns_ = 0;
   int64_t paused_until_ns_ = 0;  // The peer asked for it: a success meanwhile does not end it.
   int64_t opened_at_ns_ = -1;
-  bool deciding_ = false;
+  bool deciding_ = false;  // After failures: only a delivery that succeeds ends it.
+  bool doubted_ = false;   // A measurement was not answered: one that is ends it too.
 };
 
 }  // namespace viaduct

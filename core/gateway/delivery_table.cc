@@ -130,7 +130,7 @@ void DeliveryTable::Reclaim(int64_t now_ns) {
     const uint64_t token = abandoned_order_.front().second;
     abandoned_order_.pop_front();
     const Slot* slot = Lookup(token);
-    if (slot == nullptr) return;
+    if (slot == nullptr) continue;  // It was answered late.
     added_bytes_ -= slot->delivery.bytes;
     Free(IndexOf(token));
   }

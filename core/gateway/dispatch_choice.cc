@@ -99,6 +99,7 @@ void DispatchCore::NoteCredit(LinkState* state, size_t credit, int64_t now) {
     state->connected = now - state->refuses_ns < kUnconnectedNs;
   }
   if (state->connected == was_connected) return;
+  if (state->connected) in_vain_ns_.fill(0);  // For whom it may be the road.
   log_->Info("gateway", state->connected ? "link is connected" : "link has no connection",
              {{"link", state->link->name()}});
 }
@@ -179,21 +180,34 @@ void DispatchCore::NoteChoice(const SelectorMessage& facts, const Choice& choice
   switches_.push_back(std::move(change));
 }
 
-// What finds no link is put off: others, for links that have room, may be behind it.
-void DispatchCore::PumpAll(int64_t now) {
+// What finds no link is put off: others, for links that have room, may be behind it. Once some was
+// claimed in vain, what was put off before has to let pass what was not looked at yet: else many
+// that come back for a road that is down would hide all that is behind them.
+bool DispatchCore::PumpAll(int64_t now) {
+  bool fresh = true;  // There may be such.
+  bool put_off = true;
   int in_vain = 0;
   while (in_vain < kMostInVain) {
-    const Pumped pumped = Pump(now);
-    if (pumped == Pumped::kNothing) return;
-    in_vain = pumped == Pumped::kInVain ? in_vain + 1 : 0;
+    const Pumped pumped = Pump(put_off, now);
+    if (pumped == Pumped::kNothing) {
+      if (put_off) return false;
+      fresh = false;
+      put_off = true;
+    } else if (pumped == Pumped::kInVain) {
+      ++in_vain;
+      put_off = !fresh;
+    } else {
+      in_vain = 0;
+    }
   }
+  return fresh;
 }
 
 // Claims what the links would take and offers it.
-DispatchCore::Pumped DispatchCore::Pump(int64_t now) {
+DispatchCore::Pumped DispatchCore::Pump(bool put_off, int64_t now) {
   const Room room = UpdateViews(now);
   if (room.messages == 0) return Pumped::kNothing;
-  ClaimSome(room, now);
+  ClaimSome(room, put_off, now);
   size_t assigned = 0;
   for (size_t i = 0; i < claimed_.size(); ++i) assigned += Assign(i, now) ? 1 : 0;
   for (size_t i = 0; i < links_.size(); ++i) DeliverBatch(i, now);
@@ -210,9 +224,10 @@ void DispatchCore::PutOff(int64_t key, size_t kind, int64_t now) {
 }
 
 // What is live comes first, but its share is kept for the backlog.
-void DispatchCore::ClaimSome(const Room& room, int64_t now) {
+void DispatchCore::ClaimSome(const Room& room, bool put_off, int64_t now) {
   claimed_.clear();
   ClaimLimits limits;
+  limits.put_off = put_off;
   limits.messages = std::min(room.messages, options_.batch * links_.size());
   limits.bytes = options_.max_claim_bytes;
   limits.backlog = std::min(room.backlog, backlog_pace_.Available(now));

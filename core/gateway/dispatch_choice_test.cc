@@ -104,6 +104,33 @@ TEST_F(TwoLinksTest, NoMoreGoesToTheOtherLinkAtOnceThanItTakes) {
   EXPECT_EQ(at_once, 2);
 }
 
+TEST_F(TwoLinksTest, WhatTheOtherLinkHasNoRoomForDoesNotWaitForThisOnesPause) {
+  for (int64_t key = 1; key <= 6; ++key) outbox_.Put(key);
+  core_->Step();
+  ASSERT_THAT(first_->tokens, SizeIs(6));
+  second_->room = 2;
+  End(0, Outcome::kRetry, absl::Hours(1));
+  for (int i = 0; i < 20; ++i) {
+    Pass(absl::Milliseconds(100));
+    End(1, Outcome::kDurable);
+  }
+  EXPECT_THAT(second_->ids, SizeIs(6));
+}
+
+TEST_F(TwoLinksTest, WhatTheRetryBudgetDoesNotAllowAtOnceDoesNotWaitForThisOnesPause) {
+  for (int64_t key = 1; key <= 100; ++key) outbox_.Put(key);
+  core_->Step();
+  ASSERT_THAT(first_->tokens, SizeIs(100));
+  End(0, Outcome::kRetry, absl::Hours(1));
+  core_->Step();
+  EXPECT_LT(second_->ids.size(), 40u);
+  for (int i = 0; i < 20; ++i) {
+    Pass(absl::Milliseconds(100));
+    End(1, Outcome::kDurable);
+  }
+  EXPECT_THAT(second_->ids, SizeIs(100));
+}
+
 TEST_F(TwoLinksTest, WhatALinkHasFailedIsKnownWhereverItStands) {
   ScriptedLink* const third = Add("third");
   outbox_.Put(1);
@@ -293,6 +320,15 @@ class NoFallbackTest : public ChoiceTest {
   static constexpr ScriptedOutbox::Kind kForRest{Priority::kNormal, false, 5'000};
   static constexpr ScriptedOutbox::Kind kForMqtt{Priority::kNormal, false, 50'000};
 
+  // As the thread of the dispatcher does where nothing happens.
+  void StepFor(absl::Duration time) {
+    const int64_t end = clock_.MonotonicNanos() + absl::ToInt64Nanoseconds(time);
+    while (clock_.MonotonicNanos() < end) {
+      const int64_t wake = std::min(core_->Step(), end);
+      clock_.Advance(absl::Nanoseconds(wake - clock_.MonotonicNanos()));
+    }
+  }
+
   std::unique_ptr<RuleSelector> selector_;
   ScriptedLink* rest_ = nullptr;
   ScriptedLink* mqtt_ = nullptr;
@@ -315,6 +351,38 @@ TEST_F(NoFallbackTest, OneRoadThatIsDownStopsNoOther) {
     End(0, Outcome::kDurable);
   }
   EXPECT_THAT(rest_->ids, SizeIs(2'000));
+}
+
+TEST_F(NoFallbackTest, WhatIsBehindAllThatWaitsForADeadRoadIsReached) {
+  rest_->is_ready = false;
+  mqtt_->room = 5;
+  for (int64_t key = 1; key <= 1'000; ++key) outbox_.Put(key, kForRest);
+  outbox_.Put(10'001, kForMqtt);
+  StepFor(absl::Seconds(1));
+  EXPECT_THAT(mqtt_->ids, SizeIs(1));
+  End(1, Outcome::kDurable);
+  StepFor(absl::Seconds(30));
+  outbox_.claims = 0;
+  StepFor(absl::Seconds(10));
+  EXPECT_LE(outbox_.claims, 2'000u) << "and then they rest";
+  outbox_.Put(10'002, kForMqtt);
+  Pass(absl::Seconds(10));  // All come back at once.
+  EXPECT_THAT(mqtt_->ids, SizeIs(2)) << "they let it pass";
+}
+
+TEST_F(NoFallbackTest, WhatFindsItsRoadFullIsNotPutOffForAsLongAsItWasDown) {
+  rest_->is_ready = false;
+  outbox_.Put(1, kForRest);
+  StepFor(absl::Minutes(1));
+  rest_->is_ready = true;
+  core_->Step();
+  ASSERT_THAT(rest_->ids, IsEmpty()) << "the one is put off";
+  rest_->room = 0;
+  outbox_.Put(2, kForRest);
+  core_->Step();
+  rest_->room = 1;
+  StepFor(absl::Milliseconds(300));
+  EXPECT_THAT(rest_->ids, Contains("m2"));
 }
 
 TEST_F(NoFallbackTest, WhatWaitsForItsRoadIsLookedAtLessAndLessOften) {

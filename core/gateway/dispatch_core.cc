@@ -186,21 +186,24 @@ int64_t DispatchCore::DelayNanos(uint32_t failures) {
   return Nanos(RetryPolicy::DelayAfter(options_.retry, failures, random_));
 }
 
-// Another link at once where there is one, else this one later.
+// Another link at once where there is one, or later when that is full; else this one later.
 void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
                                  const Completion& completion, SettleKind kind, int64_t now) {
   if (delivery.tried != 0) repeated_.erase(delivery.key);
   uint64_t tried = delivery.tried | state->bit;
   int64_t delay = 0;
   const Elsewhere elsewhere = FallBack(tried, now);
-  if (elsewhere == Elsewhere::kNowhere) tried = 0;
-  if (elsewhere != Elsewhere::kNow) {
+  if (elsewhere == Elsewhere::kLater) {
+    // However long this one pauses.
+    delay = DelayNanos(delivery.attempts + 1);
+  } else if (elsewhere == Elsewhere::kNowhere) {
+    tried = 0;
     // While the breaker is open nothing but its end matters; else each message has its own
     // patience.
     const int64_t opens = state->breaker.open_until_ns();
     delay = opens > now ? opens - now : DelayNanos(delivery.attempts + 1);
+    delay = std::max(delay, Nanos(completion.retry_after));
   }
-  delay = std::max(delay, tried == 0 ? Nanos(completion.retry_after) : 0);
   if (tried_.size() >= kMaxTried) tried_.clear();
   if (tried != 0) tried_[delivery.key] = tried;
   if (tried == 0 && delivery.tried != 0) tried_.erase(delivery.key);
@@ -216,9 +219,9 @@ DispatchCore::Elsewhere DispatchCore::FallBack(uint64_t tried, int64_t now) {
   Elsewhere found = Elsewhere::kNowhere;
   for (const auto& state : links_) {
     if ((tried & state->bit) != 0 || !Works(*state, now)) continue;
-    found = Elsewhere::kLater;  // It is full, but that passes.
+    found = Elsewhere::kLater;  // It is full, or the budget is spent, but that passes.
     if (RoomOf(*state, state->link->credit(), now) <= state->promised) continue;
-    if (!retry_budget_.Spend(now)) return Elsewhere::kNowhere;
+    if (!retry_budget_.Spend(now)) return found;
     ++state->promised;
     return Elsewhere::kNow;
   }
@@ -310,8 +313,9 @@ int64_t DispatchCore::Step() {
   const int64_t now = clock_->MonotonicNanos();
   TimeOutDeliveries(now);
   LeaveSilentLinks(now);
-  if (claiming_) PumpAll(now);
-  return NextWake(now);
+  const bool more = claiming_ && PumpAll(now);
+  const int64_t wake = NextWake(now);
+  return more ? std::min(wake, now + kGoOnNs) : wake;
 }
 
 int64_t DispatchCore::NextWake(int64_t now) const {

@@ -75,6 +75,8 @@ class DispatchCore {
   static constexpr int64_t kMostBlockedNs = 10'000'000'000;
   // So often in a row at most what is claimed may find no link before events are looked at.
   static constexpr int kMostInVain = 8;
+  // And goes on after this, where not all was looked at.
+  static constexpr int64_t kGoOnNs = 5'000'000;
   // A link that takes nothing for so long, though it has nothing under way, has no connection.
   static constexpr int64_t kUnconnectedNs = 1'000'000'000;
   // The links are looked at so often also when there is nothing to do.
@@ -183,7 +185,7 @@ class DispatchCore {
   void NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
   int64_t DelayNanos(uint32_t failures);
   enum class Elsewhere : uint8_t { kNowhere, kLater, kNow };
-  // Whether what these links have failed may go to another, now or when that has room.
+  // Whether what these links have failed may go to another, now or after its back-off.
   Elsewhere FallBack(uint64_t tried, int64_t now);
   static size_t RoomOf(const LinkState& state, size_t credit, int64_t now);
   // `tried` as selectors take it: bits by position.
@@ -205,12 +207,13 @@ class DispatchCore {
   void NoteCredit(LinkState* state, size_t credit, int64_t now);
   void NoteTraffic(LinkState* state, int64_t now);
   enum class Pumped : uint8_t { kNothing, kInVain, kSome };
-  Pumped Pump(int64_t now);
-  void ClaimSome(const Room& room, int64_t now);
+  Pumped Pump(bool put_off, int64_t now);
+  void ClaimSome(const Room& room, bool put_off, int64_t now);
   void Describe(const LinkState& state, int64_t now, LinkView* view) const;
   bool Assign(size_t index, int64_t now);
   void PutOff(int64_t key, size_t kind, int64_t now);
-  void PumpAll(int64_t now);
+  // True: there may be more that was not looked at yet.
+  bool PumpAll(int64_t now);
   OutboundMessage Outbound(const OutboxMessage& message) const;
   size_t PartSize(const LinkState& state, size_t first) const;
   void DeliverBatch(size_t link_index, int64_t now);

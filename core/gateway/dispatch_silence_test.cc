@@ -108,6 +108,15 @@ TEST_F(SilenceTest, WhatIsInFlightGoesToALinkThatAnswers) {
   EXPECT_EQ(counters_[0]->timed_out.load(), 1u);
 }
 
+TEST_F(SilenceTest, ASpareThatAnswersItsProbesAgainIsALinkThatAnswers) {
+  core_.NoteProbe(2, false, absl::Seconds(5), 100);
+  core_.NoteProbe(2, true, absl::Milliseconds(20), 100);
+  Put(1);
+  ASSERT_THAT(first_.tokens, SizeIs(1));
+  Pass(absl::Milliseconds(1'100));
+  EXPECT_THAT(second_.tokens, SizeIs(1));
+}
+
 TEST_F(SilenceTest, WhicheverConfirmsFirstCounts) {
   Put(1);
   Pass(absl::Milliseconds(1'100));

@@ -433,6 +433,22 @@ TEST(DeliveryTable, NothingIsDueBeforeWhatWasSentBeforeIt) {
   EXPECT_EQ(table.abandoned(), 0u) << "both, in the order in which they were sent";
 }
 
+TEST(DeliveryTable, WhatIsAnsweredLateKeepsNoOtherFromItsReclaim) {
+  DeliveryTable table(4);
+  Delivery delivery;
+  delivery.sent_ns = 100;
+  delivery.deadline_ns = 200;
+  const uint64_t first = table.Add(delivery);
+  table.Add(delivery);
+  Delivery due;
+  while (table.AbandonDue(200, &due)) {
+  }
+  ASSERT_EQ(table.Finish(first, &due), DeliveryTable::Found::kLate);
+  ASSERT_EQ(table.abandoned(), 1u);
+  table.Reclaim(table.NextReclaimNs());
+  EXPECT_EQ(table.abandoned(), 0u);
+}
+
 TEST_F(DispatcherTest, ExpiredIsBelievedOnlyAfterTheMessagesDeadline) {
   Start();
   ASSERT_TRUE(dispatcher_->AddLink(&first_).ok());

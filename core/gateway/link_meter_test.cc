@@ -139,6 +139,20 @@ TEST_F(CircuitBreakerTest, ASignOfLifeLetsTheNextOneDecideNow) {
   EXPECT_EQ(breaker_.state(11), BreakerState::kHalfOpen);
 }
 
+TEST_F(CircuitBreakerTest, ASignOfLifeEndsTheDoubtOfAnUnansweredProbe) {
+  breaker_.OnUnanswered();
+  EXPECT_EQ(breaker_.state(1), BreakerState::kHalfOpen);
+  breaker_.OnSignOfLife();
+  EXPECT_EQ(breaker_.state(2), BreakerState::kClosed);
+  breaker_.OnUnanswered();
+  EXPECT_TRUE(Fail(3, 4)) << "the one that decides";
+  breaker_.OnSignOfLife();
+  EXPECT_EQ(breaker_.state(5), BreakerState::kHalfOpen);
+  breaker_.OnUnanswered();
+  breaker_.OnSuccess();
+  EXPECT_EQ(breaker_.state(6), BreakerState::kClosed);
+}
+
 TEST(RetryBudgetTest, BoundsTheShareOfRepetitions) {
   RetryBudget budget({0.2, 10, 1000});
   int spent = 0;

@@ -35,6 +35,7 @@ struct ClaimLimits {
   size_t bytes = 0;  // Of envelopes: a claim ends with the message that reaches it.
   size_t live = kNoLimit;
   size_t backlog = kNoLimit;
+  bool put_off = true;  // false: not those that were released with a delay.
 };
 
 enum class SettleKind : uint8_t {

@@ -59,6 +59,7 @@ class ScriptedOutbox final : public Outbox {
       for (const Turn& turn : {Turn{true, false}, {false, false}, {true, true}, {false, true}}) {
         for (auto& [key, entry] : waiting_) {
           if (entry.kind.priority != priority || !IsTurnOf(turn, entry)) continue;
+          if (entry.put_off && !limits.put_off) continue;
           size_t& of_kind = left[entry.kind.backlog ? 1 : 0];
           if (count == limits.messages || of_kind == 0) break;
           --of_kind;
@@ -77,6 +78,7 @@ class ScriptedOutbox final : public Outbox {
       Entry& entry = waiting_[s.key];
       entry.claimed = false;
       entry.was_out = true;
+      entry.put_off = s.kind == SettleKind::kRelease && s.delay_ns > 0;
       entry.due_ns = clock_->MonotonicNanos() + s.delay_ns;
       releases += s.kind == SettleKind::kRelease ? 1 : 0;
       entry.attempts += s.kind == SettleKind::kRelease ? 0 : 1;
@@ -102,6 +104,7 @@ class ScriptedOutbox final : public Outbox {
     Kind kind;
     bool claimed = false;
     bool was_out = false;  // Given away before.
+    bool put_off = false;  // And released with a delay.
     int64_t due_ns = 0;
     uint32_t attempts = 0;
   };

@@ -173,7 +173,7 @@ bool Spool::Impl::SettleLocked(const Settlement& settlement) {
       LeaveLocked(settlement.key, RemovalKind::kExpired, "");
       return true;
     case SettleKind::kRelease:
-      index_.Delay(settlement.key, DueNanos(settlement));
+      index_.Delay(settlement.key, DueNanos(settlement), /*put_off=*/settlement.delay_ns > 0);
       return true;
     case SettleKind::kRetry:
     case SettleKind::kReject:

@@ -107,6 +107,7 @@ absl::Status Spool::Impl::Repair() {
     LogDamage(report);
     damages_.push_back(std::move(report));
   }
+  queue_.damage.clear();  // Met by readers meanwhile, in the old file.
   return absl::OkStatus();
 }
 

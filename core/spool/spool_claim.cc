@@ -91,7 +91,8 @@ void Spool::Impl::ClaimDue(int klass, bool live, Claiming* claiming) {
     {
       absl::MutexLock lock(&mutex_);
       OutEntry* entry = nullptr;
-      if (!index_.TakeDue(klass, live, claiming->live_ms, &key, &entry)) return;
+      if (!index_.TakeDue(klass, live, claiming->live_ms, claiming->left.put_off, &key, &entry))
+        return;
       if (entry->ghost) {
         LeaveLocked(key, RemovalKind::kExpired, "");
         continue;

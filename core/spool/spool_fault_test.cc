@@ -107,6 +107,42 @@ TEST_F(SpoolFaultTest, DamageWhileRunningIsRepairedAndClaimsSurvive) {
   spool.reset();
 }
 
+// Does something when a repair begins.
+class RepairLog final : public Log {
+ public:
+  bool Enabled(LogLevel, std::string_view) const override { return true; }
+  void Write(LogLevel, std::string_view, std::string_view text,
+             absl::Span<const LogField>) override {
+    if (text == "file is damaged, salvaging") on_repair();
+  }
+  std::function<void()> on_repair;
+};
+
+TEST_F(SpoolFaultTest, ADamageThatIsMetTwiceIsRepairedOnce) {
+  constexpr std::streamoff kPage = 4'096;
+  std::unique_ptr<Spool> spool = Open();
+  std::vector<Envelope> many;
+  for (int i = 0; i < 2'000; ++i) many.push_back(TestEnvelope(absl::StrCat("m", i)));
+  AppendAll(spool.get(), std::move(many));
+  spool.reset();
+  RepairLog log;
+  size_t more = 0;
+  std::vector<OutboxMessage> claimed;
+  log.on_repair = [&] { more += spool->Claim({5'000, 64u << 20}, &claimed); };
+  spool = *Spool::Open(options_, &clock_, &log);
+  std::fstream file(options_.path, std::ios::in | std::ios::out | std::ios::binary);
+  for (std::streamoff page = 40; page < 60; ++page) {
+    file.seekp(page * kPage);
+    file.put(0x77);  // No kind of page.
+  }
+  file.close();
+  spool->Claim({5'000, 64u << 20}, &claimed);
+  ASSERT_TRUE(WaitFor([&] { return !spool->Damages().empty(); }));
+  spool->Close();
+  EXPECT_EQ(more, 0u) << "it met the damage too";
+  EXPECT_EQ(spool->Damages().size(), 1u);
+}
+
 // A file that is damaged, on a disk that has no room for another one.
 class SpoolRepairFailsTest : public SpoolFaultTest {
  protected:

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
 #include "core/base/waker.h"
@@ -135,8 +136,9 @@ class Spool::Impl {
   // What one transaction made besides what was asked.
   struct Effects {
     SpoolState state;
-    std::vector<LoadedMessage> loaded;  // Committed rows for the index.
-    std::vector<Removal> dropped;       // To make room, or by an administrator.
+    absl::flat_hash_set<int64_t> removed;  // Keys; others that leave are in the file still.
+    std::vector<LoadedMessage> loaded;     // Committed rows for the index.
+    std::vector<Removal> dropped;          // To make room, or by an administrator.
     std::array<uint64_t, kSpoolDrops> drops{};
     std::array<int64_t, spool_internal::kClasses> drop_from{};  // Nothing waits below.
   };

@@ -164,22 +164,29 @@ void SpoolIndex::MoveDue(int64_t now_ns) {
   while (!delayed_.empty() && delayed_.begin()->first <= now_ns) {
     const int64_t key = delayed_.begin()->second;
     delayed_.erase(delayed_.begin());
-    Of(key).due_live.insert(key);
+    Class& c = Of(key);
+    (Find(key)->put_off ? c.put_off : c.due).live.insert(key);
   }
 }
 
-bool SpoolIndex::TakeDue(int klass, bool live, int64_t live_ms, int64_t* key, OutEntry** entry) {
+bool SpoolIndex::TakeDue(int klass, bool live, int64_t live_ms, bool put_off, int64_t* key,
+                         OutEntry** entry) {
   Class& c = classes_[static_cast<size_t>(klass)];
-  while (!c.due_live.empty() && Find(*c.due_live.begin())->spool_ms < live_ms) {
-    c.due_backlog.insert(*c.due_live.begin());
-    c.due_live.erase(c.due_live.begin());
+  absl::btree_set<int64_t>* due = nullptr;
+  for (Due* const one : {&c.due, &c.put_off}) {
+    while (!one->live.empty() && Find(*one->live.begin())->spool_ms < live_ms) {
+      one->backlog.insert(*one->live.begin());
+      one->live.erase(one->live.begin());
+    }
+    absl::btree_set<int64_t>& keys = live ? one->live : one->backlog;
+    if (keys.empty() || (one == &c.put_off && !put_off)) continue;
+    if (due == nullptr || *keys.begin() < *due->begin()) due = &keys;
   }
-  absl::btree_set<int64_t>& due = live ? c.due_live : c.due_backlog;
-  if (due.empty()) return false;
-  OutEntry* const found = Find(*due.begin());
+  if (due == nullptr) return false;
+  OutEntry* const found = Find(*due->begin());
   if (found == nullptr) return false;  // What is due is out.
-  *key = *due.begin();
-  due.erase(due.begin());
+  *key = *due->begin();
+  due->erase(due->begin());
   c.delayed.erase(*key);
   *entry = found;
   SetState(*entry, OutState::kClaimed);
@@ -188,7 +195,11 @@ bool SpoolIndex::TakeDue(int klass, bool live, int64_t live_ms, int64_t* key, Ou
 
 size_t SpoolIndex::delayed() const {
   size_t count = delayed_.size();
-  for (const Class& klass : classes_) count += klass.due_live.size() + klass.due_backlog.size();
+  for (const Class& klass : classes_) {
+    for (const Due* due : {&klass.due, &klass.put_off}) {
+      count += due->live.size() + due->backlog.size();
+    }
+  }
   return count;
 }
 
@@ -240,8 +251,10 @@ bool SpoolIndex::TakeWaiting(const StreamRow& row, OutState state, uint64_t byte
     if (out->state != OutState::kDelayed) return false;
     delayed_.erase({out->due_ns, key});
     c.delayed.erase(key);
-    c.due_live.erase(key);
-    c.due_backlog.erase(key);
+    for (Due* due : {&c.due, &c.put_off}) {
+      due->live.erase(key);
+      due->backlog.erase(key);
+    }
     SetState(out, state);
     return true;
   }
@@ -292,10 +305,11 @@ OutEntry* SpoolIndex::Find(int64_t key) {
   return it == out_.end() ? nullptr : &it->second;
 }
 
-void SpoolIndex::Delay(int64_t key, int64_t due_ns) {
+void SpoolIndex::Delay(int64_t key, int64_t due_ns, bool put_off) {
   OutEntry* entry = Find(key);
   SetState(entry, OutState::kDelayed);
   entry->due_ns = due_ns;
+  entry->put_off = put_off;
   delayed_.insert({due_ns, key});
   Of(key).delayed.insert(key);
 }
@@ -311,7 +325,8 @@ void SpoolIndex::Erase(int64_t key) {
 
 int64_t SpoolIndex::NextDue() const {
   const bool due = std::any_of(classes_.begin(), classes_.end(), [](const Class& klass) {
-    return !klass.due_live.empty() || !klass.due_backlog.empty();
+    return !klass.due.live.empty() || !klass.due.backlog.empty() || !klass.put_off.live.empty() ||
+           !klass.put_off.backlog.empty();
   });
   if (due) return 0;
   return delayed_.empty() ? Outbox::kNever : delayed_.begin()->first;
@@ -325,13 +340,13 @@ int64_t SpoolIndex::FirstUnpassed(const Class& klass) {
   return first;
 }
 
-std::array<int64_t, kClasses> SpoolIndex::Heads() const {
+std::array<int64_t, kClasses> SpoolIndex::Heads(const absl::flat_hash_set<int64_t>& removed) const {
   std::array<int64_t, kClasses> heads{};
   for (int c = 0; c < kClasses; ++c) {
     const Class& klass = classes_[static_cast<size_t>(c)];
     int64_t head = FirstUnpassed(klass);
     for (auto it = out_.lower_bound(FirstKey(c)); it != out_.end() && it->first < head; ++it) {
-      if (it->second.state == OutState::kLeaving) continue;
+      if (removed.contains(it->first)) continue;
       head = it->first;
     }
     heads[static_cast<size_t>(c)] = head;

@@ -18,6 +18,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/types/span.h"
 #include "core/gateway/outbox.h"
 #include "core/spool/spool_format.h"
@@ -49,7 +50,8 @@ enum class OutState : uint8_t {
 struct OutEntry {
   OutState state = OutState::kClaimed;
   bool has_attempt_row = false;
-  bool ghost = false;  // Its row was lost with a damaged file.
+  bool put_off = false;  // While delayed: it was released, not tried.
+  bool ghost = false;    // Its row was lost with a damaged file.
   uint32_t attempts = 0;
   uint32_t rejects = 0;
   uint64_t bytes = 0;
@@ -96,8 +98,8 @@ class SpoolIndex {
   // Moves delayed messages whose time has come to the front of their class.
   void MoveDue(int64_t now_ns);
   // Takes the next due key of the class, of those accepted since `live_ms` or of the others; its
-  // body must be read.
-  bool TakeDue(int klass, bool live, int64_t live_ms, int64_t* key, OutEntry** entry);
+  // body must be read. `put_off`: also of those that were put off.
+  bool TakeDue(int klass, bool live, int64_t live_ms, bool put_off, int64_t* key, OutEntry** entry);
   // Live messages that were accepted before `live_ms` are unread again.
   void DropStale(int klass, int64_t live_ms);
   // Takes the next live message; those whose stream is not free are held or unread again.
@@ -127,8 +129,8 @@ class SpoolIndex {
   void GiveBack(const StreamRow& row);
 
   OutEntry* Find(int64_t key);
-  void Delay(int64_t key, int64_t due_ns);  // 0: due at once.
-  void Leave(int64_t key, OutState state);  // kLeaving or kDying.
+  void Delay(int64_t key, int64_t due_ns, bool put_off = false);  // 0: due at once.
+  void Leave(int64_t key, OutState state);                        // kLeaving or kDying.
   void Erase(int64_t key);
   // True while a read of the file that began earlier may still come to this row.
   bool Unpassed(int64_t key) { return key >= Of(key).cursor || !Of(key).skipping.empty(); }
@@ -138,7 +140,8 @@ class SpoolIndex {
     return out_.size() >= limits_.max_out - static_cast<size_t>(klass) * (limits_.max_out / 8);
   }
   int64_t NextDue() const;
-  std::array<int64_t, kClasses> Heads() const;
+  // Per class the first key that is in the file still, once the rows of `removed` are not.
+  std::array<int64_t, kClasses> Heads(const absl::flat_hash_set<int64_t>& removed) const;
   size_t claimed() const { return claimed_; }
   size_t delayed() const;
   // For recovery: every entry that is out.
@@ -148,6 +151,10 @@ class SpoolIndex {
   }
 
  private:
+  struct Due {
+    absl::btree_set<int64_t> live;
+    absl::btree_set<int64_t> backlog;
+  };
   struct Class {
     std::deque<LoadedMessage> ready;  // By key; also above the cursor.
     int64_t cursor = 0;               // Rows below are ready, held, out or gone.
@@ -155,8 +162,8 @@ class SpoolIndex {
     int64_t unread = 0;               // Rows in [cursor, visible] that are none of these.
     int64_t appended = 0;
     absl::btree_set<int64_t> delayed;  // Due or not.
-    absl::btree_set<int64_t> due_live;
-    absl::btree_set<int64_t> due_backlog;
+    Due due;
+    Due put_off;                              // Due as well.
     absl::btree_map<int64_t, uint64_t> held;  // The stream of each.
     absl::btree_set<int64_t> free;            // Of the held ones: nothing is before them any more.
     // Streams by the place of the first that was skipped; those of which nothing else is left.

@@ -132,6 +132,23 @@ TEST_F(SpoolTest, NoMoreOfTheBacklogIsGivenThanAsked) {
   EXPECT_THAT(Ids(messages), ElementsAre("new", "a"));
 }
 
+TEST_F(SpoolTest, WhatWasPutOffIsLeftAloneWhereOthersAreAskedFor) {
+  Open();
+  for (const char* id : {"put off", "failed", "new"}) Put(id);
+  const std::vector<OutboxMessage> both = ClaimAll(spool_.get(), 2);
+  ASSERT_EQ(both.size(), 2u);
+  SettleAll(spool_.get(), {both[0]}, SettleKind::kRelease, 1'000'000);
+  SettleAll(spool_.get(), {both[1]}, SettleKind::kRetry, 1'000'000);
+  clock_.Advance(absl::Seconds(1));
+  std::vector<OutboxMessage> messages;
+  ClaimLimits limits{10, 1 << 20};
+  limits.put_off = false;
+  EXPECT_EQ(spool_->Claim(limits, &messages), 2u);
+  EXPECT_THAT(Ids(messages), ElementsAre("failed", "new"));
+  EXPECT_LE(spool_->NextDueNanos(), clock_.MonotonicNanos());
+  EXPECT_THAT(Ids(ClaimAll(spool_.get())), ElementsAre("put off"));
+}
+
 TEST_F(SpoolTest, AnOrderedTypeGoesOneAtATimeByDevice) {
   options_.ordered[static_cast<size_t>(DataType::kDetection)] = true;
   Open();

@@ -148,7 +148,7 @@ absl::Status Spool::Impl::Transaction(Work* work, Effects* effects) {
     VD_CRASH_POINT("spool.append.after");
     {
       absl::MutexLock lock(&mutex_);
-      effects->state.head = index_.Heads();
+      effects->state.head = index_.Heads(effects->removed);
     }
     VD_RETURN_IF_ERROR(writer_->WriteState(effects->state));
     VD_CRASH_POINT("spool.commit.before");
@@ -163,6 +163,7 @@ absl::Status Spool::Impl::Transaction(Work* work, Effects* effects) {
 
 absl::Status Spool::Impl::ApplyRemoval(const Removal& removal, Effects* effects) {
   SpoolState* const state = &effects->state;
+  effects->removed.insert(removal.key);
   bool ghost = false;
   {
     absl::MutexLock lock(&mutex_);
