@@ -74,7 +74,7 @@ bool AdaptiveSelector::IsWorthAChange(const Costs& best, const Costs& present) c
   if (!ClearlyBetter(best.idle_ms, present.idle_ms, options_.better, options_.better_ms))
     return false;
   return best.idle_ms < present.idle_ms * options_.much_better ||
-         ClearlyBetter(best.lasting_ms, present.lasting_ms, options_.better, options_.better_ms);
+         best.lasting_ms < present.lasting_ms * options_.lasting;
 }
 
 bool AdaptiveSelector::MayChange(const SelectorMessage& message,

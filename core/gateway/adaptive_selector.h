@@ -19,9 +19,9 @@ class AdaptiveSelector final : public Selector {
  public:
   struct Options {
     double better = 0.8;   // Another is better when it is expected to take at most this share,
-    double better_ms = 5;  // and so much less, also by what was confirmed over minutes,
-    // unless it is expected to take less than this share: what is heavy-tailed misleads for a
-    // while.
+    double better_ms = 5;  // and so much less,
+    double lasting = 0.9;  // and at most this share by what was confirmed over minutes,
+    // unless it is expected to take less than this one: what is heavy-tailed misleads for a while.
     double much_better = 1.0 / 3;
     double spill = 0.6;                    // The same for one message that spills over.
     int64_t dwell_ns = 30'000'000'000;     // From one change for the better to the next.

@@ -551,7 +551,7 @@ TEST_F(AdaptiveTest, ABadMomentIsNoReasonToChangeAndABadMinuteIs) {
   links.Add("a");
   links.Add("b");
   for (size_t i = 0; i < 2; ++i) {
-    for (int j = 0; j < 200; ++j) links.model(i)->OnConfirmed(300, i == 0 ? 0.2 : 0.21);
+    for (int j = 0; j < 1'000; ++j) links.model(i)->OnConfirmed(300, i == 0 ? 0.2 : 0.21);
     links.views[i].measured_ns = message_.now_ns;
   }
   const auto confirm = [&](int times, double seconds) {
@@ -560,8 +560,8 @@ TEST_F(AdaptiveTest, ABadMomentIsNoReasonToChangeAndABadMinuteIs) {
     for (LinkView& view : links.views) view.measured_ns = message_.now_ns;
   };
   ASSERT_EQ(Picked(&selector_, message_, links), "a");
-  confirm(20, 0.6);
-  EXPECT_GT(links.model(0)->ExpectedSeconds(300), 0.3);
+  confirm(12, 0.6);
+  EXPECT_GT(links.model(0)->ExpectedSeconds(300), 0.27);
   EXPECT_EQ(Picked(&selector_, message_, links), "a");
   confirm(80, 0.6);
   EXPECT_EQ(Picked(&selector_, message_, links), "b");
