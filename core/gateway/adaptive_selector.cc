@@ -69,12 +69,13 @@ int AdaptiveSelector::ToExplore(const SelectorMessage& message, absl::Span<const
   return Choice::kNone;
 }
 
-// A great difference counts at once, a small one where it lasts.
-bool AdaptiveSelector::IsWorthAChange(const Costs& best, const Costs& present) const {
+// A great difference counts at once, a small one where it lasts: a few that were lucky say little.
+bool AdaptiveSelector::IsWorthAChange(const Costs& best, const Costs& present, bool certain) const {
   if (!ClearlyBetter(best.idle_ms, present.idle_ms, options_.better, options_.better_ms))
     return false;
-  return best.idle_ms < present.idle_ms * options_.much_better ||
-         best.lasting_ms < present.lasting_ms * options_.lasting;
+  if (best.idle_ms < present.idle_ms * options_.much_better) return true;
+  return certain &&
+         ClearlyBetter(best.lasting_ms, present.lasting_ms, options_.better, options_.better_ms);
 }
 
 bool AdaptiveSelector::MayChange(const SelectorMessage& message,
@@ -154,7 +155,8 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   const int explored = ToExplore(message, links, preferred);
   if (explored != Choice::kNone) return {explored, Why::kExplore, false};
   if (MayChange(message, preference) && !links[static_cast<size_t>(best)].returning &&
-      IsWorthAChange(best_costs, preferred_costs)) {
+      IsWorthAChange(best_costs, preferred_costs,
+                     links[static_cast<size_t>(best)].model->certain())) {
     return {best, Why::kBest, true};
   }
   const bool loaded = ClearlyBetter(preferred_costs.idle_ms, preferred_costs.loaded_ms,

@@ -19,8 +19,7 @@ class AdaptiveSelector final : public Selector {
  public:
   struct Options {
     double better = 0.8;   // Another is better when it is expected to take at most this share,
-    double better_ms = 5;  // and so much less,
-    double lasting = 0.9;  // and at most this share by what was confirmed over minutes,
+    double better_ms = 5;  // and so much less, also by what was confirmed over minutes,
     // unless it is expected to take less than this one: what is heavy-tailed misleads for a while.
     double much_better = 1.0 / 3;
     double spill = 0.6;                    // The same for one message that spills over.
@@ -74,7 +73,7 @@ class AdaptiveSelector final : public Selector {
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
                 int preferred) const;
   bool MayExplore(const SelectorMessage& message, const LinkView& link) const;
-  bool IsWorthAChange(const Costs& best, const Costs& present) const;
+  bool IsWorthAChange(const Costs& best, const Costs& present, bool certain) const;
   bool MayChange(const SelectorMessage& message, const Preference& preference) const;
   Decision Decide(const SelectorMessage& message, double most_ms,
                   absl::Span<const LinkView> links) const;

@@ -59,8 +59,10 @@ class LinkModel {
   bool learnt() const { return learnt_; }
   // A message was ever confirmed. Until then it is a probe's word, which asks less of the peer.
   bool confirmed() const { return confirmed_; }
-  // Some were, and lately: one alone may have been a slow one.
-  bool certain() const { return confirmed_ && quick_.variance() < kCertain; }
+  // Some were, and lately: one alone, or two, may have been slow ones, or lucky ones.
+  bool certain() const {
+    return confirmed_ && quick_.variance() < kCertain && lasting_.variance() < kLastingCertain;
+  }
 
  private:
   double FailureSeconds() const;
@@ -73,7 +75,8 @@ class LinkModel {
   bool confirmed_ = false;
   bool idle_ = false;  // Nothing was confirmed since the last OnTime.
 
-  static constexpr double kCertain = 0.4;  // The variance after three.
+  static constexpr double kCertain = 0.4;          // The variance after three,
+  static constexpr double kLastingCertain = 0.15;  // and after seven.
 };
 
 }  // namespace viaduct
