@@ -195,11 +195,7 @@ bool SpoolIndex::TakeDue(int klass, bool live, int64_t live_ms, bool put_off, in
 
 size_t SpoolIndex::delayed() const {
   size_t count = delayed_.size();
-  for (const Class& klass : classes_) {
-    for (const Due* due : {&klass.due, &klass.put_off}) {
-      count += due->live.size() + due->backlog.size();
-    }
-  }
+  for (const Class& klass : classes_) count += klass.due.size() + klass.put_off.size();
   return count;
 }
 
@@ -251,10 +247,8 @@ bool SpoolIndex::TakeWaiting(const StreamRow& row, OutState state, uint64_t byte
     if (out->state != OutState::kDelayed) return false;
     delayed_.erase({out->due_ns, key});
     c.delayed.erase(key);
-    for (Due* due : {&c.due, &c.put_off}) {
-      due->live.erase(key);
-      due->backlog.erase(key);
-    }
+    c.due.Erase(key);
+    c.put_off.Erase(key);
     SetState(out, state);
     return true;
   }
@@ -325,8 +319,7 @@ void SpoolIndex::Erase(int64_t key) {
 
 int64_t SpoolIndex::NextDue() const {
   const bool due = std::any_of(classes_.begin(), classes_.end(), [](const Class& klass) {
-    return !klass.due.live.empty() || !klass.due.backlog.empty() || !klass.put_off.live.empty() ||
-           !klass.put_off.backlog.empty();
+    return klass.due.size() + klass.put_off.size() > 0;
   });
   if (due) return 0;
   return delayed_.empty() ? Outbox::kNever : delayed_.begin()->first;

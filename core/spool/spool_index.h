@@ -152,6 +152,12 @@ class SpoolIndex {
 
  private:
   struct Due {
+    size_t size() const { return live.size() + backlog.size(); }
+    void Erase(int64_t key) {
+      live.erase(key);
+      backlog.erase(key);
+    }
+
     absl::btree_set<int64_t> live;
     absl::btree_set<int64_t> backlog;
   };
