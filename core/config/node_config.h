@@ -147,6 +147,7 @@ struct GatewayOptions {
     double share = 0;
     double per_second = 0;
   } retry_budget;
+  double hedged_share = 0;
   struct Backlog {
     absl::Duration after;
     double per_second = 0;  // 0: no limit.

@@ -143,6 +143,7 @@ GatewayOptions ReadGateway(const json& section) {
   gateway.breaker_failures = Number(At(section, "breaker"), "failures");
   const json& budget = At(section, "retry_budget");
   gateway.retry_budget = {Real(budget, "share"), Real(budget, "per_second")};
+  gateway.hedged_share = Real(At(section, "hedging"), "share");
   const json& backlog = At(section, "backlog");
   gateway.backlog = {Time(backlog, "after"), Real(backlog, "rate")};
   gateway.report_interval = Time(At(section, "report"), "interval");

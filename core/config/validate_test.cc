@@ -207,6 +207,7 @@ TEST_F(ValidateTest, AnEmptySectionTakesAllDefaults) {
   EXPECT_EQ(config.gateway.breaker_failures, 3u);
   EXPECT_EQ(config.gateway.retry_budget.share, 0.2);
   EXPECT_EQ(config.gateway.retry_budget.per_second, 10);
+  EXPECT_EQ(config.gateway.hedged_share, 0.1);
   EXPECT_EQ(config.gateway.backlog.after, absl::Seconds(5));
   EXPECT_EQ(config.gateway.backlog.per_second, 0);
   EXPECT_EQ(config.gateway.ordered, (std::array<bool, 4>{}));
@@ -241,7 +242,7 @@ store: {sqlite: {path: /fast/x.db}, images: pics}
 gateway: {window: 1, batch: 2, retry: {initial_delay: 1s, max_delay: 2s, multiplier: 1.5,
           jitter: 0}, max_rejects: 9, selection: {strategy: round_robin, network_aware: false}, fallback: {enabled: false, order: {rest: [lte, mqtt]}},
           probe: {enabled: false, interval: 2m, retry_interval: 9s, timeout: 1s},
-          breaker: {failures: 7}, retry_budget: {share: 0.5, per_second: 100},
+          breaker: {failures: 7}, retry_budget: {share: 0.5, per_second: 100}, hedging: {share: 0},
           backlog: {after: 1m, rate: 50.5}, ordering: {control: strict, health: none}}
 limits: {max_message_bytes: 65536, start_timeout: 1s,
          drain_timeout: 0s}
@@ -283,6 +284,7 @@ limits: {max_message_bytes: 65536, start_timeout: 1s,
   EXPECT_EQ(config.gateway.breaker_failures, 7u);
   EXPECT_EQ(config.gateway.retry_budget.share, 0.5);
   EXPECT_EQ(config.gateway.retry_budget.per_second, 100);
+  EXPECT_EQ(config.gateway.hedged_share, 0);
   EXPECT_EQ(config.gateway.backlog.after, absl::Minutes(1));
   EXPECT_EQ(config.gateway.backlog.per_second, 50.5);
   EXPECT_EQ(config.gateway.ordered, (std::array<bool, 4>{false, false, false, true}));

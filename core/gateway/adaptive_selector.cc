@@ -43,7 +43,8 @@ AdaptiveSelector::Costs AdaptiveSelector::CostsOf(const SelectorMessage& message
   if (silent_ms > loaded_ms * options_.silence + options_.silence_ms) loaded_ms += silent_ms;
   const double price_ms = PriceMs(message, link);
   const double lasting_ms = link.model->LastingSeconds(message.bytes) * kMsPerSecond;
-  return {idle_ms + price_ms, loaded_ms + price_ms, lasting_ms + price_ms};
+  const double doubt_ms = link.model->LastingDoubtSeconds(message.bytes) * kMsPerSecond;
+  return {idle_ms + price_ms, loaded_ms + price_ms, lasting_ms + price_ms, doubt_ms};
 }
 
 bool AdaptiveSelector::MayExplore(const SelectorMessage& message, const LinkView& link) const {
@@ -69,13 +70,17 @@ int AdaptiveSelector::ToExplore(const SelectorMessage& message, absl::Span<const
   return Choice::kNone;
 }
 
+bool AdaptiveSelector::IsNoWorse(const Costs& left, const Costs& present) {
+  return left.idle_ms <= present.idle_ms && left.lasting_ms <= present.lasting_ms;
+}
+
 // A great difference counts at once, a small one where it lasts: a few that were lucky say little.
 bool AdaptiveSelector::IsWorthAChange(const Costs& best, const Costs& present, bool certain) const {
   if (!ClearlyBetter(best.idle_ms, present.idle_ms, options_.better, options_.better_ms))
     return false;
   if (best.idle_ms < present.idle_ms * options_.much_better) return true;
-  return certain &&
-         ClearlyBetter(best.lasting_ms, present.lasting_ms, options_.better, options_.better_ms);
+  return certain && ClearlyBetter(best.lasting_ms + best.doubt_ms, present.lasting_ms,
+                                  options_.lasting_better, options_.better_ms);
 }
 
 bool AdaptiveSelector::MayChange(const SelectorMessage& message,
@@ -131,15 +136,18 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   int preferred = Choice::kNone;
   int best = Choice::kNone;     // Were nothing under way.
   int soonest = Choice::kNone;  // As things are.
+  int left = Choice::kNone;     // For the preferred one.
   const LinkView* const there = ReadyLink(preference.link, links);
   Costs preferred_costs;
   Costs best_costs;
   Costs soonest_costs;
+  Costs left_costs;
   for (size_t i = 0; i < links.size(); ++i) {
     if (!IsCandidate(message, links, i) || PriceMs(message, links[i]) > most_ms) continue;
     const Costs costs = CostsOf(message, links[i]);
     const int index = static_cast<int>(i);
     if (links[i].name == preference.link) preferred = index, preferred_costs = costs;
+    if (links[i].name == preference.left) left = index, left_costs = costs;
     if (best == Choice::kNone || costs.idle_ms < best_costs.idle_ms)
       best = index, best_costs = costs;
     if (soonest == Choice::kNone || costs.loaded_ms < soonest_costs.loaded_ms) {
@@ -154,6 +162,10 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   }
   const int explored = ToExplore(message, links, preferred);
   if (explored != Choice::kNone) return {explored, Why::kExplore, false};
+  if (left != Choice::kNone && MayChange(message, preference) &&
+      !links[static_cast<size_t>(left)].returning && IsNoWorse(left_costs, preferred_costs)) {
+    return {left, Why::kBest, true};
+  }
   if (MayChange(message, preference) && !links[static_cast<size_t>(best)].returning &&
       IsWorthAChange(best_costs, preferred_costs,
                      links[static_cast<size_t>(best)].model->certain())) {
@@ -177,6 +189,7 @@ Choice AdaptiveSelector::Pick(const SelectorMessage& message, absl::Span<const L
   if (decision.changes) {
     Preference& preference = preferences_[MessageKind(message)];
     const bool first = preference.link.empty();
+    preference.left = decision.why == Why::kUnavailable ? preference.link : "";
     preference.link.assign(links[static_cast<size_t>(decision.link)].name);
     preference.since_ns = first ? message.now_ns - options_.settle_ns : message.now_ns;
     if (decision.why == Why::kBest && !first) preference.chosen_ns = message.now_ns;

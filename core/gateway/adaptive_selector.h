@@ -11,15 +11,17 @@
 namespace viaduct {
 
 // One link is preferred for each priority and class of size. It changes at once when it can take
-// nothing, and otherwise only for one that is clearly better, and not often. While the preferred
-// link is so loaded or so silent that another would confirm clearly sooner, messages spill over to
-// that one. One ordinary message at a time goes over a link that never confirmed any, over one that
-// failed and may work again, and now and then over one of which nothing was heard for long.
+// nothing, back when it can again and is no worse, and otherwise only for one that is clearly
+// better, and not often. While the preferred link is so loaded or so silent that another would
+// confirm clearly sooner, messages spill over to that one. One ordinary message at a time goes over
+// a link that never confirmed any, over one that failed and may work again, and now and then over
+// one of which nothing was heard for long.
 class AdaptiveSelector final : public Selector {
  public:
   struct Options {
     double better = 0.8;   // Another is better when it is expected to take at most this share,
-    double better_ms = 5;  // and so much less, also by what was confirmed over minutes,
+    double better_ms = 5;  // and so much less; and by what was confirmed over minutes this share
+    double lasting_better = 0.9;  // at most, though it be as slow as the few of them allow;
     // unless it is expected to take less than this one: what is heavy-tailed misleads for a while.
     double much_better = 1.0 / 3;
     double spill = 0.6;                    // The same for one message that spills over.
@@ -43,6 +45,7 @@ class AdaptiveSelector final : public Selector {
   Explanation Explain(const SelectorMessage& message,
                       absl::Span<const LinkView> links) const override;
   size_t RoomForBacklog(absl::Span<const LinkView> links) const override;
+  bool hedges() const override { return true; }
 
  private:
   enum class Why : uint8_t { kNone, kBest, kPreferred, kUnavailable, kSpill, kExplore };
@@ -51,6 +54,7 @@ class AdaptiveSelector final : public Selector {
     std::string link;
     int64_t since_ns = 0;
     int64_t chosen_ns = 0;  // Last changed for the better; 0: never.
+    std::string left;       // Of necessity, for this one; "": none.
   };
   struct Decision {
     int link = Choice::kNone;
@@ -60,7 +64,8 @@ class AdaptiveSelector final : public Selector {
   struct Costs {
     double idle_ms = 0;     // Of the message, were nothing under way.
     double loaded_ms = 0;   // Behind what is under way, and after the silence.
-    double lasting_ms = 0;  // As the first, by the last minutes.
+    double lasting_ms = 0;  // As the first, by the last minutes,
+    double doubt_ms = 0;    // and so much more at most.
   };
 
   static std::string Reason(Why why, const std::string& preferred);
@@ -73,6 +78,7 @@ class AdaptiveSelector final : public Selector {
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
                 int preferred) const;
   bool MayExplore(const SelectorMessage& message, const LinkView& link) const;
+  static bool IsNoWorse(const Costs& left, const Costs& present);
   bool IsWorthAChange(const Costs& best, const Costs& present, bool certain) const;
   bool MayChange(const SelectorMessage& message, const Preference& preference) const;
   Decision Decide(const SelectorMessage& message, double most_ms,

@@ -55,6 +55,7 @@ void DeliveryTable::Unlink(Slot* slot) {
   --active_;
   active_bytes_ -= slot->delivery.bytes;
   active_backlog_ -= slot->delivery.backlog ? 1 : 0;
+  active_hedged_ -= slot->delivery.hedged ? 1 : 0;
 }
 
 void DeliveryTable::Free(uint32_t index) {
@@ -93,6 +94,31 @@ const Delivery* DeliveryTable::Oldest() const {
   return oldest_ == kNoSlot ? nullptr : &slots_[oldest_].delivery;
 }
 
+void DeliveryTable::LookAtOldest(size_t most,
+                                 absl::FunctionRef<bool(uint64_t, const Delivery&)> look) const {
+  for (uint32_t index = oldest_; index != kNoSlot && most > 0;
+       index = slots_[index].newer, --most) {
+    const Slot& slot = slots_[index];
+    if (!look(TokenOf(index, slot.generation), slot.delivery)) return;
+  }
+}
+
+void DeliveryTable::Hedge(uint64_t token) {
+  Slot* slot = Lookup(token);
+  if (slot == nullptr || slot->state != State::kActive || slot->delivery.hedged) return;
+  slot->delivery.hedged = true;
+  ++active_hedged_;
+}
+
+bool DeliveryTable::Unhedge(uint64_t token, uint64_t tried) {
+  Slot* slot = Lookup(token);
+  if (slot == nullptr || slot->state != State::kActive) return false;
+  active_hedged_ -= slot->delivery.hedged ? 1 : 0;
+  slot->delivery.hedged = false;
+  slot->delivery.tried = tried;
+  return true;
+}
+
 uint64_t DeliveryTable::BytesToOldest() const {
   const Delivery* oldest = Oldest();
   return oldest == nullptr ? 0 : oldest->end - std::min(oldest->end, answered_end_);
@@ -105,17 +131,9 @@ bool DeliveryTable::AbandonDue(int64_t now_ns, Delivery* delivery) {
 }
 
 void DeliveryTable::AbandonOldest(Delivery* delivery) {
-  *delivery = slots_[oldest_].delivery;
-  AbandonSlot(oldest_);
-}
-
-void DeliveryTable::Abandon(uint64_t token) {
-  const Slot* slot = Lookup(token);
-  if (slot != nullptr && slot->state == State::kActive) AbandonSlot(IndexOf(token));
-}
-
-void DeliveryTable::AbandonSlot(uint32_t index) {
+  const uint32_t index = oldest_;
   Slot& slot = slots_[index];
+  *delivery = slot.delivery;
   Unlink(&slot);
   const int64_t time_ns = slot.delivery.deadline_ns - slot.delivery.sent_ns;
   const int64_t reclaim_ns = slot.delivery.sent_ns + kReclaimTimes * time_ns;

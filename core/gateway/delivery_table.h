@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "core/message/envelope.h"
 
 namespace viaduct {
@@ -23,6 +24,9 @@ struct Delivery {
   int64_t message_deadline_ns = 0;  // 0: none.
   uint64_t tried = 0;               // Links that failed it before, a bit each.
   bool backlog = false;
+  // Its message has gone another way besides: this one tells of its link, and confirms the message
+  // if it is the first to do so.
+  bool hedged = false;
 };
 
 // Thread-compatible. Capacity is the link's window.
@@ -38,6 +42,7 @@ class DeliveryTable {
   size_t abandoned() const { return abandoned_; }
   uint64_t active_bytes() const { return active_bytes_; }
   size_t active_backlog() const { return active_backlog_; }
+  size_t active_hedged() const { return active_hedged_; }
   size_t room() const { return free_.size(); }
 
   // There must be room. A road is gone through in order: no deadline is before that of one that was
@@ -49,13 +54,18 @@ class DeliveryTable {
   Found Finish(uint64_t token, Delivery* delivery);
   // The oldest active delivery; null when there is none.
   const Delivery* Oldest() const;
+  // Calls `look` with the token of each of the oldest active ones, so many at most, until it says
+  // false.
+  void LookAtOldest(size_t most, absl::FunctionRef<bool(uint64_t, const Delivery&)> look) const;
+  // The message of that one, if it is active, goes another way besides,
+  void Hedge(uint64_t token);
+  // or goes this way alone again; so many links have failed it. False: it is not active.
+  bool Unhedge(uint64_t token, uint64_t tried);
   // What has to go through until the oldest is there: itself, and what is before it and behind
   // everything that has been answered; what was abandoned may still be on its way.
   uint64_t BytesToOldest() const;
   // Abandons it. There must be one.
   void AbandonOldest(Delivery* delivery);
-  // Abandons that one, if it is active.
-  void Abandon(uint64_t token);
   // The same if its deadline has come.
   bool AbandonDue(int64_t now_ns, Delivery* delivery);
   // The next deadline; -1 when there is none.
@@ -84,7 +94,6 @@ class DeliveryTable {
   Slot* Lookup(uint64_t token);
   void Free(uint32_t index);
   void Unlink(Slot* slot);
-  void AbandonSlot(uint32_t index);
 
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
@@ -97,6 +106,7 @@ class DeliveryTable {
   uint64_t added_bytes_ = 0;   // Ever,
   uint64_t answered_end_ = 0;  // and of them up to the last that was finished.
   size_t active_backlog_ = 0;
+  size_t active_hedged_ = 0;
 };
 
 }  // namespace viaduct

@@ -281,10 +281,23 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
     const auto found = tried_.find(message.key);
     if (found != tried_.end()) tried = found->second;
   }
-  facts.tried = ByPosition(tried);
+  uint64_t without = 0;
+  if (const auto hedged = hedged_.find(message.key); hedged != hedged_.end()) {
+    LinkState* const first = FindLink(hedged->second.sent.link);
+    if (hedged->second.confirmed && first != nullptr) {
+      Count(&first->counters->confirmed);
+      hedged_.erase(hedged);
+      tried_.erase(message.key);
+      Settle(message.key, SettleKind::kConfirmed);
+      return true;
+    }
+    if (first != nullptr) without = NotForHedges(*first);
+  }
+  facts.tried = ByPosition(tried | without);
   const Choice choice = selector_->Pick(facts, views_);
   if (choice.link < 0 || static_cast<size_t>(choice.link) >= views_.size() ||
-      !HasRoom(facts, views_[static_cast<size_t>(choice.link)])) {
+      !HasRoom(facts, views_[static_cast<size_t>(choice.link)]) ||
+      (links_[static_cast<size_t>(choice.link)]->bit & without) != 0) {
     PutOff(message.key, MessageKind(facts), now);
     return false;
   }
@@ -341,7 +354,9 @@ void DispatchCore::DeliverBatch(size_t link_index, int64_t now) {
       Count(&state.counters->bytes_sent, part[i].envelope_json.size());
       const OutboxMessage& message = claimed_[state.batch_sources[taken + i]];
       state.counters->queue.Add(message.queued_ns);
-      if (message.attempts == 0) retry_budget_.OnFirst();
+      if (message.attempts > 0) continue;
+      retry_budget_.OnFirst();
+      hedge_budget_.OnFirst();
     }
     taken += took;
     if (took == part.size()) continue;

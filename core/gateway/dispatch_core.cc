@@ -13,6 +13,7 @@ namespace {
 // Entries outlive their message when the outbox expires it; forgetting them costs one wrong guess.
 constexpr size_t kMaxTried = 65'536;
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
+constexpr double kMostHedged = 10;  // At once, after a time without any.
 
 int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
 
@@ -27,6 +28,7 @@ DispatchCore::DispatchCore(const DispatcherOptions& options, Outbox* outbox, Sel
       random_(random),
       log_(log),
       retry_budget_(options.retry_budget),
+      hedge_budget_({options.hedged_share, 0, kMostHedged}),
       backlog_pace_(options.backlog_per_second) {}
 
 bool DispatchCore::AddLink(LinkId id, Link* link, LinkTraits traits,
@@ -59,7 +61,7 @@ void DispatchCore::RemoveLink(LinkId id) {
   for (size_t i = 0; i < links_.size(); ++i) {
     if (links_[i]->id != id) continue;
     Delivery delivery;
-    while (links_[i]->table.TakeAny(&delivery)) Settle(delivery.key, SettleKind::kRelease);
+    while (links_[i]->table.TakeAny(&delivery)) GiveBack(delivery);
     links_[i]->counters->in_flight.store(0, std::memory_order_relaxed);
     const uint64_t bit = links_[i]->bit;
     links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -67,6 +69,7 @@ void DispatchCore::RemoveLink(LinkId id) {
     for (const auto& state : links_) state->table.ForgetTried(bit);
     absl::erase_if(tried_, [bit](auto& entry) { return (entry.second &= ~bit) == 0; });
     repeated_.clear();
+    hedged_.clear();
     break;
   }
   FlushSettlements();
@@ -84,8 +87,9 @@ void DispatchCore::SetOrder(const std::vector<LinkId>& ids) {
 void DispatchCore::GiveBackAll() {
   Delivery delivery;
   repeated_.clear();
+  hedged_.clear();
   for (const auto& state : links_) {
-    while (state->table.TakeAny(&delivery)) Settle(delivery.key, SettleKind::kRelease);
+    while (state->table.TakeAny(&delivery)) GiveBack(delivery);
     state->counters->in_flight.store(0, std::memory_order_relaxed);
   }
   FlushSettlements();
@@ -93,8 +97,12 @@ void DispatchCore::GiveBackAll() {
 
 size_t DispatchCore::in_flight() const {
   size_t total = 0;
-  for (const auto& state : links_) total += state->table.active();
+  for (const auto& state : links_) total += state->table.active() - state->table.active_hedged();
   return total;
+}
+
+void DispatchCore::GiveBack(const Delivery& delivery) {
+  if (!delivery.hedged) Settle(delivery.key, SettleKind::kRelease);
 }
 
 void DispatchCore::Settle(int64_t key, SettleKind kind, int64_t delay_ns, std::string reason) {
@@ -137,6 +145,7 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
   state->heard_ns = now;
   state->unanswered = false;
   if (found == DeliveryTable::Found::kLate) return CompleteLate(state, delivery, completion, now);
+  if (delivery.hedged) return CompleteHedged(state, delivery, completion, now);
   switch (completion.outcome) {
     case Outcome::kDurable:
       Count(&counters.confirmed);
@@ -174,6 +183,7 @@ void DispatchCore::Forget(const Delivery& delivery) {
   if (delivery.tried == 0) return;
   tried_.erase(delivery.key);
   repeated_.erase(delivery.key);
+  hedged_.erase(delivery.key);
 }
 
 void DispatchCore::NoteRepeated(const Delivery& delivery, LinkId link, uint64_t token) {
@@ -189,8 +199,10 @@ int64_t DispatchCore::DelayNanos(uint32_t failures) {
 // Another link at once where there is one, or later when that is full; else this one later.
 void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
                                  const Completion& completion, SettleKind kind, int64_t now) {
+  if (delivery.hedged) return EndHedge(*state, delivery);  // It has gone there.
   if (delivery.tried != 0) repeated_.erase(delivery.key);
   uint64_t tried = delivery.tried | state->bit;
+  if (GoBackToFirst(delivery, tried)) return;
   int64_t delay = 0;
   const Elsewhere elsewhere = FallBack(tried, now);
   if (elsewhere == Elsewhere::kLater) {
@@ -213,9 +225,12 @@ void DispatchCore::RetryDelivery(LinkState* state, const Delivery& delivery,
   Settle(delivery.key, kind, delay, std::move(reason));
 }
 
+bool DispatchCore::MayTryAnother(uint64_t tried) const {
+  return std::bitset<kMaxLinks>(tried).count() < options_.max_attempts;
+}
+
 DispatchCore::Elsewhere DispatchCore::FallBack(uint64_t tried, int64_t now) {
-  const std::bitset<kMaxLinks> bits(tried);
-  if (!options_.fallback || bits.count() >= options_.max_attempts) return Elsewhere::kNowhere;
+  if (!options_.fallback || !MayTryAnother(tried)) return Elsewhere::kNowhere;
   Elsewhere found = Elsewhere::kNowhere;
   for (const auto& state : links_) {
     if ((tried & state->bit) != 0 || !Works(*state, now)) continue;
@@ -313,13 +328,14 @@ int64_t DispatchCore::Step() {
   const int64_t now = clock_->MonotonicNanos();
   TimeOutDeliveries(now);
   LeaveSilentLinks(now);
+  HedgeLate(now);
   const bool more = claiming_ && PumpAll(now);
   const int64_t wake = NextWake(now);
   return more ? std::min(wake, now + kGoOnNs) : wake;
 }
 
 int64_t DispatchCore::NextWake(int64_t now) const {
-  int64_t wake = NextSilenceNs(now);
+  int64_t wake = std::min(NextSilenceNs(now), NextLateNs(now));
   bool room = false;
   for (const auto& state : links_) {
     for (const int64_t due : {state->table.NextDeadlineNs(), state->table.NextReclaimNs()}) {

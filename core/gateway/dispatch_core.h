@@ -47,6 +47,7 @@ struct DispatcherOptions {
   bool fallback = true;
   uint32_t max_attempts = 3;
   RetryBudget::Options retry_budget;  // Of the repetitions at once.
+  double hedged_share = 0.1;          // Of the messages, at most; 0: none.
   double backlog_per_second = 0;      // Messages; 0: as fast as the links take them.
 };
 
@@ -147,10 +148,14 @@ class DispatchCore {
         : table(window), breaker(failures_to_open) {}
   };
 
-  // A delivery of a message that another link may confirm still.
-  struct Repeated {
+  struct Sent {
     LinkId link = 0;
     uint64_t token = 0;
+  };
+  // The first delivery of a message that goes another way besides.
+  struct Hedged {
+    Sent sent;
+    bool confirmed = false;  // By that one, while the message was on its way to the other.
   };
 
   // What ended on one link in one call.
@@ -173,9 +178,13 @@ class DispatchCore {
   void CompleteLate(LinkState* state, const Delivery& delivery, const Completion& completion,
                     int64_t now);
   void TellBreaker(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
+  void CompleteHedged(LinkState* state, const Delivery& delivery, const Completion& completion,
+                      int64_t now);
+  void ConfirmForAnother(LinkState* state, const Delivery& delivery);
   void Forget(const Delivery& delivery);
   void NoteRepeated(const Delivery& delivery, LinkId link, uint64_t token);
   void CompleteOne(LinkState* state, const Completion& completion, int64_t now);
+  void GiveBack(const Delivery& delivery);
   void Settle(int64_t key, SettleKind kind, int64_t delay_ns = 0, std::string reason = "");
   void RetryDelivery(LinkState* state, const Delivery& delivery, const Completion& completion,
                      SettleKind kind, int64_t now);
@@ -184,6 +193,8 @@ class DispatchCore {
   void NoteChoice(const SelectorMessage& facts, const Choice& choice);
   void NoteFailure(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
   int64_t DelayNanos(uint32_t failures);
+  // After these have been tried, without waiting.
+  bool MayTryAnother(uint64_t tried) const;
   enum class Elsewhere : uint8_t { kNowhere, kLater, kNow };
   // Whether what these links have failed may go to another, now or after its back-off.
   Elsewhere FallBack(uint64_t tried, int64_t now);
@@ -195,10 +206,22 @@ class DispatchCore {
   // Since when the link owes an answer, and when that is too long: kNever when it owes none.
   int64_t SilentSinceNs(const LinkState& state) const;
   int64_t SilentAtNs(const LinkState& state) const;
+  bool Answers(const LinkState& state, int64_t now) const;
   bool OtherLinkAnswers(const LinkState& silent, uint64_t tried, int64_t now) const;
   void LeaveSilentLinks(int64_t now);
   void LeaveSilentLink(LinkState* state, int64_t now);
   int64_t NextSilenceNs(int64_t now) const;
+  static int64_t LateAtNs(const LinkState& state, const Delivery& delivery);
+  bool AnotherIsSooner(const LinkState& state, const Delivery& late, int64_t now) const;
+  // The links that are not for what is late on this one, a bit each.
+  uint64_t NotForHedges(const LinkState& state) const;
+  bool Hedge(LinkState* state, int64_t now);
+  void EndHedge(const LinkState& state, const Delivery& delivery);
+  bool IsHedgedElsewhere(const Delivery& delivery) const;
+  bool GoBackToFirst(const Delivery& delivery, uint64_t tried);
+  bool Hedges() const;
+  void HedgeLate(int64_t now);
+  int64_t NextLateNs(int64_t now) const;
   void FlushSettlements();
   Room UpdateViews(int64_t now);
   static size_t BacklogRoom(const LinkState& state, size_t room, int64_t now);
@@ -233,8 +256,10 @@ class DispatchCore {
   // Links that failed a message which waits for its next attempt.
   absl::flat_hash_map<int64_t, uint64_t> tried_;
   // Where those are that went to another link after that.
-  absl::flat_hash_map<int64_t, Repeated> repeated_;
+  absl::flat_hash_map<int64_t, Sent> repeated_;
+  absl::flat_hash_map<int64_t, Hedged> hedged_;
   RetryBudget retry_budget_;
+  RetryBudget hedge_budget_;
   BacklogPace backlog_pace_;
   double backlog_share_ = 0;  // Messages of the backlog whose turn it is, whatever is live.
   Traffic traffic_;

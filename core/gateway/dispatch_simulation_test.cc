@@ -237,6 +237,7 @@ class Simulation {
     options_.fallback = random_() % 4 != 0;
     options_.max_attempts = 1 + random_() % 4;
     options_.retry_budget.per_second = random_() % 2 == 0 ? 1 : 1000;
+    options_.hedged_share = static_cast<double>(random_() % 3) / 2;
     if (random_() % 3 == 0) options_.backlog_per_second = 1 + random_() % 200;
     selector_ = AnySelector();
     core_ = std::make_unique<DispatchCore>(options_, &outbox_, selector_.get(), &clock_, random_,

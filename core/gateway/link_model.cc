@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace viaduct {
 namespace {
@@ -22,6 +23,17 @@ constexpr double kFailureMemorySeconds = 10;
 // One confirmation that took very long must not outweigh all before it; several do.
 constexpr double kSurprise = 4;
 constexpr double kSurpriseSeconds = 0.2;
+constexpr double kFirstDeviation = 0.5;
+constexpr double kDeviationStep = 0.05;
+constexpr double kLateDeviations = 2;
+// Twice the standard error, for a mean absolute deviation.
+constexpr double kDoubt = 2.5;
+// What may hold up a busy machine.
+constexpr double kLeastLateSeconds = 0.05;
+
+double Bounded(double seconds, double expected) {
+  return std::min(seconds, expected * kSurprise + kSurpriseSeconds);
+}
 
 }  // namespace
 
@@ -30,7 +42,7 @@ constexpr double kSurpriseSeconds = 0.2;
 // each step push the other away.
 void TimeFit::Add(double bytes, double seconds) {
   const double x = bytes / kUnitBytes;
-  seconds = std::min(seconds, Expected(bytes) * kSurprise + kSurpriseSeconds);
+  seconds = Bounded(seconds, Expected(bytes));
   const double g0 = p00_ + p01_ * x;
   const double g1 = p01_ + p11_ * x;
   const double scale = 1 / (forget_ + g0 + g1 * x);
@@ -65,6 +77,11 @@ void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
   idle_ = false;
   if (!learnt_) quick_.Begin(seconds);
   if (!confirmed_) lasting_.Begin(seconds);
+  const double expected = lasting_.Expected(static_cast<double>(bytes));
+  const double deviation =
+      std::min(std::abs(Bounded(seconds, expected) - expected) / expected, kSurprise);
+  deviation_ =
+      confirmed_ ? deviation_ + kDeviationStep * (deviation - deviation_) : kFirstDeviation;
   learnt_ = true;
   confirmed_ = true;
   quick_.Add(static_cast<double>(bytes), seconds);
@@ -98,6 +115,19 @@ double LinkModel::FailureSeconds() const {
 
 double LinkModel::ExpectedSeconds(uint64_t bytes) const {
   return quick_.Expected(static_cast<double>(bytes)) + FailureSeconds();
+}
+
+double LinkModel::LastingDoubtSeconds(uint64_t bytes) const {
+  const double expected = lasting_.Expected(static_cast<double>(bytes));
+  return kDoubt * deviation_ * expected * std::sqrt(lasting_.variance());
+}
+
+double LinkModel::LateSeconds(uint64_t bytes) const {
+  if (!confirmed_ || lasting_.variance() >= kLastingCertain)
+    return std::numeric_limits<double>::infinity();
+  const auto size = static_cast<double>(bytes);
+  const double expected = std::max(quick_.Expected(size), lasting_.Expected(size));
+  return expected + std::max(expected * kLateDeviations * deviation_, kLeastLateSeconds);
 }
 
 double LinkModel::LastingSeconds(uint64_t bytes) const {

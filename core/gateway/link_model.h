@@ -52,6 +52,11 @@ class LinkModel {
   double ExpectedSeconds(uint64_t bytes) const;
   // The same by what was confirmed over minutes: one bad moment more or less changes it little.
   double LastingSeconds(uint64_t bytes) const;
+  // The mean of the last minutes may be so much longer in truth: few confirmations say little, and
+  // less where they are far from each other.
+  double LastingDoubtSeconds(uint64_t bytes) const;
+  // What takes longer than this is late: a few of a hundred are. Infinite while that is not known.
+  double LateSeconds(uint64_t bytes) const;
   double base_seconds() const { return quick_.base(); }
   double bytes_per_second() const { return 1 / quick_.per_byte(); }
   double success_share() const { return success_; }
@@ -69,6 +74,8 @@ class LinkModel {
 
   TimeFit quick_{0.98, 6};     // Half after 34 confirmations, or 6 s without one.
   TimeFit lasting_{0.995, 1};  // Half after 138 of either.
+  double deviation_ =
+      0;  // Of what was confirmed from what was expected, in shares of that; a mean.
   double success_ = 1;
   double failed_seconds_ = 1;
   bool learnt_ = false;

@@ -67,6 +67,7 @@ LinkStats LinkCounters::Read(int64_t now_ns) {
   stats.cancelled = get(cancelled);
   stats.timed_out = get(timed_out);
   stats.late = get(late);
+  stats.hedged = get(hedged);
   stats.unknown = get(unknown);
   stats.bytes_sent = get(bytes_sent);
   stats.in_flight = get(in_flight);

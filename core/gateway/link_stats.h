@@ -54,8 +54,8 @@ struct LinkStats {
   bool ready = false;  // The same, and nothing was left without an answer since it last answered.
   BreakerState breaker = BreakerState::kClosed;
   LinkReading reading;
-  uint64_t sent = 0;  // Deliveries taken by the link.
-  uint64_t confirmed = 0;
+  uint64_t sent = 0;       // Deliveries taken by the link.
+  uint64_t confirmed = 0;  // Each message is, by the link that was the first to do so.
   uint64_t retried = 0;
   uint64_t rejected = 0;
   uint64_t expired = 0;
@@ -63,6 +63,7 @@ struct LinkStats {
   uint64_t timed_out = 0;  // Not completed before the delivery deadline, or before its silence was
                            // too long beside a link that answers.
   uint64_t late = 0;       // Completed after it.
+  uint64_t hedged = 0;     // Went over another link besides, since it took long.
   uint64_t unknown = 0;    // Completed twice, or never delivered: ignored.
   uint64_t bytes_sent = 0;
   uint64_t in_flight = 0;
@@ -81,6 +82,7 @@ struct LinkCounters {
   std::atomic<uint64_t> cancelled{0};
   std::atomic<uint64_t> timed_out{0};
   std::atomic<uint64_t> late{0};
+  std::atomic<uint64_t> hedged{0};
   std::atomic<uint64_t> unknown{0};
   std::atomic<uint64_t> bytes_sent{0};
   std::atomic<uint64_t> in_flight{0};

@@ -87,6 +87,8 @@ class Selector {
                               absl::Span<const LinkView> links) const = 0;
   // So many messages of the backlog at most can find a link now: more need not be claimed.
   virtual size_t RoomForBacklog(absl::Span<const LinkView> links) const;
+  // What takes long on the link that was chosen may go over another one besides.
+  virtual bool hedges() const { return false; }
 };
 
 bool HasRoom(const SelectorMessage& message, const LinkView& link);
@@ -122,6 +124,7 @@ class EqualPrioritySelector final : public Selector {
   size_t RoomForBacklog(absl::Span<const LinkView> links) const override {
     return selector_->RoomForBacklog(links);
   }
+  bool hedges() const override { return selector_->hedges(); }
 
  private:
   const std::unique_ptr<Selector> selector_;

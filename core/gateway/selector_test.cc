@@ -536,6 +536,24 @@ TEST_F(AdaptiveTest, ALinkThatIsFullForAMomentStaysPreferred) {
   EXPECT_EQ(Pick(), "fast");
 }
 
+TEST_F(AdaptiveTest, GoesBackToWhatItLeftOfNecessityWhenThatIsNoWorse) {
+  ASSERT_EQ(Pick(), "fast");
+  links_.Teach("wide", 0.022, 5);
+  links_["fast"].ready = false;
+  EXPECT_EQ(Pick(), "wide");
+  links_["fast"].ready = true;
+  EXPECT_EQ(Pick(), "wide") << "not within a moment";
+  Pass(3);
+  EXPECT_EQ(Pick(), "fast");
+  links_["fast"].ready = false;
+  EXPECT_EQ(Pick(), "wide");
+  links_["fast"].ready = true;
+  Pass(3);
+  EXPECT_EQ(Pick(), "wide") << "not often";
+  Pass(30);
+  EXPECT_EQ(Pick(), "fast");
+}
+
 TEST_F(AdaptiveTest, ALittleBetterIsNoReason) {
   ASSERT_EQ(Pick(), "fast");
   links_.Teach("wide", 0.018, 5);

@@ -16,13 +16,13 @@ namespace pb = viaduct::control::v1;
 
 void PrintInstances(const pb::Snapshot& snapshot) {
   Table table({"INSTANCE", "SENT", "CONFIRMED", "RETRIED", "REJECTED", "EXPIRED", "RECEIVED",
-               "TIMED OUT", "IN FLIGHT"});
+               "TIMED OUT", "HEDGED", "IN FLIGHT"});
   for (const auto& instance : snapshot.instances()) {
     table.Add({Cell(instance.instance()), absl::StrCat(instance.sent()),
                absl::StrCat(instance.confirmed()), absl::StrCat(instance.retried()),
                absl::StrCat(instance.rejected()), absl::StrCat(instance.expired()),
                absl::StrCat(instance.received()), absl::StrCat(instance.timed_out()),
-               absl::StrCat(instance.in_flight())});
+               absl::StrCat(instance.hedged()), absl::StrCat(instance.in_flight())});
   }
   table.Print(std::cout);
 }

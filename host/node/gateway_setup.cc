@@ -70,6 +70,7 @@ DispatcherOptions MakeDispatcherOptions(const GatewayOptions& gateway) {
   options.max_attempts = gateway.fallback.max_attempts;
   options.retry_budget.share = gateway.retry_budget.share;
   options.retry_budget.per_second = gateway.retry_budget.per_second;
+  options.hedged_share = gateway.hedged_share;
   options.backlog_per_second = gateway.backlog.per_second;
   return options;
 }

@@ -27,6 +27,8 @@ constexpr Total kTotalsShown[] = {
     {kFailed, kFailedHelp, "expired", [](const LinkStats& link) { return link.expired; }},
     {kFailed, kFailedHelp, "cancelled", [](const LinkStats& link) { return link.cancelled; }},
     {kFailed, kFailedHelp, "timed_out", [](const LinkStats& link) { return link.timed_out; }},
+    {"viaduct_link_hedged_total", "Messages that went over another link besides, late on this one.",
+     nullptr, [](const LinkStats& link) { return link.hedged; }},
     {"viaduct_link_sent_bytes_total", "Bytes of messages that the link took.", nullptr,
      [](const LinkStats& link) { return link.bytes_sent; }},
     {"viaduct_link_probes_total", "Probes that ended.", nullptr,

@@ -25,7 +25,7 @@ class LinkMetrics {
   void Look(const std::vector<LinkStats>& links, const std::set<std::string>& configured);
 
  private:
-  static constexpr size_t kTotals = 10;
+  static constexpr size_t kTotals = 11;
 
   struct Series {
     std::array<MetricNumber, kTotals> totals{};

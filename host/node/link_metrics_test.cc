@@ -42,6 +42,7 @@ TEST_F(LinkMetricsTest, CountsFromTheSharesOfEachLook) {
   link.confirmed = 7;
   link.retried = 2;
   link.timed_out = 1;
+  link.hedged = 3;
   link.switched_to[static_cast<size_t>(SwitchReason::kNotReady)] = 1;
   link.reading.probes = 4;
   links_.Look({link}, {"uplink"});
@@ -53,6 +54,7 @@ TEST_F(LinkMetricsTest, CountsFromTheSharesOfEachLook) {
   EXPECT_EQ(Value("viaduct_link_failed_total", "retried"), 2);
   EXPECT_EQ(Value("viaduct_link_failed_total", "timed_out"), 1);
   EXPECT_EQ(Value("viaduct_link_failed_total", "rejected"), 0);
+  EXPECT_EQ(Value("viaduct_link_hedged_total"), 3);
   EXPECT_EQ(Value("viaduct_link_switches_total", "not_ready"), 1);
   EXPECT_EQ(Value("viaduct_link_switches_total", "first"), 0);
   EXPECT_EQ(Value("viaduct_link_probes_total"), 4);

@@ -85,6 +85,7 @@ void AddLink(const LinkStats& link, uint64_t confirmed, pb::InstanceStats* out) 
   out->set_expired(link.expired);
   out->set_cancelled(link.cancelled);
   out->set_timed_out(link.timed_out);
+  out->set_hedged(link.hedged);
   if (confirmed > 0) out->set_usage(Share(link.confirmed, confirmed));
   // What the node took back says nothing about the link.
   const uint64_t ended =
