@@ -246,7 +246,7 @@ class LateTest : public SilenceTest {
   LateTest() {
     core_.SetSelector(&hedging_);
     first_.is_ready = false;
-    Put(0);
+    Put(1'000);
     Pass(absl::Milliseconds(20));
     Confirm(1, 0);
     second_.tokens.clear();
