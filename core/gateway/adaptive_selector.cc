@@ -34,17 +34,33 @@ double AdaptiveSelector::PriceMs(const SelectorMessage& message, const LinkView&
   return message.priority == Priority::kLow ? price * options_.low_priority : price;
 }
 
+AdaptiveSelector::Load AdaptiveSelector::LoadOf(const SelectorMessage& message,
+                                                const LinkView& link, uint64_t bytes) {
+  const LinkModel& model = *link.model;
+  const uint64_t all = message.bytes + bytes;
+  return {bytes, (model.ExpectedSeconds(all) - model.ExpectedSeconds(message.bytes)) * kMsPerSecond,
+          (model.LastingSeconds(all) - model.LastingSeconds(message.bytes)) * kMsPerSecond};
+}
+
+// Of a link that never had as much under way it is not known what that costs: as much as on the
+// preferred one.
 AdaptiveSelector::Costs AdaptiveSelector::CostsOf(const SelectorMessage& message,
-                                                  const LinkView& link) const {
-  const double idle_ms = link.model->ExpectedSeconds(message.bytes) * kMsPerSecond;
-  double loaded_ms =
-      link.model->ExpectedSeconds(message.bytes + link.in_flight_bytes) * kMsPerSecond;
+                                                  const LinkView& link, const Load& load) const {
+  const LinkModel& model = *link.model;
+  const double idle_ms = model.ExpectedSeconds(message.bytes) * kMsPerSecond;
+  double loaded_ms = model.ExpectedSeconds(message.bytes + link.in_flight_bytes) * kMsPerSecond;
   const double silent_ms = static_cast<double>(link.silent_ns) / kNanosPerMs;
   if (silent_ms > loaded_ms * options_.silence + options_.silence_ms) loaded_ms += silent_ms;
+  Load own = LoadOf(message, link, load.bytes);
+  if (model.most_ahead() < static_cast<double>(load.bytes)) {
+    own.quick_ms = std::max(own.quick_ms, load.quick_ms);
+    own.lasting_ms = std::max(own.lasting_ms, load.lasting_ms);
+  }
   const double price_ms = PriceMs(message, link);
-  const double lasting_ms = link.model->LastingSeconds(message.bytes) * kMsPerSecond;
-  const double doubt_ms = link.model->LastingDoubtSeconds(message.bytes) * kMsPerSecond;
-  return {idle_ms + price_ms, loaded_ms + price_ms, lasting_ms + price_ms, doubt_ms};
+  const double lasting_ms = model.LastingSeconds(message.bytes) * kMsPerSecond;
+  const double doubt_ms = model.LastingDoubtSeconds(message.bytes) * kMsPerSecond;
+  return {idle_ms + price_ms, loaded_ms + price_ms, idle_ms + own.quick_ms + price_ms,
+          lasting_ms + own.lasting_ms + price_ms, doubt_ms};
 }
 
 bool AdaptiveSelector::MayExplore(const SelectorMessage& message, const LinkView& link) const {
@@ -71,14 +87,14 @@ int AdaptiveSelector::ToExplore(const SelectorMessage& message, absl::Span<const
 }
 
 bool AdaptiveSelector::IsNoWorse(const Costs& left, const Costs& present) {
-  return left.idle_ms <= present.idle_ms && left.lasting_ms <= present.lasting_ms;
+  return left.usual_ms <= present.usual_ms && left.lasting_ms <= present.lasting_ms;
 }
 
 // A great difference counts at once, a small one where it lasts: a few that were lucky say little.
 bool AdaptiveSelector::IsWorthAChange(const Costs& best, const Costs& present, bool certain) const {
-  if (!ClearlyBetter(best.idle_ms, present.idle_ms, options_.better, options_.better_ms))
+  if (!ClearlyBetter(best.usual_ms, present.usual_ms, options_.better, options_.better_ms))
     return false;
-  if (best.idle_ms < present.idle_ms * options_.much_better) return true;
+  if (best.usual_ms < present.usual_ms * options_.much_better) return true;
   return certain && ClearlyBetter(best.lasting_ms + best.doubt_ms, present.lasting_ms,
                                   options_.lasting_better, options_.better_ms);
 }
@@ -134,21 +150,25 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
                                                     absl::Span<const LinkView> links) const {
   const Preference& preference = preferences_[MessageKind(message)];
   int preferred = Choice::kNone;
-  int best = Choice::kNone;     // Were nothing under way.
+  int best = Choice::kNone;     // Usually.
   int soonest = Choice::kNone;  // As things are.
   int left = Choice::kNone;     // For the preferred one.
   const LinkView* const there = ReadyLink(preference.link, links);
+  Load load;
+  if (there != nullptr) {
+    load = LoadOf(message, *there, static_cast<uint64_t>(there->model->usual_ahead()));
+  }
   Costs preferred_costs;
   Costs best_costs;
   Costs soonest_costs;
   Costs left_costs;
   for (size_t i = 0; i < links.size(); ++i) {
     if (!IsCandidate(message, links, i) || PriceMs(message, links[i]) > most_ms) continue;
-    const Costs costs = CostsOf(message, links[i]);
+    const Costs costs = CostsOf(message, links[i], load);
     const int index = static_cast<int>(i);
     if (links[i].name == preference.link) preferred = index, preferred_costs = costs;
     if (links[i].name == preference.left) left = index, left_costs = costs;
-    if (best == Choice::kNone || costs.idle_ms < best_costs.idle_ms)
+    if (best == Choice::kNone || costs.usual_ms < best_costs.usual_ms)
       best = index, best_costs = costs;
     if (soonest == Choice::kNone || costs.loaded_ms < soonest_costs.loaded_ms) {
       soonest = index, soonest_costs = costs;

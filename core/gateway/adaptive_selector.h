@@ -64,8 +64,15 @@ class AdaptiveSelector final : public Selector {
   struct Costs {
     double idle_ms = 0;     // Of the message, were nothing under way.
     double loaded_ms = 0;   // Behind what is under way, and after the silence.
-    double lasting_ms = 0;  // As the first, by the last minutes,
+    double usual_ms = 0;    // Behind what usually is on the preferred link.
+    double lasting_ms = 0;  // The same by the last minutes,
     double doubt_ms = 0;    // and so much more at most.
+  };
+  // What a link usually has under way, and what that costs on it.
+  struct Load {
+    uint64_t bytes = 0;
+    double quick_ms = 0;
+    double lasting_ms = 0;
   };
 
   static std::string Reason(Why why, const std::string& preferred);
@@ -74,7 +81,8 @@ class AdaptiveSelector final : public Selector {
   double MostMs(const SelectorMessage& message, absl::Span<const LinkView> links) const;
   SelectorMessage RoundOf(const SelectorMessage& message, double most_ms,
                           absl::Span<const LinkView> links) const;
-  Costs CostsOf(const SelectorMessage& message, const LinkView& link) const;
+  static Load LoadOf(const SelectorMessage& message, const LinkView& link, uint64_t bytes);
+  Costs CostsOf(const SelectorMessage& message, const LinkView& link, const Load& load) const;
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
                 int preferred) const;
   bool MayExplore(const SelectorMessage& message, const LinkView& link) const;

@@ -252,7 +252,8 @@ void DispatchCore::NoteConfirmed(LinkState* state, const Delivery& delivery, int
   const absl::Duration took = absl::Nanoseconds(now - delivery.sent_ns);
   // What was under way when the link failed tells how long it was away, not how it is.
   if (delivery.sent_ns > state->failed_ns)
-    state->model.OnConfirmed(delivery.bytes_ahead + delivery.bytes, absl::ToDoubleSeconds(took));
+    state->model.OnConfirmed(delivery.bytes_ahead + delivery.bytes, absl::ToDoubleSeconds(took),
+                             delivery.bytes_ahead);
   ++traffic_.confirmed;
   traffic_.bytes += delivery.bytes;
   traffic_.alone = traffic_.alone || delivery.bytes_ahead == 0;

@@ -24,7 +24,7 @@ constexpr double kFailureMemorySeconds = 10;
 constexpr double kSurprise = 4;
 constexpr double kSurpriseSeconds = 0.2;
 constexpr double kFirstDeviation = 0.5;
-constexpr double kDeviationStep = 0.05;
+constexpr double kUsualStep = 0.05;
 constexpr double kLateDeviations = 2;
 // Twice the standard error, for a mean absolute deviation.
 constexpr double kDoubt = 2.5;
@@ -71,7 +71,7 @@ void TimeFit::Forget(double idle_seconds) {
   p01_ = std::clamp(p01_ * growth, -limit, limit);
 }
 
-void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
+void LinkModel::OnConfirmed(uint64_t bytes, double seconds, uint64_t ahead) {
   if (!(seconds >= 0) || !std::isfinite(seconds)) return;
   success_ += kShareStep * (1 - success_);
   idle_ = false;
@@ -80,8 +80,9 @@ void LinkModel::OnConfirmed(uint64_t bytes, double seconds) {
   const double expected = lasting_.Expected(static_cast<double>(bytes));
   const double deviation =
       std::min(std::abs(Bounded(seconds, expected) - expected) / expected, kSurprise);
-  deviation_ =
-      confirmed_ ? deviation_ + kDeviationStep * (deviation - deviation_) : kFirstDeviation;
+  deviation_ = confirmed_ ? deviation_ + kUsualStep * (deviation - deviation_) : kFirstDeviation;
+  usual_ahead_ += kUsualStep * (static_cast<double>(ahead) - usual_ahead_);
+  most_ahead_ = std::max(most_ahead_, static_cast<double>(ahead));
   learnt_ = true;
   confirmed_ = true;
   quick_.Add(static_cast<double>(bytes), seconds);

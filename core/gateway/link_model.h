@@ -40,7 +40,8 @@ class TimeFit {
 // delivery fails and what that costs. Constant work and memory. Lives on one thread.
 class LinkModel {
  public:
-  void OnConfirmed(uint64_t bytes, double seconds);
+  // Of these, so many were under way before it.
+  void OnConfirmed(uint64_t bytes, double seconds, uint64_t ahead = 0);
   void OnFailed(double seconds);
   // A probe tells of the time without bytes, where there is no traffic to learn it from.
   void OnProbe(double round_trip_seconds);
@@ -57,6 +58,10 @@ class LinkModel {
   double LastingDoubtSeconds(uint64_t bytes) const;
   // What takes longer than this is late: a few of a hundred are. Infinite while that is not known.
   double LateSeconds(uint64_t bytes) const;
+  // Usually under way before one that is confirmed, and at most so far: beyond that what is
+  // expected is a guess.
+  double usual_ahead() const { return usual_ahead_; }
+  double most_ahead() const { return most_ahead_; }
   double base_seconds() const { return quick_.base(); }
   double bytes_per_second() const { return 1 / quick_.per_byte(); }
   double success_share() const { return success_; }
@@ -76,6 +81,8 @@ class LinkModel {
   TimeFit lasting_{0.995, 1};  // Half after 138 of either.
   double deviation_ =
       0;  // Of what was confirmed from what was expected, in shares of that; a mean.
+  double usual_ahead_ = 0;  // Bytes.
+  double most_ahead_ = 0;
   double success_ = 1;
   double failed_seconds_ = 1;
   bool learnt_ = false;

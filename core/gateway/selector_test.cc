@@ -585,6 +585,26 @@ TEST_F(AdaptiveTest, ABadMomentIsNoReasonToChangeAndABadMinuteIs) {
   EXPECT_EQ(Picked(&selector_, message_, links), "b");
 }
 
+TEST_F(AdaptiveTest, WhatIsQuickOnlyWhileItIsIdleIsLeft) {
+  Links links;
+  for (const char* name : {"idle", "steady", "unused"}) links.Add(name);
+  constexpr uint64_t kAhead = 2'000;
+  for (int j = 0; j < 400; ++j) {
+    links.model(0)->OnConfirmed(300, 0.5);
+    links.model(1)->OnConfirmed(300, 0.54);
+    links.model(2)->OnConfirmed(300, 0.52);
+    links.model(1)->OnConfirmed(300 + kAhead, 0.56, kAhead);
+  }
+  ASSERT_EQ(Picked(&selector_, message_, links), "idle");
+  for (int j = 0; j < 400; ++j) {
+    links.model(0)->OnConfirmed(300 + (j % 4 == 0 ? 0 : kAhead), j % 4 == 0 ? 0.5 : 0.9,
+                                j % 4 == 0 ? 0 : kAhead);
+  }
+  message_.now_ns += 40 * kSecond;
+  for (LinkView& view : links.views) view.measured_ns = message_.now_ns;
+  EXPECT_EQ(Picked(&selector_, message_, links), "steady") << "the third may be as bad";
+}
+
 TEST_F(AdaptiveTest, WhatIsManyTimesAsGoodIsTakenWhateverItWas) {
   Links links;
   links.Add("a");
