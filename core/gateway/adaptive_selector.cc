@@ -35,10 +35,11 @@ double AdaptiveSelector::PriceMs(const SelectorMessage& message, const LinkView&
 }
 
 AdaptiveSelector::Load AdaptiveSelector::LoadOf(const SelectorMessage& message,
-                                                const LinkView& link, uint64_t bytes) {
+                                                const LinkView& link) {
   const LinkModel& model = *link.model;
-  const uint64_t all = message.bytes + bytes;
-  return {bytes, (model.ExpectedSeconds(all) - model.ExpectedSeconds(message.bytes)) * kMsPerSecond,
+  const auto ahead = static_cast<uint64_t>(model.usual_ahead());
+  const uint64_t all = message.bytes + ahead;
+  return {ahead, (model.ExpectedSeconds(all) - model.ExpectedSeconds(message.bytes)) * kMsPerSecond,
           (model.LastingSeconds(all) - model.LastingSeconds(message.bytes)) * kMsPerSecond};
 }
 
@@ -51,16 +52,15 @@ AdaptiveSelector::Costs AdaptiveSelector::CostsOf(const SelectorMessage& message
   double loaded_ms = model.ExpectedSeconds(message.bytes + link.in_flight_bytes) * kMsPerSecond;
   const double silent_ms = static_cast<double>(link.silent_ns) / kNanosPerMs;
   if (silent_ms > loaded_ms * options_.silence + options_.silence_ms) loaded_ms += silent_ms;
-  Load own = LoadOf(message, link, load.bytes);
+  double usual_ms = model.ExpectedSeconds(message.bytes + load.bytes) * kMsPerSecond;
+  double lasting_ms = model.LastingSeconds(message.bytes + load.bytes) * kMsPerSecond;
   if (model.most_ahead() < static_cast<double>(load.bytes)) {
-    own.quick_ms = std::max(own.quick_ms, load.quick_ms);
-    own.lasting_ms = std::max(own.lasting_ms, load.lasting_ms);
+    const double lasting_idle_ms = model.LastingSeconds(message.bytes) * kMsPerSecond;
+    usual_ms = std::max(usual_ms, idle_ms + load.quick_ms);
+    lasting_ms = std::max(lasting_ms, lasting_idle_ms + load.lasting_ms);
   }
   const double price_ms = PriceMs(message, link);
-  const double lasting_ms = model.LastingSeconds(message.bytes) * kMsPerSecond;
-  const double doubt_ms = model.LastingDoubtSeconds(message.bytes) * kMsPerSecond;
-  return {idle_ms + price_ms, loaded_ms + price_ms, idle_ms + own.quick_ms + price_ms,
-          lasting_ms + own.lasting_ms + price_ms, doubt_ms};
+  return {idle_ms + price_ms, loaded_ms + price_ms, usual_ms + price_ms, lasting_ms + price_ms};
 }
 
 bool AdaptiveSelector::MayExplore(const SelectorMessage& message, const LinkView& link) const {
@@ -91,12 +91,15 @@ bool AdaptiveSelector::IsNoWorse(const Costs& left, const Costs& present) {
 }
 
 // A great difference counts at once, a small one where it lasts: a few that were lucky say little.
-bool AdaptiveSelector::IsWorthAChange(const Costs& best, const Costs& present, bool certain) const {
+bool AdaptiveSelector::IsWorthAChange(const SelectorMessage& message, const LinkModel& model,
+                                      const Costs& best, const Costs& present) const {
   if (!ClearlyBetter(best.usual_ms, present.usual_ms, options_.better, options_.better_ms))
     return false;
   if (best.usual_ms < present.usual_ms * options_.much_better) return true;
-  return certain && ClearlyBetter(best.lasting_ms + best.doubt_ms, present.lasting_ms,
-                                  options_.lasting_better, options_.better_ms);
+  if (!model.certain()) return false;
+  const double doubt_ms = model.LastingDoubtSeconds(message.bytes) * kMsPerSecond;
+  return ClearlyBetter(best.lasting_ms + doubt_ms, present.lasting_ms, options_.lasting_better,
+                       options_.better_ms);
 }
 
 bool AdaptiveSelector::MayChange(const SelectorMessage& message,
@@ -154,10 +157,7 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   int soonest = Choice::kNone;  // As things are.
   int left = Choice::kNone;     // For the preferred one.
   const LinkView* const there = ReadyLink(preference.link, links);
-  Load load;
-  if (there != nullptr) {
-    load = LoadOf(message, *there, static_cast<uint64_t>(there->model->usual_ahead()));
-  }
+  const Load load = there == nullptr ? Load() : LoadOf(message, *there);
   Costs preferred_costs;
   Costs best_costs;
   Costs soonest_costs;
@@ -182,14 +182,13 @@ AdaptiveSelector::Decision AdaptiveSelector::Decide(const SelectorMessage& messa
   }
   const int explored = ToExplore(message, links, preferred);
   if (explored != Choice::kNone) return {explored, Why::kExplore, false};
-  if (left != Choice::kNone && MayChange(message, preference) &&
-      !links[static_cast<size_t>(left)].returning && IsNoWorse(left_costs, preferred_costs)) {
-    return {left, Why::kBest, true};
-  }
-  if (MayChange(message, preference) && !links[static_cast<size_t>(best)].returning &&
-      IsWorthAChange(best_costs, preferred_costs,
-                     links[static_cast<size_t>(best)].model->certain())) {
-    return {best, Why::kBest, true};
+  if (MayChange(message, preference)) {
+    const auto returns = [&](int link) { return links[static_cast<size_t>(link)].returning; };
+    if (left != Choice::kNone && !returns(left) && IsNoWorse(left_costs, preferred_costs))
+      return {left, Why::kBest, true};
+    const LinkModel& model = *links[static_cast<size_t>(best)].model;
+    if (!returns(best) && IsWorthAChange(message, model, best_costs, preferred_costs))
+      return {best, Why::kBest, true};
   }
   const bool loaded = ClearlyBetter(preferred_costs.idle_ms, preferred_costs.loaded_ms,
                                     options_.spill, options_.better_ms);

@@ -65,8 +65,7 @@ class AdaptiveSelector final : public Selector {
     double idle_ms = 0;     // Of the message, were nothing under way.
     double loaded_ms = 0;   // Behind what is under way, and after the silence.
     double usual_ms = 0;    // Behind what usually is on the preferred link.
-    double lasting_ms = 0;  // The same by the last minutes,
-    double doubt_ms = 0;    // and so much more at most.
+    double lasting_ms = 0;  // The same by the last minutes.
   };
   // What a link usually has under way, and what that costs on it.
   struct Load {
@@ -81,13 +80,15 @@ class AdaptiveSelector final : public Selector {
   double MostMs(const SelectorMessage& message, absl::Span<const LinkView> links) const;
   SelectorMessage RoundOf(const SelectorMessage& message, double most_ms,
                           absl::Span<const LinkView> links) const;
-  static Load LoadOf(const SelectorMessage& message, const LinkView& link, uint64_t bytes);
+  static Load LoadOf(const SelectorMessage& message, const LinkView& link);
   Costs CostsOf(const SelectorMessage& message, const LinkView& link, const Load& load) const;
   int ToExplore(const SelectorMessage& message, absl::Span<const LinkView> links,
                 int preferred) const;
   bool MayExplore(const SelectorMessage& message, const LinkView& link) const;
   static bool IsNoWorse(const Costs& left, const Costs& present);
-  bool IsWorthAChange(const Costs& best, const Costs& present, bool certain) const;
+  // `model`: of the best.
+  bool IsWorthAChange(const SelectorMessage& message, const LinkModel& model, const Costs& best,
+                      const Costs& present) const;
   bool MayChange(const SelectorMessage& message, const Preference& preference) const;
   Decision Decide(const SelectorMessage& message, double most_ms,
                   absl::Span<const LinkView> links) const;

@@ -281,18 +281,8 @@ bool DispatchCore::Assign(size_t index, int64_t now) {
     const auto found = tried_.find(message.key);
     if (found != tried_.end()) tried = found->second;
   }
-  uint64_t without = 0;
-  if (const auto hedged = hedged_.find(message.key); hedged != hedged_.end()) {
-    LinkState* const first = FindLink(hedged->second.sent.link);
-    if (hedged->second.confirmed && first != nullptr) {
-      Count(&first->counters->confirmed);
-      hedged_.erase(hedged);
-      tried_.erase(message.key);
-      Settle(message.key, SettleKind::kConfirmed);
-      return true;
-    }
-    if (first != nullptr) without = NotForHedges(*first);
-  }
+  if (WasConfirmedMeanwhile(message.key)) return true;
+  const uint64_t without = NotForSecond(message.key);
   facts.tried = ByPosition(tried | without);
   const Choice choice = selector_->Pick(facts, views_);
   if (choice.link < 0 || static_cast<size_t>(choice.link) >= views_.size() ||

@@ -145,18 +145,19 @@ void DispatchCore::CompleteOne(LinkState* state, const Completion& completion, i
   state->heard_ns = now;
   state->unanswered = false;
   if (found == DeliveryTable::Found::kLate) return CompleteLate(state, delivery, completion, now);
-  if (delivery.hedged) return CompleteHedged(state, delivery, completion, now);
   switch (completion.outcome) {
     case Outcome::kDurable:
-      Count(&counters.confirmed);
       counters.delivery.Add(now - delivery.sent_ns);
       NoteSuccess(state);
       NoteConfirmed(state, delivery, now);
+      if (delivery.hedged) return ConfirmHedged(state, delivery);
+      Count(&counters.confirmed);
       Forget(delivery);
       return Settle(delivery.key, SettleKind::kConfirmed);
     case Outcome::kExpired:
       // Believed only when it is so: a message that may live must not die of a plugin's mistake.
-      if (delivery.message_deadline_ns != 0 && delivery.message_deadline_ns <= now) {
+      if (!delivery.hedged && delivery.message_deadline_ns != 0 &&
+          delivery.message_deadline_ns <= now) {
         Count(&counters.expired);
         Forget(delivery);
         return Settle(delivery.key, SettleKind::kExpired);

@@ -148,6 +148,7 @@ class DispatchCore {
         : table(window), breaker(failures_to_open) {}
   };
 
+  // A delivery.
   struct Sent {
     LinkId link = 0;
     uint64_t token = 0;
@@ -178,8 +179,7 @@ class DispatchCore {
   void CompleteLate(LinkState* state, const Delivery& delivery, const Completion& completion,
                     int64_t now);
   void TellBreaker(LinkState* state, int64_t sent_ns, absl::Duration retry_after, int64_t now);
-  void CompleteHedged(LinkState* state, const Delivery& delivery, const Completion& completion,
-                      int64_t now);
+  void ConfirmHedged(LinkState* state, const Delivery& delivery);
   void ConfirmForAnother(LinkState* state, const Delivery& delivery);
   void Forget(const Delivery& delivery);
   void NoteRepeated(const Delivery& delivery, LinkId link, uint64_t token);
@@ -217,7 +217,12 @@ class DispatchCore {
   uint64_t NotForHedges(const LinkState& state) const;
   bool Hedge(LinkState* state, int64_t now);
   void EndHedge(const LinkState& state, const Delivery& delivery);
-  bool IsHedgedElsewhere(const Delivery& delivery) const;
+  // Its message has, or may have, another delivery under way.
+  bool GoesAnotherWay(const Delivery& delivery) const;
+  // The first delivery of what is on its way to a second link has confirmed it: it is settled.
+  bool WasConfirmedMeanwhile(int64_t key);
+  // The links that the second delivery of a message may not take, a bit each.
+  uint64_t NotForSecond(int64_t key);
   bool GoBackToFirst(const Delivery& delivery, uint64_t tried);
   bool Hedges() const;
   void HedgeLate(int64_t now);
@@ -257,6 +262,7 @@ class DispatchCore {
   absl::flat_hash_map<int64_t, uint64_t> tried_;
   // Where those are that went to another link after that.
   absl::flat_hash_map<int64_t, Sent> repeated_;
+  // What went another way besides, and where the first delivery is.
   absl::flat_hash_map<int64_t, Hedged> hedged_;
   RetryBudget retry_budget_;
   RetryBudget hedge_budget_;

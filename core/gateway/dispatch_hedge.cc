@@ -16,34 +16,14 @@ constexpr int64_t kNanosPerSecond = 1'000'000'000;
 
 }  // namespace
 
-// Its outcome is one of the link only, unless it confirms the message.
-void DispatchCore::CompleteHedged(LinkState* state, const Delivery& delivery,
-                                  const Completion& completion, int64_t now) {
-  LinkCounters& counters = *state->counters;
-  switch (completion.outcome) {
-    case Outcome::kDurable: {
-      counters.delivery.Add(now - delivery.sent_ns);
-      NoteSuccess(state);
-      NoteConfirmed(state, delivery, now);
-      const auto first = hedged_.find(delivery.key);
-      const bool waits = first != hedged_.end() && repeated_.count(delivery.key) == 0;
-      if (waits) first->second.confirmed = true;  // Assign settles it.
-      return ConfirmForAnother(state, delivery);
-    }
-    case Outcome::kReject:
-      Count(&counters.rejected);
-      NoteSuccess(state);
-      break;
-    case Outcome::kCancelled:
-      Count(&counters.cancelled);
-      break;
-    case Outcome::kExpired:
-    case Outcome::kRetry:
-      Count(&counters.retried);
-      NoteFailure(state, delivery.sent_ns, completion.retry_after, now);
-      break;
+// A delivery that is hedged was confirmed; where its message is on its way to another link, Assign
+// settles it.
+void DispatchCore::ConfirmHedged(LinkState* state, const Delivery& delivery) {
+  const auto first = hedged_.find(delivery.key);
+  if (first == hedged_.end() || repeated_.count(delivery.key) > 0) {
+    return ConfirmForAnother(state, delivery);
   }
-  EndHedge(*state, delivery);
+  first->second.confirmed = true;
 }
 
 bool DispatchCore::Hedges() const {
@@ -87,7 +67,7 @@ bool DispatchCore::Hedge(LinkState* state, int64_t now) {
   state->table.LookAtOldest(kMostLookedAt, [&](uint64_t token, const Delivery& delivery) {
     const bool too_old = delivery.message_deadline_ns != 0 && delivery.message_deadline_ns <= now;
     if (LateAtNs(*state, delivery) > now || too_old ||
-        !MayTryAnother(delivery.tried | state->bit) || IsHedgedElsewhere(delivery) ||
+        !MayTryAnother(delivery.tried | state->bit) || GoesAnotherWay(delivery) ||
         !AnotherIsSooner(*state, delivery, now)) {
       return true;
     }
@@ -124,8 +104,26 @@ void DispatchCore::EndHedge(const LinkState& state, const Delivery& delivery) {
   if (first != hedged_.end() && first->second.sent.link == state.id) hedged_.erase(first);
 }
 
-bool DispatchCore::IsHedgedElsewhere(const Delivery& delivery) const {
-  return !hedged_.empty() && hedged_.count(delivery.key) > 0;
+bool DispatchCore::GoesAnotherWay(const Delivery& delivery) const {
+  return delivery.hedged || (!hedged_.empty() && hedged_.count(delivery.key) > 0);
+}
+
+bool DispatchCore::WasConfirmedMeanwhile(int64_t key) {
+  const auto first = hedged_.find(key);
+  if (first == hedged_.end() || !first->second.confirmed) return false;
+  const LinkState* state = FindLink(first->second.sent.link);
+  if (state == nullptr) return false;
+  Count(&state->counters->confirmed);
+  hedged_.erase(first);
+  tried_.erase(key);
+  Settle(key, SettleKind::kConfirmed);
+  return true;
+}
+
+uint64_t DispatchCore::NotForSecond(int64_t key) {
+  const auto first = hedged_.find(key);
+  const LinkState* state = first == hedged_.end() ? nullptr : FindLink(first->second.sent.link);
+  return state == nullptr ? 0 : NotForHedges(*state);
 }
 
 // What the other way has failed is left to the first one where that goes on. True: it does.

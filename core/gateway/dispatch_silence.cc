@@ -50,8 +50,7 @@ void DispatchCore::LeaveSilentLinks(int64_t now) {
   for (const auto& state : links_) {
     if (SilentAtNs(*state) > now) continue;
     const Delivery& oldest = *state->table.Oldest();
-    const bool goes_another_way = oldest.hedged || IsHedgedElsewhere(oldest);
-    if (!OtherLinkAnswers(*state, goes_another_way ? 0 : oldest.tried, now)) continue;
+    if (!OtherLinkAnswers(*state, GoesAnotherWay(oldest) ? 0 : oldest.tried, now)) continue;
     LeaveSilentLink(state.get(), now);
   }
   FlushSettlements();
@@ -73,9 +72,9 @@ void DispatchCore::LeaveSilentLink(LinkState* state, int64_t now) {
   Delivery delivery;
   while (const Delivery* oldest = state->table.Oldest()) {
     const uint64_t tried = oldest->tried | state->bit;
-    const bool goes_another_way = oldest->hedged || IsHedgedElsewhere(*oldest);
-    if (!goes_another_way && (!MayTryAnother(tried) || !OtherLinkAnswers(*state, tried, now) ||
-                              !retry_budget_.Has(now))) {
+    if (!GoesAnotherWay(*oldest) &&
+        (!MayTryAnother(tried) || !OtherLinkAnswers(*state, tried, now) ||
+         !retry_budget_.Has(now))) {
       break;
     }
     state->table.AbandonOldest(&delivery);
