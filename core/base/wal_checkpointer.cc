@@ -10,6 +10,9 @@ namespace {
 
 // So many pages of 4 KiB the writer brings back itself: a few milliseconds.
 constexpr int kBriefPages = 512;
+// And so many at most are written and synced at a time beside it: what it commits meanwhile waits
+// for the disk behind them.
+constexpr int kPartPages = 256;
 
 }  // namespace
 
@@ -26,21 +29,25 @@ bool WalCheckpointer::ShouldFinish(int log_pages, int limit) {
   if (log_pages < last_pages_) restarted_ = true;
   last_pages_ = log_pages;
   if (running_) return false;
-  const int done = restarted_ ? 0 : done_pages_.load();
-  restarted_ = false;
-  done_pages_ = done;
-  if (log_pages < limit) return false;
+  if (restarted_) {
+    done_pages_ = 0;
+    begun_pages_ = 0;
+    restarted_ = false;
+  }
+  const int done = done_pages_;
+  const bool long_enough = log_pages >= limit;
   // A run that did nothing has somebody who reads, or the disk, against it.
-  if (log_pages - done <= kBriefPages || (ran_ && done == done_before_)) {
+  if (long_enough && (log_pages - done <= kBriefPages || (ran_ && done == done_before_))) {
     ran_ = false;
     return true;
   }
-  Begin(done);
+  if (long_enough || log_pages - begun_pages_ >= kPartPages) Begin(log_pages, done);
   return false;
 }
 
-void WalCheckpointer::Begin(int done) {
+void WalCheckpointer::Begin(int log_pages, int done) {
   ran_ = true;
+  begun_pages_ = log_pages;
   done_before_ = done;
   running_ = true;
   if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });

@@ -2,7 +2,8 @@
 //
 // A checkpoint of a long log takes tens of milliseconds, in which the writer would commit nothing.
 // So a thread of its own brings back most of it, and the writer what is left: only when all of it
-// is back does the log begin anew.
+// is back does the log begin anew. That thread does it in small parts while the log grows: what is
+// committed meanwhile waits for the disk behind no more than one of them.
 #pragma once
 
 #include <atomic>
@@ -30,7 +31,7 @@ class WalCheckpointer {
   bool ShouldFinish(int log_pages, int limit);
 
  private:
-  void Begin(int done);
+  void Begin(int log_pages, int done);
   void Run();
   void Checkpoint(sqlite3* db);
 
@@ -39,7 +40,8 @@ class WalCheckpointer {
   int last_pages_ = 0;
   bool restarted_ = false;  // The log began anew.
   bool ran_ = false;        // A run has ended since the writer last did it.
-  int done_before_ = 0;     // `done_pages_` when that run began.
+  int done_before_ = 0;     // `done_pages_` when that run began,
+  int begun_pages_ = 0;     // and the pages of log.
   std::atomic<bool> running_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<int> done_pages_{0};  // Brought back since the log began.

@@ -102,6 +102,15 @@ class Broadcast {
     Publish(response, key, [](const Tag&) { return true; });
   }
 
+  // Whether a watcher would get what is published with the same `wants` now.
+  template <typename Wants>
+  bool Wanted(Wants wants) {
+    if (watchers() == 0) return false;
+    absl::MutexLock lock(&mutex_);
+    return std::any_of(watchers_.begin(), watchers_.end(),
+                       [&](const Watcher& watcher) { return wants(watcher.tag); });
+  }
+
   size_t watchers() const { return count_.load(std::memory_order_relaxed); }
 
   // Ends every stream, at the stop of the node.

@@ -77,9 +77,11 @@ rpc::WatchStream<pb::SubscribeResponse>* MessageFeed::Subscribe(
 }
 
 void MessageFeed::Publish(const Envelope& envelope) {
+  const auto wants = [&](const Filter& filter) { return filter.Wants(envelope); };
+  if (!broadcast_.Wanted(wants)) return;
   pb::SubscribeResponse response;
   *response.mutable_envelope() = ToProto(envelope);
-  broadcast_.Publish(response, {}, [&](const Filter& filter) { return filter.Wants(envelope); });
+  broadcast_.Publish(response, {}, wants);
 }
 
 void FeedSink::Accept(std::vector<Arrival> batch, AcceptFn done) {
