@@ -77,6 +77,18 @@ TEST_F(WalCheckpointerTest, BringsALongLogBackBesideTheWriter) {
   EXPECT_GE(FilePages(), 2 * kLimit);
 }
 
+TEST_F(WalCheckpointerTest, BringsItBackInPartsWhileItGrows) {
+  for (int part = 1; part <= 3; ++part) {
+    Write(kLimit / 4 + 1);
+    EXPECT_FALSE(checkpointer_.ShouldFinish(log_pages_, 10 * kLimit));
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (FilePages() < part * kLimit / 4 && std::chrono::steady_clock::now() < limit) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_GE(FilePages(), part * kLimit / 4) << part;
+  }
+}
+
 TEST_F(WalCheckpointerTest, DoesTheSameForTheNextLog) {
   for (int log = 1; log <= 3; ++log) {
     Write(2 * kLimit);

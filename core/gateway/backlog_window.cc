@@ -9,7 +9,7 @@ constexpr int64_t kNanosPerMilli = 1'000'000;
 constexpr int64_t kNanosPerSecond = 1'000 * kNanosPerMilli;
 constexpr int64_t kMinuteNs = 60 * kNanosPerSecond;
 // The delay that may be added: half of the empty road's, and so much.
-constexpr int64_t kTargetNs = kNanosPerMilli;
+constexpr int64_t kTargetNs = kNanosPerMilli / 2;
 constexpr double kGain = 0.25;  // Of what was confirmed, the window grows by at most.
 constexpr double kLeast = 16e3;
 constexpr double kMost = 16e6;

@@ -16,6 +16,10 @@ constexpr int64_t kNanosPerSecond = 1'000'000'000;
 constexpr double kBacklogShare = 0.1;
 // Of what a link can have under way, so much may be of the backlog.
 constexpr size_t kBacklogQuarters = 3;
+// And so much of what may be under way of it goes at once, so that each end works for many messages
+// at a time and not for the few that were confirmed just now (RFC 1122, 4.2.3.4): a bit less than
+// half, so that the peer has one part while the other is made or confirmed.
+constexpr double kWorthSending = 0.4;
 constexpr double kMeanStep = 0.02;
 
 int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
@@ -104,20 +108,24 @@ void DispatchCore::NoteCredit(LinkState* state, size_t credit, int64_t now) {
              {{"link", state->link->name()}});
 }
 
-// As much as leaves the link to what is live, and one at least, so that it goes on.
-size_t DispatchCore::BacklogRoom(const LinkState& state, size_t room, int64_t now) {
+// As much as leaves the link to what is live, where that is worth it, and one at least, so that it
+// goes on.
+size_t DispatchCore::BacklogRoom(const LinkState& state, size_t room, int64_t now) const {
   const size_t capacity = room + state.table.active();
   const size_t most = std::max<size_t>(capacity / 4 * kBacklogQuarters, 1);
   const size_t active = state.table.active_backlog();
   if (room == 0 || active >= most) return 0;
   const uint64_t window = state.backlog.bytes(now);
+  const auto messages = [&](uint64_t bytes) {
+    return static_cast<size_t>(static_cast<double>(bytes) / state.mean_bytes);
+  };
   const uint64_t under_way = state.table.active_bytes();
-  const size_t fits =
-      window <= under_way
-          ? 0
-          : static_cast<size_t>(static_cast<double>(window - under_way) / state.mean_bytes);
+  const size_t fits = messages(window - std::min(window, under_way));
   const bool idle = window == 0 ? state.table.active() == 0 : active == 0;
-  return std::min({room, most - active, std::max<size_t>(fits, idle ? 1 : 0)});
+  if (idle) return std::min({room, most, std::max<size_t>(fits, 1)});
+  const size_t size = std::min({room, most - active, fits});
+  const size_t whole = std::min({options_.batch, most, messages(window)});
+  return static_cast<double>(size) < kWorthSending * static_cast<double>(whole) ? 0 : size;
 }
 
 void DispatchCore::Describe(const LinkState& state, int64_t now, LinkView* view) const {

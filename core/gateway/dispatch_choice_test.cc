@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <random>
 #include <string>
@@ -43,11 +44,17 @@ class ChoiceTest : public ::testing::Test {
   }
   // Everything that the link holds ends so.
   void End(size_t link, Outcome outcome, absl::Duration retry_after = absl::ZeroDuration()) {
+    EndFirst(link, links_[link]->tokens.size(), outcome, retry_after);
+  }
+  void EndFirst(size_t link, size_t count, Outcome outcome,
+                absl::Duration retry_after = absl::ZeroDuration()) {
+    std::vector<uint64_t>& tokens = links_[link]->tokens;
+    const auto end = tokens.begin() + static_cast<std::ptrdiff_t>(std::min(count, tokens.size()));
     std::vector<Completion> completions;
-    for (const uint64_t token : links_[link]->tokens) {
-      completions.push_back({token, outcome, absl::OkStatus(), retry_after});
+    for (auto token = tokens.begin(); token != end; ++token) {
+      completions.push_back({*token, outcome, absl::OkStatus(), retry_after});
     }
-    links_[link]->tokens.clear();
+    tokens.erase(tokens.begin(), end);
     core_->Complete(static_cast<LinkId>(link + 1), completions);
   }
 
@@ -73,6 +80,31 @@ class TwoLinksTest : public ChoiceTest {
   ScriptedLink* first_ = nullptr;
   ScriptedLink* second_ = nullptr;
 };
+
+TEST_F(ChoiceTest, TheBacklogFollowsInPartsThatAreWorthIt) {
+  ConfiguredOrderSelector selector;
+  Begin(&selector);
+  ScriptedLink* const link = Add("link");
+  for (int64_t key = 1; key <= 500; ++key)
+    outbox_.Put(key, {Priority::kNormal, /*backlog=*/true, /*bytes=*/1'000});
+  core_->Step();
+  const size_t whole = link->tokens.size();
+  ASSERT_GT(whole, 50u);
+  Pass(absl::Milliseconds(1));
+  EndFirst(0, 5, Outcome::kDurable);
+  core_->Step();
+  EXPECT_THAT(link->ids, SizeIs(whole)) << "a few do not follow the few that were confirmed";
+  EndFirst(0, whole / 2, Outcome::kDurable);
+  core_->Step();
+  EXPECT_GE(link->ids.size(), whole + whole / 2);
+  while (link->ids.size() < 500) {  // The last ones, too.
+    Pass(absl::Milliseconds(1));
+    End(0, Outcome::kDurable);
+    const size_t before = link->ids.size();
+    core_->Step();
+    ASSERT_GT(link->ids.size(), before);
+  }
+}
 
 TEST_F(TwoLinksTest, WhatFailedWaitsWhereTheOtherLinkIsFull) {
   first_->is_ready = false;

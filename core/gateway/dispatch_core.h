@@ -229,7 +229,7 @@ class DispatchCore {
   int64_t NextLateNs(int64_t now) const;
   void FlushSettlements();
   Room UpdateViews(int64_t now);
-  static size_t BacklogRoom(const LinkState& state, size_t room, int64_t now);
+  size_t BacklogRoom(const LinkState& state, size_t room, int64_t now) const;
   void NoteRoad(LinkState* state, int64_t now);
   // Whether it has a connection, by what it would take.
   void NoteCredit(LinkState* state, size_t credit, int64_t now);

@@ -41,7 +41,7 @@ void CommunicationMeter::Record(CommunicationRecord record, size_t bytes) {
     bundle_.emplace_back(std::move(record));
     if (bundle_.size() >= kBundle) full.swap(bundle_);
   }
-  if (!full.empty()) store_->Append(std::move(full), [](std::vector<AppendResult>) {});
+  if (!full.empty()) store_->Append(std::move(full), nullptr);
 }
 
 void CommunicationMeter::Flush(std::function<void()> then) {
@@ -50,9 +50,9 @@ void CommunicationMeter::Flush(std::function<void()> then) {
     const absl::MutexLock lock(&mutex_);
     records.swap(bundle_);
   }
-  if (records.empty() || store_ == nullptr) return then();
-  store_->Append(std::move(records),
-                 [then = std::move(then)](std::vector<AppendResult>) { then(); });
+  if (store_ == nullptr) return then();
+  store_->Append(std::move(records), nullptr);
+  store_->Append({}, [then = std::move(then)](std::vector<AppendResult>) { then(); });
 }
 
 std::vector<CommunicationFigures> CommunicationMeter::Figures() const {

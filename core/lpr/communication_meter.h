@@ -26,18 +26,18 @@ struct CommunicationFigures {
   double p99_ms = 0;
 };
 
-// Thread-safe. Lines are written in bundles; the log is for people, so up to kBundle lines may be
-// lost in a crash.
+// Thread-safe. Lines are written in bundles, with what else is written; the log is for people, so up
+// to kBundle lines and those that the store does not hurry with may be lost in a crash.
 class CommunicationMeter {
  public:
-  static constexpr size_t kBundle = 128;
+  static constexpr size_t kBundle = 32;
   static constexpr size_t kMaxProtocols = 32;
 
   // `store` may be null: figures only. It must outlive the meter.
   explicit CommunicationMeter(Store* store) : store_(store) {}
 
   void Record(CommunicationRecord record, size_t bytes);
-  // Hands what is bundled to the store and calls `then` when it is written.
+  // Hands what is bundled to the store and calls `then` when all lines are written.
   void Flush(std::function<void()> then);
 
   std::vector<CommunicationFigures> Figures() const;

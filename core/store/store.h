@@ -24,6 +24,7 @@ inline constexpr int kMaxPageRows = 1000;
 // A page ends when its payloads have reached this; it always has one row.
 inline constexpr size_t kMaxPageBytes = 16u << 20;
 inline constexpr size_t kMaxAppendRecords = 20'000;  // In one call of Append.
+inline constexpr size_t kMostUnhurried = 256;        // Records that nobody waits for and that wait.
 
 // What health and status show.
 struct StoreHealth {
@@ -32,7 +33,7 @@ struct StoreHealth {
   std::string reason;  // Why it is not kOk, and for kOk what happened before ("set aside ...").
   int64_t schema_version = 0;
   int64_t bytes = 0;             // Of the database on disk.
-  int64_t queued_records = 0;    // Accepted by Append, not yet committed.
+  int64_t queued_records = 0;    // Accepted by Append in a hurry, not yet committed.
   int64_t committed_groups = 0;  // Transactions since start.
   int64_t committed_records = 0;
   int64_t failed_records = 0;
@@ -64,7 +65,9 @@ class Store {
   // be in progress or come later.
   virtual ~Store() = default;
 
-  // `done` gets one result per record, in order, exactly once, after the commit is synced; on the
+  // `done` may be null where nobody waits: such records are written beside others that
+  // somebody waits for, where that does not delay those much, or once there are kMostUnhurried.
+  // Else it gets one result per record, in order, exactly once, after the commit is synced; on the
   // writer thread or, when the store refuses at once, before Append returns. It must not block.
   // Records of one call may land in several transactions when there are very many; each record is
   // whole or absent. A bad record fails alone. Per record:
@@ -73,6 +76,7 @@ class Store {
   //   INVALID_ARGUMENT    it can never be stored
   //   RESOURCE_EXHAUSTED  no space on disk; try again later
   //   UNAVAILABLE         queue full, read-only or failing disk; try again later
+  // Without records it comes once all that was appended before has its outcome.
   virtual void Append(std::vector<StoreRecord> records, AppendFn done) = 0;
 
   // Reading. Each call runs one bounded query on a connection of its own: UNAVAILABLE when all

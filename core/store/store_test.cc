@@ -243,7 +243,16 @@ TEST_P(StoreTest, KnowsWhatIsCommitted) {
   EXPECT_TRUE(*store_->HasDetection(r.key));
 }
 
-TEST_P(StoreTest, AnswersAnEmptyAppendAtOnce) { EXPECT_THAT(Append({}), IsEmpty()); }
+TEST_P(StoreTest, AnAppendOfNothingIsAnsweredAfterWhatNobodyWaitedFor) {
+  CommunicationRecord line;
+  line.protocol = "rest";
+  line.at = clock_.Now();
+  store_->Append({line}, nullptr);
+  EXPECT_THAT(Append({}), IsEmpty());
+  const absl::StatusOr<CommunicationPage> page = store_->ListCommunication(CommunicationQuery());
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_THAT(page->rows, SizeIs(1));
+}
 
 TEST_P(StoreTest, RefusesMoreThanItTakesAtOnce) {
   std::vector<StoreRecord> records(kMaxAppendRecords + 1, CommunicationRecord());

@@ -1,5 +1,7 @@
 #include "core/store/write_queue.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +10,8 @@ namespace viaduct {
 namespace {
 
 constexpr size_t kRecordOverheadBytes = 512;
+// Records that nobody waits for, beside each that somebody does.
+constexpr size_t kUnhurriedBeside = 2;
 
 size_t BytesOf(const StoreRecord& record) {
   size_t payload = 0;
@@ -28,8 +32,10 @@ std::vector<AppendResult> AllResults(size_t count, const absl::Status& status) {
 }
 
 void WriteQueue::Append(std::vector<StoreRecord> records, Store::AppendFn done) {
+  const bool hurried = done != nullptr;
+  if (!hurried) done = [](std::vector<AppendResult>) {};
   const size_t count = records.size();
-  if (count == 0) return done({});
+  if (count == 0 && !hurried) return;
   if (count > kMaxAppendRecords) {
     return done(AllResults(
         count, absl::InvalidArgumentError(absl::StrCat("store: too many records at once, ", count,
@@ -41,13 +47,17 @@ void WriteQueue::Append(std::vector<StoreRecord> records, Store::AppendFn done) 
   size_t waiting = 0;
   {
     const absl::MutexLock lock(&mutex_);
-    const bool fits = queue_.empty() || (queued_records_ + count <= options_.max_records &&
+    Queue* const queue = hurried ? &queue_ : &unhurried_;
+    const bool fits = queue->empty() || (queued_records_ + count <= options_.max_records &&
                                          queued_bytes_ + item->bytes <= options_.max_bytes);
     if (fits) {
       queued_records_ += count;
       queued_bytes_ += item->bytes;
       item->done = std::move(done);
-      queue_.push_back(std::move(item));
+      if (!hurried) unhurried_records_ += count;
+      if (count == 0) Hurry();
+      queue->push_back(std::move(item));
+      if (unhurried_records_ >= kMostUnhurried) Hurry();
       return;
     }
     waiting = queued_records_;
@@ -56,25 +66,39 @@ void WriteQueue::Append(std::vector<StoreRecord> records, Store::AppendFn done) 
                   absl::UnavailableError(absl::StrCat("store: busy, ", waiting, " records wait"))));
 }
 
-bool WriteQueue::FitsGroup(size_t records, size_t bytes) const {
-  return records + queue_.front()->records.size() <= options_.max_group_records &&
-         bytes + queue_.front()->bytes <= options_.max_group_bytes;
+// All that waits is waited for from now on.
+void WriteQueue::Hurry() {
+  queue_.insert(queue_.end(), std::make_move_iterator(unhurried_.begin()),
+                std::make_move_iterator(unhurried_.end()));
+  unhurried_.clear();
+  unhurried_records_ = 0;
+}
+
+void WriteQueue::TakeFrom(Queue* queue, size_t most, Taken* taken) const {
+  while (!queue->empty()) {
+    const size_t records = taken->records + queue->front()->records.size();
+    const size_t bytes = taken->bytes + queue->front()->bytes;
+    const bool fits = records <= most && bytes <= options_.max_group_bytes;
+    if (!fits && !taken->group.empty()) return;
+    taken->records = records;
+    taken->bytes = bytes;
+    taken->group.push_back(std::move(queue->front()));
+    queue->pop_front();
+  }
 }
 
 WriteQueue::Group WriteQueue::Take(absl::Duration patience) {
-  Group group;
+  Taken taken;
   const absl::MutexLock lock(&mutex_);
   mutex_.AwaitWithTimeout(absl::Condition(this, &WriteQueue::HasWork), patience);
   woken_ = false;
-  size_t records = 0;
-  size_t bytes = 0;
-  while (!queue_.empty() && (group.empty() || FitsGroup(records, bytes))) {
-    records += queue_.front()->records.size();
-    bytes += queue_.front()->bytes;
-    group.push_back(std::move(queue_.front()));
-    queue_.pop_front();
-  }
-  return group;
+  TakeFrom(&queue_, options_.max_group_records, &taken);
+  if (taken.group.empty()) return {};
+  const size_t hurried = taken.records;
+  TakeFrom(&unhurried_, std::min(options_.max_group_records, hurried * (1 + kUnhurriedBeside)),
+           &taken);
+  unhurried_records_ -= taken.records - hurried;
+  return std::move(taken.group);
 }
 
 void WriteQueue::Forget(const Group& group) {
@@ -92,6 +116,7 @@ void WriteQueue::Wake() {
 
 void WriteQueue::Stop() {
   const absl::MutexLock lock(&mutex_);
+  Hurry();
   stopping_ = true;
 }
 
@@ -102,7 +127,7 @@ bool WriteQueue::Exhausted() const {
 
 int64_t WriteQueue::queued_records() const {
   const absl::MutexLock lock(&mutex_);
-  return static_cast<int64_t>(queued_records_);
+  return static_cast<int64_t>(queued_records_ - unhurried_records_);
 }
 
 }  // namespace viaduct

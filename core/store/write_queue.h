@@ -1,4 +1,5 @@
 // What waits to be written: the bounded queue between the senders and the one writer of a store.
+// What nobody waits for costs no commit of its own.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +42,8 @@ class WriteQueue {
   // As Store::Append: refuses at once what does not fit.
   void Append(std::vector<StoreRecord> records, Store::AppendFn done);
 
-  // What waits, as much as one group takes; empty after `patience` without any, once woken and once
+  // What waits, as much as one group takes; of what nobody waits for at most twice as much as of
+  // the rest. Empty after `patience` without any, once woken and once
   // stopping.
   Group Take(absl::Duration patience);
   // The group has its outcome: its records no longer count as waiting. Before they are answered.
@@ -58,11 +60,22 @@ class WriteQueue {
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return stopping_ || woken_ || !queue_.empty();
   }
-  bool FitsGroup(size_t records, size_t bytes) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  using Queue = std::deque<std::unique_ptr<WriteItem>>;
+  // Of the group so far.
+  struct Taken {
+    Group group;
+    size_t records = 0;
+    size_t bytes = 0;
+  };
+  void Hurry() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // So many records at most.
+  void TakeFrom(Queue* queue, size_t most, Taken* taken) const;
 
   const Options options_;
   mutable absl::Mutex mutex_;
-  std::deque<std::unique_ptr<WriteItem>> queue_ ABSL_GUARDED_BY(mutex_);
+  Queue queue_ ABSL_GUARDED_BY(mutex_);
+  Queue unhurried_ ABSL_GUARDED_BY(mutex_);
+  size_t unhurried_records_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t queued_records_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

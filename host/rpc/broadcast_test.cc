@@ -47,5 +47,20 @@ TEST(BroadcastTest, AStateForWhoHasGoneIsDropped) {
   EXPECT_EQ(stream->pending(), 0u);
 }
 
+TEST(BroadcastTest, KnowsWhetherSomebodyWantsIt) {
+  using Tagged = Broadcast<Response, int>;
+  Tagged feed;
+  const auto wants_two = [](int tag) { return tag == 2; };
+  EXPECT_FALSE(feed.Wanted(wants_two));
+  const auto one = Tagged::Stream::Create(/*max_pending=*/100);
+  const auto two = Tagged::Stream::Create(/*max_pending=*/100);
+  ASSERT_TRUE(feed.Subscribe(one, 1, [](Tagged::Stream*) {}).ok());
+  EXPECT_FALSE(feed.Wanted(wants_two));
+  ASSERT_TRUE(feed.Subscribe(two, 2, [](Tagged::Stream*) {}).ok());
+  EXPECT_TRUE(feed.Wanted(wants_two));
+  one->OnDone();
+  two->OnDone();
+}
+
 }  // namespace
 }  // namespace viaduct::rpc
