@@ -230,6 +230,8 @@ void Spool::Impl::ShrinkFile() {
   } else if (status.ok() && goes_on) {
     // The file itself is cut by a checkpoint, which on a quiet node might not come for days.
     status = writer_->Checkpoint(/*restart=*/false);
+    // Another one is under way, or the disk is in the way.
+    if (absl::IsUnavailable(status)) next_shrink_ns_ = clock_->MonotonicNanos() + kSecondNs;
   }
   if (absl::IsDataLoss(status)) ReportDamage(std::string(status.message()));
 }

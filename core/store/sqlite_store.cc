@@ -14,6 +14,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "core/base/crash_point.h"
 #include "core/base/executor.h"
 #include "core/base/status_macros.h"
@@ -32,6 +34,8 @@ namespace viaduct {
 namespace {
 
 constexpr int kSalvageRowsPerStep = 2'000;
+constexpr int kScrubTries = 100;
+constexpr absl::Duration kScrubPause = absl::Milliseconds(20);
 
 // One process at a time: the writer counts rows in memory.
 class FileLock {
@@ -409,8 +413,12 @@ absl::Status SqliteStore::Scrub() {
   SqliteDb::Options open;
   VD_ASSIGN_OR_RETURN(const std::unique_ptr<SqliteDb> db,
                       SqliteDb::Open(options_.path, open, clock_));
-  VD_ASSIGN_OR_RETURN(const int64_t busy, db->QueryInt("PRAGMA wal_checkpoint(TRUNCATE)"));
-  if (busy == 0) return absl::OkStatus();
+  for (int i = 0; i < kScrubTries; ++i) {
+    // Beside another checkpoint, which is always a short one, it ends at once.
+    VD_ASSIGN_OR_RETURN(const int64_t busy, db->QueryInt("PRAGMA wal_checkpoint(TRUNCATE)"));
+    if (busy == 0) return absl::OkStatus();
+    absl::SleepFor(kScrubPause);
+  }
   return absl::UnavailableError("store: somebody reads, its log still holds what was deleted");
 }
 

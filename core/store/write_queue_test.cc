@@ -57,7 +57,7 @@ TEST_F(WriteQueueTest, MuchThatNobodyWaitsForGoesByItself) {
 TEST_F(WriteQueueTest, NothingComesAfterAllThatWasBeforeIt) {
   Unhurried(5);
   Hurried(0);
-  Unhurried(5);
+  Unhurried(20);
   EXPECT_THAT(Take(), ElementsAre(5, 0));
   EXPECT_THAT(Take(), IsEmpty());
 }
