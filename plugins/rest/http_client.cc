@@ -338,22 +338,17 @@ void HttpClient::WorkerLoop(Connection& connection, bool takes_backlog) {
   --running_;
 }
 
-// Waits for work and takes as much as fits one body, of the backlog no more than its share beside
-// those that wait too, so that the peer reads one while it stores the other; empty when the client
-// stops.
+// Waits for work and takes as much as fits one body; empty when the client stops.
 std::vector<HttpDelivery> HttpClient::NextBatch(bool takes_backlog) {
   absl::MutexLock lock(&mutex_);
   const auto ready = [this, takes_backlog]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return stopping_ || !queue_.empty() || (takes_backlog && !backlog_.empty());
   };
-  idle_for_backlog_ += takes_backlog ? 1 : 0;
   mutex_.Await(absl::Condition(&ready));
-  idle_for_backlog_ -= takes_backlog ? 1 : 0;
   std::vector<HttpDelivery> batch;
   if (stopping_) return batch;
+  const size_t most = options_.flat ? 1 : options_.max_batch;
   Queue& queue = queue_.empty() ? backlog_ : queue_;
-  size_t most = options_.flat ? 1 : options_.max_batch;
-  if (&queue == &backlog_) most = std::min(most, backlog_.size() / (idle_for_backlog_ + 1) + 1);
   size_t bytes = 0;
   while (!queue.empty() && batch.size() < most) {
     bytes += queue.front().body.size();

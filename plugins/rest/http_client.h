@@ -102,8 +102,7 @@ class HttpClient {
   size_t held_ ABSL_GUARDED_BY(mutex_) = 0;     // Queued and in flight.
   size_t telling_ ABSL_GUARDED_BY(mutex_) = 0;  // Batches that have ended and are being told.
   size_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  int running_ ABSL_GUARDED_BY(mutex_) = 0;  // Workers,
-  size_t idle_for_backlog_ ABSL_GUARDED_BY(mutex_) = 0;  // and those that wait for such.
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;  // Workers.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool probing_ ABSL_GUARDED_BY(mutex_) = false;
   std::string problem_ ABSL_GUARDED_BY(mutex_);
