@@ -26,8 +26,8 @@ struct CommunicationFigures {
   double p99_ms = 0;
 };
 
-// Thread-safe. Lines are written in bundles, with what else is written; the log is for people, so up
-// to kBundle lines and those that the store does not hurry with may be lost in a crash.
+// Thread-safe. Lines are written in bundles, with what else is written; the log is for people, so
+// up to kBundle lines and those that the store does not hurry with may be lost in a crash.
 class CommunicationMeter {
  public:
   static constexpr size_t kBundle = 32;
