@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -34,7 +35,7 @@ namespace viaduct {
 namespace {
 
 constexpr int kSalvageRowsPerStep = 2'000;
-constexpr int kScrubTries = 100;
+constexpr std::chrono::seconds kScrubPatience(2);
 constexpr absl::Duration kScrubPause = absl::Milliseconds(20);
 
 // One process at a time: the writer counts rows in memory.
@@ -413,12 +414,13 @@ absl::Status SqliteStore::Scrub() {
   SqliteDb::Options open;
   VD_ASSIGN_OR_RETURN(const std::unique_ptr<SqliteDb> db,
                       SqliteDb::Open(options_.path, open, clock_));
-  for (int i = 0; i < kScrubTries; ++i) {
-    // Beside another checkpoint, which is always a short one, it ends at once.
+  const auto until = std::chrono::steady_clock::now() + kScrubPatience;
+  do {
+    // For who reads SQLite waits itself; beside another checkpoint it ends at once.
     VD_ASSIGN_OR_RETURN(const int64_t busy, db->QueryInt("PRAGMA wal_checkpoint(TRUNCATE)"));
     if (busy == 0) return absl::OkStatus();
     absl::SleepFor(kScrubPause);
-  }
+  } while (std::chrono::steady_clock::now() < until);
   return absl::UnavailableError("store: somebody reads, its log still holds what was deleted");
 }
 

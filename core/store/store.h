@@ -33,7 +33,7 @@ struct StoreHealth {
   std::string reason;  // Why it is not kOk, and for kOk what happened before ("set aside ...").
   int64_t schema_version = 0;
   int64_t bytes = 0;             // Of the database on disk.
-  int64_t queued_records = 0;    // Accepted by Append in a hurry, not yet committed.
+  int64_t queued_records = 0;    // Accepted by Append and waited for, not yet committed.
   int64_t committed_groups = 0;  // Transactions since start.
   int64_t committed_records = 0;
   int64_t failed_records = 0;
@@ -65,8 +65,8 @@ class Store {
   // be in progress or come later.
   virtual ~Store() = default;
 
-  // `done` may be null where nobody waits: such records are written beside others that
-  // somebody waits for, where that does not delay those much, or once there are kMostUnhurried.
+  // `done` may be null where nobody waits: such records are written beside others that somebody
+  // waits for, where that does not delay those much, or once there are kMostUnhurried.
   // Else it gets one result per record, in order, exactly once, after the commit is synced; on the
   // writer thread or, when the store refuses at once, before Append returns. It must not block.
   // Records of one call may land in several transactions when there are very many; each record is

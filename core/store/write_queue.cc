@@ -66,7 +66,6 @@ void WriteQueue::Append(std::vector<StoreRecord> records, Store::AppendFn done) 
                   absl::UnavailableError(absl::StrCat("store: busy, ", waiting, " records wait"))));
 }
 
-// All that waits is waited for from now on.
 void WriteQueue::Hurry() {
   queue_.insert(queue_.end(), std::make_move_iterator(unhurried_.begin()),
                 std::make_move_iterator(unhurried_.end()));

@@ -43,8 +43,7 @@ class WriteQueue {
   void Append(std::vector<StoreRecord> records, Store::AppendFn done);
 
   // What waits, as much as one group takes; of what nobody waits for at most twice as much as of
-  // the rest. Empty after `patience` without any, once woken and once
-  // stopping.
+  // the rest. Empty after `patience` without any, once woken and once stopping.
   Group Take(absl::Duration patience);
   // The group has its outcome: its records no longer count as waiting. Before they are answered.
   void Forget(const Group& group);
@@ -67,6 +66,7 @@ class WriteQueue {
     size_t records = 0;
     size_t bytes = 0;
   };
+  // All that waits is waited for from now on.
   void Hurry() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // So many records at most.
   void TakeFrom(Queue* queue, size_t most, Taken* taken) const;
